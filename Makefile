@@ -1,0 +1,30 @@
+# Two commands for everybody: `make run` sets up and runs the demo station, `make test` sets up and passes the tests.
+
+BIN := .venv/bin
+DURATION ?=
+
+.PHONY: run test test-slow lint setup setup-dev clean
+
+run: setup
+	$(BIN)/stationcast run $(STATION) $(if $(DURATION),--duration $(DURATION)) $(ARGS)
+
+test: setup-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: setup-dev
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup:
+	@.ci/setup
+
+setup-dev:
+	@.ci/setup bench dev parquet train
+
+clean:
+	rm -rf .venv out

@@ -1,0 +1,1 @@
+"""Throughput and latency of every stage, beside the bare call."""

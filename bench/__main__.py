@@ -1,0 +1,5 @@
+"""`python -m bench`."""
+
+from bench.commands import bench
+
+bench()

@@ -1,0 +1,38 @@
+"""The process of one benchmark: `python -m bench.child WHAT SIZE`; JSON lines on standard output."""
+
+import importlib
+import json
+import os
+import sys
+from typing import Any
+
+import msgspec
+
+from bench.harness import BenchError, Findings, Plan
+
+
+def main() -> int:
+    """Run the benchmark; 0 also where it says why it cannot."""
+    what, size = sys.argv[1:]
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever a library prints is no answer
+
+    def answer(**said: Any) -> None:
+        answers.write(json.dumps(said) + "\n")
+
+    module = importlib.import_module(f"bench.{what}")
+    try:
+        findings: Findings = module.run(msgspec.convert({"size": size}, Plan), lambda text: answer(say=text))
+    except BenchError as error:
+        answer(error=str(error))
+    except Exception as error:
+        if getattr(error, "exit_code", None) != 2:
+            raise
+        answer(error=str(error))
+    else:
+        answer(findings=msgspec.to_builtins(findings))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

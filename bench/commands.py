@@ -1,0 +1,101 @@
+"""`stationcast bench`."""
+
+import os
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from bench import report
+from bench.harness import BenchError, Plan, Result, run_benchmark
+
+WHAT = (
+    "transport",
+    "capture",
+    "detect",
+    "classify",
+    "player",
+    "screen",
+    "ledger",
+    "pipeline",
+    "scale",
+    "overload",
+    "soak",
+    "gpu",
+)
+LONG = ("screen", "soak")
+DEFAULT = tuple(what for what in WHAT if what not in LONG)
+
+
+@click.command()
+@click.argument("what", nargs=-1, type=click.Choice(WHAT))
+@click.option("--quick", is_flag=True, help="Three minutes in all instead of thirty; wider spreads.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write JSON, Markdown and plots there.")
+@click.option(
+    "--compare",
+    "old",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Earlier results to compare.",
+)
+@click.option("--threshold", type=click.FloatRange(min=1), default=1.25, show_default=True, help="A worse ratio fails.")
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Put all results of --out on this page.")
+@click.option("--soak-s", type=click.FloatRange(min=1), help="How long `soak` runs; 600 s if not given.")
+@click.option("--tiny", is_flag=True, hidden=True, help="For tests: everything runs, no figure means anything.")
+def bench(
+    what: tuple[str, ...],
+    quick: bool,
+    out: Path | None,
+    old: Path | None,
+    threshold: float,
+    page: Path | None,
+    soak_s: float | None,
+    tiny: bool,
+) -> None:
+    """Measure WHAT (all but `screen` and `soak` if nothing is named) on this machine."""
+    if soak_s is not None:
+        os.environ["BENCH_SOAK_S"] = str(soak_s)
+    plan = Plan(size="tiny" if tiny else "quick" if quick else "full")
+    console = Console()
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    results, failed = run_all(what or DEFAULT, plan, console, out)
+    for result in results:
+        report.show(result, console)
+    if out is not None:
+        console.print(f"written to {out}")
+        if page is not None:
+            report.fill_page(page, out)
+    worse = report.show_comparison(report.load(old), results, threshold, console) if old else 0
+    raise SystemExit(1 if worse or failed else 0)
+
+
+def run_all(what: tuple[str, ...], plan: Plan, console: Console, out: Path | None) -> tuple[list[Result], int]:
+    """Run benchmarks in turn, progress shown, each written when it is done -> (results, how many could not run)."""
+    results: list[Result] = []
+    failed = 0
+    columns = (
+        SpinnerColumn(),
+        TextColumn("[b]{task.fields[name]}[/]"),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        for name in what:
+            task = progress.add_task("starting", name=name, total=1)
+
+            def say(text: str, task: object = task) -> None:
+                progress.update(task, description=text)  # type: ignore[arg-type]
+
+            try:
+                result = run_benchmark(name, plan, say)
+            except BenchError as error:
+                failed += 1
+                progress.update(task, description="could not run", completed=1)
+                console.print(f"[red]{error}[/]", highlight=False)
+                continue
+            results.append(result)
+            if out is not None:
+                report.write(result, out)
+            progress.update(task, description=f"done in {result.took_s:.0f} s", completed=1)
+    return results, failed

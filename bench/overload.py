@@ -1,0 +1,56 @@
+"""How old frames are when detection begins, while detection has 1, 3 and 6 times the work it can do."""
+
+import os
+from statistics import fmean
+
+from bench.harness import Curve, Findings, Plan, Say
+from bench.station import SCENE_CAMERA, Run, make_graph, make_station, run_station
+
+LOADS = (1, 3, 6)
+_CAMERAS, _FPS = 2, 15
+
+
+def run(plan: Plan, say: Say) -> Findings:
+    """Ages over time; two cameras at 15 fps, a worker that takes a known time."""
+    findings = Findings()
+    period_ms = 1000 / _FPS
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for load in plan.pick((3,), LOADS, LOADS):
+        say(f"{load} x")
+        run = overloaded(load, plan.pick(1.0, 4.0, 20.0), plan.pick(0.5, 0.5, 0.5))
+        detect = run.roles["detect"]
+        findings.measure(f"{load} x, processed", "frames/s", [detect.out_rate], "higher")
+        findings.measure(f"{load} x, dropped", "frames/s", [run.roles["broker"].drop_rate])
+        for name, age_ms in zip(("p50", "p95", "largest"), detect.age_in_ms, strict=True):
+            findings.measure(f"{load} x, age at detection, {name}", "ms", [age_ms], "lower")
+        lines[f"{load} x"] = [(at_s, roles["detect"].age_in_ms[1]) for at_s, roles in run.pieces]
+        if load == max(LOADS):
+            findings.goal("largest age at detection at 6 x, frame periods", detect.age_in_ms[2] / period_ms, at_most=2)
+            findings.goal("its p95 in the second half over the first half", growth(run), at_most=1.1)
+    findings.curves.append(
+        Curve(
+            title="Age of frames when detection begins",
+            x="s",
+            y="p95, ms",
+            lines=lines,
+            marks={"two frame periods": 2 * period_ms},
+        )
+    )
+    return findings
+
+
+def overloaded(load: float, seconds: float, piece_s: float) -> Run:
+    """Run with a worker that needs `load` times the time there is for each frame."""
+    os.environ["BENCH_DETECT_MS"] = str(load * 1000 / (_CAMERAS * _FPS))
+    os.environ["BENCH_CLASSIFY_MS"] = "0"
+    station = make_station(_CAMERAS, _FPS)
+    stages = {"detect": "bench.load:KnownDetect", "classify": "bench.load:KnownClassify"}
+    graph = make_graph(station, without=("player",), capture=SCENE_CAMERA, **stages)
+    return run_station(station, graph, settle_s=1.0, seconds=seconds, piece_s=piece_s)
+
+
+def growth(run: Run) -> float:
+    """Mean p95 age in the second half of the run over that in the first half."""
+    ages_ms = [roles["detect"].age_in_ms[1] for _, roles in run.pieces]
+    half = len(ages_ms) // 2
+    return fmean(ages_ms[half:]) / max(1e-9, fmean(ages_ms[:half] or ages_ms))

@@ -1,0 +1,165 @@
+"""A whole station, cameras to screen: rates, latencies, CPU and memory, beside bare calls and the sequential way."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import psutil
+
+from bench.harness import Findings, Plan, Say, Table, percentile
+from bench.report import number
+from bench.sequential import Pace, run_loops
+from bench.station import ROLES, SCENE_CAMERA, Run, make_graph, make_station, run_station
+from pipeline.settings import Station
+
+_FPS, _CAMERAS_MAX = 15, 24
+_WAIT_MS = 5.0
+
+
+def run(plan: Plan, say: Say) -> Findings:
+    """Efficiency at saturation, latency at half load, the sequential ways, and what an idle station costs."""
+    findings = Findings()
+    seconds = plan.pick(1.0, 5.0, 20.0)
+    cores = len(os.sched_getaffinity(0))
+    rates: dict[str, list[float]] = {"bare": [], "station": [], "loop": []}
+    for i in range(plan.pick(1, 1, 3)):
+        say(f"bare calls on every core ({i + 1})")
+        bare = run_loops("bare", seconds, processes=cores)
+        rates["bare"].append(bare.rate)
+        say(f"station at saturation ({i + 1})")
+        saturated = saturate(max(rates["bare"]), cores, seconds)
+        rates["station"].append(saturated.roles["classify"].out_rate)
+        say(f"sequential loop ({i + 1})")
+        rates["loop"].append(max(run_loops("loop", seconds / 2, threads=n).rate for n in sorted({1, cores})))
+    say("sequential loop with the original habits")
+    habits = run_loops("habits", seconds / 2)
+    names = {"bare": "bare calls on every core", "station": "station at saturation", "loop": "sequential loop"}
+    ratio = {key: [ours / other for ours, other in zip(rates["station"], rates[key], strict=True)] for key in rates}
+    medians = {key: findings.measure(names[key], "frames/s", values, "higher").median for key, values in rates.items()}
+    findings.measure("sequential loop, original habits", "frames/s", [habits.rate], "higher")
+    findings.measure("faces a frame", "faces", [bare.faces])
+    findings.measure("station over bare calls, round by round", "x", ratio["bare"], "higher")
+    findings.goal("efficiency at saturation", median(ratio["bare"]), at_least=0.85)
+    findings.goal("station over sequential loop", median(ratio["loop"]), at_least=1.5)
+    findings.goal("station over loop with the original habits", medians["station"] / habits.rate, at_least=100)
+    findings.tables.append(_by_process("station at saturation, by stage", saturated))
+    cores_used = sum(role.cores for role in saturated.roles.values())
+    findings.measure("CPU of a frame, bare calls", "ms", [bare.cpu_ms], "lower")
+    findings.measure(
+        "CPU of a frame, station", "ms", [1e3 * cores_used / saturated.roles["classify"].out_rate], "lower"
+    )
+    for cameras in (2, cameras_for(0.5 * medians["bare"])):
+        say(f"station at half load, {cameras} cameras")
+        half = run_at(0.5 * medians["bare"], cameras, cores, seconds)
+        _latency(cameras, half, run_loops("bare", seconds / 2), findings)
+    findings.tables.append(_by_process("station at half load, by stage", half))
+    say("idle station")
+    _idle(plan.pick(2.0, 6.0, 20.0), findings)
+    return findings
+
+
+def saturate(rate: float, cores: int, seconds: float) -> Run:
+    """Offer so many frames a second to a station without a screen."""
+    station = _station(rate, cameras_for(rate), cores)
+    graph = make_graph(station, without=("player",), capture=SCENE_CAMERA)
+    return run_station(station, graph, settle_s=1.5, seconds=seconds)
+
+
+def run_at(rate: float, cameras: int, cores: int, seconds: float) -> Run:
+    """Offer so many frames a second to a whole station."""
+    station = _station(rate, cameras, cores)
+    return run_station(station, make_graph(station, capture=SCENE_CAMERA), settle_s=2.0, seconds=seconds)
+
+
+def cameras_for(rate: float) -> int:
+    """How many cameras of 15 fps give so many frames a second, within reason."""
+    return min(_CAMERAS_MAX, max(1, round(rate / _FPS)))
+
+
+def _station(rate: float, cameras: int, cores: int) -> Station:
+    return make_station(cameras, min(120.0, rate / cameras), detect=cores, batch_wait_ms=_WAIT_MS)
+
+
+def _latency(cameras: int, half: Run, bare: Pace, findings: Findings) -> None:
+    hops = {
+        "capture to detection's begin": half.roles["detect"].age_in_ms,
+        "capture to faces": half.roles["detect"].age_out_ms,
+        "capture to classification's begin": half.roles["classify"].age_in_ms,
+        "capture to audience": half.roles["classify"].age_out_ms,
+        "capture to player (60 ticks a second)": half.roles["player"].age_in_ms,
+    }
+    rows = [(hop, *(f"{age_ms:.1f}" for age_ms in ages_ms)) for hop, ages_ms in hops.items()]
+    name = f"half load, {cameras} cameras"
+    findings.tables.append(Table(title=f"age at {name}, ms", columns=("hop", "p50", "p95", "largest"), rows=rows))
+    for hop, ages_ms in hops.items():
+        findings.measure(f"{name}, {hop}, p95", "ms", [ages_ms[1]], "lower", listed=False)
+    bare_ms = percentile(bare.times_ms, 0.95)
+    findings.measure(f"{name}, bare calls of one frame, p95", "ms", [bare_ms], "lower")
+    limit_ms = 1.5 * bare_ms + 5 + _WAIT_MS
+    text = f"{name}: capture to audience, p95, over 1.5 x bare calls + 5 ms + batch wait"
+    findings.goal(text, half.roles["classify"].age_out_ms[1] / limit_ms, at_most=1)
+
+
+def _by_process(title: str, run: Run) -> Table:
+    rows = []
+    for role in ROLES:
+        x = run.roles[role]
+        if x.rss_mb:
+            figures = (x.in_rate, x.out_rate, x.drop_rate, 100 * x.cores, x.rss_mb)
+            rows.append((role, *(number(value) for value in figures)))
+    return Table(title=title, columns=("stage", "in/s", "out/s", "dropped/s", "% of a core", "MB"), rows=rows)
+
+
+def _idle(seconds: float, findings: Findings) -> None:
+    """A station whose camera takes a frame every 10 s: supervisor, broker and waiting workers; the screen plays on."""
+    with tempfile.TemporaryDirectory(prefix="stationcast-bench-") as folder:
+        path = Path(folder) / "idle.toml"
+        path.write_text(
+            f'[station]\nname = "bench-idle-{os.getpid()}"\nmode = "measure"\nstate_dir = "{folder}"\n'
+            '[[cameras]]\nname = "door"\nsource = "sample"\nfps = 0.1\n[[screens]]\nheadless = true\ntick_hz = 5\n'
+        )
+        command = [sys.executable, "-m", "pipeline.cli", "run", str(path), "--duration", str(seconds + 8)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as station:
+            time.sleep(6)
+            family = {process.pid: process for process in _family(station.pid)}
+            before = {pid: _cpu_s(process) for pid, process in family.items()}
+            time.sleep(seconds)
+            cpu = {pid: 100 * (_cpu_s(process) - before[pid]) / seconds for pid, process in family.items()}
+            roles = {pid: _role(process) for pid, process in family.items()}
+            memory = {pid: process.memory_full_info().uss / 1e6 for pid, process in family.items()}
+            station.terminate()
+    machinery = [pid for pid, role in roles.items() if role in ("supervisor", "broker")]
+    waiting = sum(cpu[pid] for pid, role in roles.items() if role != "player")
+    findings.goal("idle: CPU of supervisor, broker and waiting stages, % of a core", waiting, at_most=2)
+    findings.goal("idle: memory of supervisor and broker, MB", sum(memory[pid] for pid in machinery), at_most=150)
+    for pid, role in sorted(roles.items(), key=lambda item: item[1]):
+        findings.measure(f"idle, {role}, CPU", "% of a core", [cpu[pid]], "lower")
+        findings.measure(f"idle, {role}, memory of its own", "MB", [memory[pid]], "lower")
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    process = psutil.Process(pid)
+    return [process, *process.children()]
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _role(process: psutil.Process) -> str:
+    """Supervisor, or the stage by what it has loaded (all children have the same command line)."""
+    if "run" in process.cmdline():
+        return "supervisor"
+    maps = {Path(part.path).name.partition("-")[0].partition(".")[0] for part in process.memory_maps()}
+    if any(name.startswith("libmediapipe") for name in maps):
+        return "detect"
+    if any(name.startswith("onnxruntime") for name in maps):
+        return "classify"
+    if any(name.startswith("libSDL") for name in maps):
+        return "player"
+    return "capture" if any(name.startswith("cv2") for name in maps) else "broker"

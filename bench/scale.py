@@ -1,0 +1,88 @@
+"""What more workers bring, and how many cameras this machine carries: the sizing table."""
+
+import os
+
+from bench.classify import under_load
+from bench.harness import Curve, Findings, Plan, Say, Table
+from bench.report import number
+from bench.station import SCENE_CAMERA, Run, make_graph, make_station, run_station
+
+WORKERS = (1, 2, 4)
+FPS = (5, 10, 15)
+_CAMERAS_MAX = 32
+_DROPS_MAX = 0.01
+
+
+def run(plan: Plan, say: Say) -> Findings:
+    """Throughput against workers of each stage; frame age against cameras, until it doubles."""
+    findings = Findings()
+    seconds = plan.pick(1.0, 2.0, 6.0)
+    lines: dict[str, list[tuple[float, float]]] = {"detect, frames/s": [], "classify, faces/s": []}
+    for workers in plan.pick(WORKERS[:1], WORKERS[:2], WORKERS):
+        say(f"{workers} x detect")
+        detected = detect_rate(workers, seconds)
+        say(f"{workers} x classify")
+        classified = under_load(4000, 5.0, seconds, sources=4, workers=workers)[0].roles["classify"].face_rate
+        findings.measure(f"detect, {workers} workers", "frames/s", [detected], "higher")
+        findings.measure(f"classify, {workers} workers", "faces/s", [classified], "higher")
+        lines["detect, frames/s"].append((workers, detected))
+        lines["classify, faces/s"].append((workers, classified))
+    title = "Throughput by workers"
+    findings.curves.append(Curve(title=title, x="workers", y="a second", lines=lines, log_x=True))
+    _sizing(plan, findings, say)
+    return findings
+
+
+def detect_rate(workers: int, seconds: float) -> float:
+    """Frames a second that so many detection workers process, with more offered than they can."""
+    station = make_station(4, 60, detect=workers)
+    stages = {"capture": SCENE_CAMERA}
+    graph = make_graph(station, without=("player", "classify"), **stages)
+    return run_station(station, graph, settle_s=1.0, seconds=seconds).roles["detect"].out_rate
+
+
+def _sizing(plan: Plan, findings: Findings, say: Say) -> None:
+    cores = len(os.sched_getaffinity(0))
+    rows: list[tuple[str, ...]] = []
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for fps in plan.pick(FPS[1:2], FPS[1:2], FPS):
+        points = ages_by_cameras(fps, plan.pick(1.0, 2.5, 6.0), plan.pick(1, 8, _CAMERAS_MAX), cores, say)
+        carried = max(cameras for cameras, _, fine in points if fine)
+        busy = next(run for cameras, run, _ in points if cameras == carried)
+        used = sum(role.cores for role in busy.roles.values())
+        lines[f"{fps} fps"] = [(cameras, at.roles["classify"].age_out_ms[0]) for cameras, at, _ in points]
+        findings.measure(f"cameras carried at {fps} fps", "cameras", [carried], "higher")
+        age_ms = busy.roles["classify"].age_out_ms
+        rows.append(
+            (str(fps), str(carried), f"{carried / cores:.1f}", number(age_ms[0]), number(age_ms[1]), f"{used:.2f}")
+        )
+    columns = ("fps", "cameras", "cameras a core", "age p50, ms", "age p95, ms", "cores used")
+    title = f"cameras (720p, one face in the mean) on {cores} cores until the age of results doubles or 1 % is dropped"
+    findings.tables.append(Table(title=title, columns=columns, rows=rows))
+    title = "Age of results by cameras"
+    findings.curves.append(Curve(title=title, x="cameras", y="p50, ms", lines=lines, log_x=True))
+
+
+def ages_by_cameras(fps: float, seconds: float, at_most: int, cores: int, say: Say) -> list[tuple[int, Run, bool]]:
+    """Run with more and more cameras -> (cameras, run, whether it is fine), the last one not fine unless at_most is."""
+    points: list[tuple[int, Run, bool]] = []
+    cameras = 1
+    while cameras <= at_most:
+        say(f"{cameras} cameras at {fps} fps")
+        station = make_station(cameras, fps, detect=cores)
+        graph = make_graph(station, without=("player",), capture=SCENE_CAMERA)
+        run = run_station(station, graph, settle_s=1.5, seconds=seconds)
+        first = points[0][1] if points else run
+        fine = is_fine(run, first)
+        points.append((cameras, run, fine or not points))
+        if not fine and points[1:]:
+            break
+        cameras += max(1, cameras // 2)
+    return points
+
+
+def is_fine(run: Run, first: Run) -> bool:
+    """Whether results are at most twice as old as with the first camera, and at most 1 % of frames are dropped."""
+    age_ms, first_ms = run.roles["classify"].age_out_ms[0], first.roles["classify"].age_out_ms[0]
+    captured = max(1e-9, run.roles["capture"].out_rate)
+    return age_ms <= 2 * first_ms and run.roles["broker"].drop_rate <= _DROPS_MAX * captured

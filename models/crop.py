@@ -1,0 +1,84 @@
+"""The one face crop: serving, training and evaluation all cut here, so that a model sees what it was trained on."""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import msgspec
+import numpy as np
+
+_MIN_EYE_DISTANCE = 0.12
+"""Eyes nearer than this share of the box (a profile) say little about roll; such a face is not rotated."""
+
+
+class CropSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a model wants to see: `size_px` square, `scale` times the longer side of the face box, eyes level or not."""
+
+    size_px: int
+    scale: float = 1.5
+    level_eyes: bool = True
+
+
+def crop_face(
+    image: np.ndarray,
+    box_px: Sequence[float],
+    keypoints_px: Sequence[tuple[float, float]],
+    spec: CropSpec,
+) -> np.ndarray:
+    """Cut one face: uint8 [H, W, 3] -> uint8 [size_px, size_px, 3], channel order kept.
+
+    `box_px` is (x, y, w, h); `keypoints_px` starts with the person's right eye and left eye, or is empty. What lies
+    outside the image repeats its border. Raises ValueError for a box without area or with a number that is not finite.
+    """
+    x, y, w, h = box_px
+    side_px = max(w, h) * spec.scale
+    if not (w > 0 and h > 0 and math.isfinite(x + y + side_px)):
+        raise ValueError(f"box {tuple(box_px)} has no area: give x, y, width and height in pixels")
+    cos, sin = eye_direction(box_px, keypoints_px) if spec.level_eyes else (1.0, 0.0)
+    cx, cy = x + w / 2, y + h / 2
+    part, left, top, shrink = _reduced(image, cx, cy, side_px * (abs(cos) + abs(sin)) / 2, side_px / spec.size_px)
+    step = side_px / spec.size_px / shrink
+    middle = (spec.size_px - 1) / 2
+    # Pixel centres: a coordinate c of the image is (c - left) / shrink - 0.5 in `part`.
+    mx, my = (cx - left) / shrink - 0.5, (cy - top) / shrink - 0.5
+    to_part = np.array(
+        [
+            [step * cos, -step * sin, mx - step * middle * (cos - sin)],
+            [step * sin, step * cos, my - step * middle * (sin + cos)],
+        ]
+    )
+    size = (spec.size_px, spec.size_px)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(part, to_part, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def eye_direction(box_px: Sequence[float], keypoints_px: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Unit vector from the right eye to the left eye; (1, 0) where the eyes say nothing."""
+    if len(keypoints_px) >= 2:
+        (rx, ry), (lx, ly) = keypoints_px[:2]
+        distance = math.hypot(lx - rx, ly - ry)
+        if math.isfinite(distance) and distance > _MIN_EYE_DISTANCE * max(box_px[2:]):
+            return (lx - rx) / distance, (ly - ry) / distance
+    return 1.0, 0.0
+
+
+def _reduced(
+    image: np.ndarray, cx: float, cy: float, reach_px: float, ratio: float
+) -> tuple[np.ndarray, int, int, int]:
+    """The part of the image within `reach_px` of the centre, halved by averaging while it will shrink twofold or more,
+    so that one linear warp does the rest without aliasing. Returns (part, left, top, times smaller)."""
+    height, width = image.shape[:2]
+    halvings = int(math.log2(max(ratio, 1.0)))
+    shrink = 1 << halvings
+    reach = min(reach_px, 1e6) + 2 * shrink
+    left, right = (min(max(int(v), 0), width) for v in (cx - reach, cx + reach))
+    top, bottom = (min(max(int(v), 0), height) for v in (cy - reach, cy + reach))
+    left, top = min(left, width - 1), min(top, height - 1)
+    columns, rows = max(right - left, 1) // shrink * shrink, max(bottom - top, 1) // shrink * shrink
+    if columns == 0 or rows == 0:
+        return image[top : max(bottom, top + 1), left : max(right, left + 1)], left, top, 1
+    part = image[top : top + rows, left : left + columns]
+    for _ in range(halvings):
+        rows, columns = rows // 2, columns // 2
+        part = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
+    return part, left, top, shrink

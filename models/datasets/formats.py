@@ -1,0 +1,103 @@
+"""Public data sets as users have them on disk, read from names and labels alone: no image is opened."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from models.cards import ModelError
+from models.datasets import aihub
+from models.datasets.index import MAX_AGE, SUFFIXES, Gender, Row, parse_table
+
+Format = Literal["aihub", "utkface", "aaf", "fairface", "csv"]
+FORMATS: tuple[Format, ...] = ("aihub", "utkface", "aaf", "fairface", "csv")
+
+_RACES = ("White", "Black", "Asian", "Indian", "Other")
+_UTKFACE = re.compile(r"(\d{1,3})_([01])_(?:([0-4])_)?\d*\D*", re.ASCII)
+_AAF = re.compile(r"(\d{5})A(\d{2,3})")
+_AAF_FIRST_MALE = 7381
+"""All-Age-Faces numbers its photos: women and girls first."""
+
+
+def index_folder(folder: Path, data_format: Format, studio: bool = False) -> tuple[list[Row], Counter[str]]:
+    """Rows of every photo under `folder`, and why other files were left out. Raises ModelError when none is found.
+
+    `studio` keeps AI-Hub's `_CAM` pictures, which the original project dropped.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: is no folder; give the one that holds the data set")
+    left_out: Counter[str] = Counter()
+    if data_format in ("fairface", "csv"):
+        rows = _tables(folder, data_format, left_out)
+    else:
+        rows = []
+        for path in _images(folder):
+            found = _READERS[data_format](path)
+            if isinstance(found, str):
+                left_out[found] += 1
+            elif data_format == "aihub" and not studio and _is_studio(path):
+                left_out["studio picture (_CAM)"] += 1
+            else:
+                rows.append(found)
+    if not rows:
+        why = "; ".join(f"{reason}: {count}" for reason, count in left_out.most_common(3))
+        raise ModelError(f"{folder}: no photo of the format `{data_format}` found{f' ({why})' if why else ''}")
+    return rows, left_out
+
+
+def _images(folder: Path) -> Iterator[str]:
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        base = PurePosixPath(Path(parent).relative_to(folder).as_posix())
+        for name in sorted(names):
+            # AI-Hub has names such as `x_02.JPG` with a stray mark before the dot; the suffix itself is sound.
+            if PurePosixPath(name).suffix.lower() in SUFFIXES:
+                yield str(base / name)
+
+
+def _is_studio(path: str) -> bool:
+    name = aihub.parse_name(path)
+    return name is not None and name.studio
+
+
+def _aihub(path: str) -> Row | str:
+    name = aihub.parse_name(path)
+    return "not the photo of one person" if name is None else aihub.row_of(path, name)
+
+
+def _utkface(path: str) -> Row | str:
+    found = _UTKFACE.match(PurePosixPath(path).name)
+    if found is None or int(found[1]) > MAX_AGE:
+        return "name is not age_gender_race_time"
+    age = float(found[1])
+    gender: Gender = "M" if found[2] == "0" else "F"
+    race = _RACES[int(found[3])] if found[3] else ""
+    return Row(file=path, gender=gender, age_lo=age, age_hi=age, race=race, data="utkface")
+
+
+def _aaf(path: str) -> Row | str:
+    found = _AAF.match(PurePosixPath(path).name)
+    if found is None:
+        return "name is not numberAage"
+    gender: Gender = "M" if int(found[1]) >= _AAF_FIRST_MALE else "F"
+    return Row(file=path, gender=gender, age_lo=float(found[2]), age_hi=float(found[2]), data="aaf")
+
+
+_READERS = {"aihub": _aihub, "utkface": _utkface, "aaf": _aaf}
+
+
+def _tables(folder: Path, data_format: Format, left_out: Counter[str]) -> list[Row]:
+    """FairFace's two tables (file, age range, gender, race), or every CSV in the folder."""
+    pattern = "*label*.csv" if data_format == "fairface" else "*.csv"
+    rows: list[Row] = []
+    for path in sorted(folder.rglob(pattern)):
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        found, bad = parse_table(text, "fairface" if data_format == "fairface" else folder.name)
+        left_out.update(bad)
+        base = path.parent.relative_to(folder).as_posix()
+        for row in found:
+            file = row.file if base == "." else f"{base}/{row.file}"
+            rows.append(Row(**{**{name: getattr(row, name) for name in Row.__struct_fields__}, "file": file}))
+    return rows

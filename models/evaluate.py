@@ -1,0 +1,297 @@
+"""How good a model is on labelled photos: every figure with its 95 % interval, by gender, decade and group."""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+from rich.table import Table
+
+from models.assets import resolve
+from models.cards import DECADES, ModelError
+from models.crop import crop_face
+from models.datasets.crops import locate
+from models.datasets.index import Photos, Row
+from models.detector import FaceDetector
+from models.session import Classifier, Outputs
+
+ADULT = 20
+FAIRFACE_EDGES = (0, 3, 10, 20, 30, 40, 50, 60, 70, 121)
+SEVEN_EDGES = (0, 10, 20, 30, 40, 50, 60, 121)
+"""The original project's decades, 60 and more in one."""
+_EDGES = np.array([0, 10, 20, 30, 40, 50, 60, 70, 80, 121])
+_MIN_GROUP = 20
+"""Smaller groups are listed, but make no gap."""
+
+Figures = dict[str, Any]
+
+
+class Truth(Struct, frozen=True):
+    """Labels as arrays [n]: man or not and whether that is known; age bounds and whether they are known; group."""
+
+    male: NDArray[np.bool_]
+    has_gender: NDArray[np.bool_]
+    age_lo: NDArray[np.float64]
+    age_hi: NDArray[np.float64]
+    has_age: NDArray[np.bool_]
+    group: NDArray[np.str_]
+
+
+def truth_of(rows: Sequence[Row]) -> Truth:
+    """The labels of rows."""
+    return Truth(
+        male=np.array([row.gender == "M" for row in rows], bool),
+        has_gender=np.array([row.gender is not None for row in rows], bool),
+        age_lo=np.array([0.0 if row.age_lo is None else row.age_lo for row in rows]),
+        age_hi=np.array([0.0 if row.age_hi is None else row.age_hi for row in rows]),
+        has_age=np.array([row.age_lo is not None and row.age_hi is not None for row in rows], bool),
+        group=np.array([row.race for row in rows], str),
+    )
+
+
+def figures(outputs: Outputs, truth: Truth) -> Figures:
+    """All figures of n faces; a figure without faces is None.
+
+    A range of ages is scored as a range: the error is the distance to its nearer end, a decade is right when it and the
+    range overlap.
+    """
+    men = outputs.p_male > 0.5
+    gender_right = men == truth.male
+    adult = truth.age_lo >= ADULT
+    error = np.maximum(truth.age_lo - outputs.age_years, 0) + np.maximum(outputs.age_years - truth.age_hi, 0)
+    decade = outputs.p_decade.argmax(1)
+    first, last = (np.digitize(bound, _EDGES) - 1 for bound in (truth.age_lo, truth.age_hi))
+    decade_off = np.maximum(first - decade, 0) + np.maximum(decade - last, 0)
+    # 0.5: a model that says 19.6 means 20 when ages are whole years.
+    rounded = np.floor(outputs.age_years + 0.5)
+    g, a = truth.has_gender, truth.has_age
+    both = g & a
+    result: Figures = {
+        "n_gender": int(g.sum()),
+        "n_age": int(a.sum()),
+        "gender_accuracy": _share(gender_right[g]),
+        "adult_gender_accuracy": _share(gender_right[both & adult]),
+        "gender_recall": {
+            "M": _share(gender_right[g & truth.male]),
+            "F": _share(gender_right[g & ~truth.male]),
+        },
+        "age_mae": _mean(error[a]),
+        "age_bias": _mean((outputs.age_years - (truth.age_lo + truth.age_hi) / 2)[a & (truth.age_lo == truth.age_hi)]),
+        "decade_accuracy": _share(decade_off[a] == 0),
+        "decade_within_one": _share(decade_off[a] <= 1),
+        "seven_decade_accuracy": _share(_overlaps(_seven(outputs.p_decade), SEVEN_EDGES, truth)[a]),
+        "fairface_bin_accuracy": _share(_overlaps(_bin(rounded, FAIRFACE_EDGES), FAIRFACE_EDGES, truth)[a]),
+        "fairface_bin_within_one": _share(_overlaps(_bin(rounded, FAIRFACE_EDGES), FAIRFACE_EDGES, truth, slack=1)[a]),
+        # Its two-hot labels under categorical accuracy: the largest of man, woman and seven decades must be the gender.
+        "original_project_measure": _share(_original(outputs, truth)[both]),
+        "joint_accuracy": _share((gender_right & (decade_off == 0))[both]),
+        "per_decade_recall": {
+            name: _share((decade_off == 0)[a & (first == i) & (last == i)]) for i, name in enumerate(DECADES)
+        },
+        "per_decade_gender_accuracy": {
+            name: _share(gender_right[both & (first == i) & (last == i)]) for i, name in enumerate(DECADES)
+        },
+        "gender_calibration_error": calibration_error(
+            np.where(men, outputs.p_male, 1 - outputs.p_male)[g], gender_right[g]
+        ),
+        "decade_calibration_error": calibration_error(outputs.p_decade.max(1)[a], (decade_off == 0)[a]),
+        "gender_confusion": {
+            "labels": ["M", "F"],
+            "rows_true_columns_said": [
+                [int((g & (truth.male == t) & (men == s)).sum()) for s in (True, False)] for t in (True, False)
+            ],
+        },
+        "decade_confusion": {
+            "labels": list(DECADES),
+            "rows_true_columns_said": [
+                [int((a & (first == t) & (last == t) & (decade == s)).sum()) for s in range(len(DECADES))]
+                for t in range(len(DECADES))
+            ],
+        },
+    }
+    if len(set(truth.group.tolist()) - {""}) > 1:
+        result["groups"] = _by_group(gender_right, error, decade_off == 0, truth)
+    return result
+
+
+def calibration_error(confidence: NDArray[Any], right: NDArray[np.bool_], bins: int = 15) -> float | None:
+    """Mean distance between confidence and accuracy over `bins` equally full bins."""
+    if not len(right):
+        return None
+    order = np.argsort(confidence)
+    parts = np.array_split(order, min(bins, len(order)))
+    return round(float(sum(abs(confidence[p].mean() - right[p].mean()) * len(p) for p in parts) / len(order)), 4)
+
+
+def evaluate(
+    model: str,
+    data: Path,
+    detector: str | None = "mediapipe-full-range",
+    labels: Path | None = None,
+    split: str | None = None,
+    folder: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Figures:
+    """Report of a model (`default`, a name or a card) on a folder or zip with labels.csv. Raises ModelError.
+
+    A photo without a found face is classified from its middle and counts like any other; photos that cannot be read
+    and lines without sense are counted and left out.
+    """
+    classifier = Classifier(resolve(model, folder or Path.cwd()), "cpu")
+    assert classifier.card.crop is not None
+    crops: list[np.ndarray] = []
+    kept: list[Row] = []
+    counts: Counter[str] = Counter()
+    with Photos(data) as photos, contextlib.ExitStack() as stack:
+        rows, left_out = photos.labels(labels)
+        if split:
+            rows = [row for row in rows if row.split == split]
+        if not rows:
+            raise ModelError(f"{data}: no row to evaluate{f' in the split {split!r}' if split else ''}")
+        finder = FaceDetector(resolve(detector, folder or Path.cwd()), min_score=0.3) if detector else None
+        if finder:
+            stack.enter_context(finder)
+        for done, row in enumerate(rows):
+            if progress:
+                progress(done, len(rows))
+            image = photos.read(row.file)
+            if image is None:
+                counts["unreadable"] += 1
+                continue
+            face = locate(image, finder)
+            counts["found"] += face.found
+            crops.append(crop_face(image, face.box_px, face.keypoints_px, classifier.card.crop)[..., ::-1])
+            kept.append(row)
+    if not kept:
+        raise ModelError(f"{data}: none of its {len(rows)} photos can be read")
+    stacked = np.ascontiguousarray(np.stack(crops))
+    report: Figures = {
+        "model": classifier.card.name,
+        "card_sha256": classifier.sha256,
+        "data": data.name,
+        "detector": detector or "none",
+        "n": len(kept),
+        "faces_found": counts["found"] if detector else None,
+        "photos_unreadable": counts["unreadable"],
+        "rows_left_out": dict(left_out),
+    }
+    report |= figures(classifier.run(stacked), truth_of(kept))
+    report |= coverage(classifier, stacked, truth_of(kept))
+    report["ms_per_face"] = time_faces(classifier, stacked)
+    return report
+
+
+def coverage(classifier: Classifier, crops: NDArray[np.uint8], truth: Truth) -> Figures:
+    """What is answered at all with the card's thresholds, and how often that is right."""
+    estimates = classifier.classify(crops)
+    said = np.array([e.gender != "unknown" for e in estimates]) & truth.has_gender
+    right = np.array([e.gender == "M" for e in estimates]) == truth.male
+    aged = np.array([e.decade is not None for e in estimates]) & truth.has_age
+    decade = np.array([-1 if e.decade is None else e.decade for e in estimates])
+    first, last = (np.digitize(bound, _EDGES) - 1 for bound in (truth.age_lo, truth.age_hi))
+    return {
+        "gender_answered": _share(said[truth.has_gender]),
+        "gender_accuracy_when_answered": _share(right[said]),
+        "decade_answered": _share(aged[truth.has_age]),
+        "decade_accuracy_when_answered": _share(((decade >= first) & (decade <= last))[aged]),
+    }
+
+
+def time_faces(classifier: Classifier, crops: NDArray[np.uint8], rounds: int = 5) -> dict[str, float]:
+    """Milliseconds a face on one core, median of `rounds`, preparation of the crops included, at batch 1 and 32."""
+    times: dict[str, float] = {}
+    for batch in (1, 32):
+        chosen = np.ascontiguousarray(np.resize(crops, (batch, *crops.shape[1:])))
+        classifier.run(chosen)
+        durations = []
+        for _ in range(rounds if batch > 1 else rounds * 6):
+            start = time.perf_counter()
+            classifier.run(chosen)
+            durations.append((time.perf_counter() - start) / batch * 1e3)
+        times[f"batch_{batch}"] = round(float(np.median(durations)), 3)
+    return times
+
+
+def table(report: Figures) -> Table:
+    """The report for a terminal."""
+    shown = Table(title=f"{report['model']} on {report['data']}: {report['n']} photos")
+    for title in ("figure", "value", "95 % interval", "n"):
+        shown.add_column(title)
+
+    def add(name: str, value: Any) -> None:
+        if isinstance(value, dict) and "value" in value:
+            shown.add_row(name, f"{value['value']:g}", f"{value['low']:g} to {value['high']:g}", str(value["n"]))
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                if key not in ("labels", "rows_true_columns_said"):
+                    add(f"{name} {key}", item)
+        elif value is not None and not isinstance(value, str):
+            shown.add_row(name, f"{value:g}", "", "")
+
+    for name, value in report.items():
+        add(name, value)
+    return shown
+
+
+def _share(right: NDArray[Any]) -> Figures | None:
+    """A proportion with Wilson's 95 % interval."""
+    n = len(right)
+    if n == 0:
+        return None
+    p, z = float(right.mean()), 1.96
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    low, high = max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    return {"value": round(p, 4), "low": round(low, 4), "high": round(high, 4), "n": n}
+
+
+def _mean(values: NDArray[Any]) -> Figures | None:
+    """A mean with its normal 95 % interval."""
+    n = len(values)
+    if n == 0:
+        return None
+    mean, half = float(values.mean()), 1.96 * float(values.std(ddof=1 if n > 1 else 0)) / n**0.5
+    return {"value": round(mean, 3), "low": round(mean - half, 3), "high": round(mean + half, 3), "n": n}
+
+
+def _bin(ages: NDArray[Any], edges: tuple[int, ...]) -> NDArray[np.intp]:
+    return np.clip(np.digitize(ages, edges) - 1, 0, len(edges) - 2)
+
+
+def _seven(p_decade: NDArray[np.float32]) -> NDArray[np.intp]:
+    return np.column_stack([p_decade[:, :6], p_decade[:, 6:].sum(1)]).argmax(1)
+
+
+def _original(outputs: Outputs, truth: Truth) -> NDArray[np.bool_]:
+    seven = np.column_stack([outputs.p_decade[:, :6], outputs.p_decade[:, 6:].sum(1)])
+    nine = np.column_stack([outputs.p_male, 1 - outputs.p_male, seven])
+    return nine.argmax(1) == np.where(truth.male, 0, 1)
+
+
+def _overlaps(said: NDArray[np.intp], edges: tuple[int, ...], truth: Truth, slack: int = 0) -> NDArray[np.bool_]:
+    first, last = _bin(truth.age_lo, edges), _bin(truth.age_hi, edges)
+    return (said >= first - slack) & (said <= last + slack)
+
+
+def _by_group(
+    gender_right: NDArray[np.bool_], error: NDArray[Any], decade_right: NDArray[np.bool_], truth: Truth
+) -> Figures:
+    groups: Figures = {}
+    for name in sorted(set(truth.group.tolist()) - {""}):
+        mine = truth.group == name
+        groups[name] = {
+            "n": int(mine.sum()),
+            "gender_accuracy": _share(gender_right[mine & truth.has_gender]),
+            "age_mae": _mean(error[mine & truth.has_age]),
+            "decade_accuracy": _share(decade_right[mine & truth.has_age]),
+        }
+    gaps = {}
+    for key in ("gender_accuracy", "age_mae", "decade_accuracy"):
+        values = [g[key]["value"] for g in groups.values() if g[key] and g[key]["n"] >= _MIN_GROUP]
+        gaps[key] = round(max(values) - min(values), 4) if len(values) > 1 else None
+    return {"by_group": groups, "gap": gaps}

@@ -1,0 +1,179 @@
+"""The networks that can be trained: Keras' four classics and a MobileNet that can start from faceres_deep's weights.
+
+Every one takes float32 [N, 3, S, S], normalised as its `Preprocessing` says, and answers gender logits [N, 1] (positive
+is male) and age logits [N, YEARS]; with the original project's head it answers nine logits [N, 9] instead.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.cards import ModelError
+
+YEARS = 101
+"""Classes of the age head: 0 to 100 years."""
+ORIGINAL_LABELS = 9
+"""The original project's head: man, woman, and seven decades from 0-9 to 60+, each a sigmoid of its own."""
+Arch = Literal["mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0"]
+ARCHS: tuple[Arch, ...] = ("mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0")
+
+
+class Preprocessing(msgspec.Struct, frozen=True):
+    """(pixel - mean) / std a channel, pixels 0..255, in the order of `channels`."""
+
+    channels: Literal["RGB", "BGR"]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+_CAFFE = Preprocessing("BGR", (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
+_TORCH = Preprocessing("RGB", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+PREPROCESSING: dict[Arch, Preprocessing] = {
+    "mobilenet": _CAFFE,
+    "densenet121": _TORCH,
+    "resnet50": _CAFFE,
+    "vgg16": _CAFFE,
+    "efficientnet_b0": Preprocessing("RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+"""As Keras' own ImageNet weights expect it; EfficientNet normalises inside."""
+
+
+class Heads(nn.Module):
+    """Features [N, F] -> (gender logits [N, 1], age logits [N, YEARS]), or logits [N, 9] of the original project."""
+
+    def __init__(self, features: int, head: Literal["years", "original"], hidden: int = 512) -> None:
+        super().__init__()
+        self.head = head
+        self.drop = nn.Dropout(0.3)
+        self.hidden = nn.Linear(features, hidden)
+        self.out = nn.Linear(hidden, 1 + YEARS if head == "years" else ORIGINAL_LABELS)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor] | Tensor:
+        out = self.out(functional.relu(self.hidden(self.drop(features))))
+        return (out[:, :1], out[:, 1:]) if self.head == "years" else out
+
+
+class MobileNet(nn.Module):
+    """MobileNet 1.0 without batch norms (they are folded into its weights) -> features [N, 1024].
+
+    Symmetric padding: at an odd input size it equals the TensorFlow padding of faceres_deep in every layer.
+    """
+
+    blocks = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
+    features = 1024
+
+    def __init__(self) -> None:
+        super().__init__()
+        convolutions: list[nn.Conv2d] = [nn.Conv2d(3, 32, 3, 2, 1)]
+        channels = 32
+        for out, stride in self.blocks:
+            convolutions += [nn.Conv2d(channels, channels, 3, stride, 1, groups=channels), nn.Conv2d(channels, out, 1)]
+            channels = out
+        self.convolutions = nn.ModuleList(convolutions)
+        self.frozen = 0
+
+    def _layers(self) -> Iterator[nn.Conv2d]:
+        return (layer for layer in self.convolutions if isinstance(layer, nn.Conv2d))
+
+    def forward(self, x: Tensor) -> Tensor:
+        layers = list(self._layers())
+        with torch.no_grad():
+            for layer in layers[: self.frozen]:
+                x = functional.relu6(layer(x))
+        for layer in layers[self.frozen :]:
+            if self.training and layer.groups > 1 and layer.stride == (2, 2):
+                # The same numbers; a CPU takes four times as long for the gradient of the strided form in bfloat16.
+                x = functional.conv2d(x, layer.weight, layer.bias, 1, 1, 1, layer.groups)[:, :, ::2, ::2]
+            else:
+                x = layer(x)
+            x = functional.relu6(x)
+        return x.mean((2, 3))
+
+    def load_faceres(self, path: Path) -> None:
+        """Take the weights out of faceres_deep.onnx; its outputs then agree to 1e-4 (see tests/test_train.py)."""
+        import onnx
+        from onnx import numpy_helper
+
+        try:
+            graph = onnx.load(str(path)).graph
+        except (OSError, onnx.onnx_cpp2py_export.checker.ValidationError, ValueError) as error:
+            raise ModelError(f"{path}: cannot be read as ONNX: {error}") from error
+        values = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
+        layers = self._layers()
+        layer = None
+        for node in graph.node:
+            if node.op_type == "Conv":
+                layer = next(layers, None)
+                if layer is None or values[node.input[1]].shape != layer.weight.shape:
+                    raise ModelError(f"{path}: its layers are not those of a MobileNet 1.0")
+                layer.weight.data.copy_(values[node.input[1]])
+            elif node.op_type == "Mul" and layer is not None:
+                layer.weight.data.mul_(values[node.input[1]][:, None, None, None])
+            elif node.op_type == "Add" and layer is not None:
+                assert layer.bias is not None
+                layer.bias.data.copy_(values[node.input[1]])
+            elif node.op_type == "ReduceMean":
+                break
+        if next(layers, None) is not None:
+            raise ModelError(f"{path}: its layers are not those of a MobileNet 1.0")
+
+
+class KerasBackbone(nn.Module):
+    """One of keras.applications on its torch backend, without its top -> features [N, F]."""
+
+    def __init__(self, arch: Arch, size_px: int, weights: str | None) -> None:
+        super().__init__()
+        if os.environ.setdefault("KERAS_BACKEND", "torch") != "torch":
+            raise ModelError(f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']!r}: unset it, training runs on torch")
+        import keras
+
+        classes = {
+            "densenet121": keras.applications.DenseNet121,
+            "resnet50": keras.applications.ResNet50,
+            "vgg16": keras.applications.VGG16,
+            "efficientnet_b0": keras.applications.EfficientNetB0,
+        }
+        # Names of layers, and so of saved weights, count on from model to model without this.
+        keras.utils.clear_session()
+        self.model = classes[arch](include_top=False, weights=weights, input_shape=(size_px, size_px, 3), pooling="avg")
+        self.features = int(self.model.output_shape[-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x.permute(0, 2, 3, 1), training=self.training)
+
+
+class FaceNet(nn.Module):
+    """A backbone and its heads."""
+
+    def __init__(self, backbone: nn.Module, heads: Heads) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = heads
+        self.learned = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+        """Of the backbone; Keras keeps the moving means of its batch norms among the parameters."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor] | Tensor:
+        return self.heads(self.backbone(x))
+
+
+def build(arch: Arch, size_px: int, init: str = "random", head: Literal["years", "original"] = "years") -> FaceNet:
+    """A network to train. `init` is `random`, `imagenet` (Keras downloads it; not for mobilenet), or a weights file:
+    faceres_deep.onnx for mobilenet, `.weights.h5` for the others. Raises ModelError naming the remedy."""
+    path = Path(init)
+    if init not in ("random", "imagenet") and not path.is_file():
+        raise ModelError(f"--init {init}: no such file; give `random`, `imagenet` or a weights file")
+    if arch == "mobilenet":
+        if init == "imagenet":
+            raise ModelError("--init imagenet: mobilenet starts from `random` or from faceres_deep.onnx")
+        mobilenet = MobileNet()
+        if init != "random":
+            mobilenet.load_faceres(path)
+        return FaceNet(mobilenet, Heads(mobilenet.features, head))
+    classic = KerasBackbone(arch, size_px, None if init == "random" else init)
+    return FaceNet(classic, Heads(classic.features, head))

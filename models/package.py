@@ -1,0 +1,216 @@
+"""A training run to models that a station can serve: FP32, INT8 and FP16 files, each calibrated, each with its card."""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from models.assets import resolve
+from models.cards import (
+    AgeHead,
+    File,
+    GenderHead,
+    Golden,
+    Input,
+    Metric,
+    ModelCard,
+    Network,
+    Unknown,
+    read_card,
+)
+from models.crop import CropSpec
+from models.datasets.augment import view
+from models.datasets.crops import CropCache
+from models.evaluate import Figures, figures, truth_of
+from models.export import AGE, GENDER, INPUT, export_onnx, run_onnx
+from models.networks import PREPROCESSING, YEARS
+from models.quantize import convert_fp16, quantize_int8
+from models.session import Classifier, Outputs, golden_crops
+from models.train import Recipe, to_tensor
+
+Precision = Literal["fp32", "int8", "fp16"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "fp16")
+CALIBRATION_FACES = 512
+
+
+class Costs(msgspec.Struct, frozen=True):
+    """What `unknown` costs beside a wrong answer, which costs 1. Where confidences are calibrated, answering is cheaper
+    exactly from the confidence 1 - cost on: that is the threshold."""
+
+    unknown_gender: float = 0.3
+    unknown_decade: float = 0.7
+
+
+class Words(msgspec.Struct, frozen=True, kw_only=True):
+    """What only people can say of a model."""
+
+    title: str
+    licence: str
+    source: str
+    intended_use: str
+    limits: str
+
+
+def package(cache: CropCache, run: Path, out: Path, name: str, words: Words, costs: Costs) -> dict[str, Figures]:
+    """Write NAME.onnx, NAME-fp32.onnx, NAME-fp16.onnx (plain NAME is INT8) and their cards into `out`.
+
+    Ranges and temperatures come from rows of the splits `train` and `val`, figures from `test` (from `val` where there
+    is no `test`). Returns the figures of each precision.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    splits = np.array([row.split for row in cache.rows])
+    rng = np.random.default_rng(0)
+    recipe, worst = export_onnx(run / "best.pt", out / f"{name}-fp32.onnx")
+    train = np.flatnonzero(splits == "train")
+    calibration = images_of(cache, rng.permutation(train)[:CALIBRATION_FACES], recipe)
+    quantize_int8(out / f"{name}-fp32.onnx", out / f"{name}.onnx", calibration)
+    convert_fp16(out / f"{name}-fp32.onnx", out / f"{name}-fp16.onnx")
+    val = np.flatnonzero(splits == "val")
+    held_out = "test" if (splits == "test").any() else "val"
+    test = np.flatnonzero(splits == held_out)
+    reports: dict[str, Figures] = {}
+    for precision in PRECISIONS:
+        model = name if precision == "int8" else f"{name}-{precision}"
+        path = out / f"{model}.onnx"
+        temperatures = fit_temperatures(*run_onnx(path, images_of(cache, val, recipe)), cache, val)
+        card = _card(model, path, recipe, temperatures, words, costs, precision)
+        served = Classifier(_write(out, _with_golden(out, card)), "cpu")
+        outputs = _answers(served, cache, test, recipe)
+        report = figures(outputs, truth_of([cache.rows[i] for i in test]))
+        report |= {"parity": worst, "temperatures": temperatures, "size_bytes": path.stat().st_size}
+        reports[precision] = report
+        measured = metrics_of(report, f"{held_out} split of the training data")
+        _write(out, msgspec.structs.replace(served.card, metrics=measured))
+    return reports
+
+
+def images_of(cache: CropCache, rows: NDArray[np.int64], recipe: Recipe) -> NDArray[np.float32]:
+    """Views of cached crops as the network takes them, float32 [n, 3, S, S]."""
+    crops = np.stack([view(cache.crops[i], recipe.scale, recipe.size_px) for i in rows])
+    tensor: NDArray[np.float32] = to_tensor(crops, PREPROCESSING[recipe.arch]).contiguous().numpy()
+    return tensor
+
+
+def fit_temperatures(
+    gender: NDArray[np.float32], age: NDArray[np.float32], cache: CropCache, rows: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Temperatures of gender and age that make the held-out labels (of the decade, for age) most likely."""
+    truth = truth_of([cache.rows[i] for i in rows])
+    grid = np.exp(np.linspace(np.log(0.4), np.log(4), 93))
+    sign = np.where(truth.male, 1.0, -1.0)[truth.has_gender]
+    logits = gender[truth.has_gender, 0].astype(np.float64) * sign
+    best_gender = min(grid, key=lambda t: float(np.logaddexp(0, -logits / t).mean()))
+    width = 10 if age.shape[1] == YEARS else 1
+    years = np.arange(age.shape[1]) // width
+    first, last = ((bound[truth.has_age] // 10)[:, None] for bound in (truth.age_lo, truth.age_hi))
+    top = years.max()
+    inside = (years >= np.minimum(first, top)) & (years <= np.minimum(last, top))
+    logits = age[truth.has_age].astype(np.float64)
+
+    def surprise(t: float) -> float:
+        e = np.exp((logits - logits.max(1, keepdims=True)) / t)
+        return float(-np.log(((e * inside).sum(1) / e.sum(1)).clip(1e-9)).mean())
+
+    return round(float(best_gender), 3), round(float(min(grid, key=surprise)), 3)
+
+
+def metrics_of(report: Figures, data: str) -> tuple[Metric, ...]:
+    """The figures of a report as a card lists them, groups included."""
+    keys = (
+        "gender_accuracy",
+        "adult_gender_accuracy",
+        "age_mae",
+        "decade_accuracy",
+        "decade_within_one",
+        "seven_decade_accuracy",
+        "fairface_bin_accuracy",
+        "joint_accuracy",
+    )
+    chosen = [(data, key, report[key]) for key in keys]
+    chosen += [(data, f"gender_recall {who}", value) for who, value in report["gender_recall"].items()]
+    for group, of_group in report.get("groups", {}).get("by_group", {}).items():
+        for key in ("gender_accuracy", "age_mae"):
+            chosen.append((f"{data}, group {group}", key, of_group[key]))
+    return tuple(
+        Metric(data=where, measure=key, value=v["value"], faces=v["n"], note=f"95 % interval {v['low']} to {v['high']}")
+        for where, key, v in chosen
+        if v
+    )
+
+
+def _answers(served: Classifier, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe) -> Outputs:
+    crops = np.stack([view(cache.crops[i], recipe.scale, served.size_px) for i in rows])
+    return served.run(crops)
+
+
+def _card(
+    name: str,
+    path: Path,
+    recipe: Recipe,
+    temperatures: tuple[float, float],
+    words: Words,
+    costs: Costs,
+    precision: Precision,
+) -> ModelCard:
+    data = path.read_bytes()
+    preprocessing = PREPROCESSING[recipe.arch]
+    ages: dict[str, Any] = {"years": (0, YEARS - 1)}
+    if recipe.head == "original":
+        ages = {"edges": (0, 10, 20, 30, 40, 50, 60, 101)}
+    file = File(name=path.name, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+    network = Network(
+        file=path.name,
+        input=Input(
+            name=INPUT,
+            size_px=recipe.size_px,
+            channels=preprocessing.channels,
+            mean=preprocessing.mean,
+            std=preprocessing.std,
+        ),
+        gender=GenderHead(output=GENDER, order="M", values="logits", temperature=temperatures[0]),
+        age=AgeHead(output=AGE, values="logits", temperature=temperatures[1], **ages),
+    )
+    return ModelCard(
+        name=name,
+        task="classify",
+        title=f"{words.title} ({precision.upper()})",
+        licence=words.licence,
+        source=words.source,
+        intended_use=words.intended_use,
+        limits=words.limits,
+        files=(file,),
+        crop=CropSpec(size_px=recipe.size_px, scale=recipe.scale),
+        networks=(network,),
+        unknown=Unknown(gender=max(0.5, 1 - costs.unknown_gender), decade=1 - costs.unknown_decade),
+        golden=Golden(p_male=(0.5, 0.5), age_years=(0.0, 0.0), tolerance=1e6, tolerance_years=1e6),
+    )
+
+
+def _with_golden(out: Path, card: ModelCard) -> ModelCard:
+    """The card with the answers to the golden pictures that its model gives now."""
+    said = Classifier(_write(out, card), "cpu").run(golden_crops(card.crop.size_px if card.crop else 0))
+    # An eighth of a confidence: other processors round INT8 layers otherwise, damaged files are further off.
+    loose = {"tolerance": 0.05, "tolerance_years": 2.0} if "INT8" in card.title else {}
+    golden = Golden(
+        p_male=tuple(round(float(p), 4) for p in said.p_male),
+        age_years=tuple(round(float(a), 2) for a in said.age_years),
+        **loose,
+    )
+    return msgspec.structs.replace(card, golden=golden)
+
+
+def _write(out: Path, card: ModelCard) -> Any:
+    import tomli_w
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items() if item not in (None, [], ())}
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    path = out / f"{card.name}.toml"
+    path.write_text(tomli_w.dumps(plain(msgspec.to_builtins(card))), encoding="utf-8")
+    read_card(path)
+    return resolve(path.name, out)

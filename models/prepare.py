@@ -1,0 +1,105 @@
+"""From labelled photos to a cache of crops with a split that keeps people apart."""
+
+import contextlib
+import itertools
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from models.assets import resolve
+from models.cards import ModelError
+from models.datasets.crops import CropCache, Progress, build_cache
+from models.datasets.index import MAX_AGE, Photos, Row
+from models.datasets.splits import assign, components, leaks, look, near_duplicates
+from models.detector import FaceDetector
+
+VAL_SHARE = TEST_SHARE = 0.06
+
+
+def parse_groups(text: str) -> tuple[tuple[int, int], ...]:
+    """`0-9,10-29,50+` -> ((0, 9), (10, 29), (50, 120)). Raises ModelError."""
+    groups = []
+    for part in filter(None, text.replace(" ", "").split(",")):
+        found = re.fullmatch(r"(\d+)(?:-(\d+)|\+)", part)
+        if not found or (found[2] and int(found[2]) < int(found[1])):
+            raise ModelError(f"--age-groups {part!r}: give ranges such as 0-9,10-29,30-49,50+")
+        groups.append((int(found[1]), int(found[2]) if found[2] else MAX_AGE))
+    if any(after[0] <= before[1] for before, after in itertools.pairwise(groups)):
+        raise ModelError(f"--age-groups {text!r}: the ranges overlap or do not rise")
+    return tuple(groups)
+
+
+def prepare(
+    sources: Sequence[Path],
+    label_files: Sequence[Path],
+    folder: Path,
+    detector: str,
+    seed: int,
+    force: bool,
+    progress: Progress | None = None,
+) -> tuple[CropCache, list[str]]:
+    """The cache in `folder`, cut from `sources` when it is not there yet, and the leaks of its split.
+
+    Labels without splits get one by person, family and near-duplicate photo. A leaking split raises ModelError, unless
+    `force`.
+    """
+    if label_files and len(label_files) != len(sources):
+        raise ModelError(f"{len(label_files)} --labels for {len(sources)} --data: give one for each, or none")
+    if not (folder / "crops.npy").is_file():
+        _cut(sources, label_files, folder, detector, seed, progress)
+    cache = CropCache(folder)
+    leaking = leaks(cache.rows)
+    if leaking and not force:
+        raise ModelError(f"the split leaks in {len(leaking)} cases: {leaking[0]}; index again or give --force")
+    return cache, leaking
+
+
+def _cut(
+    sources: Sequence[Path],
+    label_files: Sequence[Path],
+    folder: Path,
+    detector: str,
+    seed: int,
+    progress: Progress | None,
+) -> None:
+    names = None if detector == "none" else {"mediapipe": "mediapipe-full-range"}.get(detector, detector)
+    parts = []
+    with contextlib.ExitStack() as stack:
+        finder = FaceDetector(resolve(names, Path.cwd()), min_score=0.3) if names else None
+        if finder:
+            stack.enter_context(finder)
+        for number, source in enumerate(sources):
+            photos = stack.enter_context(Photos(source))
+            rows, _ = photos.labels(label_files[number] if label_files else None)
+            labelled = [row for row in rows if row.gender or row.age_lo is not None]
+            if not labelled:
+                raise ModelError(f"{source}: its labels have no gender and no age")
+            part = folder / f"part{number}"
+            build_cache(photos, labelled, finder, part, progress)
+            parts.append(part)
+    _join(parts, folder, seed)
+
+
+def _join(parts: Sequence[Path], folder: Path, seed: int) -> None:
+    """One cache out of several, its splits assigned where none are given."""
+    caches = [CropCache(part) for part in parts]
+    rows: list[Row] = [row for cache in caches for row in cache.rows]
+    if not all(row.split for row in rows):
+        near = near_duplicates(look(crop for cache in caches for crop in cache.crops[: len(cache.rows)]))
+        rows = assign(rows, components(rows, near), VAL_SHARE, TEST_SHARE, seed)
+    side = caches[0].crops.shape[1]
+    joined = np.lib.format.open_memmap(folder / "crops.part.npy", "w+", np.uint8, (len(rows), side, side, 3))
+    start = 0
+    for cache in caches:
+        joined[start : start + len(cache.rows)] = cache.crops[: len(cache.rows)]
+        start += len(cache.rows)
+    joined.flush()
+    np.save(folder / "corners.npy", np.concatenate([cache.corners for cache in caches]))
+    (folder / "rows.json").write_bytes(msgspec.json.encode(rows))
+    (folder / "crops.part.npy").replace(folder / "crops.npy")
+    for part in parts:
+        shutil.rmtree(part)

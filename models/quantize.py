@@ -1,0 +1,119 @@
+"""Smaller and faster copies of an exported model: INT8 for processors, FP16 for graphics cards."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from models.cards import ModelError
+from models.export import INPUT, quiet
+
+CORRECTION_IMAGES = 128
+
+
+def quantize_int8(source: Path, out: Path, images: NDArray[np.float32], batch: int = 32) -> None:
+    """Write an INT8 copy (QDQ, static, a scale a channel), its ranges taken from `images`, float32 [n, 3, S, S].
+
+    Weights get 7 bits: with 8, processors without VNNI instructions overflow silently and answer differently. What the
+    rounding shifts, layer by layer, the biases take back; the last layer stays float32.
+    """
+    import onnx
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self._starts = iter(range(0, len(images), batch))
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            start = next(self._starts, None)
+            return None if start is None else {INPUT: images[start : start + batch]}
+
+    with tempfile.TemporaryDirectory(prefix="stationcast-quantize-") as folder, quiet():
+        ready = Path(folder) / "ready.onnx"
+        quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
+        plain = onnx.load(str(ready))
+        last = next((node for node in reversed(plain.graph.node) if node.op_type == "Gemm"), None)
+        if last is None or len(last.input) < 3:
+            raise ModelError(
+                f"{source}: has no last linear layer with a bias; export it with `stationcast models export`"
+            )
+        quantize_static(
+            str(ready),
+            str(out),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=[last.name],
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        small = onnx.load(str(out))
+        _correct_biases(plain, small, images[:CORRECTION_IMAGES], batch)
+        onnx.save(small, str(out))
+
+
+def convert_fp16(source: Path, out: Path) -> None:
+    """Write an FP16 copy; inputs and outputs stay float32."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    with quiet():
+        onnx.save(convert_float_to_float16(onnx.load(str(source)), keep_io_types=True), str(out))
+
+
+def _correct_biases(plain: Any, small: Any, images: NDArray[np.float32], batch: int) -> None:
+    """Layer by layer, give each channel of `small` the mean that it has in `plain`, by moving its bias."""
+    import onnx
+
+    tensors = {tensor.name: tensor for tensor in small.graph.initializer}
+    made_by = {name: node for node in small.graph.node for name in node.output}
+    # By place, not by name: where the scale of a layer does the work of its activation, the layer takes its name.
+    layers, before = (
+        [node for node in model.graph.node if node.op_type in ("Conv", "Gemm") and len(node.input) > 2]
+        for model in (small, plain)
+    )
+    wanted = _means(plain, [node.output[0] for node in before], images, batch)
+    for node, mean in zip(layers, wanted, strict=True):
+        shift = mean - _means(small, [node.output[0]], images, batch)[0]
+        if node.input[2] in tensors:
+            bias = tensors[node.input[2]]
+            corrected = (onnx.numpy_helper.to_array(bias) + shift).astype(np.float32)
+        else:
+            whole, scale = made_by[node.input[2]].input[:2]
+            bias = tensors[whole]
+            steps = np.rint(shift / onnx.numpy_helper.to_array(tensors[scale]))
+            corrected = (onnx.numpy_helper.to_array(bias) + steps).astype(np.int32)
+        bias.CopyFrom(onnx.numpy_helper.from_array(corrected, bias.name))
+
+
+def _means(model: Any, names: list[str], images: NDArray[np.float32], batch: int) -> list[NDArray[np.float64]]:
+    """Means a channel, over the images (and pixels), of tensors [n, c] or [n, c, h, w] inside of a model."""
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.output[:]
+    for name in names:
+        copy.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(copy.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    sums = [np.zeros(1)] * len(names)
+    for start in range(0, len(images), batch):
+        part = images[start : start + batch]
+        for k, values in enumerate(session.run(names, {INPUT: part})):
+            over = tuple(range(2, values.ndim))
+            sums[k] = sums[k] + values.mean(over, dtype=np.float64).sum(0)
+    return [total / len(images) for total in sums]

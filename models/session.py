@@ -1,0 +1,273 @@
+"""Classifiers in ONNX Runtime: verified bytes in, calibrated gender and age out, "unknown" where the card says so.
+
+A graphics card is used when it is really there; otherwise nothing is asked of it and nothing is said on stderr.
+"""
+
+import contextlib
+import ctypes
+import io
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import onnxruntime
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from models.assets import Model
+from models.cards import DECADES, AgeHead, Gender, GenderHead, Golden, Input, ModelError, Network
+
+Device = Literal["auto", "cpu", "cuda"]
+MAX_BATCH = 64
+"""Faces in one run; more are run in turn, so that memory stays bounded."""
+_EDGES = np.array([0, 10, 20, 30, 40, 50, 60, 70, 80, 121], dtype=np.float64)
+
+
+class Outputs(Struct, frozen=True):
+    """What the model says of n faces, calibrated, nothing withheld: float32 [n], [n] and [n, 9]."""
+
+    p_male: NDArray[np.float32]
+    age_years: NDArray[np.float32]
+    p_decade: NDArray[np.float32]
+
+
+class Estimate(Struct, frozen=True):
+    """One face after the card's thresholds; `age_years` and `decade` are None where the age is not sure enough."""
+
+    gender: Gender
+    p_male: float
+    age_years: float | None
+    decade: int | None
+    p_decade: tuple[float, ...]
+
+
+class Classifier:
+    """A classifying model at work: `device` is where it runs (`cpu` or `cuda`), `size_px` the side of its crops.
+
+    Raises ModelError when the files do not fit the card, the device is not there, or the golden answer is wrong.
+    """
+
+    def __init__(self, model: Model, device: Device = "auto", threads: int = 1) -> None:
+        card = model.card
+        if card.crop is None or card.unknown is None or card.golden is None:
+            raise ModelError(f"{card.name} is a model that finds faces: give one that classifies them")
+        self.card, self.sha256, self.size_px = card, model.card_sha256, card.crop.size_px
+        self._unknown = card.unknown
+        self.device, providers = _providers(device)
+        self._networks = [_Network(model, network, providers, threads) for network in card.networks]
+        self._check_golden(card.golden)
+
+    def run(self, crops: NDArray[np.uint8]) -> Outputs:
+        """Crops, uint8 RGB [n, size_px, size_px, 3], to what the model says of them."""
+        if crops.dtype != np.uint8 or crops.shape[1:] != (self.size_px, self.size_px, 3):
+            wanted = f"uint8 [n, {self.size_px}, {self.size_px}, 3]"
+            raise ValueError(f"{self.card.name} takes crops {wanted}, not {crops.dtype} {list(crops.shape)}")
+        heads: dict[str, list[NDArray[np.float32]]] = {"p_male": [], "age_years": [], "p_decade": []}
+        for start in range(0, len(crops), MAX_BATCH):
+            for network in self._networks:
+                for name, values in network.run(crops[start : start + MAX_BATCH]).items():
+                    heads[name].append(values)
+        if not len(crops):
+            none = np.zeros(0, np.float32)
+            return Outputs(none, none, np.zeros((0, len(DECADES)), np.float32))
+        return Outputs(**{name: np.concatenate(parts) for name, parts in heads.items()})
+
+    def classify(self, crops: NDArray[np.uint8]) -> list[Estimate]:
+        """Crops, uint8 RGB [n, size_px, size_px, 3], to one estimate each."""
+        outputs = self.run(crops)
+        return [
+            self._decide(float(p_male), float(age), p_decade)
+            for p_male, age, p_decade in zip(outputs.p_male, outputs.age_years, outputs.p_decade, strict=True)
+        ]
+
+    def _decide(self, p_male: float, age_years: float, p_decade: NDArray[np.float32]) -> Estimate:
+        gender: Gender = "unknown"
+        if max(p_male, 1 - p_male) >= self._unknown.gender:
+            gender = "M" if p_male > 0.5 else "F"
+        decade = int(p_decade.argmax())
+        sure = bool(p_decade[decade] >= self._unknown.decade)
+        probabilities = tuple(float(p) for p in p_decade)
+        return Estimate(gender, p_male, age_years if sure else None, decade if sure else None, probabilities)
+
+    def _check_golden(self, golden: Golden) -> None:
+        try:
+            outputs = self.run(golden_crops(self.size_px))
+        except Exception as error:  # ONNX Runtime's own classes again
+            raise ModelError(f"{self.card.name}: fails on the golden input: {' '.join(str(error).split())}") from error
+        pairs = (
+            ("p_male", outputs.p_male, golden.p_male, golden.tolerance),
+            ("age_years", outputs.age_years, golden.age_years, golden.tolerance_years),
+        )
+        for key, got, wanted, tolerance in pairs:
+            if len(wanted) != len(got) or not np.allclose(got, wanted, rtol=0, atol=tolerance):
+                says = ", ".join(f"{value:.3f}" for value in got)
+                raise ModelError(f"{self.card.name}: golden.{key} is {list(wanted)}, the model says {says}; refused")
+
+
+def golden_crops(size_px: int) -> NDArray[np.uint8]:
+    """Two fixed pictures, uint8 [2, size_px, size_px, 3], the same on every machine (whole numbers only)."""
+    y, x, channel = np.indices((size_px, size_px, 3))
+    waves = (x * x + 3 * y * y + 5 * x * y) * 64 // (size_px * size_px) + 50 * channel + 40 * (x * 8 // size_px % 2)
+    picture = (waves % 256).astype(np.uint8)
+    return np.stack([picture, 255 - picture[::-1]])
+
+
+class _Network:
+    """One ONNX session and its heads."""
+
+    def __init__(self, model: Model, network: Network, providers: list[Any], threads: int) -> None:
+        where = f"{model.card.name}: {network.file}"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        level = f"ORT_ENABLE_{network.optimization.upper()}"
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+        # Threads that spin between runs would take the other stages' processor time.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Numbers that are almost zero take the processor's slow way: 5.8 ms a face instead of 0.9 in age-v1.onnx.
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        try:
+            self._session = onnxruntime.InferenceSession(model.read(network.file), options, providers=providers)
+        except ModelError:
+            raise
+        except Exception as error:  # ONNX Runtime raises a dozen classes of its own, all directly under Exception
+            raise ModelError(f"{where}: ONNX Runtime refuses it: {' '.join(str(error).split())}") from error
+        self._input = network.input
+        self._heads: list[GenderHead | AgeHead] = [head for head in (network.gender, network.age) if head]
+        self._batch = self._check_shapes(where)
+        half = self._session.get_inputs()[0].type == "tensor(float16)"
+        self._dtype: type[np.floating[Any]] = np.float16 if half else np.float32
+        self._ages = _AgeDecoder(network.age) if network.age else None
+
+    def run(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        names = [head.output for head in self._heads]
+        tensor = _prepare(crops, self._input).astype(self._dtype, copy=False)
+        step = self._batch or len(tensor)
+        parts = [
+            self._session.run(names, {self._input.name: tensor[start : start + step]})
+            for start in range(0, len(tensor), step)
+        ]
+        decoded: dict[str, NDArray[np.float32]] = {}
+        for head, *values in zip(self._heads, *parts, strict=True):
+            raw = np.concatenate(values).astype(np.float32)
+            if isinstance(head, GenderHead):
+                decoded["p_male"] = _p_male(raw, head)
+            elif self._ages:
+                decoded["age_years"], decoded["p_decade"] = self._ages.decode(raw)
+        return decoded
+
+    def _check_shapes(self, where: str) -> int | None:
+        """The graph against the card; returns a batch size fixed at 1, or None for any."""
+        size = self._input.size_px
+        image = (3, size, size) if self._input.layout == "NCHW" else (size, size, 3)
+        inputs = {tensor.name: tensor.shape for tensor in self._session.get_inputs()}
+        if list(inputs) != [self._input.name]:
+            raise ModelError(f"{where}: input.name is {self._input.name!r}, the file takes {', '.join(inputs)}")
+        batch, *found = inputs[self._input.name]
+        if any(isinstance(axis, int) and axis != side for axis, side in zip(found, image, strict=False)):
+            raise ModelError(f"{where}: input is {self._input.layout} {list(image)}, the file takes {found}")
+        if isinstance(batch, int) and batch != 1:
+            raise ModelError(f"{where}: the file takes batches of {batch} only; export it with a free batch axis")
+        outputs = {tensor.name: tensor.shape for tensor in self._session.get_outputs()}
+        for head in self._heads:
+            classes = len(head.order) if isinstance(head, GenderHead) else len(head.ranges)
+            if head.output not in outputs:
+                raise ModelError(f"{where}: there is no output {head.output!r}; the file gives {', '.join(outputs)}")
+            if isinstance(outputs[head.output][-1], int) and outputs[head.output][-1] != classes:
+                given = outputs[head.output][-1]
+                raise ModelError(f"{where}: output {head.output!r} has {given} classes, the card names {classes}")
+        return batch if isinstance(batch, int) else None
+
+
+class _AgeDecoder:
+    """Distribution over an age head's classes to expected age and shares of the decades."""
+
+    def __init__(self, head: AgeHead) -> None:
+        self._head = head
+        low, high = np.array(head.ranges, dtype=np.float64).T
+        self._middle = (low if head.years else (low + high - 1) / 2).astype(np.float32)
+        overlap = np.minimum(high[:, None], _EDGES[1:]) - np.maximum(low[:, None], _EDGES[:-1])
+        self._to_decades = (np.clip(overlap, 0, None) / (high - low)[:, None]).astype(np.float32)
+
+    def decode(self, raw: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        p = _softmax(_logits(raw, self._head.values) / self._head.temperature)
+        return p @ self._middle, np.clip(p @ self._to_decades, 0, 1)
+
+
+def _prepare(crops: NDArray[np.uint8], wanted: Input) -> NDArray[np.float32]:
+    size = wanted.size_px
+    if crops.shape[1] != size:
+        smaller = cv2.INTER_AREA if crops.shape[1] > size else cv2.INTER_LINEAR
+        crops = np.stack([cv2.resize(crop, (size, size), interpolation=smaller) for crop in crops])
+    if wanted.channels == "BGR":
+        crops = crops[..., ::-1]
+    if wanted.layout == "NCHW":
+        crops = crops.transpose(0, 3, 1, 2)
+    shape = (3, 1, 1) if wanted.layout == "NCHW" else (3,)
+    tensor = np.ascontiguousarray(crops, dtype=np.float32)
+    tensor -= np.array(wanted.mean, np.float32).reshape(shape)
+    tensor /= np.array(wanted.std, np.float32).reshape(shape)
+    return tensor
+
+
+def _logits(raw: NDArray[np.float32], values: Literal["logits", "probabilities"]) -> NDArray[np.float32]:
+    return raw if values == "logits" else np.log(np.clip(raw, 1e-7, 1))
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def _p_male(raw: NDArray[np.float32], head: GenderHead) -> NDArray[np.float32]:
+    if len(head.order) == 2:
+        p = _softmax(_logits(raw, head.values) / head.temperature)[:, head.order.index("M")]
+    else:
+        logit = raw[:, 0]
+        if head.values == "probabilities":
+            clipped = np.clip(logit, 1e-7, 1 - 1e-7)
+            logit = np.log(clipped) - np.log1p(-clipped)
+        p = 1 / (1 + np.exp(-np.clip(logit / head.temperature, -60, 60)))
+        if head.order == "F":
+            p = 1 - p
+    return p.astype(np.float32)
+
+
+def _providers(device: Device) -> tuple[Literal["cpu", "cuda"], list[Any]]:
+    cpu = ["CPUExecutionProvider"]
+    if device == "cpu":
+        return "cpu", cpu
+    missing = cuda_missing()
+    if missing is None:
+        # The default search times every algorithm for every new batch size; batches here differ all the time.
+        return "cuda", [("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC"}), *cpu]
+    if device == "cuda":
+        raise ModelError(f"device is 'cuda', but {missing}; set device to 'auto' or 'cpu'")
+    return "cpu", cpu
+
+
+def cuda_missing() -> str | None:
+    """What keeps ONNX Runtime from using CUDA, found out without asking it, as it would print a red error."""
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return "this ONNX Runtime is built without it"
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return "there is no NVIDIA driver"
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
+        return "the NVIDIA driver finds no device"
+    if sys.platform != "linux":
+        return None
+    folder = Path(onnxruntime.__file__).parent / "capi"
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it misses, to stdout
+            onnxruntime.preload_dlls()
+        ctypes.CDLL(f"{folder}/libonnxruntime_providers_shared.so", mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(f"{folder}/libonnxruntime_providers_cuda.so")
+    except OSError as error:
+        return f"its libraries do not load: {error}"
+    return None

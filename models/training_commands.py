@@ -1,0 +1,233 @@
+"""`stationcast models index | train | export | evaluate | compare`; the heavy libraries are imported when they run."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+_ARCHS = ("mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0")
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("folder", type=_FOLDER)
+@click.option(
+    "--format", "data_format", type=click.Choice(["aihub", "utkface", "aaf", "fairface", "csv"]), required=True
+)
+@click.option("--out", type=_PATH, default=Path("labels.csv"), show_default=True, help="The index to write.")
+@click.option("--check", is_flag=True, help="Open every image: drop unreadable ones, find one photo under two names.")
+@click.option("--studio", is_flag=True, help="AI-Hub: keep the _CAM studio pictures.")
+@click.option("--val", type=click.FloatRange(0, 0.9), default=0.08, show_default=True, help="Share to steer by.")
+@click.option("--test", type=click.FloatRange(0, 0.9), default=0.08, show_default=True, help="Share to report on.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def index(
+    folder: Path, data_format: Any, out: Path, check: bool, studio: bool, val: float, test: float, seed: int
+) -> None:
+    """Write labels.csv for the data set in FOLDER, from names and labels alone; persons and families stay together."""
+    from models.datasets.formats import index_folder
+    from models.datasets.index import Photos, write_index
+    from models.datasets.splits import assign, components, leaks, look, name_persons, near_duplicates
+
+    rows, left_out = index_folder(folder, data_format, studio)
+    duplicates: list[tuple[int, int]] = []
+    if check:
+        photos = Photos(folder)
+        readable: list[Any] = []
+
+        def images() -> Iterator[Any]:
+            for done, row in enumerate(rows):
+                progress(done, len(rows))
+                image = photos.read(row.file)
+                if image is None:
+                    left_out["cannot be read as an image"] += 1
+                    continue
+                readable.append(row)
+                yield image
+
+        with photos, _progress("opening photos") as progress:
+            looks = look(images())
+        rows = readable
+        duplicates = near_duplicates(looks)
+        rows = name_persons(rows, duplicates)
+    given = any(row.split for row in rows)
+    if not given:
+        rows = assign(rows, components(rows, duplicates), val, test, seed)
+    write_index(rows, out)
+    counts = Counter(row.split for row in rows)
+    persons = len({row.person for row in rows if row.person})
+    said = ", ".join(f"{name or 'no split'} {count}" for name, count in sorted(counts.items()))
+    click.echo(f"{out}: {len(rows)} photos ({said}), {persons} known persons, {len(duplicates)} pairs of one photo")
+    for reason, count in left_out.most_common(8):
+        click.echo(f"left out {count}: {reason}")
+    for leak in leaks(rows)[:3]:
+        click.echo(f"LEAK: {leak}")
+
+
+@click.command()
+@click.option("--data", "sources", type=_PATH, multiple=True, required=True, help="Folder or zip; may be repeated.")
+@click.option("--labels", "label_files", type=_PATH, multiple=True, help="An index for each --data, in their order.")
+@click.option("--out", type=_FOLDER, required=True, help="Folder of the run; a run found there goes on.")
+@click.option("--arch", type=click.Choice(_ARCHS), default="mobilenet", show_default=True)
+@click.option("--init", default="random", show_default=True, help="random, imagenet, a weights file, best.pt of a run.")
+@click.option("--head", type=click.Choice(["years", "original"]), default="years", show_default=True)
+@click.option("--size", "size_px", type=click.IntRange(33, 511), default=161, show_default=True)
+@click.option("--scale", type=click.FloatRange(1, 1.95), default=1.3, show_default=True, help="Crop, in face boxes.")
+@click.option("--epochs", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--learning-rate", type=float, default=4e-4, show_default=True)
+@click.option("--head-learning-rate", type=float, default=1.5e-3, show_default=True)
+@click.option("--probe-epochs", type=click.IntRange(0), default=0, show_default=True, help="Heads on fixed features.")
+@click.option("--warmup-epochs", type=float, default=1.0, show_default=True, help="Heads only, at first.")
+@click.option("--freeze", type=click.IntRange(0, 27), default=0, show_default=True, help="Mobilenet layers that stay.")
+@click.option("--grow", is_flag=True, help="Start at 0.7 of the size: more epochs in the same time.")
+@click.option("--balance", type=click.Choice(["sample", "weight", "none"]), default="sample", show_default=True)
+@click.option("--natural", multiple=True, help="A data set whose ages and groups stay as frequent as they are.")
+@click.option("--age-groups", default="", help="Merge ages, as in 0-9,10-29,30-49,50+.")
+@click.option("--no-augment", is_flag=True)
+@click.option(
+    "--spoil", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="How often photos are spoilt."
+)
+@click.option("--ema", type=click.FloatRange(0, 0.9999), default=0.998, show_default=True)
+@click.option(
+    "--patience", type=int, default=0, show_default=True, help="Stop after so many epochs without gain; 0: no."
+)
+@click.option("--minutes", type=float, default=0.0, show_default=True, help="Be done by then; 0: no limit.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--detector", default="mediapipe-full-range", show_default=True, help="A model, or none.")
+@click.option("--force", is_flag=True, help="Train on a split that leaks; the report says so in its first line.")
+def train(
+    sources: tuple[Path, ...],
+    label_files: tuple[Path, ...],
+    out: Path,
+    age_groups: str,
+    natural: tuple[str, ...],
+    no_augment: bool,
+    device: str,
+    detector: str,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Train gender and age on labelled photos: cut the crops once, then train, resuming where the last run stopped."""
+    from models.prepare import parse_groups, prepare
+    from models.train import Recipe
+    from models.train import train as run_training
+
+    recipe = Recipe(augment=not no_augment, age_groups=parse_groups(age_groups), natural=natural, **options)
+    with _progress("cutting crops") as progress:
+        cache, leaking = prepare(sources, label_files, out / "crops", detector, recipe.seed, force, progress)
+    if leaking:
+        click.echo(f"LEAKING SPLIT (--force): {len(leaking)} cases, such as: {leaking[0]}. Its figures flatter.")
+    record = run_training(cache, recipe, out, device, leaking)
+    last = max(record["history"], key=lambda entry: entry["score"])
+    click.echo(
+        f"{out / 'best.pt'}: validation gender {last['gender']:.4f}, age error {last['age_mae']:.2f} years, "
+        f"{len(record['history'])} epochs in {record['seconds'] / 60:.1f} min"
+    )
+
+
+@click.command()
+@click.argument("run", type=_FOLDER)
+@click.option("--out", type=_FOLDER, required=True, help="Folder for the ONNX files and their cards.")
+@click.option("--name", default="my-model", show_default=True)
+@click.option("--title", default="Gender and age of a face", show_default=True)
+@click.option("--licence", default="as the photos that it was trained on allow", show_default=True)
+@click.option("--source", default="trained with `stationcast models train`", show_default=True)
+@click.option("--intended-use", default="Audience estimates on the operator's own screens.", show_default=True)
+@click.option("--limits", default="Measured only as its metrics say.", show_default=True)
+@click.option("--unknown-gender-cost", type=click.FloatRange(0.01, 0.5), default=0.3, show_default=True)
+@click.option("--unknown-decade-cost", type=click.FloatRange(0.01, 0.99), default=0.7, show_default=True)
+def export(
+    run: Path, out: Path, name: str, unknown_gender_cost: float, unknown_decade_cost: float, **said: str
+) -> None:
+    """Turn the training RUN into models to serve: FP32, INT8 (the plain name) and FP16, calibrated, with cards."""
+    from models.datasets.crops import CropCache
+    from models.package import Costs, Words, package
+
+    costs = Costs(unknown_gender_cost, unknown_decade_cost)
+    reports = package(CropCache(run / "crops"), run, out, name, Words(**said), costs)
+    for precision, report in reports.items():
+        click.echo(
+            f"{precision}: {report['size_bytes'] / 1e6:.1f} MB, gender {report['gender_accuracy']['value']:.4f}, "
+            f"age error {report['age_mae']['value']:.2f}, decade {report['decade_accuracy']['value']:.4f} "
+            f"({report['n_age']} held-out faces)"
+        )
+    click.echo(f"serve it: [classify] model = {json.dumps(str(out / f'{name}.toml'))}")
+
+
+@click.command()
+@click.argument("model")
+@click.option("--data", type=_PATH, required=True, help="Folder or zip with labels.csv and photos.")
+@click.option("--labels", type=_PATH, help="Another index for the photos.")
+@click.option("--split", help="Only rows of this split.")
+@click.option("--detector", default="mediapipe", show_default=True, help="mediapipe, another model's name, or none.")
+@click.option("--json", "as_json", is_flag=True, help="The whole report as one JSON object.")
+def evaluate(model: str, data: Path, labels: Path | None, split: str | None, detector: str, as_json: bool) -> None:
+    """Measure MODEL (`default`, a name or the path of a card) on labelled photos."""
+    from models.evaluate import evaluate as run_evaluation
+    from models.evaluate import table
+
+    with _progress("looking at photos") as progress:
+        report = run_evaluation(model, data, _detector(detector), labels, split, progress=progress)
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        Console().print(table(report))
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("--data", type=_PATH, required=True, help="Folder or zip with labels.csv and photos.")
+@click.option("--labels", type=_PATH, help="Another index for the photos.")
+@click.option("--split", help="Only rows of this split.")
+@click.option("--detector", default="mediapipe", show_default=True)
+@click.option("--plot", type=_PATH, help="Write a PNG: accuracy against milliseconds.")
+@click.option("--markdown", is_flag=True, help="The table as Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="All reports as one JSON list.")
+def compare(
+    models: tuple[str, ...],
+    data: Path,
+    labels: Path | None,
+    split: str | None,
+    detector: str,
+    plot: Path | None,
+    markdown: bool,
+    as_json: bool,
+) -> None:
+    """Put MODELS (names or cards) side by side on the same photos: accuracy, size and time."""
+    from models.compare import compare as run_comparison
+    from models.compare import draw, rich_table, to_markdown
+
+    with _progress("comparing") as progress:
+        rows = run_comparison(models, data, _detector(detector), labels, split, progress)
+    if plot:
+        draw(rows, plot)
+    if as_json:
+        click.echo(json.dumps([row.report | {"size_mb": row.size_mb} for row in rows]))
+    elif markdown:
+        click.echo(to_markdown(rows))
+    else:
+        Console().print(rich_table(rows))
+
+
+COMMANDS = (index, train, export, evaluate, compare)
+
+
+def _detector(name: str) -> str | None:
+    return {"none": None, "mediapipe": "mediapipe-full-range"}.get(name, name)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Any]:
+    """A bar on stderr, only where someone looks."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

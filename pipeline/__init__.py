@@ -1,0 +1,1 @@
+"""The machinery of a station: messages, links, stages, the graph and the supervisor."""

@@ -1,0 +1,249 @@
+"""The command `stationcast`. Other folders' commands are named as strings and imported when they are called."""
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from pipeline import graph as graphs
+from pipeline.settings import SettingsError, Station, check, load
+from pipeline.sources import find_webcam, validate_source
+
+_ELSEWHERE = {
+    "bench": "bench.commands:bench",
+    "campaigns": "players.commands:campaigns",
+    "classify": "stages.commands:classify",
+    "detect": "stages.commands:detect",
+    "doctor": "pipeline.doctor:doctor",
+    "ledger": "players.commands:ledger",
+    "models": "models.commands:models",
+    "report": "players.commands:report",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = _ELSEWHERE[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="stationcast")
+def cli() -> None:
+    """Plays the ad that fits the people in front of the screen, and proves it."""
+
+
+@cli.command()
+@click.argument("station_file", type=click.Path(path_type=Path), required=False)
+@click.option("--duration", "duration_s", type=click.FloatRange(min=0.1), help="Stop after so many seconds.")
+@click.option("--headless", is_flag=True, help="No window: keep a screenshot file of what the screen shows.")
+@click.option("--fullscreen", is_flag=True, help="Cover the whole display.")
+@click.option("--summary", "summary_file", type=click.Path(path_type=Path), help="Write the run's figures as JSON.")
+def run(
+    station_file: Path | None, duration_s: float | None, headless: bool, fullscreen: bool, summary_file: Path | None
+) -> None:
+    """Run a station until Ctrl-C; without STATION_FILE the demo."""
+    from pipeline.summary import summarise
+    from pipeline.supervisor import Supervisor
+    from pipeline.view import View, print_summary
+
+    station = _station(station_file)
+    screens = tuple(
+        msgspec.structs.replace(x, headless=x.headless or headless, fullscreen=x.fullscreen or fullscreen)
+        for x in station.screens
+    )
+    station = msgspec.structs.replace(station, screens=screens)
+    if summary_file is not None and not summary_file.resolve().parent.is_dir():
+        raise SettingsError(f"--summary {summary_file}: no folder {summary_file.resolve().parent}; make it first")
+    _pull_models(station)
+    console = Console()
+    with contextlib.ExitStack() as stack:
+        stderr, live = None, None
+        if console.is_terminal:
+            live = stack.enter_context(Live(console=console, auto_refresh=False, redirect_stdout=False))
+            stderr = stack.enter_context(_lines_above(live.console))
+        supervisor = Supervisor(station, graphs.build(station), stderr=stderr)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, number, signal.signal(number, supervisor.stop))
+        supervisor.run(duration_s, View(live).tick)
+    summary = summarise(supervisor)
+    if summary_file is not None:
+        summary_file.write_text(json.dumps(summary, indent=1) + "\n")
+    print_summary(console, summary)
+
+
+@cli.command("check")
+@click.argument("station_file", type=click.Path(path_type=Path))
+def check_command(station_file: Path) -> None:
+    """Validate a station file and print its graph."""
+    station = _station(station_file)
+    table = Table(title=f"{station.station.name}: mode {station.station.mode}", title_justify="left")
+    for name in ("process", "count", "takes", "gives"):
+        table.add_column(name)
+    for row in graphs.rows(graphs.build(station)):
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    if station.choose.minors == "target":
+        console.print(
+            "[b yellow]choose.minors = 'target'[/]: ads may be aimed at children and teenagers on this station."
+        )
+    if station.station.mode == "off":
+        console.print("mode off: no camera is read; scheduled and house ads play.")
+
+
+@cli.command()
+@click.argument("station_file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("graph.svg"), show_default=True)
+def graph(station_file: Path, out: Path) -> None:
+    """Draw a station's graph (svg, png or pdf, by the file's ending)."""
+    if out.suffix not in (".svg", ".png", ".pdf"):
+        raise SettingsError(f"--out {out}: unknown picture format; let the name end in .svg, .png or .pdf")
+    if not out.resolve().parent.is_dir():
+        raise SettingsError(f"--out {out}: no folder {out.resolve().parent}; make it first")
+    graphs.draw(graphs.build(_station(station_file)), str(out))
+    click.echo(out)
+
+
+@cli.command()
+@click.argument("stage")
+@click.argument("workers", type=click.IntRange(1, 32))
+@click.option("--station", "name", help="Name of the running station; needed where several run.")
+def scale(stage: str, workers: int, name: str | None) -> None:
+    """Change how many processes share a STAGE (detect or classify) of a running station."""
+    from pipeline.supervisor import request_scale
+
+    click.echo(request_scale(_running(name), stage, workers))
+
+
+@cli.command()
+@click.option("--station", "name", help="Name of the running station; needed where several run.")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after so many messages.")
+def tap(name: str | None, count: int | None) -> None:
+    """Print a running station's messages as JSON lines until it ends, crops left out, read without our own schema."""
+    import msgpack
+    import zmq
+
+    from pipeline.graph import TAP
+    from pipeline.stage import Inbox, Outbox
+    from pipeline.supervisor import runtime_root
+
+    folder = runtime_root() / _running(name)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    outbox = Outbox(context, folder)
+    inbox = Inbox(context, folder, f"{TAP}.{os.getpid()}", TAP, outbox)
+    left = count
+    try:
+        while (left is None or left > 0) and folder.exists():
+            batch = inbox.receive_parts(patience_ms=250)[:left]
+            for parts in batch:
+                click.echo(json.dumps(msgpack.unpackb(parts[0]), separators=(",", ":")))
+            left = None if left is None else left - len(batch)
+    finally:
+        inbox.leave()
+        context.destroy(linger=200)
+        (folder / f"{TAP}.{os.getpid()}").unlink(missing_ok=True)
+
+
+def _running(name: str | None) -> str:
+    """The running station meant by `--station`, or the only one there is."""
+    from pipeline.supervisor import running_stations
+
+    running = running_stations()
+    if name is not None and name not in running:
+        raise SettingsError(f"--station {name}: is not running; running: {', '.join(running) or 'none'}")
+    if name is None and len(running) != 1:
+        names = ", ".join(running)
+        raise SettingsError(
+            f"several stations run: {names}; say --station NAME" if running else "no station is running"
+        )
+    return name or running[0]
+
+
+def _station(station_file: Path | None) -> Station:
+    """The station of a file, or the demo, with every source looked at."""
+    if station_file is None:
+        station = load(Path(__file__).with_name("demo.toml"))
+        webcam = find_webcam()
+        if webcam is not None:
+            first = msgspec.structs.replace(station.cameras[0], source=webcam)
+            station = msgspec.structs.replace(station, cameras=(first, *station.cameras[1:]))
+        station = msgspec.structs.replace(station, folder=Path.cwd())
+        check(station)
+        return station
+    station = load(station_file)
+    for camera in station.cameras:
+        try:
+            validate_source(camera, station.folder)
+        except SettingsError as error:
+            raise SettingsError(f"{station_file}: {error}") from None
+    return station
+
+
+def _pull_models(station: Station) -> None:
+    """Fetch what the station's models need, in a process of its own: this one stays small."""
+    names = {"count": [station.detect.model], "off": []}.get(
+        station.station.mode, [station.detect.model, station.classify.model]
+    )
+    named = [name for name in names if not name.endswith(".toml")]
+    if named and subprocess.run([sys.executable, "-P", "-m", "pipeline.cli", "models", "pull", *named]).returncode:
+        raise SettingsError("the models are not there; see the message above")
+
+
+@contextlib.contextmanager
+def _lines_above(console: Console) -> Any:
+    """A file descriptor for the children's stderr whose lines are printed above the live view."""
+    read_fd, write_fd = os.pipe()
+
+    def pump() -> None:
+        with os.fdopen(read_fd, errors="replace") as lines:
+            for text in lines:
+                console.print(text.rstrip("\n"), markup=False, highlight=False)
+
+    thread = threading.Thread(target=pump, daemon=True)
+    thread.start()
+    try:
+        yield write_fd
+    finally:
+        os.close(write_fd)
+        thread.join(timeout=1)
+
+
+def main() -> None:
+    """Entry point: a mistake of the user is one line on stderr and exit code 2."""
+    try:
+        cli(prog_name="stationcast", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except Exception as error:
+        if getattr(error, "exit_code", None) != 2:
+            raise
+        click.echo(f"stationcast: error: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

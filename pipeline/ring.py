@@ -1,0 +1,86 @@
+"""Frames of one camera in shared memory: one writer, any number of readers, no locks, no name to leak.
+
+A ring is a memfd of a few slots. Each slot has a version: odd while it is being written, even when it is whole
+(a sequence lock, Lameter 2005). A reader copies the pixels out and looks at the version again; a frame overwritten
+meanwhile is discarded. Writing is never held up by a reader, nor by one that was killed.
+"""
+
+import mmap
+import os
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PAGE = 4096
+SLOTS = 6
+
+
+class Ring:
+    """`slots` slots of `slot_bytes` bytes in the memfd `fd` (which stays open: it belongs to whoever passed it)."""
+
+    def __init__(self, fd: int, slots: int, slot_bytes: int) -> None:
+        self.fd, self.slots, self.slot_bytes = fd, slots, slot_bytes
+        self._map = mmap.mmap(fd, _total_bytes(slots, slot_bytes))
+        self._versions = np.frombuffer(self._map, np.uint64, slots)
+        self._written_ns = np.frombuffer(self._map, np.uint64, slots, offset=8 * slots)
+        self._stride = _round_up(slot_bytes)
+        self._next = 0
+
+    @classmethod
+    def create(cls, name: str, slot_bytes: int, slots: int = SLOTS) -> "Ring":
+        """Make the memory, all of it allocated: OSError now rather than SIGBUS at the first frame."""
+        fd = os.memfd_create(f"stationcast-{name}")
+        try:
+            os.posix_fallocate(fd, 0, _total_bytes(slots, slot_bytes))
+            return cls(fd, slots, slot_bytes)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def write(self, image: NDArray[np.uint8]) -> tuple[int, int]:
+        """Copy an image of at most `slot_bytes` bytes into the oldest slot -> (slot, version). ValueError: larger."""
+        if image.nbytes > self.slot_bytes:
+            raise ValueError(f"a frame of {image.nbytes} bytes does not fit a slot of {self.slot_bytes}")
+        slot, self._next = self._next, (self._next + 1) % self.slots
+        writing = int(self._versions[slot]) | 1
+        self._versions[slot] = writing
+        np.copyto(self._pixels(slot, image.nbytes).reshape(image.shape), image)
+        self._written_ns[slot] = time.monotonic_ns()
+        self._versions[slot] = writing + 1
+        return slot, writing + 1
+
+    def read(self, slot: int, version: int, height_px: int, width_px: int) -> NDArray[np.uint8] | None:
+        """A copy of the frame, uint8 BGR [height_px, width_px, 3]; None if it was overwritten or never was there."""
+        n_bytes = height_px * width_px * 3
+        if slot >= self.slots or n_bytes > self.slot_bytes or int(self._versions[slot]) != version:
+            return None
+        frame = self._pixels(slot, n_bytes).reshape(height_px, width_px, 3).copy()
+        return frame if int(self._versions[slot]) == version else None
+
+    def expire(self, max_age_s: float = 1.5) -> None:
+        """Blank every slot written longer ago: no frame outlives its use. Called by the writer only."""
+        before_ns = time.monotonic_ns() - int(max_age_s * 1e9)
+        for slot in range(self.slots):
+            if 0 < int(self._written_ns[slot]) < before_ns:
+                writing = int(self._versions[slot]) | 1
+                self._versions[slot] = writing
+                self._pixels(slot, self.slot_bytes)[:] = 0
+                self._written_ns[slot] = 0
+                self._versions[slot] = writing + 1
+
+    def close(self) -> None:
+        """Unmap the memory; the fd is left to its owner."""
+        del self._versions, self._written_ns
+        self._map.close()
+
+    def _pixels(self, slot: int, n_bytes: int) -> NDArray[np.uint8]:
+        return np.frombuffer(self._map, np.uint8, n_bytes, offset=_PAGE + slot * self._stride)
+
+
+def _round_up(n_bytes: int) -> int:
+    return -(-n_bytes // _PAGE) * _PAGE
+
+
+def _total_bytes(slots: int, slot_bytes: int) -> int:
+    return _PAGE + slots * _round_up(slot_bytes)

@@ -1,0 +1,235 @@
+"""The one loop that runs any stage, in a process of its own: `python -m pipeline.stage`, its Spec on standard input.
+
+The process ends when told to (SIGTERM), with its parent (PR_SET_PDEATHSIG), or when its stage cannot go on.
+Nothing in it is written to a core dump.
+"""
+
+import ctypes
+import importlib
+import os
+import resource
+import secrets
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import zmq
+from msgspec import Struct
+
+from pipeline import wire
+from pipeline.broker import Broker
+from pipeline.cells import LOADING, READY, Cell, Cells
+from pipeline.graph import BROKER, Group, Link, settings_for
+from pipeline.log import log, name_process, skip, skipped
+from pipeline.messages import AnyMessage, Credit, Message
+from pipeline.settings import RingRef, Station
+
+_PATIENCE_MS = 250
+_CREDIT_AGAIN_S = 0.5
+_FAILURES_MAX = 20
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+
+
+class Stage(Protocol):
+    """What a stage is. `__init__(settings)` opens what it needs. An optional `status` dict is shown to the operator."""
+
+    def step(self, batch: list[Any]) -> Iterable[Message]:
+        """Turn a batch of messages into others; a source gets []."""
+        ...
+
+    def close(self) -> None:
+        """Release everything."""
+        ...
+
+
+class Spec(Struct, frozen=True, kw_only=True):
+    """All that a child process is told, as JSON on its standard input (never in its arguments: URLs hold passwords)."""
+
+    worker: str
+    group: Group | None
+    """None: this is the broker."""
+    links: tuple[Link, ...] = ()
+    parent_pid: int
+    runtime_dir: Path
+    cells_fd: int
+    cell: int
+    station: Station
+    rings: dict[str, RingRef]
+    run_started_ms: int
+
+
+class Inbox:
+    """Where a process gets its batches: it says that it is free, and waits."""
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], runtime_dir: Path, worker: str, group: str, outbox: "Outbox"
+    ) -> None:
+        self._socket = wire.pull(context, wire.endpoint(runtime_dir, worker))
+        self._outbox = outbox
+        self._credit = Credit(group=group, worker=worker, incarnation=secrets.token_hex(8), received=0)
+        self._say_again_s = 0.0
+
+    def receive(self, patience_ms: int) -> list[AnyMessage]:
+        """The next batch; [] if none came in time. What is no message is counted and passed over."""
+        messages = []
+        for parts in self.receive_parts(patience_ms):
+            try:
+                messages.append(wire.decode(parts))
+            except wire.WireError as error:
+                skip("hostile_message", error=error)
+        return messages
+
+    def receive_parts(self, patience_ms: int) -> list[list[bytes]]:
+        """The parts of each message of the next batch, as they are; [] if none came in time."""
+        if time.monotonic() >= self._say_again_s and not self._socket.poll(0):
+            self.say_free()
+        if not self._socket.poll(patience_ms):
+            return []
+        batch = wire.split(self._socket.recv_multipart())
+        self._credit = msgspec.structs.replace(self._credit, received=self._credit.received + 1)
+        self._say_again_s = 0.0
+        return batch
+
+    def leave(self) -> None:
+        """Say that this worker takes no more."""
+        self._outbox.send(msgspec.structs.replace(self._credit, leaving=True))
+
+    def say_free(self) -> None:
+        """Ask for a batch."""
+        self._outbox.send(self._credit)
+        self._say_again_s = time.monotonic() + _CREDIT_AGAIN_S
+
+
+class Outbox:
+    """Where a process sends its results: to the broker, never waiting."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], runtime_dir: Path) -> None:
+        self._socket = wire.push(context, wire.endpoint(runtime_dir, BROKER))
+
+    def send(self, message: Any) -> bool:
+        """False: the broker is away, the message is lost."""
+        return wire.try_send(self._socket, wire.encode(message))
+
+
+def run_stage(spec: Spec, group: Group, cell: Cell) -> None:
+    """Load the stage and feed it until SIGTERM."""
+    module, _, name = group.stage.partition(":")
+    settings = settings_for(group, spec.station, spec.rings, spec.run_started_ms)
+    stage: Stage = getattr(importlib.import_module(module), name)(settings)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        outbox = Outbox(context, spec.runtime_dir)
+        wants = group.kind != "source"
+        inbox = Inbox(context, spec.runtime_dir, spec.worker, group.name, outbox) if wants else None
+        patience_ms = _PATIENCE_MS if group.kind == "worker" else 0
+        failures = 0
+        _ready(cell)
+        while not _stopping:
+            cell.beat()
+            batch = inbox.receive(patience_ms) if inbox else []
+            if not batch and group.kind == "worker":
+                continue
+            if inbox and group.ahead:
+                inbox.say_free()
+            failures = 0 if _feed(stage, batch, outbox, cell) else failures + 1
+            if failures > _FAILURES_MAX:
+                raise RuntimeError(f"{_FAILURES_MAX} steps failed in a row")
+            batch = []
+            _publish(stage, cell)
+        if inbox:
+            inbox.leave()
+    finally:
+        try:
+            stage.close()
+            _publish(stage, cell)
+        finally:
+            context.destroy(linger=200)
+
+
+def _feed(stage: Stage, batch: list[Any], outbox: Outbox, cell: Cell) -> bool:
+    """One step, counted; False if the stage raised. No reference to a frame or a crop outlives it."""
+    now_ns = time.monotonic_ns()
+    cell.add("in", len(batch))
+    for message in batch:
+        cell.arrived(max(0, now_ns - message.captured_ns))
+    try:
+        for result in stage.step(batch):
+            cell.add("out" if outbox.send(result) else "dropped")
+            cell.add("faces", len(getattr(result, "faces", ())))
+            cell.left(max(0, time.monotonic_ns() - result.captured_ns))
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        skip(f"{type(error).__name__}_at_{Path(place.filename).name}:{place.lineno}", error=error)
+        return False
+    return True
+
+
+def _publish(stage: Stage, cell: Cell) -> None:
+    status = getattr(stage, "status", None)
+    if status is not None:
+        cell.publish(status)
+    cell["skipped"] = _skipped_before + sum(skipped.values())
+
+
+_stopping = False
+_skipped_before = 0
+
+
+def _stop(_signal: int, _frame: object) -> None:
+    global _stopping
+    _stopping = True
+
+
+def _ready(cell: Cell) -> None:
+    cell.beat()
+    cell["ready_ns"] = time.monotonic_ns()
+    cell["state"] = READY
+
+
+def _tie_to_parent(parent_pid: int) -> None:
+    """Die with the parent, whatever kills it; leave no core dump of what people look like."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) or libc.prctl(_PR_SET_DUMPABLE, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if os.getppid() != parent_pid:
+        raise SystemExit("stationcast: the supervisor is gone")
+
+
+def main() -> int:
+    """Run one process of a station; exit code 2 says that what the user wrote is wrong."""
+    global _skipped_before
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
+    spec = msgspec.json.decode(sys.stdin.buffer.read(), type=Spec, dec_hook=lambda kind, text: kind(text))
+    _tie_to_parent(spec.parent_pid)
+    name_process(spec.worker)
+    cells = Cells(spec.cells_fd)
+    cell = cells.cell(spec.cell)
+    cell["state"] = LOADING
+    cell.beat()
+    _skipped_before = cell["skipped"]
+    try:
+        if spec.group is None:
+            broker = Broker(spec.runtime_dir, spec.links, cell)
+            _ready(cell)
+            broker.run(lambda: _stopping)
+            broker.close()
+        else:
+            run_stage(spec, spec.group, cell)
+    except Exception as error:
+        if getattr(error, "exit_code", None) == 2:
+            sys.stderr.write(f"stationcast: error: {' '.join(str(error).split())}\n")
+            return 2
+        log("failed", error=f"{type(error).__name__}: {error}")
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

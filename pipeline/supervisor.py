@@ -1,0 +1,352 @@
+"""The only parent: starts every process of a station, watches heartbeats, restarts, scales, stops in order.
+
+It never loads OpenCV, MediaPipe, ONNX Runtime or pygame, and nothing it does needs a message from a child.
+"""
+
+import contextlib
+import fcntl
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import psutil
+import zmq
+
+from pipeline import wire
+from pipeline.cells import CELLS, READY, Cell, Cells
+from pipeline.graph import BROKER, Graph, Group, rings_of
+from pipeline.log import log
+from pipeline.messages import Answer, Scale
+from pipeline.ring import Ring
+from pipeline.settings import RingRef, SettingsError, Station
+from pipeline.stage import Spec
+
+CONTROL = "control"
+_TICK_MS = 50
+_SILENT_S, _LOADING_S = 5.0, 30.0
+_STALLED_S = 1.0
+"""A supervisor that was itself held up for so long lets its children catch up before it calls any of them silent."""
+_BACKOFF_FIRST_S, _BACKOFF_MAX_S, _HEALTHY_S = 0.05, 30.0, 60.0
+_STOP_S = 10.0
+_SAMPLE_S = 1.0
+
+
+def runtime_root() -> Path:
+    """The folder of all running stations of this user: private (0700), on this machine only."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    root = Path(base) / "stationcast" if base and Path(base).is_dir() else Path(f"/tmp/stationcast-{os.getuid()}")  # noqa: S108
+    root.mkdir(mode=0o700, exist_ok=True)
+    if root.is_symlink() or root.stat().st_uid != os.getuid():
+        raise SettingsError(f"{root}: belongs to somebody else; set XDG_RUNTIME_DIR to a folder of your own")
+    root.chmod(0o700)
+    return root
+
+
+class Child:
+    """One process and what is known of it; it outlives the process itself, which may be replaced."""
+
+    def __init__(self, worker: str, group: Group | None, cell_index: int, cell: Cell) -> None:
+        self.worker, self.group, self.cell_index, self.cell = worker, group, cell_index, cell
+        self.role = group.role if group else BROKER
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started_s = 0.0
+        self.restart_at_s = 0.0
+        self.failures = 0
+        self.restarts = 0
+        self.retired = False
+        self.cpu_s = 0.0
+        self.rss_mb = 0.0
+        self._cpu_before_s = 0.0
+
+    @property
+    def ready(self) -> bool:
+        return self.process is not None and self.cell["state"] == READY
+
+    def sample(self) -> None:
+        """Note the CPU time and memory that the process has used."""
+        if self.process is None:
+            return
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(self.process.pid)
+            times = process.cpu_times()
+            self.cpu_s = self._cpu_before_s + times.user + times.system
+            self.rss_mb = process.memory_info().rss / 1e6
+
+    def gone(self) -> None:
+        """The process has ended: keep its CPU time, forget the rest."""
+        self.process = None
+        self._cpu_before_s = self.cpu_s
+        self.cell["state"] = 0
+
+
+class Supervisor:
+    """One station. `run` starts it and returns when it has stopped; `children` can be read while it runs.
+
+    SettingsError: a station of that name runs already, or a process refused what the user wrote (it said why).
+    """
+
+    def __init__(self, station: Station, graph: Graph, stderr: int | None = None) -> None:
+        self.station, self.graph = station, graph
+        self.children: list[Child] = []
+        self.run_started_ms = time.time_ns() // 1_000_000
+        self.ready_s = self.ended_s = 0.0
+        self._stderr = stderr
+        self._stopping = 0
+        self._sources_started = False
+        self._patience_until_s = 0.0
+        self._refused = ""
+        self._indices: dict[str, int] = {}
+
+    def stop(self, *_: object) -> None:
+        """End the run; said twice, at once. Safe in a signal handler."""
+        self._stopping += 1
+
+    def run(self, duration_s: float | None = None, on_tick: Callable[["Supervisor"], None] | None = None) -> None:
+        """Run the station until `stop` or, once everything is ready, for `duration_s`."""
+        with contextlib.ExitStack() as stack:
+            self.runtime_dir = _claim(self.station.station.name, stack)
+            self.cells = Cells.create()
+            stack.callback(os.close, self.cells.fd)
+            rings: dict[str, Ring] = {}
+            for camera in self.station.cameras if self.station.station.mode != "off" else ():
+                ring = Ring.create(camera.name, camera.max_width_px * camera.max_height_px * 3)
+                stack.callback(os.close, ring.fd)
+                rings[camera.name] = ring
+            self._rings = {n: RingRef(fd=r.fd, slots=r.slots, slot_bytes=r.slot_bytes) for n, r in rings.items()}
+            for ring in rings.values():
+                ring.close()
+            context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+            stack.callback(context.destroy, linger=200)
+            control = context.socket(zmq.REP)
+            control.setsockopt(zmq.MAXMSGSIZE, 64 * 1024)
+            control.bind(wire.endpoint(self.runtime_dir, CONTROL))
+            try:
+                self._add(BROKER, None)
+                self._add_groups(source=False)
+                self._watch(control, duration_s, on_tick)
+            finally:
+                self._stop_all()
+        if self._refused:
+            raise SettingsError(self._refused)
+
+    def scale(self, name: str, workers: int) -> str:
+        """Change the number of workers of a group while it runs -> what was done. SettingsError: it cannot be."""
+        group = self.graph.group(name)
+        if group.kind != "worker":
+            raise SettingsError(f"{name}: is one process a camera or screen; only detect and classify can be scaled")
+        known = {child.worker: child for child in self.children if child.group and child.group.name == name}
+        before = sum(not child.retired for child in known.values())
+        wanted = [_worker_name(group, number) for number in range(workers)]
+        for worker, child in known.items():
+            child.retired = worker not in wanted
+            if child.retired and child.process:
+                child.process.terminate()
+        for worker in wanted:
+            if worker not in known:
+                self._add(worker, group)
+        return f"{name}: {before} -> {workers} workers"
+
+    def _add_groups(self, source: bool) -> None:
+        """Start the sources, or all the others: no frame is taken before somebody can look at it."""
+        for group in self.graph.groups:
+            if (group.kind == "source") == source:
+                for number in range(group.workers):
+                    self._add(_worker_name(group, number), group)
+
+    def _add(self, worker: str, group: Group | None) -> None:
+        index = self._indices.setdefault(worker, len(self._indices))
+        if index >= CELLS:
+            raise SettingsError(f"workers: more than {CELLS} processes; split the station")
+        child = Child(worker, group, index, self.cells.cell(index))
+        self.children.append(child)
+        self._start(child)
+
+    def _start(self, child: Child) -> None:
+        rings = self._rings
+        if child.group is None or rings_of(child.group) == "none":
+            rings = {}
+        elif rings_of(child.group) == "own":
+            camera = child.group.name.partition(".")[2]
+            rings = {camera: rings[camera]}
+        spec = Spec(
+            worker=child.worker,
+            group=child.group,
+            links=self.graph.links if child.group is None else (),
+            parent_pid=os.getpid(),
+            runtime_dir=self.runtime_dir,
+            cells_fd=self.cells.fd,
+            cell=child.cell_index,
+            station=self.station,
+            rings=rings,
+            run_started_ms=self.run_started_ms,
+        )
+        child.cell["state"] = 0
+        child.cell.beat()
+        child.started_s = time.monotonic()
+        child.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "pipeline.stage"],
+            stdin=subprocess.PIPE,
+            stderr=self._stderr,
+            pass_fds=[self.cells.fd, *(ring.fd for ring in rings.values())],
+            start_new_session=True,
+        )
+        assert child.process.stdin
+        with contextlib.suppress(BrokenPipeError), child.process.stdin as stdin:
+            stdin.write(msgspec.json.encode(spec, enc_hook=str))
+
+    def _watch(
+        self,
+        control: zmq.Socket[bytes],
+        duration_s: float | None,
+        on_tick: Callable[["Supervisor"], None] | None,
+    ) -> None:
+        sample_at_s = 0.0
+        last_s = time.monotonic()
+        while not self._stopping:
+            if control.poll(_TICK_MS):
+                self._answer(control)
+            now_s = time.monotonic()
+            if now_s - last_s > _STALLED_S:
+                log("stalled", seconds=round(now_s - last_s, 1))
+                self._patience_until_s = now_s + _SILENT_S
+            last_s = now_s
+            for child in list(self.children):
+                self._look_after(child, now_s)
+            if now_s >= sample_at_s:
+                sample_at_s = now_s + _SAMPLE_S
+                for child in self.children:
+                    child.sample()
+            if not self.ready_s and all(child.ready or child.retired for child in self.children):
+                if any(g.kind == "source" for g in self.graph.groups) and not self._sources_started:
+                    self._sources_started = True
+                    self._add_groups(source=True)
+                    continue
+                self.ready_s = now_s
+                log("ready", station=self.station.station.name, processes=len(self.children))
+            if self.ready_s and duration_s is not None and now_s >= self.ready_s + duration_s:
+                return
+            if on_tick:
+                on_tick(self)
+
+    def _look_after(self, child: Child, now_s: float) -> None:
+        """Start again what has died, kill what is silent."""
+        process = child.process
+        if process is None:
+            if not child.retired and now_s >= child.restart_at_s:
+                self._start(child)
+            return
+        code = process.poll()
+        if code is None:
+            silent_s = now_s - child.cell["heartbeat_ns"] / 1e9
+            patient = now_s < self._patience_until_s
+            if not patient and silent_s > (_SILENT_S if child.ready else _LOADING_S):
+                log("silent", worker=child.worker, silent_s=round(silent_s, 1))
+                process.kill()
+            elif child.failures and child.ready and now_s - child.started_s > _HEALTHY_S:
+                child.failures = 0
+            return
+        was_ready = child.ready
+        child.gone()
+        if child.retired:
+            return
+        if code == 2 and not was_ready and not self.ready_s:
+            self._refused = f"{child.worker}: does not start; its own message stands above"
+            self._stopping += 1
+            return
+        delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(child.failures, 12)) * random.uniform(0.8, 1.2)
+        child.failures += 1
+        child.restarts += 1
+        child.restart_at_s = now_s + delay_s
+        reason = signal.Signals(-code).name if code < 0 else f"exit {code}"
+        log("restarting", worker=child.worker, reason=reason, failures=child.failures, delay_s=round(delay_s, 2))
+
+    def _answer(self, control: zmq.Socket[bytes]) -> None:
+        """Do what `stationcast scale` asks, and say what became of it."""
+        try:
+            request = msgspec.msgpack.decode(control.recv(), type=Scale)
+            answer = Answer(ok=True, text=self.scale(request.group, request.workers))
+            log("scaled", text=answer.text)
+        except (msgspec.MsgspecError, UnicodeDecodeError, SettingsError) as error:
+            answer = Answer(ok=False, text=str(error))
+        control.send(msgspec.msgpack.encode(answer))
+
+    def _stop_all(self) -> None:
+        """Players first (they close their ledger row), cameras, workers (they finish what is on its way), the broker; then
+        the knife."""
+        self.ended_s = time.monotonic()
+        deadline_s = self.ended_s + _STOP_S
+        for child in self.children:
+            child.sample()
+        for kind in ("ticker", "source", "worker", None):
+            batch = [child for child in self.children if (child.group.kind if child.group else None) == kind]
+            running = [child.process for child in batch if child.process]
+            for process in running:
+                process.terminate()
+            for process in running:
+                while process.poll() is None and time.monotonic() < deadline_s and self._stopping < 2:
+                    time.sleep(0.01)
+        for child in self.children:
+            if child.process and child.process.poll() is None:
+                log("killed_at_stop", worker=child.worker)
+                child.process.kill()
+            if child.process:
+                child.process.wait()
+
+
+def _worker_name(group: Group, number: int) -> str:
+    return f"{group.name}.{number}" if group.kind == "worker" else group.name
+
+
+def _claim(name: str, stack: contextlib.ExitStack) -> Path:
+    """Take the station's runtime folder for this process, emptied of what a killed one left."""
+    root = runtime_root()
+    lock_path = root / f"{name}.lock"
+    while True:
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        stack.callback(os.close, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(lock).st_ino == lock_path.stat().st_ino:
+                break
+        except FileNotFoundError:
+            continue
+        except BlockingIOError:
+            raise SettingsError(
+                f"station.name: a station named {name!r} runs already, its sockets are in use; "
+                "stop it or choose another name"
+            ) from None
+    folder = root / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    stack.callback(lock_path.unlink, missing_ok=True)
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def running_stations() -> list[str]:
+    """Names of this user's running stations."""
+    return sorted(path.parent.name for path in runtime_root().glob(f"*/{CONTROL}"))
+
+
+def request_scale(station: str, group: str, workers: int, timeout_ms: int = 5000) -> str:
+    """Ask a running station to scale -> its answer. SettingsError: it refused, or does not answer."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        socket = context.socket(zmq.REQ)
+        socket.connect(wire.endpoint(runtime_root() / station, CONTROL))
+        socket.send(msgspec.msgpack.encode(Scale(group=group, workers=workers)))
+        if not socket.poll(timeout_ms):
+            raise SettingsError(f"station {station!r} does not answer; is it running?")
+        answer = msgspec.msgpack.decode(socket.recv(), type=Answer)
+    finally:
+        context.destroy(linger=0)
+    if not answer.ok:
+        raise SettingsError(answer.text)
+    return answer.text

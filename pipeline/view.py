@@ -1,0 +1,134 @@
+"""What a running station shows in the terminal: a live table, or a log line every ten seconds."""
+
+import time
+from collections import deque
+from typing import Any
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+
+from pipeline.cells import quantile_ms
+from pipeline.log import log
+from pipeline.summary import ROLES, Reading, read
+from pipeline.supervisor import Child, Supervisor
+
+_LOOK_EVERY_S, _LINE_EVERY_S = 0.25, 10.0
+_WINDOW_S = 5.0
+
+
+class View:
+    """Called by the supervisor on every tick; draws as often as it makes sense."""
+
+    def __init__(self, live: Live | None) -> None:
+        self._live = live
+        self._next_s = self._next_line_s = 0.0
+        self._history: deque[dict[str, Reading]] = deque()
+
+    def tick(self, supervisor: Supervisor) -> None:
+        """Take readings and show them."""
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return
+        readings = {role: read(supervisor.children, role) for role in ROLES}
+        self._history.append(readings)
+        while len(self._history) > 1 and now_s - self._history[0]["player"].at_s > _WINDOW_S:
+            self._history.popleft()
+        before = self._history[0]
+        self._next_s = now_s + _LOOK_EVERY_S
+        if self._live:
+            self._live.update(render(supervisor, before, readings), refresh=True)
+        elif supervisor.ready_s and now_s >= self._next_line_s:
+            self._next_line_s = now_s + _LINE_EVERY_S
+            log("running", **line(supervisor, before, readings))
+
+
+def line(supervisor: Supervisor, before: dict[str, Reading], now: dict[str, Reading]) -> dict[str, object]:
+    """The station in one log line."""
+    status = _player_status(supervisor.children)
+    present = status.get("present", {})
+    return {
+        "detect_fps": round(now["detect"].rate("out", before["detect"]), 1),
+        "dropped": now["broker"].counters["dropped"],
+        "faces": now["classify"].counters["faces"],
+        "present": present.get("people", 0),
+        "ad": status.get("ad", "-"),
+        "why": status.get("trigger", "-"),
+        "plays": status.get("plays", {}).get("total", 0),
+    }
+
+
+def render(supervisor: Supervisor, before: dict[str, Reading], now: dict[str, Reading]) -> RenderableType:
+    """The live view: one row a stage over the last five seconds, then the audience and the ad."""
+    table = Table(title=f"stationcast - {supervisor.station.station.name}", title_justify="left", expand=True)
+    for name in ("stage", "processes", "fps", "p50 ms", "p95 ms", "faces/s", "dropped", "restarts", "cpu %", "MB"):
+        table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
+    for role in ROLES:
+        children = [child for child in supervisor.children if child.role == role and not child.retired]
+        if not children:
+            continue
+        a, b = before[role], now[role]
+        aged = "age_out" if role in ("capture", "detect", "classify") else "age_in"
+        recent = np.asarray(getattr(b, aged), np.int64) - np.asarray(getattr(a, aged), np.int64)
+        ready = sum(child.ready for child in children)
+        table.add_row(
+            role,
+            str(ready) if ready == len(children) else f"[yellow]{ready} of {len(children)}[/]",
+            f"{b.rate('out', a) or b.rate('in', a):.1f}",
+            _ms(quantile_ms(recent.clip(0).astype(np.uint64), 0.5)),
+            _ms(quantile_ms(recent.clip(0).astype(np.uint64), 0.95)),
+            f"{b.rate('faces', a):.1f}" if role in ("detect", "classify") else "",
+            str(b.counters["dropped"] + b.counters["skipped"]),
+            str(sum(child.restarts for child in children)),
+            f"{100 * (b.cpu_s - a.cpu_s) / max(1e-9, b.at_s - a.at_s):.0f}",
+            f"{b.rss_mb:.0f}",
+        )
+    status = _player_status(supervisor.children)
+    present = status.get("present", {})
+    groups = "   ".join(f"{group} {n:.1f}" for group, n in sorted(present.get("groups", {}).items()))
+    counted = status.get("plays", {})
+    lines = [
+        f"[b]present[/]  {present.get('people', 0)}   {groups}"
+        + (f"   unknown {present['unknown']:.1f}" if present.get("unknown") else ""),
+        f"[b]on screen[/]  {status.get('title') or status.get('ad', '-')}   [dim]{status.get('reason', '')}[/]",
+        f"[b]plays[/]  {counted.get('total', 0)}, billable {counted.get('billable', 0)}",
+    ]
+    if status.get("screenshot"):
+        lines.append(f"[b]screenshot[/]  {status['screenshot']}")
+    return Group(table, Panel("\n".join(lines)))
+
+
+def print_summary(console: Console, summary: dict[str, Any]) -> None:
+    """The end of a run as tables."""
+    table = Table(title="stages", title_justify="left")
+    for name in ("stage", "in", "out", "fps", "busy %", "MB", "restarts"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for name, row in summary["stages"].items():
+        cells = (row["in"], row["out"], row["fps"], row["busy_pct"], row["rss_mb"], summary["restarts"][name])
+        table.add_row(name, *map(str, cells))
+    console.print(table)
+    latency = Table(title="latency, ms", title_justify="left")
+    for name in ("hop", "p50", "p95", "p99", "max"):
+        latency.add_column(name, justify="left" if name == "hop" else "right")
+    for hop, values in summary["latency_ms"].items():
+        latency.add_row(hop.replace("_", " "), *("-" if v is None else f"{v}" for v in values.values()))
+    console.print(latency)
+    frames, faces, plays = summary["frames"], summary["faces"], summary["plays"]
+    console.print(
+        f"{summary['duration_s']} s: {frames['captured']} frames captured, {frames['processed']} processed, "
+        f"{frames['dropped']} dropped; {faces['detected']} faces found, {faces['classified']} classified; "
+        f"{plays['total']} plays, {plays['billable']} billable"
+    )
+
+
+def _player_status(children: list[Child]) -> dict[str, Any]:
+    for child in children:
+        if child.role == "player":
+            return child.cell.status()
+    return {}
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

@@ -1,0 +1,110 @@
+"""Message <-> ZeroMQ parts, with limits: one MessagePack part a message, and one part a crop after it.
+
+Several messages travel as one batch, an empty part between them. Whatever does not fit its type, its bounds or its
+count of crops is a WireError: the caller counts it and skips it.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import zmq
+
+from pipeline.messages import AnyMessage, Faces
+from pipeline.settings import SettingsError
+
+MAX_PART_BYTES = 1 << 20
+_MAX_IPC_PATH = 107
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(AnyMessage)
+
+
+class WireError(Exception):
+    """Parts that are no message of ours."""
+
+
+def encode(message: AnyMessage) -> list[bytes]:
+    """The parts of one message."""
+    if isinstance(message, Faces) and message.crops:
+        return [_encoder.encode(msgspec.structs.replace(message, crops=())), *message.crops]
+    return [_encoder.encode(message)]
+
+
+def decode_head(parts: Sequence[bytes]) -> AnyMessage:
+    """The message of these parts, its crops left where they are. WireError if it is none."""
+    try:
+        message = _decoder.decode(parts[0])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError) as error:
+        raise WireError(str(error)) from None
+    wanted = [message.crop_px**2 * 3] * len(message.faces) if isinstance(message, Faces) and message.crop_px else []
+    if [len(part) for part in parts[1:]] != wanted or (isinstance(message, Faces) and message.crops):
+        raise WireError("the crops do not fit the faces")
+    return message
+
+
+def decode(parts: Sequence[bytes]) -> AnyMessage:
+    """The message of these parts, whole. WireError if it is none."""
+    message = decode_head(parts)
+    return msgspec.structs.replace(message, crops=tuple(parts[1:])) if isinstance(message, Faces) else message
+
+
+def join(messages: Iterable[Sequence[bytes]]) -> list[bytes]:
+    """Put the parts of several messages into one batch."""
+    batch: list[bytes] = []
+    for parts in messages:
+        batch += [b"", *parts] if batch else parts
+    return batch
+
+
+def split(batch: Sequence[bytes]) -> list[list[bytes]]:
+    """Take a batch apart."""
+    messages: list[list[bytes]] = [[]]
+    for part in batch:
+        if part:
+            messages[-1].append(part)
+        else:
+            messages.append([])
+    return messages
+
+
+def endpoint(runtime_dir: Path, name: str) -> str:
+    """The ipc address of a process. SettingsError: the path is longer than a Unix socket allows."""
+    path = runtime_dir / name
+    if len(str(path)) > _MAX_IPC_PATH:
+        raise SettingsError(
+            f"{path}: longer than the {_MAX_IPC_PATH} characters of a socket path; set XDG_RUNTIME_DIR to a shorter one"
+        )
+    return f"ipc://{path}"
+
+
+def pull(context: zmq.Context[zmq.Socket[bytes]], address: str) -> zmq.Socket[bytes]:
+    """A bound PULL socket with the project's limits."""
+    socket = context.socket(zmq.PULL)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)
+    socket.bind(address)
+    return socket
+
+
+def push(context: zmq.Context[zmq.Socket[bytes]], address: str, high_water_mark: int = 256) -> zmq.Socket[bytes]:
+    """A connected PUSH socket that never waits: a send without a peer, or past the high-water mark, fails at once.
+    The mark has room for a burst of results; what bounds staleness is that the broker never stops reading."""
+    socket = context.socket(zmq.PUSH)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.IMMEDIATE, 1)
+    socket.setsockopt(zmq.SNDHWM, high_water_mark)
+    socket.setsockopt(zmq.RECONNECT_IVL, 20)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+    socket.connect(address)
+    return socket
+
+
+def try_send(socket: zmq.Socket[bytes], parts: Sequence[bytes]) -> bool:
+    """Send without waiting -> False if the peer is away or full."""
+    try:
+        socket.send_multipart(parts, zmq.DONTWAIT)
+    except zmq.Again:
+        return False
+    return True

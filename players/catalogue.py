@@ -1,0 +1,268 @@
+"""What may be shown: creatives, the lines that ask for them, and the catalogue, laid out for a quick choice."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import ROUND_CEILING, Decimal
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from pipeline.messages import DECADES
+
+GENDERS = ("M", "F", "unknown")
+UNKNOWN_GENDER = 2
+UNKNOWN_AGE = len(DECADES)
+MINOR_DECADES = (0, 1)
+"""Under 20: the classifier tells decades, and within 10-19 it cannot tell 17 from 19."""
+MAX_AGE_YEARS = 120
+MICRO = 1_000_000
+"""Money is compared as whole millionths of its currency."""
+MINUTES_A_DAY = 1440
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+Kind = Literal["image", "video"]
+
+
+class Creative(Struct, frozen=True, kw_only=True):
+    """One picture or film that was probed and found playable; `path` is absolute, `sha256` is of the whole file."""
+
+    id: str
+    path: Path
+    sha256: str
+    kind: Kind
+    duration_ms: int
+    width_px: int
+    height_px: int
+    sound: bool = False
+    title: str = ""
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """Who an ad is for. No gender and no ages is everybody. `ages` are inclusive ranges of years; ranges that end on
+    whole decades match by decade, others by the age in years. `family` is an adult and a minor together."""
+
+    gender: Literal["M", "F"] | None = None
+    ages: tuple[tuple[int, int], ...] = ()
+    family: bool = False
+    min_watchers: int = 1
+    min_share: float = 0.0
+
+    @property
+    def anyone(self) -> bool:
+        """True where neither gender nor age nor family matters."""
+        return self.gender is None and not self.ages and not self.family
+
+    @property
+    def by_decade(self) -> bool:
+        """True where every age range begins and ends with a decade."""
+        return all(low % 10 == 0 and (high % 10 == 9 or high == MAX_AGE_YEARS) for low, high in self.ages)
+
+    def text(self) -> str:
+        """The target in words, such as `F 20-29, at least 2 watchers`."""
+        ages = " and ".join(f"{low}+" if high == MAX_AGE_YEARS else f"{low}-{high}" for low, high in self.ages)
+        who = "family" if self.family else " ".join(part for part in (self.gender, ages) if part) or "anyone"
+        if self.min_watchers != 1:
+            who += f", at least {self.min_watchers} watchers"
+        if self.min_share:
+            who += f", at least {100 * self.min_share:g} % of the audience"
+        return who
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One order: which creatives, for whom, when, how often and for how much. `price` is a play's, `cpm` the price of
+    a thousand matched watchers; at most one of them is set. `starts` and `ends` are local days, both included;
+    `dayparts` are (first, one past the last) minutes of the local day, and one may run over midnight."""
+
+    id: str
+    campaign: str
+    advertiser: str
+    creatives: tuple[Creative, ...]
+    target: Target = Target()
+    house: bool = False
+    starts: date | None = None
+    ends: date | None = None
+    weekdays: tuple[int, ...] = tuple(range(7))
+    dayparts: tuple[tuple[int, int], ...] = ((0, MINUTES_A_DAY),)
+    priority: int = 50
+    weight: float = 1.0
+    max_plays_per_hour: int | None = None
+    min_gap_s: float = 0.0
+    separation: str = ""
+    currency: str = ""
+    budget: Decimal | None = None
+    price: Decimal = Decimal(0)
+    cpm: Decimal | None = None
+    pacing: Literal["even", "asap"] = "asap"
+
+    def play_price(self, matched_watchers: int) -> Decimal:
+        """The price of one play that so many watchers matched, exact to the millionth."""
+        if self.cpm is None:
+            return self.price
+        return (self.cpm * matched_watchers / 1000).quantize(Decimal("0.000001"), rounding=ROUND_CEILING)
+
+
+def week_minutes(line: Line) -> NDArray[np.bool_]:
+    """The minutes of a local week, Monday 00:00 first, in which the line may play: bool [7 x 1440]."""
+    week = np.zeros(7 * MINUTES_A_DAY, dtype=bool)
+    for weekday in line.weekdays:
+        for first, stop in line.dayparts:
+            length = (stop - first) % MINUTES_A_DAY or MINUTES_A_DAY
+            minutes = weekday * MINUTES_A_DAY + first + np.arange(length)
+            week[minutes % week.size] = True
+    return week
+
+
+class Arrays:
+    """The catalogue's paid lines as columns, so that one choice is a few numpy operations over all of them.
+
+    `cells[t]` is float [3, 10]: the share of each gender and decade (the last of each: unknown) that distinct target t
+    wants; `ages[t]` is float [3, 121] for targets by years, zero for the others. Both leave minors out where `minors`
+    is false. Row i of every other array is line i.
+    """
+
+    def __init__(self, lines: tuple[Line, ...]) -> None:
+        targets = list(dict.fromkeys(line.target for line in lines))
+        number = {target: row for row, target in enumerate(targets)}
+        self.targets = tuple(targets)
+        self.target_row = np.array([number[line.target] for line in lines], dtype=np.intp)
+        self.cells = {m: _stack([_cells(t, m) for t in targets], (3, UNKNOWN_AGE + 1)) for m in (False, True)}
+        self.ages = {m: _stack([_ages(t, m) for t in targets], (3, MAX_AGE_YEARS + 1)) for m in (False, True)}
+        self.min_watchers = np.array([t.min_watchers for t in targets], dtype=np.float64)
+        self.min_share = np.array([t.min_share for t in targets], dtype=np.float64)
+        self.family = np.array([t.family for t in targets], dtype=bool)
+        self.anyone = np.array([t.anyone for t in targets], dtype=bool)
+        self.by_age = np.array([bool(t.ages) and not t.by_decade for t in targets], dtype=bool)
+        self.starts = np.array([(line.starts or date.min).toordinal() for line in lines], dtype=np.int64)
+        self.ends = np.array([(line.ends or date.max).toordinal() for line in lines], dtype=np.int64)
+        plans = list(dict.fromkeys((line.weekdays, line.dayparts) for line in lines))
+        plan_number = {plan: row for row, plan in enumerate(plans)}
+        self.plan_row = np.array([plan_number[line.weekdays, line.dayparts] for line in lines], dtype=np.intp)
+        by_plan = {(line.weekdays, line.dayparts): line for line in lines}
+        weeks = [np.packbits(week_minutes(by_plan[plan])) for plan in plans]
+        self.week_bits = _stack(weeks, (7 * MINUTES_A_DAY // 8,), np.uint8)
+        self.priority = np.array([line.priority for line in lines], dtype=np.int64)
+        self.weight = np.array([line.weight for line in lines], dtype=np.float64)
+        unlimited = 2**62
+        self.budget_micro = np.array(
+            [unlimited if line.budget is None else micro(line.budget) for line in lines], dtype=np.int64
+        )
+        self.price_micro = np.array([micro(line.price) for line in lines], dtype=np.int64)
+        self.cpm_micro = np.array([micro(line.cpm or Decimal(0)) for line in lines], dtype=np.int64)
+        self.even = np.array([line.pacing == "even" for line in lines], dtype=bool)
+        self.row = {line.id: row for row, line in enumerate(lines)}
+        groups: dict[str, list[int]] = {}
+        for row, line in enumerate(lines):
+            if line.separation:
+                groups.setdefault(line.separation, []).append(row)
+        self.separation = {name: np.array(rows, dtype=np.intp) for name, rows in groups.items()}
+        self._paced_day: tuple[date, NDArray, NDArray, NDArray] | None = None
+
+    def open_at(self, day: date, minute: int) -> NDArray[np.bool_]:
+        """Which lines' dates, weekdays and dayparts include that minute of that local day: bool [lines]."""
+        of_week = day.weekday() * MINUTES_A_DAY + minute
+        plan_open = (self.week_bits[:, of_week >> 3] >> (7 - (of_week & 7))) & 1
+        today = day.toordinal()
+        return (self.starts <= today) & (today <= self.ends) & plan_open[self.plan_row].astype(bool)
+
+    def elapsed_share(self, day: date, minute: int) -> NDArray[np.float64]:
+        """The share of each line's open time, first day to last, that is over: float [lines]; 1 without an end."""
+        if self._paced_day is None or self._paced_day[0] != day:
+            self._paced_day = (day, *self._pace(day))
+        _, before, total, today = self._paced_day
+        return np.minimum(1.0, (before + today[self.plan_row, minute]) / np.maximum(total, 1))
+
+    def _pace(self, day: date) -> tuple[NDArray, NDArray, NDArray]:
+        """Open minutes of each line before `day` and in all, and of each plan up to each minute of `day`."""
+        bits = np.unpackbits(self.week_bits, axis=1).reshape(-1, 7, MINUTES_A_DAY)
+        a_day = bits.sum(axis=2, dtype=np.int64)[self.plan_row]
+        ended = self.ends < date.max.toordinal()
+        total = np.where(ended, _open_minutes(a_day, self.starts, self.ends + 1), 0)
+        before = np.where(ended, _open_minutes(a_day, self.starts, np.full_like(self.starts, day.toordinal())), 1)
+        today = np.cumsum(bits[:, day.weekday()], axis=1, dtype=np.int64)
+        return before, total, today
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """Everything that may be shown, paid lines and house lines; `problems` says in one line each what was left out."""
+
+    lines: tuple[Line, ...]
+    house: tuple[Line, ...]
+    zone: ZoneInfo
+    version: str = ""
+    problems: tuple[str, ...] = ()
+    arrays: Arrays = field(init=False, repr=False)
+    house_arrays: Arrays = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arrays", Arrays(self.lines))
+        object.__setattr__(self, "house_arrays", Arrays(self.house))
+
+    @property
+    def creatives(self) -> tuple[Creative, ...]:
+        """Every creative, the paid lines' first."""
+        return tuple(creative for line in (*self.lines, *self.house) for creative in line.creatives)
+
+
+def micro(amount: Decimal) -> int:
+    """An amount of money as whole millionths of its currency, exact (finer amounts are refused when read)."""
+    return int((amount * MICRO).to_integral_value())
+
+
+def money(price_micro: int) -> Decimal:
+    """Millionths as an amount."""
+    return Decimal(price_micro) / MICRO
+
+
+def _open_minutes(a_day: NDArray, first: NDArray, stop: NDArray) -> NDArray[np.int64]:
+    """Open minutes in the days from `first` up to but without `stop` (ordinals), given those of each weekday [n, 7]."""
+    days = np.maximum(stop - first, 0)
+    minutes = (days // 7) * a_day.sum(axis=1)
+    rows = np.arange(len(days))
+    for extra in range(6):
+        weekday = (first + days // 7 * 7 + extra - 1) % 7
+        minutes = minutes + np.where(extra < days % 7, a_day[rows, weekday], 0)
+    return minutes
+
+
+def _stack(rows: list[NDArray], shape: tuple[int, ...], dtype: type = float) -> NDArray:
+    return np.stack(rows) if rows else np.zeros((0, *shape), dtype=dtype)
+
+
+def _genders(target: Target) -> list[int]:
+    return [0, 1, UNKNOWN_GENDER] if target.gender is None else [GENDERS.index(target.gender)]
+
+
+def _cells(target: Target, minors: bool) -> NDArray[np.float64]:
+    """The share of each gender and decade that the target wants: float [3, 10]; unknown only where it asks neither."""
+    by_decade = np.zeros(UNKNOWN_AGE + 1)
+    if not target.ages:
+        by_decade[:] = 1.0
+    for low, high in target.ages:
+        for decade in range(UNKNOWN_AGE):
+            first, last = 10 * decade, MAX_AGE_YEARS if decade == UNKNOWN_AGE - 1 else 10 * decade + 9
+            years = min(high, last) - max(low, first) + 1
+            by_decade[decade] = min(1.0, by_decade[decade] + max(0, years) / (last - first + 1))
+    if target.family:
+        by_decade[UNKNOWN_AGE] = 0.0
+    if (target.family or not minors) and not target.anyone:
+        by_decade[list(MINOR_DECADES)] = 0.0
+    wanted = np.zeros((3, UNKNOWN_AGE + 1))
+    wanted[_genders(target)] = by_decade
+    return wanted
+
+
+def _ages(target: Target, minors: bool) -> NDArray[np.float64]:
+    """1 for each gender and year that a target by years wants: float [3, 121]; zero for targets by decade."""
+    wanted = np.zeros((3, MAX_AGE_YEARS + 1))
+    if target.by_decade:
+        return wanted
+    for low, high in target.ages:
+        wanted[np.ix_(_genders(target), range(low, high + 1))] = 1.0
+    if not minors:
+        wanted[:, : 10 * len(MINOR_DECADES)] = 0.0
+    return wanted

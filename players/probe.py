@@ -1,0 +1,203 @@
+"""Whether a media file is what it claims: looked at in a throwaway process of its own, with limits.
+
+`probe(paths)` starts this file as a program, which forks once a media file, so that a file that crashes, hangs or
+swallows memory takes only its own process along. The program imports nothing of ours and never follows a playlist.
+"""
+
+import hashlib
+import json
+import os
+import resource
+import select
+import signal
+import stat
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+IMAGES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF"}
+VIDEOS = {".mp4": "mp4", ".webm": "webm", ".mkv": "matroska"}
+CODECS = ("h264", "hevc", "vp9")
+IMAGE_BYTES_MAX, VIDEO_BYTES_MAX = 64 << 20, 4 << 30
+PIXELS_MAX = 50_000_000
+SIDE_PX_MAX = 16384
+DURATION_MS_MAX = 600_000
+MEMORY_BYTES_MAX = 3 << 30
+CPU_S_MAX = 20
+WALL_S_MAX = 40.0
+
+
+def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
+    """What each file is: {kind, width_px, height_px, duration_ms, sound, sha256}, or {problem}: one line of text."""
+    wanted = list(dict.fromkeys(paths))
+    answers: dict[Path, dict[str, Any]] = {}
+    while len(answers) < len(wanted):
+        left = [path for path in wanted if path not in answers]
+        command = [sys.executable, "-I", str(Path(__file__).resolve())]
+        try:
+            done = subprocess.run(
+                command,
+                input="".join(json.dumps(str(path)) + "\n" for path in left),
+                capture_output=True,
+                text=True,
+                timeout=WALL_S_MAX * len(left) + 60,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return answers | {path: {"problem": f"it cannot be examined now ({type(error).__name__})"} for path in left}
+        lines = done.stdout.splitlines()
+        for path, line in zip(left, lines, strict=False):
+            answers[path] = json.loads(line)
+        if len(lines) < len(left):
+            answers[left[len(lines)]] = {"problem": "it cannot be examined: the examining process died"}
+    return answers
+
+
+def _serve() -> None:
+    """Read paths as JSON lines, answer one JSON line each; every file is opened in a forked child only, and what they
+    all need is imported before."""
+    import av  # noqa: F401
+    import PIL.Image  # noqa: F401
+
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(_in_child(Path(json.loads(line)))) + "\n")
+        sys.stdout.flush()
+
+
+def _in_child(path: Path) -> dict[str, Any]:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _examine_and_exit(path, writer)
+    os.close(writer)
+    try:
+        answer = _read_all(reader, time.monotonic() + WALL_S_MAX)
+    finally:
+        os.close(reader)
+    if answer is None:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if answer is None:
+        return {"problem": f"it could not be read within {WALL_S_MAX:g} s"}
+    try:
+        return dict(json.loads(answer))
+    except ValueError:
+        return {"problem": f"reading it broke the process that tried ({_how_it_ended(status)})"}
+
+
+def _read_all(fd: int, deadline_s: float) -> bytes | None:
+    """Everything that is written to the pipe; None when it is still open at the deadline (CLOCK_MONOTONIC)."""
+    answer = b""
+    while True:
+        ready, _, _ = select.select([fd], [], [], max(0.0, deadline_s - time.monotonic()))
+        if not ready:
+            return None
+        part = os.read(fd, 65536)
+        if not part:
+            return answer
+        answer += part
+
+
+def _how_it_ended(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return signal.Signals(os.WTERMSIG(status)).name
+    return f"exit {os.waitstatus_to_exitcode(status)}"
+
+
+def _examine_and_exit(path: Path, writer: int) -> NoReturn:
+    code = 1
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        for limit, most in (
+            (resource.RLIMIT_AS, MEMORY_BYTES_MAX),
+            (resource.RLIMIT_CPU, CPU_S_MAX),
+            (resource.RLIMIT_FSIZE, 0),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            resource.setrlimit(limit, (most, most))
+        try:
+            answer = _examine(path)
+        except MemoryError:
+            answer = {"problem": "it needs too much memory"}
+        except Exception as error:
+            answer = {"problem": " ".join(f"it cannot be decoded ({type(error).__name__}: {error})".split())[:300]}
+        os.write(writer, json.dumps(answer).encode())
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _examine(path: Path) -> dict[str, Any]:
+    suffix = path.suffix.lower()
+    info = path.stat()
+    if not stat.S_ISREG(info.st_mode):
+        return {"problem": "it is not a regular file"}
+    if suffix not in IMAGES and suffix not in VIDEOS:
+        return {"problem": f"unknown kind {suffix!r}; known: {' '.join([*IMAGES, *VIDEOS])}"}
+    most = IMAGE_BYTES_MAX if suffix in IMAGES else VIDEO_BYTES_MAX
+    if info.st_size > most:
+        return {"problem": f"it is larger than {most >> 20} MiB"}
+    found = _image(path, IMAGES[suffix]) if suffix in IMAGES else _video(path, VIDEOS[suffix])
+    if "problem" not in found:
+        with path.open("rb") as stream:
+            found["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
+
+
+def _image(path: Path, image_format: str) -> dict[str, Any]:
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # the limit below is ours, and said in words
+    with _no_warnings(), Image.open(path, formats=("PNG", "JPEG", "WEBP", "GIF")) as image:
+        width_px, height_px = image.size
+        if width_px * height_px > PIXELS_MAX or max(width_px, height_px) > SIDE_PX_MAX:
+            return {"problem": f"{width_px}x{height_px} pixels are too many; at most {PIXELS_MAX // 10**6} million"}
+        if image.format != image_format:
+            return {"problem": f"it is a {image.format} under a {path.suffix} name"}
+        image.load()
+    return {"kind": "image", "width_px": width_px, "height_px": height_px, "duration_ms": 0, "sound": False}
+
+
+def _video(path: Path, container_format: str) -> dict[str, Any]:
+    import av
+
+    with av.open(str(path), format=container_format, options={"protocol_whitelist": "file"}) as container:
+        if not container.streams.video:
+            return {"problem": "there is no picture in it"}
+        stream = container.streams.video[0]
+        codec = stream.codec_context
+        if codec.name not in CODECS:
+            return {"problem": f"codec {codec.name} is not played; known: {', '.join(CODECS)}"}
+        if not 0 < codec.width * codec.height <= PIXELS_MAX or max(codec.width, codec.height) > SIDE_PX_MAX:
+            return {"problem": f"a frame of {codec.width}x{codec.height} pixels cannot be played"}
+        duration_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        if not duration_s and container.duration:
+            duration_s = container.duration / 1e6
+        frames = sum(1 for _, _ in zip(container.decode(stream), range(5), strict=False))
+        if not frames:
+            return {"problem": "no frame of it can be decoded"}
+        if not 0 < duration_s * 1000 <= DURATION_MS_MAX:
+            return {"problem": f"it lasts {duration_s:g} s; at most {DURATION_MS_MAX // 1000}"}
+        return {
+            "kind": "video",
+            "width_px": codec.width,
+            "height_px": codec.height,
+            "duration_ms": round(duration_s * 1000),
+            "sound": bool(container.streams.audio),
+        }
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+if __name__ == "__main__":
+    _serve()

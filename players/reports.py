@@ -1,0 +1,306 @@
+"""What an operator hands out: invoices, plays and audiences, as a table, csv or json. Money is exact to the cent.
+
+People are estimated without telling anybody apart: visits are counted by the hour and shared out by person time. Cells
+under 10 people are hidden, and others with them where a total would give them away.
+"""
+
+import csv
+import io
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import chain, combinations
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from rich.table import Table
+
+from pipeline.messages import DECADES
+from pipeline.settings import SettingsError
+from players.catalogue import GENDERS, WEEKDAYS, Line, money
+from players.money import to_cents
+
+FEWEST_PEOPLE = 10
+HIDDEN = "hidden"
+AUDIENCE_BY = ("site", "screen", "day", "weekday", "hour", "gender", "decade")
+PLAYS_BY = ("advertiser", "campaign", "line", "creative", "trigger", "screen", "day", "weekday", "hour")
+_NUMBERS = (int, float, Decimal)
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """A finished report: rows by column name, and notes that belong under it."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[dict[str, Any]]
+    notes: tuple[str, ...] = ()
+
+
+Since = tuple[str | None, str | None]
+"""From and up to but without, as the ledger writes times; None is open."""
+
+
+def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Since = (None, None)) -> Report:
+    """An invoice line for each line and currency, with a total for each currency; house ads cost nobody anything.
+
+    An amount is summed exactly and rounded once, to the smallest unit of its currency; totals add rounded amounts up.
+    """
+    contracted = {line.id: line for line in contracts}
+    where, values = _span(span)
+    groups: dict[tuple[str, str, str, str], dict[str, Any]] = {}
+    for line in contracted.values():
+        key = line.advertiser, line.campaign, line.id, line.currency
+        groups[key] = {"plays": 0, "billable": 0, "micro": 0, "watchers": 0, "why": Counter()}
+    for row in db.execute(
+        "SELECT advertiser, campaign, line, currency, billable, bill_reason, COUNT(*) AS plays, "  # noqa: S608
+        "SUM(price_micro) AS micro, SUM(COALESCE(matched_watchers, 0)) AS watchers FROM plays "
+        f"WHERE trigger != 'fallback'{where} GROUP BY 1, 2, 3, 4, 5, 6",
+        values,
+    ):
+        key = row["advertiser"], row["campaign"], row["line"], row["currency"]
+        group = groups.setdefault(key, {"plays": 0, "billable": 0, "micro": 0, "watchers": 0, "why": Counter()})
+        group["plays"] += row["plays"]
+        group["watchers"] += row["watchers"]
+        if row["billable"]:
+            group["billable"] += row["plays"]
+            group["micro"] += row["micro"]
+        else:
+            group["why"][_why(row["bill_reason"])] += row["plays"]
+    rows = [_invoice_line(key, group, contracted.get(key[2])) for key, group in sorted(groups.items())]
+    totals = [
+        _invoice_total(currency, rows) for currency in sorted({row["currency"] for row in rows if row["currency"]})
+    ]
+    columns = ("advertiser", "campaign", "line", "contracted", "plays", "billable", "not billed", "watchers", "spend")
+    return Report(title="Billing", columns=(*columns, "left", "currency"), rows=rows + totals)
+
+
+def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Since = (None, None)) -> Report:
+    """What was shown, counted by any of PLAYS_BY; days and hours are the station's."""
+    _known(by, PLAYS_BY)
+    where, values = _span(span)
+    groups: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    for row in db.execute(f"SELECT * FROM plays WHERE 1{where}", values):  # noqa: S608
+        local = datetime.fromisoformat(row["started_utc"]).astimezone(zone)
+        group = groups[tuple(_value(name, row, local) for name in by)]
+        group["plays"] += 1
+        group["billable"] += row["billable"] or 0
+        group[row["status"] or "playing"] += 1
+        group["shown_ms"] += row["shown_ms"] or 0
+        group["expected"] += row["frames_expected"] or 0
+        group["presented"] += row["frames_presented"] or 0
+        group["ots"] += row["ots"] or 0
+    rows = [_plays_row(dict(zip(by, key, strict=True)), groups[key]) for key in sorted(groups, key=_order(by))]
+    if rows:
+        total: Counter[str] = sum(groups.values(), Counter())
+        rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total))
+    counts = ("plays", "billable", "partial", "failed", "aborted", "shown_s", "frames_pct", "watchers")
+    return Report(title="Plays", columns=(*by, *counts), rows=rows)
+
+
+def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Since = (None, None)) -> Report:
+    """How many people came, estimated, by any of AUDIENCE_BY; hours and days are the station's."""
+    _known(by, AUDIENCE_BY)
+    hours = {}
+    for row in db.execute("SELECT * FROM audience_hours"):
+        if _within(row["hour_utc"], span):
+            hours[row["station"], row["screen"], row["hour_utc"]] = row
+    people: Counter[tuple[Any, ...]] = Counter()
+    person_ms: Counter[tuple[Any, ...]] = Counter()
+    shares: dict[tuple[str, str, str], list[sqlite3.Row]] = defaultdict(list)
+    for row in db.execute("SELECT * FROM audience_groups"):
+        shares[row["station"], row["screen"], row["hour_utc"]].append(row)
+    for place, hour in hours.items():
+        local = datetime.strptime(hour["hour_utc"], "%Y-%m-%dT%H").replace(tzinfo=UTC).astimezone(zone)
+        all_ms = sum(group["person_ms"] for group in shares[place])
+        for group in shares[place]:
+            named = {**group, "site": group["station"]}
+            key = tuple(_value(name, named, local) for name in by)
+            people[key] += hour["visits"] * group["person_ms"] / all_ms if all_ms else 0
+            person_ms[key] += group["person_ms"]
+    counts = {key: round(number) for key, number in people.items()}
+    hidden = hide(counts, len(by))
+    total, total_ms = sum(counts.values()), sum(person_ms.values())
+    rows = []
+    for key in sorted(counts, key=_order(by)):
+        row = dict(zip(by, key, strict=True))
+        rows.append(row | (_hidden_row() if key in hidden else _people_row(counts[key], person_ms[key], total)))
+    if rows:
+        last = _people_row(total, total_ms, total) if total >= FEWEST_PEOPLE else _hidden_row()
+        rows.append({**dict.fromkeys(by, ""), by[0]: "total", **last})
+    notes = [
+        "Estimated without telling anybody apart: who leaves and comes back counts again; "
+        "shares of groups are shares of person time."
+    ]
+    if hidden:
+        notes.append(f"{len(hidden)} cells are hidden: fewer than {FEWEST_PEOPLE} people, or telling by subtraction.")
+    columns: tuple[str, ...] = (*by, "people", "share_pct", "person_hours")
+    if not {"gender", "decade"} & {*by}:
+        columns += ("mean_s",)
+    return Report(title="Audience", columns=columns, rows=rows, notes=tuple(notes))
+
+
+def hide(counts: dict[tuple[Any, ...], int], dimensions: int, fewest: int = FEWEST_PEOPLE) -> set[tuple[Any, ...]]:
+    """The cells to hide: all under `fewest`, and the smallest others until no total over any of the dimensions leaves
+    a single hidden cell, or hidden cells of fewer people together, to be found by subtraction."""
+    hidden = {key for key, number in counts.items() if number < fewest}
+    margins = list(chain.from_iterable(combinations(range(dimensions), size) for size in range(dimensions)))
+    changed = bool(hidden)
+    while changed:
+        changed = False
+        for margin in margins:
+            slices: dict[tuple[Any, ...], list[tuple[Any, ...]]] = defaultdict(list)
+            for key in counts:
+                slices[tuple(key[i] for i in margin)].append(key)
+            for keys in slices.values():
+                secret = [key for key in keys if key in hidden]
+                shown = [key for key in keys if key not in hidden]
+                while secret and shown and (len(secret) == 1 or sum(counts[key] for key in secret) < fewest):
+                    smallest = min(shown, key=lambda key: (counts[key], str(key)))
+                    shown.remove(smallest)
+                    secret.append(smallest)
+                    hidden.add(smallest)
+                    changed = True
+    return hidden
+
+
+def as_table(report: Report) -> Table:
+    """The report for a terminal."""
+    table = Table(title=report.title, caption="\n".join(report.notes) or None, header_style="bold")
+    for name in report.columns:
+        numeric = any(isinstance(row.get(name), _NUMBERS) for row in report.rows)
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+    for row in report.rows:
+        total = "total" in row.values()
+        table.add_row(*(_text(row.get(name)) for name in report.columns), style="bold" if total else None)
+    return table
+
+
+def as_csv(report: Report) -> str:
+    """The report as csv with a header; amounts as plain decimals."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(report.columns)
+    writer.writerows([_text(row.get(name)) for name in report.columns] for row in report.rows)
+    return out.getvalue()
+
+
+def as_json(report: Report) -> str:
+    """{"title", "rows", "notes"}; amounts are strings, so that no reader rounds them."""
+    plain = {"title": report.title, "rows": report.rows, "notes": report.notes}
+    return json.dumps(plain, indent=2, ensure_ascii=False, default=lambda amount: format(amount, "f"))
+
+
+def _invoice_line(key: tuple[str, str, str, str], group: dict[str, Any], contract: Line | None) -> dict[str, Any]:
+    advertiser, campaign, line, currency = key
+    spend = to_cents(money(group["micro"]), currency)
+    budget = None if contract is None or contract.budget is None else to_cents(contract.budget, currency)
+    return {
+        "advertiser": advertiser,
+        "campaign": campaign,
+        "line": line,
+        "contracted": budget,
+        "plays": group["plays"],
+        "billable": group["billable"],
+        "not billed": ", ".join(f"{count} {why}" for why, count in sorted(group["why"].items())),
+        "watchers": group["watchers"],
+        "spend": spend if currency else Decimal(0),
+        "left": None if budget is None else budget - spend,
+        "currency": currency,
+    }
+
+
+def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    mine = [row for row in rows if row["currency"] == currency]
+    sums = {name: sum(row[name] for row in mine) for name in ("plays", "billable", "watchers")}
+    amounts = {
+        name: sum((row[name] for row in mine if row[name] is not None), to_cents(Decimal(0), currency))
+        for name in ("contracted", "spend", "left")
+    }
+    return {
+        "advertiser": "total",
+        "campaign": "",
+        "line": "",
+        "not billed": "",
+        **sums,
+        **amounts,
+        "currency": currency,
+    }
+
+
+def _why(reason: str | None) -> str:
+    for start, short in (
+        ("not billed: only", "cut short"),
+        ("not billed: the target", "target not met"),
+        ("not billed: it failed", "failed"),
+        ("not billed: the play was aborted", "aborted"),
+    ):
+        if (reason or "").startswith(start):
+            return short
+    return "not ended"
+
+
+def _plays_row(row: dict[str, Any], group: Counter[str]) -> dict[str, Any]:
+    share = group["presented"] / group["expected"] if group["expected"] else 0.0
+    counted = {name: group[name] for name in ("plays", "billable", "partial", "failed", "aborted")}
+    measured = {"shown_s": round(group["shown_ms"] / 1000, 1), "frames_pct": round(100 * share, 1)}
+    return {**row, **counted, **measured, "watchers": group["ots"]}
+
+
+def _people_row(people: int, person_ms: float, total: int) -> dict[str, Any]:
+    return {
+        "people": people,
+        "share_pct": round(100 * people / total, 1) if total else 0.0,
+        "person_hours": round(person_ms / 3.6e6, 2),
+        "mean_s": round(person_ms / 1000 / people, 1) if people else 0.0,
+    }
+
+
+def _hidden_row() -> dict[str, Any]:
+    return {"people": HIDDEN, "share_pct": HIDDEN, "person_hours": HIDDEN, "mean_s": HIDDEN}
+
+
+def _value(name: str, row: Any, local: datetime) -> Any:
+    if name == "hour":
+        return local.hour
+    if name == "weekday":
+        return WEEKDAYS[local.weekday()]
+    if name == "day":
+        return local.date().isoformat()
+    return row[name]
+
+
+_ORDERED = {"weekday": WEEKDAYS, "decade": (*DECADES, "unknown"), "gender": GENDERS}
+
+
+def _order(by: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """A sorting key: days and groups in their own order, everything else by value."""
+    return lambda key: tuple(
+        _ORDERED[name].index(value) if name in _ORDERED else value for name, value in zip(by, key, strict=True)
+    )
+
+
+def _known(by: tuple[str, ...], names: tuple[str, ...]) -> None:
+    if not by:
+        raise SettingsError(f"--by: name at least one of {','.join(names)}")
+    for name in by:
+        if name not in names or by.count(name) > 1:
+            raise SettingsError(f"--by: {name!r} is unknown or named twice; choose of {','.join(names)}")
+
+
+def _span(span: Since) -> tuple[str, list[str]]:
+    wanted = [(span[0], " AND started_utc >= ?"), (span[1], " AND started_utc < ?")]
+    return "".join(text for value, text in wanted if value), [value for value, _ in wanted if value]
+
+
+def _within(hour_utc: str, span: Since) -> bool:
+    return (span[0] is None or hour_utc >= span[0][:13]) and (span[1] is None or hour_utc < span[1][:13])
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return format(value, "f") if isinstance(value, Decimal) else str(value)

@@ -1,0 +1,1 @@
+"""What a station does with a frame: capture, detect, classify."""

@@ -1,0 +1,97 @@
+"""Faces to an audience: who is how old and of which gender, as far as the model is sure."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from models.assets import resolve
+from models.cards import DECADES, ModelError
+from models.session import Classifier, Estimate
+from pipeline.log import skip
+from pipeline.messages import Audience, Face, Faces, Person
+from pipeline.settings import ClassifySettings, SettingsError
+
+_MAX_AGE_YEARS = 120.0
+_NOBODY_KNOWS = Estimate("unknown", 0.5, None, None, (1 / len(DECADES),) * len(DECADES))
+
+
+class Classify:
+    """One `Audience` for each `Faces`; the crops of a whole batch go through the model together."""
+
+    def __init__(self, settings: ClassifySettings) -> None:
+        try:
+            model = resolve(settings.classify.model, settings.folder)
+            self._classifier = Classifier(model, settings.classify.device, settings.classify.threads)
+        except ModelError as error:
+            raise SettingsError(str(error)) from error
+        self.status = {
+            "model": model.card.name,
+            "device": self._classifier.device,
+            "card_sha256": self._classifier.sha256,
+        }
+
+    def step(self, batch: list[Faces]) -> Iterator[Audience]:
+        """Classify every face that came with a crop of the right size; the others are skipped."""
+        size_px = self._classifier.size_px
+        usable: list[list[Face]] = []
+        crops = []
+        for message in batch:
+            usable.append([])
+            for face, crop in zip(message.faces, message.crops, strict=False):
+                if len(crop) != size_px * size_px * 3:
+                    skip("wrong_crop", camera=message.camera, bytes=len(crop))
+                    continue
+                usable[-1].append(face)
+                crops.append(np.frombuffer(crop, np.uint8).reshape(size_px, size_px, 3))
+            for _ in range(len(message.faces) - len(message.crops)):
+                skip("face_without_crop", camera=message.camera)
+        estimates = iter(self._classifier.classify(np.stack(crops)) if crops else [])
+        for message, faces in zip(batch, usable, strict=True):
+            people = tuple(_person(face, next(estimates)) for face in faces)
+            yield _audience(message, people, self._classifier.sha256)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class Count:
+    """Mode `count`: people are counted, nobody is classified."""
+
+    def __init__(self, settings: ClassifySettings) -> None:
+        self.status = {"model": "", "device": "", "card_sha256": ""}
+
+    def step(self, batch: list[Faces]) -> Iterator[Audience]:
+        """One `Audience` of people of whom nothing is known for each `Faces`."""
+        for message in batch:
+            yield _audience(message, tuple(_person(face, _NOBODY_KNOWS) for face in message.faces), "")
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def _person(face: Face, estimate: Estimate) -> Person:
+    age_years = estimate.age_years
+    return Person(
+        box_px=face.box_px,
+        score=face.score,
+        gender=estimate.gender,
+        p_male=min(1.0, max(0.0, estimate.p_male)),
+        age_years=None if age_years is None else min(_MAX_AGE_YEARS, max(0.0, age_years)),
+        decade=estimate.decade,
+        p_decade=estimate.p_decade,
+    )
+
+
+def _audience(message: Faces, people: tuple[Person, ...], model_sha256: str) -> Audience:
+    return Audience(
+        camera=message.camera,
+        seq=message.seq,
+        captured_ns=message.captured_ns,
+        width_px=message.width_px,
+        height_px=message.height_px,
+        detected_ns=message.detected_ns,
+        classified_ns=time.monotonic_ns(),
+        faces=people,
+        model_sha256=model_sha256,
+    )

@@ -1,0 +1,83 @@
+"""Frames to faces, each with the crop that the classifier wants."""
+
+import time
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.assets import resolve
+from models.cards import ModelError
+from models.crop import CropSpec, crop_face
+from models.detector import DetectedFace, FaceDetector
+from pipeline.log import skip
+from pipeline.messages import MAX_FACES, Face, Faces, Frame
+from pipeline.ring import Ring
+from pipeline.settings import DetectSettings, SettingsError
+
+_FARTHEST_PX = 65536.0
+
+
+class Detect:
+    """One `Faces` for each frame that could still be read; crops are uint8 RGB, none in mode `count`."""
+
+    def __init__(self, settings: DetectSettings) -> None:
+        cv2.setNumThreads(settings.detect.threads)
+        try:
+            model = resolve(settings.detect.model, settings.folder)
+            self._detector = FaceDetector(model, settings.detect.min_score, min(settings.detect.max_faces, MAX_FACES))
+            self._crop = None if settings.mode == "count" else crop_spec(settings)
+        except ModelError as error:
+            raise SettingsError(str(error)) from error
+        self._rings = {name: Ring(ref.fd, ref.slots, ref.slot_bytes) for name, ref in settings.rings.items()}
+        self.status = {"model": model.card.name, "device": "cpu", "card_sha256": model.card_sha256}
+
+    def step(self, batch: list[Frame]) -> Iterator[Faces]:
+        """Detect in one frame after the other; a frame that was overwritten meanwhile is skipped."""
+        for frame in batch:
+            ring = self._rings.get(frame.camera)
+            image = ring.read(frame.slot, frame.version, frame.height_px, frame.width_px) if ring else None
+            if image is None:
+                skip("torn_frame" if ring else "unknown_camera", camera=frame.camera)
+                continue
+            yield self._faces(frame, image)
+
+    def close(self) -> None:
+        """Free the model and unmap the rings."""
+        self._detector.close()
+        for ring in self._rings.values():
+            ring.close()
+
+    def _faces(self, frame: Frame, image: NDArray[np.uint8]) -> Faces:
+        found = [face for face in self._detector.detect(image) if _in_bounds(face)]
+        crops: list[bytes] = []
+        if self._crop:
+            for face in found:
+                crop = crop_face(image, face.box_px, face.keypoints_px, self._crop)
+                crops.append(crop[..., ::-1].tobytes())
+        return Faces(
+            camera=frame.camera,
+            seq=frame.seq,
+            captured_ns=frame.captured_ns,
+            width_px=frame.width_px,
+            height_px=frame.height_px,
+            detected_ns=time.monotonic_ns(),
+            faces=tuple(Face(box_px=f.box_px, score=f.score, keypoints_px=f.keypoints_px) for f in found),
+            crop_px=self._crop.size_px if self._crop else 0,
+            crops=tuple(crops),
+        )
+
+
+def crop_spec(settings: DetectSettings) -> CropSpec:
+    """The crops that the station's classifier wants. Raises ModelError."""
+    card = resolve(settings.classify.model, settings.folder).card
+    if card.crop is None:
+        raise ModelError(f"classify.model: {card.name} finds faces: give a model that classifies them")
+    return card.crop
+
+
+def _in_bounds(face: DetectedFace) -> bool:
+    """Whether every number of the face may be sent."""
+    numbers = (*face.box_px, *(value for point in face.keypoints_px for value in point))
+    return all(abs(number) <= _FARTHEST_PX for number in numbers)

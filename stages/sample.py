@@ -1,0 +1,219 @@
+"""The sample camera: a bus stop at dusk where people, cut out of photographs, come, wait and go.
+
+What it shows depends on the camera's name and the monotonic clock alone: `who_is_there` knows the truth of any frame.
+"""
+
+import math
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH_PX, HEIGHT_PX = 1280, 720
+CYCLE_S = 30.0
+_WALK_S = 2.0
+_PEOPLE = Path(__file__).with_name("sample_people")
+_NEAR_AND_FAR = 7  # pre-rendered sizes of each person
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Person:
+    """A cut-out: its file, the face (x, y, w, h) in its pixels as the detector sees it, its width in the scene."""
+
+    name: str
+    face: Box
+    face_width_px: float
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Somebody walks in from a side, stands around `x_px` (middle of the face) and leaves to a side."""
+
+    person: Person
+    from_s: float
+    to_s: float
+    x_px: float
+    enters_left: bool
+    leaves_left: bool
+
+
+HOPPER = Person("hopper", (132.6, 95.2, 169.2, 169.2), 168.0)
+COLLINS = Person("collins", (149.0, 59.0, 103.0, 103.0), 152.0)
+VISITS = (
+    Visit(COLLINS, 0.5, 11.0, 420.0, True, True),
+    Visit(HOPPER, 6.0, 18.0, 860.0, False, False),
+    Visit(COLLINS, 19.5, 28.5, 700.0, False, True),
+)
+
+
+def phase_s(camera: str) -> float:
+    """Return where in its cycle a camera of that name starts, in s."""
+    return zlib.crc32(camera.encode()) / 2**32 * CYCLE_S
+
+
+def who_is_there(camera: str, t_s: float) -> list[tuple[str, Box]]:
+    """Return (person, face box x, y, w, h in px) of each face that is wholly in the frame taken at monotonic `t_s`."""
+    return [
+        (visit.person.name, box)
+        for visit, size, left, top in _present(camera, t_s)
+        if (box := _face_box(visit.person, size, left, top))[0] >= 0 and box[0] + box[2] <= WIDTH_PX
+    ]
+
+
+def prepare() -> None:
+    """Draw and cut out everything now (0.3 s), so that no frame has to wait for it."""
+    background()
+    for visit in VISITS:
+        _sprites(visit.person)
+
+
+def render(camera: str, t_s: float) -> NDArray[np.uint8]:
+    """Return the frame taken at monotonic `t_s`: uint8 BGR [720, 1280, 3]."""
+    frame = background().copy()
+    for visit, size, left, top in _present(camera, t_s):
+        colour, see_through = _sprites(visit.person)[size]
+        height, width = colour.shape[:2]
+        x0, x1 = max(left, 0), min(left + width, WIDTH_PX)
+        y1 = min(top + height, HEIGHT_PX)
+        if x0 >= x1:
+            continue
+        part = (slice(0, y1 - top), slice(x0 - left, x1 - left))
+        place = frame[top:y1, x0:x1]
+        cv2.multiply(place, see_through[part], dst=place, scale=1 / 255)
+        cv2.add(place, colour[part], dst=place)
+    return frame
+
+
+def _scale(person: Person, size: int) -> float:
+    nearness = 0.95 + 0.1 * size / (_NEAR_AND_FAR - 1)
+    return nearness * person.face_width_px / person.face[2]
+
+
+def _face_box(person: Person, size: int, left: int, top: int) -> Box:
+    scale = _scale(person, size)
+    x, y, w, h = person.face
+    return (left + x * scale, top + y * scale, w * scale, h * scale)
+
+
+def _present(camera: str, t_s: float) -> list[tuple[Visit, int, int, int]]:
+    """Return (visit, index of size, left px, top px) of each cut-out in the scene, back to front."""
+    t = (t_s + phase_s(camera)) % CYCLE_S
+    return [(visit, *_place(visit, t)) for visit in VISITS if visit.from_s <= t < visit.to_s]
+
+
+def _place(visit: Visit, t: float) -> tuple[int, int, int]:
+    since, left_s = t - visit.from_s, visit.to_s - t
+    size = round((0.5 + 0.5 * math.sin(0.9 * since)) * (_NEAR_AND_FAR - 1))
+    person, scale = visit.person, _scale(visit.person, size)
+    width, height = _cutout_size(person, scale)
+    face_middle = (person.face[0] + person.face[2] / 2) * scale
+    outside_left, outside_right = -width + face_middle, WIDTH_PX + face_middle
+    x = visit.x_px + 12 * math.sin(0.7 * since)
+    walking = 0.0
+    if since < _WALK_S:
+        walking = 1 - since / _WALK_S
+        x += ((outside_left if visit.enters_left else outside_right) - x) * walking
+    elif left_s < _WALK_S:
+        walking = 1 - left_s / _WALK_S
+        x += ((outside_left if visit.leaves_left else outside_right) - x) * walking
+    bob = 5 * abs(math.sin(6 * t)) * min(1.0, 4 * walking) + 3 * math.sin(0.5 * since)
+    return size, round(x - face_middle), round(HEIGHT_PX - height + 9 + bob)
+
+
+def _cutout_size(person: Person, scale: float) -> tuple[int, int]:
+    height, width = cutout(person).shape[:2]
+    return round(width * scale), round(height * scale)
+
+
+@lru_cache
+def cutout(person: Person) -> NDArray[np.uint8]:
+    """Return the cut-out, uint8 BGRA."""
+    data = np.frombuffer((_PEOPLE / f"{person.name}.webp").read_bytes(), np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    if image is None or image.shape[2] != 4:
+        raise OSError(f"{_PEOPLE / person.name}.webp is not a picture with alpha; reinstall stationcast")
+    return np.asarray(image, np.uint8)
+
+
+@lru_cache
+def _sprites(person: Person) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Return for each size (colour times alpha, 255 minus alpha), both uint8 [height, width, 3]."""
+    sprites = []
+    for size in range(_NEAR_AND_FAR):
+        scale = _scale(person, size)
+        image = cutout(person).astype(np.float32)
+        alpha = image[..., 3:] / 255
+        premultiplied = np.dstack([image[..., :3] * alpha, alpha * 255])
+        shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        resized = cv2.resize(premultiplied, _cutout_size(person, scale), interpolation=shrink)
+        bgra: NDArray[np.uint8] = np.clip(resized, 0, 255).round().astype(np.uint8)
+        sprites.append((bgra[..., :3].copy(), np.repeat(~bgra[..., 3:], 3, axis=2)))
+    return sprites
+
+
+@lru_cache
+def background() -> NDArray[np.uint8]:
+    """Draw the bus stop: sky, lit houses, street, shelter; a little out of focus, as behind people who are near."""
+    random = np.random.default_rng(9)
+    ramp = np.linspace(0, 1, HEIGHT_PX, dtype=np.float32)[:, None]
+    stops, colours = [0, 0.35, 0.62, 1], np.array([[92, 52, 38], [150, 96, 84], [140, 170, 236], [120, 190, 250]])
+    sky = np.stack([np.interp(ramp, stops, colours[:, channel]) for channel in range(3)], axis=-1)
+    scene = np.ascontiguousarray(np.broadcast_to(sky, (HEIGHT_PX, WIDTH_PX, 3)).astype(np.uint8))
+    _draw_houses(scene, random)
+    _draw_street(scene)
+    scene = np.asarray(cv2.GaussianBlur(scene, (0, 0), 2.2), np.uint8)
+    _draw_shelter(scene)
+    noise = random.normal(0, 2.0, scene.shape)
+    return np.clip(cv2.GaussianBlur(scene, (0, 0), 0.8) + noise, 0, 255).astype(np.uint8)
+
+
+def _draw_houses(scene: NDArray[np.uint8], random: np.random.Generator) -> None:
+    x = -30
+    while x < WIDTH_PX:
+        width, top = int(random.integers(110, 210)), int(random.integers(120, 300))
+        shade = random.uniform(0.75, 1.2)
+        cv2.rectangle(scene, (x, top), (x + width, 520), [int(c * shade) for c in (74, 58, 54)], -1)
+        cv2.rectangle(scene, (x, top), (x + width, top + 6), [int(c * shade) for c in (92, 76, 70)], -1)
+        for wx in range(x + 16, x + width - 26, 34):
+            for wy in range(top + 22, 440, 44):
+                lit = random.random() < 0.4
+                warm = random.uniform(0.8, 1.0)
+                colour = [int(c * warm) for c in (120, 200, 250)] if lit else [int(c * shade) for c in (60, 46, 42)]
+                cv2.rectangle(scene, (wx, wy), (wx + 16, wy + 24), colour, -1)
+        x += width + int(random.integers(-4, 10))
+
+
+def _draw_street(scene: NDArray[np.uint8]) -> None:
+    cv2.rectangle(scene, (0, 500), (WIDTH_PX, 530), (104, 100, 102), -1)
+    cv2.rectangle(scene, (0, 530), (WIDTH_PX, 620), (66, 60, 60), -1)
+    for x in range(20, WIDTH_PX, 130):
+        cv2.rectangle(scene, (x, 572), (x + 70, 577), (170, 180, 184), -1)
+    cv2.rectangle(scene, (0, 620), (WIDTH_PX, HEIGHT_PX), (112, 108, 112), -1)
+    cv2.line(scene, (0, 620), (WIDTH_PX, 620), (150, 148, 150), 4)
+    for x in range(-200, WIDTH_PX + 400, 120):
+        cv2.line(scene, (x, 622), (x - 90, HEIGHT_PX), (98, 94, 98), 2, cv2.LINE_AA)
+    for x in (150, 1130):
+        cv2.line(scene, (x, 150), (x, 500), (48, 42, 42), 7, cv2.LINE_AA)
+        cv2.circle(scene, (x, 146), 13, (190, 235, 255), -1, cv2.LINE_AA)
+
+
+def _draw_shelter(scene: NDArray[np.uint8]) -> None:
+    glass = scene.copy()
+    cv2.rectangle(glass, (300, 170), (985, 600), (196, 184, 168), -1)
+    cv2.addWeighted(glass, 0.22, scene, 0.78, 0, dst=scene)
+    for x in (300, 528, 757, 985):
+        cv2.line(scene, (x, 170), (x, 640), (58, 50, 46), 9, cv2.LINE_AA)
+    cv2.rectangle(scene, (262, 140), (1023, 172), (70, 60, 54), -1)
+    cv2.rectangle(scene, (262, 140), (1023, 147), (112, 98, 88), -1)
+    cv2.rectangle(scene, (345, 540), (940, 556), (66, 98, 134), -1)
+    for x in (390, 640, 890):
+        cv2.line(scene, (x, 556), (x, 636), (50, 46, 46), 7, cv2.LINE_AA)
+    cv2.line(scene, (1076, 180), (1076, 650), (70, 62, 58), 8, cv2.LINE_AA)
+    cv2.rectangle(scene, (1046, 186), (1106, 246), (60, 150, 66), -1)
+    cv2.putText(scene, "BUS", (1051, 224), cv2.FONT_HERSHEY_DUPLEX, 0.75, (245, 245, 245), 2, cv2.LINE_AA)

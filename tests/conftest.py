@@ -1,0 +1,132 @@
+"""What every test is held to: no process, socket, file descriptor or thread outlives it."""
+
+import gc
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from pipeline import graph as graphs
+from pipeline.graph import Graph
+from pipeline.settings import Camera, Station, StationTable, Workers
+from pipeline.supervisor import Supervisor
+from tests.toys import graph_of_toys
+
+_SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder of shared data beside the checkout; tests that need it skip where it is not."""
+    if not _SHARED.is_dir():
+        pytest.skip(f"no shared data folder beside the checkout ({_SHARED.name}/): this test did not run")
+    return _SHARED
+
+
+def _open_fds() -> dict[int, str]:
+    found = {}
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            target = os.readlink(link)  # noqa: PTH115 (a Path would drop what follows "(deleted)")
+        except OSError:
+            continue
+        if target.startswith(("socket:", "pipe:", "/memfd:", "anon_inode:[eventfd]", "anon_inode:[eventpoll]")) or (
+            target.startswith("/") and not target.startswith(("/dev/", "/proc/")) and "/site-packages/" not in target
+        ):
+            found[int(link.name)] = target
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a process, a thread of its own or a file descriptor behind."""
+    fds, threads = _open_fds(), set(threading.enumerate())
+    yield
+    request.node.funcargs.clear()
+    deadline_s = time.monotonic() + 2
+    while True:
+        gc.collect()
+        processes = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+        new_fds = {fd: target for fd, target in _open_fds().items() if fds.get(fd) != target}
+        new_threads = [t.name for t in threading.enumerate() if t not in threads and not t.daemon]
+        if not processes and not new_fds and not new_threads:
+            return
+        if time.monotonic() > deadline_s:
+            pytest.fail(f"left behind: processes {processes}, file descriptors {new_fds}, threads {new_threads}")
+        time.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def private_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Sockets and ledgers of tests lie in folders of their own, short enough for a socket's path."""
+    with tempfile.TemporaryDirectory(prefix="sc-") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        monkeypatch.setenv("XDG_DATA_HOME", f"{folder}/data")
+        yield
+
+
+RunningStation = Callable[..., AbstractContextManager[Supervisor]]
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> RunningStation:
+    """`with running(cameras=2, detect=1) as supervisor:` runs a station of toy stages, or of any graph."""
+
+    @contextmanager
+    def run(
+        cameras: int = 2, fps: float = 20.0, workers: Workers | None = None, graph: Graph | None = None
+    ) -> Iterator[Supervisor]:
+        station = Station(
+            station=StationTable(name="toys"),
+            cameras=tuple(
+                Camera(name=f"c{i}", source="sample", fps=fps, max_width_px=320, max_height_px=240)
+                for i in range(cameras)
+            ),
+            workers=workers or Workers(),
+            folder=tmp_path,
+        )
+        supervisor = Supervisor(station, graph or graph_of_toys(graphs.build(station)))
+        errors: list[Exception] = []
+
+        def target() -> None:
+            try:
+                supervisor.run()
+            except Exception as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=target)
+        thread.start()
+        try:
+            wait_for(lambda: supervisor.ready_s or errors, "the station to be ready")
+            if not errors:
+                yield supervisor
+        finally:
+            supervisor.stop()
+            thread.join(timeout=20)
+        if errors:
+            raise errors[0]
+
+    return run
+
+
+def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 20.0) -> float:
+    """Wait until `condition()` is true -> seconds it took; fails with `what` after a generous time."""
+    started_s = time.monotonic()
+    while not condition():
+        if time.monotonic() - started_s > timeout_s:
+            pytest.fail(f"waited {timeout_s} s in vain for {what}")
+        time.sleep(0.01)
+    return time.monotonic() - started_s
+
+
+def replaced(graph: Graph, name: str, stage: str) -> Graph:
+    """The graph with another stage class in one group."""
+    groups = tuple(msgspec.structs.replace(g, stage=stage) if g.name == name else g for g in graph.groups)
+    return msgspec.structs.replace(graph, groups=groups)

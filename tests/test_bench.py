@@ -1,0 +1,226 @@
+"""Every benchmark in its smallest form, and the arithmetic of all: known sleeps in, known rates out."""
+
+import io
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from bench import mtcnn, report, scenes, station
+from bench.capture import lateness_ms
+from bench.commands import WHAT, bench
+from bench.harness import (
+    Better,
+    Curve,
+    Findings,
+    Goal,
+    Measure,
+    Plan,
+    Result,
+    Table,
+    call_rate,
+    call_times_ms,
+    paired,
+    percentile,
+    run_benchmark,
+    slope,
+)
+from bench.overload import overloaded
+from bench.player import punctuality
+from bench.sequential import run_loops
+from bench.soak import _memfds
+
+TINY = Plan(size="tiny")
+
+
+def made(values: list[float], better: Better = "lower", name: str = "x") -> Result:
+    findings = Findings()
+    findings.measure(name, "ms", values, better)
+    return Result(
+        what="toy",
+        command="stationcast bench toy",
+        size="tiny",
+        started="2026-01-01T00:00:00Z",
+        took_s=1.0,
+        busy_elsewhere=0.0,
+        machine={"processor": "toy", "cores": "2", "gpu": "none", "python": "3.11"},
+        findings=findings,
+    )
+
+
+def test_known_sleeps_give_known_rates() -> None:
+    assert call_rate(lambda: time.sleep(0.01), 0.5) == pytest.approx(97, rel=0.1)
+    assert percentile(call_times_ms(lambda: time.sleep(0.005), 20), 0.5) == pytest.approx(5.1, rel=0.15)
+
+
+def test_ways_take_turns() -> None:
+    turns: list[str] = []
+    found = paired({"a": lambda: turns.append("a") or 1, "b": lambda: turns.append("b") or 2}, 2, lambda _: None)  # type: ignore[func-returns-value]
+    assert turns == ["a", "b", "a", "b"]
+    assert found == {"a": [1, 1], "b": [2, 2]}
+
+
+def test_statistics() -> None:
+    measure = Measure(name="x", unit="ms", values=(1.0, 5.0, 2.0))
+    assert measure.median == 2
+    assert measure.spread == 2
+    assert percentile([float(i) for i in range(100)], 0.95) == 95
+    assert slope([(0, 1), (1, 3), (2, 5)]) == pytest.approx(2)
+    assert slope([(1, 1)]) == 0
+    assert Goal(text="", value=4, limit=4, at_least=True).met
+    assert not Goal(text="", value=4.1, limit=4, at_least=False).met
+
+
+def test_lateness_and_punctuality() -> None:
+    assert lateness_ms([0.0, 0.1, 0.205, 0.3], 10) == pytest.approx([0, 0, 5, 0], abs=1e-6)
+    late_ms, missed_pct = punctuality([0.0, 0.1, 0.2, 0.4, 0.5], 10)
+    assert late_ms == pytest.approx([0, 0, 100, 0], abs=1e-6)
+    assert missed_pct == pytest.approx(20)
+
+
+def test_worse_is_worse_in_either_direction(tmp_path: Path) -> None:
+    [slower] = report.compare([made([10.0, 10.2])], [made([15.0, 15.1])])
+    assert slower.worse == pytest.approx(1.49, abs=0.01)
+    assert slower.regressed(1.25)
+    assert not slower.regressed(1.6)
+    [faster] = report.compare([made([100.0], "higher")], [made([50.0], "higher")])
+    assert faster.worse == 2
+    [noisy] = report.compare([made([10.0, 30.0])], [made([20.0, 36.0])])
+    assert not noisy.regressed(1.25)
+    assert report.compare([made([1.0], "neither")], [made([2.0], "neither")]) == []
+    assert report.compare([made([1.0], name="a")], [made([2.0], name="b")]) == []
+    report.write(made([10.0, 10.2]), tmp_path)
+    assert report.show_comparison(report.load(tmp_path), [made([15.0])], 1.25, Console(quiet=True)) == 1
+    assert report.show_comparison(report.load(tmp_path), [made([10.5])], 1.25, Console(quiet=True)) == 0
+
+
+def test_results_for_machines_and_people(tmp_path: Path) -> None:
+    result = made([1.5, 2.5])
+    result.findings.goal("fast enough", 0.7, at_least=0.75)
+    result.findings.tables.append(Table(title="t", columns=("a", "b"), rows=[("1", "2")]))
+    lines: dict[str, list[tuple[float, float]]] = {"a": [(1, 1), (2, 4)], "b": []}
+    result.findings.curves.append(Curve(title="c", x="x", y="y", lines=lines, marks={"limit": 3}, log_x=True))
+    report.write(result, tmp_path)
+    assert report.load(tmp_path) == [result]
+    page = tmp_path / "page.md"
+    page.write_text(f"by hand\n{report.FIGURES}\nold figures\n")
+    report.fill_page(page, tmp_path)
+    assert page.read_text().startswith(f"by hand\n{report.FIGURES}\n\n## Goals")
+    assert "old figures" not in page.read_text()
+    assert "| toy | fast enough | >= 0.750 | 0.700 | **missed** |" in page.read_text()
+    assert "![c](./toy.png)" in page.read_text()
+    text = (tmp_path / "toy.md").read_text()
+    assert "| x | 2.00 | 0.500 | ms |" in text
+    assert "**missed**" in text
+    assert "![c](toy.png)" in text
+    assert (tmp_path / "toy.png").read_bytes().startswith(b"\x89PNG")
+    console = Console(record=True, width=100, file=io.StringIO())
+    report.show(result, console)
+    assert "missed fast enough" in console.export_text()
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.01234, "0.0123"), (12.34, "12.3"), (1234.5, "1,234"), (0, "0")])
+def test_numbers_for_people(value: float, text: str) -> None:
+    assert report.number(value) == text
+
+
+def test_an_overloaded_worker_processes_what_its_time_allows() -> None:
+    run = overloaded(3, seconds=2.0, piece_s=0.5)
+    detect = run.roles["detect"]
+    assert detect.out_rate == pytest.approx(10, rel=0.2)  # 30 frames a second in, 100 ms each
+    assert run.roles["broker"].drop_rate == pytest.approx(20, rel=0.25)
+    assert len(run.pieces) >= 3
+    assert detect.age_in_ms[0] < 150
+
+
+def test_a_stretch_is_the_difference_of_two_readings() -> None:
+    def reading(at_s: float, n: int, buckets: list[int]) -> Any:
+        counters = dict.fromkeys(("in", "out", "dropped", "faces"), n)
+        ages = np.array(buckets, np.uint64)
+        return station.Reading(at_s=at_s, counters=counters, cpu_s=n / 10, rss_mb=5, age_in=ages, age_out=ages)
+
+    found = station.stretch(reading(1, 10, [4, 0, 0]), reading(3, 30, [4, 0, 2]))
+    assert found.in_rate == found.out_rate == 10
+    assert found.cores == 1
+    assert found.age_in_ms[0] == found.age_in_ms[2] > 0.01
+
+
+def test_scenes_know_their_faces() -> None:
+    scene = scenes.make_scene(120, 2, seed=4)
+    assert scene.image.shape == (1080, 1920, 3)
+    assert np.array_equal(scene.image, scenes.make_scene(120, 2, seed=4).image)
+    assert [round(w) for _, _, w, _ in scene.faces] == [120, 120]
+    x, y, w, h = scene.faces[0]
+    assert scenes.found(scene.faces[0], [(x + 10, y - 10, w, h)])
+    assert not scenes.found(scene.faces[0], [(x + w, y, w, h), (x, y, 3 * w, 3 * h)])
+
+
+def test_mtcnn_finds_faces_of_any_size() -> None:
+    detector = mtcnn.Mtcnn(min_face_px=40)
+    for width_px in (200, 60):
+        scene = scenes.make_scene(width_px, 2, seed=width_px)
+        boxes = [(x1, y1, x2 - x1, y2 - y1) for x1, y1, x2, y2, _ in detector.detect(scene.image).tolist()]
+        assert all(scenes.found(face, boxes) for face in scene.faces)
+    assert len(detector.detect(np.full((200, 300, 3), 90, np.uint8))) == 0
+
+
+def test_loops_of_several_processes_add_up() -> None:
+    pace = run_loops("loop", 0.5)
+    assert pace.rate == pytest.approx(1e3 / np.mean(pace.times_ms), rel=0.3)
+    assert 0 <= pace.faces <= 2
+
+
+def test_shared_memory_is_counted_once() -> None:
+    before = _memfds(Path("/proc/self/fd"))
+    fd = os.memfd_create("toy")
+    os.truncate(fd, 12345)
+    twin = os.dup(fd)
+    assert {size for _, size in _memfds(Path("/proc/self/fd")) - before} == {12345}
+    os.close(fd)
+    os.close(twin)
+
+
+@pytest.mark.parametrize("what", ["transport", "capture", "ledger", "player", "overload", "soak", "gpu"])
+def test_each_benchmark_runs_in_its_smallest_form(what: str) -> None:
+    said: list[str] = []
+    result = run_benchmark(what, TINY, said.append)
+    assert result.took_s > 0
+    assert result.machine["cores"]
+    assert all(len(measure.values) >= 1 for measure in result.findings.measures)
+    assert result.findings.measures or what == "gpu"
+    assert said or what == "gpu"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["detect", "classify", "pipeline", "scale"])
+def test_each_long_benchmark_runs_in_its_smallest_form(what: str) -> None:
+    assert run_benchmark(what, TINY, lambda _: None).findings.measures
+
+
+def test_the_command_writes_compares_and_fails_on_a_regression(tmp_path: Path) -> None:
+    done = CliRunner().invoke(bench, ["ledger", "--tiny", "--out", str(tmp_path / "new")])
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"ledger.json", "ledger.md"}
+    [result] = report.load(tmp_path / "new")
+    measures = result.findings.measures
+    result.findings.measures = [
+        Measure(name=x.name, unit=x.unit, better=x.better, values=tuple(v * 100 for v in x.values))
+        for x in measures
+        if x.better == "higher"
+    ]
+    (tmp_path / "old").mkdir()
+    report.write(result, tmp_path / "old")
+    done = CliRunner().invoke(bench, ["ledger", "--tiny", "--compare", str(tmp_path / "old")])
+    assert done.exit_code == 1
+    assert "regressed" in done.output
+
+
+def test_a_benchmark_that_cannot_run_says_why() -> None:
+    done = CliRunner().invoke(bench, ["nonsense"])
+    assert done.exit_code == 2
+    assert set(WHAT) >= {"transport", "pipeline", "soak"}

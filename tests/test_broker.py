@@ -1,0 +1,238 @@
+"""The keep rules of a link, and a real broker between real sockets."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import zmq
+
+from pipeline import wire
+from pipeline.broker import Broker, LinkQueue, Waiting
+from pipeline.cells import Cells
+from pipeline.graph import Link
+from pipeline.messages import Credit, Frame
+from tests.conftest import wait_for
+
+MS = 1_000_000
+
+
+def _queue(**changes: object) -> LinkQueue:
+    return LinkQueue(msgspec.structs.replace(Link(message="Frame", target="detect", keep="latest"), **changes))
+
+
+def _put(queue: LinkQueue, camera: str, number: int, at_ms: int = 0) -> None:
+    queue.put(camera, Waiting([f"{camera}{number}".encode()], at_ms * MS, at_ms * MS))
+
+
+def _take(queue: LinkQueue) -> list[str]:
+    batch = [message.parts[0].decode() for message in queue.head()]
+    queue.remove_head(len(batch))
+    return batch
+
+
+def test_latest_keeps_the_newest_of_each_camera_and_counts_the_rest() -> None:
+    queue = _queue()
+    for number in range(5):
+        _put(queue, "a", number)
+    _put(queue, "b", 0)
+    assert (queue.dropped, _take(queue), _take(queue), _take(queue)) == (4, ["a4"], ["b0"], [])
+
+
+def test_cameras_take_turns_however_fast_one_is() -> None:
+    queue = _queue()
+    served = []
+    for turn in range(6):
+        for number in range(10):
+            _put(queue, "fast", turn * 10 + number)
+        if turn % 2 == 0:
+            _put(queue, "slow", turn)
+        served += _take(queue)
+    assert [name[:4] for name in served] == ["fast", "slow", "fast", "slow", "fast", "slow"]
+
+
+def test_all_keeps_everything_up_to_a_limit() -> None:
+    queue = _queue(keep="all", batch=64)
+    for number in range(1010):
+        _put(queue, "a", number)
+    assert len(queue) == 1000 and queue.dropped == 10 and _take(queue)[0] == "a10"
+
+
+def test_what_is_too_old_is_dropped_and_counted() -> None:
+    queue = _queue(max_age_ms=100)
+    _put(queue, "a", 0, at_ms=0)
+    _put(queue, "b", 0, at_ms=60)
+    queue.drop_old(120 * MS)
+    assert queue.dropped == 1 and _take(queue) == ["b0"]
+
+
+def test_a_micro_batch_goes_when_it_is_full_or_has_waited() -> None:
+    queue = _queue(batch=3, wait_ms=5)
+    assert queue.due_in_ns(0) is None
+    for camera in "abcd":
+        _put(queue, camera, 9)
+    assert _take(queue) == ["a9", "b9", "c9"] and _take(queue) == ["d9"]
+    _put(queue, "a", 0, at_ms=10)
+    assert queue.due_in_ns(11 * MS) == 4 * MS
+    assert queue.due_in_ns(15 * MS) == 0
+    _put(queue, "b", 0, at_ms=11)
+    _put(queue, "c", 0, at_ms=11)
+    assert queue.due_in_ns(11 * MS) == 0 and _take(queue) == ["a0", "b0", "c0"]
+
+
+def test_a_micro_batch_does_not_wait_for_more_cameras_than_there_are() -> None:
+    queue = _queue(batch=16, wait_ms=5)
+    _put(queue, "a", 0, at_ms=10)
+    assert queue.due_in_ns(10 * MS) == 0 and _take(queue) == ["a0"]
+    _put(queue, "b", 0, at_ms=20)
+    assert queue.due_in_ns(20 * MS) == 5 * MS
+    _put(queue, "a", 1, at_ms=21)
+    assert queue.due_in_ns(21 * MS) == 0 and _take(queue) == ["b0", "a1"]
+
+
+class _Worker:
+    """A worker's sockets, its credits said by hand."""
+
+    def __init__(self, context: zmq.Context, folder: Path, name: str = "detect.0", incarnation: str = "i") -> None:
+        self.inbox = wire.pull(context, wire.endpoint(folder, name))
+        self.outbox = wire.push(context, wire.endpoint(folder, "broker"))
+        self.credit = Credit(group="detect", worker=name, incarnation=incarnation, received=0)
+
+    def say(self, received: int, **changes: object) -> None:
+        credit = msgspec.structs.replace(self.credit, received=received, **changes)
+        wait_for(lambda: wire.try_send(self.outbox, wire.encode(credit)), "the broker's socket")
+
+    def frame(self, camera: str, seq: int, age_ms: int = 0) -> None:
+        frame = Frame(
+            camera=camera,
+            seq=seq,
+            captured_ns=time.monotonic_ns() - age_ms * MS,
+            slot=0,
+            version=2,
+            width_px=8,
+            height_px=8,
+        )
+        wait_for(lambda: wire.try_send(self.outbox, wire.encode(frame)), "the broker's socket")
+
+    def got(self, timeout_ms: int = 2000) -> list[tuple[str, int]]:
+        if not self.inbox.poll(timeout_ms):
+            return []
+        return [(m.camera, m.seq) for m in map(wire.decode, wire.split(self.inbox.recv_multipart()))]
+
+
+MakeWorker = Callable[..., _Worker]
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("b")
+
+
+@pytest.fixture
+def worker_of(folder: Path) -> Iterator[MakeWorker]:
+    context = zmq.Context()
+    made: list[_Worker] = []
+
+    def make(**names: str) -> _Worker:
+        made.append(_Worker(context, folder, **names))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        worker.inbox.close()
+        worker.outbox.close()
+    context.term()
+
+
+class _RunningBroker:
+    def __init__(self, folder: Path, cells: Cells) -> None:
+        self.cell = cells.cell(0)
+        self._stop = threading.Event()
+        links = (Link(message="Frame", target="detect", keep="latest"),)
+        self._broker = Broker(folder, links, self.cell)
+        self._thread = threading.Thread(target=self._broker.run, args=(self._stop.is_set,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._broker.close()
+
+
+@pytest.fixture
+def broker(folder: Path) -> Iterator[_RunningBroker]:
+
+    cells = Cells.create()
+    broker = _RunningBroker(folder, cells)
+    yield broker
+    broker.close()
+    os.close(cells.fd)
+
+
+def test_nothing_is_sent_without_a_credit_and_one_batch_for_each(broker: _RunningBroker, worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    for seq in range(20):
+        worker.frame("a", seq)
+    assert worker.got(200) == []
+    worker.say(0)
+    assert worker.got() == [("a", 19)]
+    for seq in range(20, 30):
+        worker.frame("a", seq)
+    worker.say(0)
+    assert worker.got(200) == []
+    worker.say(1)
+    assert worker.got() == [("a", 29)]
+
+
+def test_a_new_life_of_a_worker_starts_afresh(broker: _RunningBroker, worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.say(0)
+    worker.frame("a", 1)
+    assert worker.got() == [("a", 1)]
+    worker.inbox.close()
+    again = worker_of(incarnation="j")
+    again.frame("a", 2)
+    again.say(0)
+    assert again.got() == [("a", 2)]
+
+
+def test_who_leaves_gets_no_more(broker: _RunningBroker, worker_of: MakeWorker) -> None:
+    leaver, stayer = worker_of(), worker_of(name="detect.1")
+    leaver.say(0)
+    leaver.say(0, leaving=True)
+    for seq in range(5):
+        stayer.say(seq)
+        stayer.frame("a", seq)
+        assert stayer.got() == [("a", seq)]
+    assert leaver.got(50) == []
+
+
+def test_a_new_broker_learns_its_workers_from_their_credits(worker_of: MakeWorker, folder: Path) -> None:
+
+    cells = Cells.create()
+    first = _RunningBroker(folder, cells)
+    worker = worker_of()
+    worker.say(0)
+    worker.frame("a", 1)
+    assert worker.got() == [("a", 1)]
+    first.close()
+    second = _RunningBroker(folder, cells)
+    worker.say(1)
+    worker.frame("a", 2)
+    assert worker.got(5000) == [("a", 2)]
+    second.close()
+    os.close(cells.fd)
+
+
+def test_hostile_and_stale_messages_are_counted_and_passed_over(broker: _RunningBroker, worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    wait_for(lambda: wire.try_send(worker.outbox, [b"\xc1", b"x"]), "the broker's socket")
+    worker.frame("a", 1, age_ms=5000)
+    worker.say(0)
+    worker.frame("b", 2)
+    assert worker.got() == [("b", 2)]
+    assert broker.cell["skipped"] == 1
+    wait_for(lambda: broker.cell["dropped"] == 1, "the stale frame to be counted")

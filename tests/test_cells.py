@@ -1,0 +1,57 @@
+"""Counters, histograms and statuses in shared memory."""
+
+import os
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from pipeline.cells import Cells, quantile_ms
+
+
+@pytest.fixture
+def cells() -> Iterator[Cells]:
+    cells = Cells.create()
+    yield cells
+    os.close(cells.fd)
+
+
+def test_counters_are_seen_by_others_and_go_on_after_a_restart(cells: Cells) -> None:
+    cells.cell(5).add("in", 3)
+    assert Cells(cells.fd).cell(5)["in"] == 3
+    cells.cell(5).add("in")
+    assert cells.cell(5)["in"] == 4 and cells.cell(4)["in"] == cells.cell(6)["in"] == 0
+
+
+def test_quantiles_are_right_within_two_percent(cells: Cells) -> None:
+    rng = random.Random(1)
+    ages_ms = sorted(rng.lognormvariate(2, 1.5) for _ in range(5000))
+    cell = cells.cell(0)
+    for age_ms in ages_ms:
+        cell.left(int(age_ms * 1e6))
+    for q in (0.5, 0.95, 0.99):
+        found = quantile_ms(cell.age_out.buckets, q)
+        assert found == pytest.approx(ages_ms[int(q * 5000)], rel=0.02)
+    assert cell["age_out_max_ns"] == int(ages_ms[-1] * 1e6)
+
+
+def test_an_empty_histogram_has_no_quantile() -> None:
+    assert quantile_ms(np.zeros(8, np.uint64), 0.5) is None
+
+
+def test_a_status_is_replaced_whole_and_too_large_a_one_left_out(cells: Cells) -> None:
+    cell = cells.cell(1)
+    assert cell.status() == {}
+    cell.publish({"ad": "가" * 100})
+    cell.publish({"ad": "b"})
+    assert cells.cell(1).status() == {"ad": "b"}
+    cell.publish({"ad": "x" * 40_000})
+    assert cell.status() == {"ad": "b"}
+
+
+def test_neighbours_do_not_overlap(cells: Cells) -> None:
+    cells.cell(0).publish({"x": "y" * 32_000})
+    for _ in range(10):
+        cells.cell(0).left(10**15)
+    assert cells.cell(1).status() == {} and cells.cell(1)["heartbeat_ns"] == 0

@@ -1,0 +1,120 @@
+"""The command line as a user meets it: real processes, their output and exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgpack
+import pytest
+import zmq
+
+from tests.conftest import RunningStation
+
+STATION = '[station]\nname = "cli"\n[[cameras]]\nname = "door"\nsource = "sample"\n[workers]\ndetect = 2\n'
+
+
+def stationcast(*arguments: object, timeout_s: float = 60, **more: object) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    command = [sys.executable, "-P", "-m", "pipeline.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False, **more)
+
+
+@pytest.fixture
+def station_file(tmp_path: Path) -> Path:
+    path = tmp_path / "station.toml"
+    path.write_text(STATION)
+    return path
+
+
+def test_help_names_every_command() -> None:
+    done = stationcast("--help")
+    assert done.returncode == 0
+    for command in ("run", "check", "graph", "scale", "tap", "doctor", "detect", "classify", "models", "campaigns"):
+        assert f"\n  {command} " in done.stdout
+    assert stationcast("--version").stdout.startswith("stationcast, version 0.")
+
+
+def test_check_prints_the_graph(station_file: Path) -> None:
+    done = stationcast("check", station_file)
+    assert done.returncode == 0
+    for word in ("capture.door", "Frame (latest, batch 1)", "Audience -> player.main", "mode target"):
+        assert word in done.stdout
+    detect = next(line for line in done.stdout.splitlines() if line.startswith("│ detect "))
+    assert "│ 2 " in detect
+
+
+def test_check_says_in_plain_words_that_children_are_targeted(station_file: Path) -> None:
+    station_file.write_text(STATION + '[choose]\nminors = "target"\n')
+    assert "aimed at children" in stationcast("check", station_file).stdout
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
+def test_graph_is_drawn(station_file: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"graph.{suffix}"
+    assert stationcast("graph", station_file, "--out", out).returncode == 0
+    assert out.stat().st_size > 2000
+    if suffix == "svg":
+        assert out.read_text().lstrip().startswith("<?xml")
+
+
+MISTAKES = {
+    "no file": (["check", "none.toml"], "none.toml: no such file"),
+    "run no file": (["run", "none.toml"], "none.toml: no such file"),
+    "a source that is not there": (["check", "lost.toml"], "lost.toml: cameras.door.source: no such file"),
+    "a picture format": (["graph", "good.toml", "--out", "g.bmp"], "--out g.bmp: unknown picture format"),
+    "a folder for the picture": (["graph", "good.toml", "--out", "none/g.svg"], "--out none/g.svg: no folder"),
+    "a folder for the summary": (["run", "good.toml", "--summary", "none/s.json"], "--summary none/s.json: no folder"),
+    "nothing to scale": (["scale", "detect", "2"], "no station is running"),
+    "nothing to tap": (["tap"], "no station is running"),
+    "a station of no name": (["tap", "--station", "x"], "--station x: is not running"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "complaint"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], complaint: str) -> None:
+    (tmp_path / "good.toml").write_text(STATION)
+    (tmp_path / "lost.toml").write_text(STATION.replace('"sample"', '"lost.mp4"'))
+    done = stationcast(*arguments, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("stationcast: error: ") and complaint in done.stderr
+    assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+def test_a_mistaken_option_is_exit_code_2() -> None:
+    done = stationcast("run", "--duration", "-3")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
+def test_a_folder_named_like_ours_does_not_shadow_it(tmp_path: Path) -> None:
+    for name in ("models", "pipeline", "stages"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('shadowed')")
+    assert stationcast("--version", cwd=tmp_path).returncode == 0
+
+
+def test_scale_and_tap_speak_to_a_running_station(running: RunningStation) -> None:
+    with running(cameras=1):
+        done = stationcast("scale", "detect", 2)
+        assert (done.returncode, done.stdout) == (0, "detect: 1 -> 2 workers\n")
+        done = stationcast("scale", "capture.c0", 2)
+        assert done.returncode == 2 and "only detect and classify" in done.stderr
+        done = stationcast("tap", "--count", 12)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert {line["type"] for line in lines} == {"frame.1", "faces.1", "audience.1"} and len(lines) == 12
+        assert all(line["crops"] == [] for line in lines if line["type"] == "faces.1")
+
+
+def test_nothing_hostile_on_the_control_socket_ends_the_station(running: RunningStation) -> None:
+    with running(cameras=1) as supervisor:
+        context = zmq.Context()
+        for data in (b"", b"\xff" * 100, b"\x81\xa4type\xa7shell.1", os.urandom(5000)):
+            request = context.socket(zmq.REQ)
+            request.connect(f"ipc://{supervisor.runtime_dir}/control")
+            request.send(data)
+            assert request.poll(5000)
+            assert msgpack.unpackb(request.recv())["ok"] is False
+            request.close()
+        context.term()
+        assert stationcast("scale", "classify", 2).returncode == 0

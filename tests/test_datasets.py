@@ -1,0 +1,282 @@
+"""Indexes of data sets from names and labels, splits that keep people apart, near-duplicates, the cache of crops."""
+
+import csv
+import random
+import time
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from models.cards import ModelError
+from models.commands import models
+from models.datasets.aihub import parse_name
+from models.datasets.augment import CACHE_SPEC, augment, view
+from models.datasets.crops import CropCache, build_cache
+from models.datasets.formats import index_folder
+from models.datasets.index import Photos, Row, parse_age, parse_table, write_index
+from models.datasets.splits import assign, components, leaks, look, near_duplicates
+from models.prepare import parse_groups, prepare
+
+
+def portrait(seed: int, size_px: int = 96) -> np.ndarray:
+    """A smooth random picture, uint8 BGR."""
+    rng = np.random.default_rng(seed)
+    picture = cv2.resize(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), (size_px, size_px))
+    return np.asarray(picture, np.uint8)
+
+
+def row(file: str = "a.jpg", age: float | None = 30, **more: str) -> Row:
+    return Row(file=file, gender="M", age_lo=age, age_hi=age, **more)
+
+
+def test_aihub_names_agree_with_every_true_label(shared_dir: Path) -> None:
+    with (shared_dir / "data" / "aihub_family_names_sample.csv").open(encoding="utf-8-sig") as opened:
+        labelled = list(csv.DictReader(opened))
+    assert len(labelled) == 3020
+    for line in labelled:
+        name = parse_name(line["file"])
+        assert name is not None, line
+        decade = "60+" if name.age_lo >= 60 else f"{name.age_lo // 10 * 10}s"
+        assert (name.gender, decade) == (line["gender"], line["decade"]), line
+
+
+@pytest.mark.parametrize(
+    ("path", "person", "gender", "ages"),
+    [
+        ("TS0001/TS0001-0100/A(친가)/2.Individuals/F0001_IND_GF_71_0_01.JPG", "F0001-AGF", "M", (71, 71)),
+        ("VS0900/B(\u00bf\u00dc\u00b0\u00a1)/2.lndividuals/F0001_IND_GF_75_0_01.JPG", "F0001-BGF", "M", (75, 75)),
+        ("A(x)/F0001_IND_M_44_-45_02`.JPG", "F0001-M", "F", (44, 44)),
+        ("F0083_IND_F_45_ 0_04.JPG", "F0083-F", "M", (45, 45)),
+        ("F0618_IND_D2_19_-45.JPG", "F0618-D2", "F", (19, 19)),
+        ("F0009_IND_S3_8_90_0012345.jpg", "F0009-S3", "M", (8, 8)),
+        ("F0001_AGE_D_18_a1.jpg", "F0001-D", "F", (0, 6)),
+        ("F0001_AGE_GM_77_h2.jpg", "F0001-GM", "F", (67, 77)),
+        ("F0001_AGE_D_18_d1.jpg", "F0001-D", "F", (20, 20)),
+    ],
+)
+def test_aihub_names(path: str, person: str, gender: str, ages: tuple[int, int]) -> None:
+    name = parse_name(path)
+    assert name is not None
+    assert (name.person, name.gender, (name.age_lo, name.age_hi)) == (person, gender, ages)
+
+
+@pytest.mark.parametrize("path", ["F0001_FAM_1.jpg", "readme.jpg", "F0001_AGE_D_18_z1.jpg", "F0001_IND_X_18_0_1.jpg"])
+def test_other_names_are_no_person(path: str) -> None:
+    assert parse_name(path) is None
+
+
+def test_index_of_fifty_thousand_aihub_names_takes_seconds(tmp_path: Path) -> None:
+    roles = ("GF", "GM", "F", "M", "S", "S2", "D", "D2")
+    for family in range(1000):
+        folder = tmp_path / "data" / f"TS{family:04d}" / "A(친가)" / "2.Individuals"
+        folder.mkdir(parents=True)
+        for shot in range(50):
+            (folder / f"F{family:04d}_IND_{roles[shot % 8]}_{shot + 10}_0_{shot:02d}.JPG").touch()
+    (tmp_path / "data" / "TS0000" / "F0000_IND_D_18_0_01_CAM.JPG").touch()
+    started = time.monotonic()
+    result = CliRunner().invoke(
+        models, ["index", str(tmp_path / "data"), "--format", "aihub", "--out", str(tmp_path / "labels.csv")]
+    )
+    assert result.exit_code == 0, result.output
+    assert time.monotonic() - started < 20
+    assert "50000 photos" in result.output
+    assert "left out 1: studio picture (_CAM)" in result.output
+    with (tmp_path / "labels.csv").open(encoding="utf-8") as opened:
+        rows, left_out = parse_table(opened.read())
+    assert not left_out
+    assert not leaks(rows)
+    assert {r.split for r in rows} == {"train", "val", "test"}
+
+
+def test_public_formats(tmp_path: Path) -> None:
+    names = {
+        "utkface": ["26_1_2_20170116174525125.jpg.chip.jpg", "61_1_20170109142408075.jpg", "label_map.jpg"],
+        "aaf": ["00000A02.jpg", "07381A33.jpg"],
+    }
+    for data_format, files in names.items():
+        (tmp_path / data_format).mkdir()
+        for name in files:
+            (tmp_path / data_format / name).touch()
+    rows, left_out = index_folder(tmp_path / "utkface", "utkface")
+    assert [(r.gender, r.age_lo, r.race) for r in rows] == [("F", 26, "Asian"), ("F", 61, "")]
+    assert sum(left_out.values()) == 1
+    rows, _ = index_folder(tmp_path / "aaf", "aaf")
+    assert [(r.gender, r.age_lo) for r in rows] == [("F", 2), ("M", 33)]
+    (tmp_path / "fairface").mkdir()
+    (tmp_path / "fairface" / "fairface_label_val.csv").write_text(
+        "file,age,gender,race,service_test\nval/1.jpg,3-9,Male,East Asian,True\nval/2.jpg,more than 70,Female,Black,0\n"
+    )
+    rows, _ = index_folder(tmp_path / "fairface", "fairface")
+    assert [(r.file, r.gender, r.age_lo, r.age_hi, r.race) for r in rows] == [
+        ("val/1.jpg", "M", 3, 9, "East Asian"),
+        ("val/2.jpg", "F", 70, 120, "Black"),
+    ]
+    with pytest.raises(ModelError, match="no photo of the format `aihub` found"):
+        index_folder(tmp_path / "aaf", "aihub")
+
+
+def test_public_formats_agree_with_the_labels_of_the_shared_data(shared_dir: Path, tmp_path: Path) -> None:
+    for name, data_format in (("utkface", "utkface"), ("all_age_faces_train", "aaf")):
+        rows, _ = Photos(shared_dir / "data" / f"{name}.zip").labels()
+        chosen = random.Random(1).sample(rows, 400)
+        folder = tmp_path / name
+        folder.mkdir()
+        for r in chosen:
+            (folder / r.file).touch()
+        found, left_out = index_folder(folder, data_format)  # type: ignore[arg-type]
+        assert not left_out
+        labels = {r.file: (r.gender, r.age_lo, r.race) for r in chosen}
+        assert {r.file: (r.gender, r.age_lo, r.race) for r in found} == labels
+
+
+def test_tables_of_all_kinds_are_read() -> None:
+    text = (
+        "\ufeffIgnored, Image ,SEX,Age,ethnicity\n1,a.png,male,20-29,x\n2,b.png,여,60+,\n3,c.png,,35.0,\n"
+        "4,d.png,X,5,\n5,e.png,F,old,\n6,,F,3,\n7,g.png,F,200,\n"
+    )
+    rows, left_out = parse_table(text)
+    assert [(r.file, r.gender, r.age_lo, r.age_hi) for r in rows] == [
+        ("a.png", "M", 20, 29),
+        ("b.png", "F", 60, 120),
+        ("c.png", None, 35, 35),
+    ]
+    assert sum(left_out.values()) == 4
+    assert parse_age("40s") == (40, 49)
+    rows, _ = parse_table("file,gender,age_lo,age_hi\na.jpg,F,0,2\n")
+    assert (rows[0].age_lo, rows[0].age_hi) == (0, 2)
+    with pytest.raises(ModelError, match="no column `file`"):
+        parse_table("a,b\n1,2\n")
+
+
+def test_an_index_survives_writing_and_reading(tmp_path: Path) -> None:
+    rows = [row("x/ä.jpg", 4, person="p", family="f", race="r", data="d", split="val"), row("b.jpg", None)]
+    write_index(rows, tmp_path / "labels.csv")
+    again, left_out = parse_table((tmp_path / "labels.csv").read_text(encoding="utf-8"))
+    assert again == rows
+    assert not left_out
+
+
+def test_photos_are_found_wherever_they_lie(tmp_path: Path) -> None:
+    done, data = cv2.imencode(".png", portrait(1))
+    assert done
+    for name, inside in (("flat", "a.png"), ("deep", "images/a.png"), ("deeper", "set/images/a.png")):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            archive.writestr(inside, data.tobytes())
+            archive.writestr("broken.jpg", b"no image")
+            archive.writestr("labels.csv", "file,gender,age\na.png,M,3\n")
+        photos = Photos(tmp_path / f"{name}.zip")
+        assert [r.file for r in photos.labels()[0]] == ["a.png"]
+        found = photos.read("a.png")
+        assert found is not None
+        assert (found == portrait(1)).all()
+        assert photos.read("broken.jpg") is None
+        assert photos.read("missing.jpg") is None
+        photos.close()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match="neither a folder nor a zip"):
+        Photos(tmp_path / "nothing.zip")
+    with pytest.raises(ModelError, match=r"has no labels\.csv"):
+        Photos(tmp_path / "empty").labels()
+
+
+def test_near_duplicates_are_one_photo_and_not_merely_alike() -> None:
+    originals = [portrait(seed) for seed in range(30)]
+    smaller = cv2.resize(originals[3], (60, 60), interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", originals[7], [cv2.IMWRITE_JPEG_QUALITY, 40])
+    again = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    brighter = np.clip(originals[9].astype(int) + 20, 0, 255).astype(np.uint8)
+    pairs = near_duplicates(look([*originals, smaller, again, brighter]))
+    assert set(pairs) == {(3, 30), (7, 31), (9, 32)}
+
+
+def test_splits_follow_persons_families_and_photos() -> None:
+    rows = [
+        row("0", person="a", family="f1"),
+        row("1", person="b", family="f1"),
+        row("2", person="c", family="f2"),
+        row("3", person="d"),
+        row("4"),
+    ]
+    groups = components(rows, duplicates=[(1, 2)])
+    assert len({int(g) for g in groups[:3]}) == 1
+    assert len({int(g) for g in groups}) == 3
+    many = [row(str(i), person=f"p{i // 10}", data="d") for i in range(2000)]
+    split = assign(many, components(many), 0.2, 0.2, seed=1)
+    assert not leaks(split)
+    shares = [sum(r.split == name for r in split) / 2000 for name in ("train", "val", "test")]
+    assert np.allclose(shares, [0.6, 0.2, 0.2], atol=0.08)
+    assert leaks([row("a", person="p", data="d", split="train"), row("b", person="p", data="d", split="val")]) == [
+        "person d/p is in train and val"
+    ]
+
+
+def test_index_check_merges_people_who_recur_under_other_families(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for family in range(12):
+        cv2.imwrite(str(folder / f"F{family:04d}_IND_M_40_0_01.JPG"), portrait(family))
+    cv2.imwrite(str(folder / "F0099_IND_M_40_0_01.JPG"), portrait(5))
+    (folder / "F0098_IND_M_40_0_01.JPG").write_bytes(b"broken")
+    arguments = ["index", str(folder), "--format", "aihub", "--check", "--out", str(tmp_path / "labels.csv")]
+    result = CliRunner().invoke(models, arguments)
+    assert result.exit_code == 0, result.output
+    assert "13 photos" in result.output
+    assert "1 pairs of one photo" in result.output
+    assert "left out 1: cannot be read as an image" in result.output
+    rows, _ = parse_table((tmp_path / "labels.csv").read_text(encoding="utf-8"))
+    merged = {r.family: (r.person, r.split) for r in rows if r.family in ("F0005", "F0099")}
+    assert merged["F0005"] == merged["F0099"]
+
+
+def test_a_leaking_split_is_refused_unless_forced(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = []
+    for i in range(4):
+        cv2.imwrite(str(data / f"{i}.png"), portrait(i))
+        rows.append(row(f"{i}.png", 20 + i, person="same", data="d", split=("train", "val")[i % 2]))
+    write_index(rows, data / "labels.csv")
+    with pytest.raises(ModelError, match="the split leaks in 1 cases: person d/same is in train and val"):
+        prepare([data], [], tmp_path / "crops", "none", 0, force=False)
+    cache, leaking = prepare([data], [], tmp_path / "crops", "none", 0, force=True)
+    assert leaking == ["person d/same is in train and val"]
+    assert len(cache.rows) == 4
+
+
+def test_the_cache_holds_wide_crops_and_where_the_photo_ends(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    cv2.imwrite(str(data / "a.png"), portrait(1, 100))
+    counts = build_cache(Photos(data), [row("missing.png"), row("a.png")], None, tmp_path / "cache")
+    assert counts == {"unreadable": 1, "not found": 1}
+    cache = CropCache(tmp_path / "cache")
+    assert [r.file for r in cache.rows] == ["a.png"]
+    assert cache.crops[0].shape == (CACHE_SPEC.size_px, CACHE_SPEC.size_px, 3)
+    half = CACHE_SPEC.size_px / CACHE_SPEC.scale / 2
+    middle = CACHE_SPEC.size_px / 2
+    assert np.allclose(cache.corners[0, 0], middle - half, atol=1e-3)
+    assert np.allclose(cache.corners[0, 2], middle + half, atol=1e-3)
+    with pytest.raises(ModelError, match="is no cache of crops"):
+        CropCache(tmp_path)
+
+
+def test_augmented_views_are_reproducible_and_keep_their_shape() -> None:
+    crop, other = portrait(1, CACHE_SPEC.size_px), portrait(2, CACHE_SPEC.size_px)
+    corners = np.array([[60, 60], [180, 60], [180, 180], [60, 180]], np.float32)
+    for seed in range(80):
+        image = augment(crop, corners, 1.3, 64, other, np.random.default_rng(seed))
+        assert image.shape == (64, 64, 3)
+        assert image.dtype == np.uint8
+        assert (image == augment(crop, corners, 1.3, 64, other, np.random.default_rng(seed))).all()
+    assert view(crop, 1.3, 161).shape == (161, 161, 3)
+
+
+def test_age_groups() -> None:
+    assert parse_groups("0-9, 10-29,50+") == ((0, 9), (10, 29), (50, 120))
+    for wrong in ("0-9,5-20", "x", "9-0"):
+        with pytest.raises(ModelError, match="--age-groups"):
+            parse_groups(wrong)

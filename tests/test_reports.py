@@ -1,0 +1,380 @@
+"""Reports: money to the cent, days and hours of the station, hidden cells, OpenRTB objects, and the commands."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import chain, combinations
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.settings import Screen, SettingsError, StationTable
+from players import ledger as ledger_module
+from players import openrtb, plots, proof, reports
+from players.catalogue import Line, Target
+from players.choose import NOBODY, Present
+from players.exposure import Exposure, Shown
+from players.ledger import Ledger
+from players.money import to_cents
+from tests.ads import BERLIN, F20, F30, HOUSE, M30, MS, SEOUL, decision, line, present
+
+STATION = StationTable(name="stop-7", venue_type="outdoor.bus_shelters", lat=52.5, lon=13.4, timezone="Europe/Berlin")
+WOMEN = Target(gender="F")
+MOKA = line("moka", WOMEN, advertiser="Moka", price=Decimal("0.125"), currency="EUR", budget=Decimal("100"))
+SOJU = line("soju", WOMEN, advertiser="Soju", cpm=Decimal("700"), currency="KRW")
+DINAR = line("dinar", WOMEN, advertiser="Dinar", price=Decimal("0.0015"), currency="KWD")
+
+Play = tuple[datetime, Line, Present, float]
+
+
+@pytest.fixture
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """`record([(when, line, who, share shown)])` -> a ledger that holds these plays at these times."""
+
+    def make(plays: list[Play], audience: list[tuple[datetime, list[Present]]] = [], screen: str = "main") -> Path:  # noqa: B006
+        path = tmp_path / f"ledger-{screen}.sqlite"
+        clock = [datetime(2026, 1, 1, tzinfo=UTC)]
+
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> datetime:
+                return clock[0].astimezone(tz)
+
+        monkeypatch.setattr(ledger_module, "datetime", Clock)
+        book = Ledger(path, STATION, screen)
+        mono_ns = 0
+        for when, seen in audience:
+            clock[0] = when
+            for who in (NOBODY, *seen, NOBODY):
+                book.measure(who, mono_ns)
+                mono_ns += 1000 * MS
+            mono_ns += 60_000 * MS
+        for when, ad, who, share in plays:
+            clock[0] = when
+            chosen = decision(ad)
+            play_id = book.start(chosen, planned_ms=0)
+            assert play_id is not None
+            exposure = Exposure(chosen)
+            exposure.add(who, 0)
+            clock[0] = when + timedelta(seconds=8)
+            book.end(
+                play_id,
+                Shown(frames_expected=480, frames_presented=round(480 * share), status="played", exposure=exposure),
+            )
+        book.close()
+        monkeypatch.undo()
+        return path
+
+    return make
+
+
+def at(day: int, hour: int, minute: int = 0, month: int = 5, zone: ZoneInfo = BERLIN) -> datetime:
+    return datetime(2026, month, day, hour, minute, tzinfo=zone)
+
+
+def some_plays() -> list[Play]:
+    her, him = present(F20), present(M30)
+    plays: list[Play] = [(at(4, 9, n), MOKA, her, 1.0) for n in range(3)]
+    plays += [(at(4, 10, n), MOKA, him, 1.0) for n in range(2)]
+    plays += [(at(4, 11, 0), MOKA, her, 0.5), (at(4, 11, 1), HOUSE, her, 1.0)]
+    plays += [(at(5, 9, n), SOJU, present(F20, F30), 1.0) for n in range(3)]
+    plays += [(at(5, 10, n), DINAR, her, 1.0) for n in range(3)]
+    return plays
+
+
+# money
+
+
+def test_the_invoice_says_what_was_contracted_delivered_and_why_not(record: Callable[..., Path]) -> None:
+    path = record(some_plays())
+    with proof.reading([path]) as db:
+        made = reports.billing(db, [MOKA])
+    rows = {row["line"]: row for row in made.rows if row["line"]}
+    assert set(rows) == {"moka", "soju", "dinar"}
+    moka = rows["moka"]
+    assert (moka["plays"], moka["billable"], moka["not billed"]) == (6, 3, "1 cut short, 2 target not met")
+    assert (moka["contracted"], moka["spend"], moka["left"]) == (Decimal("100.00"), Decimal("0.38"), Decimal("99.62"))
+    assert rows["soju"]["spend"] == Decimal(2)  # 3 plays at 0.70, chosen for one watcher each: 2.1 won
+    assert rows["dinar"]["spend"] == Decimal("0.005")  # 3 x 0.0015 = 0.0045, to the thousandth of a dinar
+    totals = {row["currency"]: row["spend"] for row in made.rows if row["advertiser"] == "total"}
+    assert totals == {"EUR": Decimal("0.38"), "KRW": Decimal(2), "KWD": Decimal("0.005")}
+
+
+def test_ledger_csv_json_and_invoice_agree_to_the_cent(record: Callable[..., Path]) -> None:
+    path = record(some_plays())
+    with proof.reading([path]) as db:
+        made = reports.billing(db)
+        text = io.StringIO()
+        proof.export(proof.rows(db), "csv", text)
+        lines = io.StringIO()
+        proof.export(proof.rows(db), "jsonl", lines)
+    from_csv = list(csv.DictReader(io.StringIO(text.getvalue())))
+    from_json = [json.loads(row) for row in lines.getvalue().splitlines()]
+    invoice_csv = list(csv.DictReader(io.StringIO(reports.as_csv(made))))
+    invoice_json = json.loads(reports.as_json(made))["rows"]
+    for row in made.rows:
+        if not row["line"]:
+            continue
+        for export in (from_csv, from_json):
+            mine = [play for play in export if play["line"] == row["line"] and int(play["billable"])]
+            assert len(mine) == row["billable"]
+            assert to_cents(sum(Decimal(play["price"]) for play in mine), row["currency"]) == row["spend"]
+        for invoice in (invoice_csv, invoice_json):
+            (same,) = (other for other in invoice if other["line"] == row["line"])
+            assert same["spend"] == format(row["spend"], "f")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 10**8), st.booleans()), max_size=30))
+def test_totals_are_the_sums_of_the_invoice_lines(plays: list[tuple[str, int, bool]]) -> None:
+    made = reports.billing(table_of(plays))
+    rows = [row for row in made.rows if row["line"]]
+    for row in rows:
+        exact = sum(price for name, price, billed in plays if name == row["line"] and billed)
+        assert row["spend"] == to_cents(Decimal(exact) / 1_000_000, "EUR")
+        assert row["spend"].as_tuple().exponent == -2
+    totals = [row for row in made.rows if row["advertiser"] == "total"]
+    assert len(totals) == bool(plays)
+    if totals:
+        assert totals[0]["spend"] == sum(row["spend"] for row in rows)
+
+
+def table_of(plays: list[tuple[str, int, bool]]) -> Any:
+    import sqlite3
+
+    db = sqlite3.connect(":memory:")
+    db.row_factory = sqlite3.Row
+    db.execute(
+        "CREATE TABLE plays (advertiser, campaign, line, currency, billable, bill_reason, price_micro, "
+        "matched_watchers, trigger, started_utc)"
+    )
+    for name, price, billed in plays:
+        db.execute("INSERT INTO plays VALUES ('x', 'x', ?, 'EUR', ?, '', ?, 1, 'target', '')", (name, billed, price))
+    return db
+
+
+# days and hours
+
+
+def test_days_and_hours_are_the_stations_through_midnight_and_daylight_saving(record: Callable[..., Path]) -> None:
+    begin = datetime(2026, 10, 24, 22, 30, tzinfo=UTC)  # 00:30 in Berlin, on the day of 25 hours
+    hourly: list[Play] = [(begin + timedelta(hours=n), HOUSE, NOBODY, 1.0) for n in range(26)]
+    path = record([(begin - timedelta(hours=1), HOUSE, NOBODY, 1.0), *hourly])
+    with proof.reading([path]) as db:
+        days = {row["day"]: row["plays"] for row in reports.plays(db, ("day",), BERLIN).rows}
+        hours = {row["hour"]: row["plays"] for row in reports.plays(db, ("hour",), BERLIN).rows}
+        abroad = {row["day"]: row["plays"] for row in reports.plays(db, ("day",), SEOUL).rows}
+        span = proof.utc_bound("2026-10-25", BERLIN), proof.utc_bound(proof.next_day("2026-10-25"), BERLIN)
+        (only,) = reports.plays(db, ("day",), BERLIN, span).rows[:-1]
+    assert days == {"2026-10-24": 1, "2026-10-25": 25, "2026-10-26": 1, "total": 27}
+    assert hours[2] == 2
+    assert sum(abroad.values()) == 2 * 27
+    assert (only["day"], only["plays"]) == ("2026-10-25", 25)
+
+
+def test_the_leap_day_has_a_row(record: Callable[..., Path]) -> None:
+    path = record([(datetime(2028, 2, 29, 23, 30, tzinfo=BERLIN), HOUSE, NOBODY, 1.0)])
+    with proof.reading([path]) as db:
+        assert reports.plays(db, ("day", "weekday"), BERLIN).rows[0]["day"] == "2028-02-29"
+
+
+def test_plays_of_several_screens_add_up(record: Callable[..., Path]) -> None:
+    paths = [record(some_plays(), screen=name) for name in ("left", "right")]
+    with proof.reading(paths) as db:
+        rows = reports.plays(db, ("screen",), BERLIN).rows
+        spend = {row["line"]: row["spend"] for row in reports.billing(db).rows}
+    assert [(row["screen"], row["plays"]) for row in rows] == [("left", 13), ("right", 13), ("total", 26)]
+    assert spend["moka"] == Decimal("0.75")
+    assert rows[0]["frames_pct"] == pytest.approx(100 * 12.5 / 13, abs=0.1)
+
+
+# audiences
+
+
+def crowd() -> list[tuple[datetime, list[Present]]]:
+    """25 women in their twenties at 9, 12 men in their thirties at 9 and 3 at 10."""
+    her, him = present(F20), present(M30)
+    nine, ten = at(4, 9), at(4, 10)
+    return [(nine, [her])] * 25 + [(nine, [him])] * 12 + [(ten, [him])] * 3
+
+
+def test_visits_are_counted_and_shared_out(record: Callable[..., Path]) -> None:
+    path = record([(at(4, 12), HOUSE, NOBODY, 1.0)], crowd())
+    with proof.reading([path]) as db:
+        made = reports.audience(db, ("gender", "decade"), BERLIN)
+    assert [(row["gender"], row["decade"], row["people"]) for row in made.rows] == [
+        ("M", "30-39", 15),
+        ("F", "20-29", 25),
+        ("total", "", 40),
+    ]
+    assert made.rows[1]["share_pct"] == 62.5
+    assert "mean_s" not in made.columns
+
+
+def test_small_cells_are_hidden_and_one_more_so_that_the_total_does_not_tell(record: Callable[..., Path]) -> None:
+    path = record([(at(4, 12), HOUSE, NOBODY, 1.0)], crowd())
+    with proof.reading([path]) as db:
+        made = reports.audience(db, ("hour", "gender"), BERLIN)
+    people = {(row["hour"], row["gender"]): row["people"] for row in made.rows}
+    assert people[10, "M"] == reports.HIDDEN
+    assert people[9, "M"] == reports.HIDDEN
+    assert people["total", ""] == 40
+    hidden = [row for row in made.rows if row["people"] == reports.HIDDEN]
+    assert len(hidden) == 3
+    assert all(row["mean_s"] == row["share_pct"] == row["person_hours"] == reports.HIDDEN for row in hidden)
+
+
+def test_an_audience_under_ten_is_hidden_altogether(record: Callable[..., Path]) -> None:
+    path = record([(at(4, 12), HOUSE, NOBODY, 1.0)], [(at(4, 9), [present(F20)])] * 9)
+    with proof.reading([path]) as db:
+        made = reports.audience(db, ("gender",), BERLIN)
+    assert {row["people"] for row in made.rows} == {reports.HIDDEN}
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 1)), st.integers(0, 40), max_size=18)
+)
+def test_no_margin_gives_a_small_cell_away(counts: dict[tuple[Any, ...], int]) -> None:
+    hidden = reports.hide(counts, 3)
+    assert {key for key, number in counts.items() if number < 10} <= hidden
+    for margin in chain.from_iterable(combinations(range(3), size) for size in range(3)):
+        slices: dict[tuple[Any, ...], list[tuple[Any, ...]]] = defaultdict(list)
+        for key in counts:
+            slices[tuple(key[i] for i in margin)].append(key)
+        for keys in slices.values():
+            secret = [key for key in keys if key in hidden]
+            if secret and len(secret) < len(keys):
+                assert len(secret) >= 2
+                assert sum(counts[key] for key in secret) >= 10
+    if all(number >= 10 for number in counts.values()):
+        assert not hidden
+
+
+def test_an_unknown_dimension_is_a_one_line_error(record: Callable[..., Path]) -> None:
+    path = record([])
+    with proof.reading([path]) as db, pytest.raises(SettingsError, match="'mood' is unknown or named twice"):
+        reports.audience(db, ("mood",), BERLIN)
+
+
+# OpenRTB
+
+
+def test_bid_objects_are_what_is_published_and_measured(record: Callable[..., Path]) -> None:
+    her, both = present(F20), present(F20, M30)
+    path = record([(at(4, 9), MOKA, her, 1.0), (at(4, 10), MOKA, both, 1.0), (at(4, 11), HOUSE, NOBODY, 1.0)])
+    screen = Screen(name="main", width_px=1920, height_px=1080, rotation_deg=90)
+    with proof.reading([path]) as db:
+        objects = openrtb.bid_objects(db, STATION, screen)
+        with pytest.raises(SettingsError, match="no play of screen 'other'"):
+            openrtb.bid_objects(db, STATION, Screen(name="other"))
+        wrong = msgspec.structs.replace(STATION, venue_type="transit.bus_stops")
+        with pytest.raises(SettingsError, match=r"station.venue_type: 'transit.bus_stops' is no venue of OpenOOH 1.1"):
+            openrtb.bid_objects(db, wrong, screen)
+    assert objects["dooh"] == {
+        "id": "stop-7.main",
+        "name": "stop-7 main",
+        "venuetype": ["outdoor.bus_shelters"],
+        "venuetypetax": 5,
+    }
+    assert objects["imp"]["qty"] == {"multiplier": 1.0, "sourcetype": 2}
+    assert (objects["device"]["w"], objects["device"]["h"], objects["device"]["devicetype"]) == (1080, 1920, 8)
+    assert objects["device"]["geo"]["lat"] == 52.5
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("dooh", {"venue": "x"}, "dooh.venue: no such field"),
+        ("dooh", {"venuetype": "x"}, "dooh.venuetype: not array of string"),
+        ("dooh", {"venuetypetax": "5"}, "dooh.venuetypetax: not integer"),
+        ("imp", {"qty": {"multiplier": 1.0}}, "imp.id: missing"),
+        ("imp", {"id": "1", "qty": {"sourcetype": 2}}, "qty.multiplier: missing"),
+        ("device", {"geo": {"lat": "north"}}, "geo.lat: not number"),
+        ("device", {"dnt": 2}, "device.dnt: not 0 or 1"),
+    ],
+)
+def test_what_is_not_openrtb_is_found(name: str, value: dict[str, Any], problem: str) -> None:
+    assert openrtb.check(name, value) == [problem]
+
+
+# pictures and commands
+
+
+def test_every_report_can_be_drawn(record: Callable[..., Path], tmp_path: Path) -> None:
+    path = record(some_plays(), crowd())
+    with proof.reading([path]) as db:
+        plots.plot_billing(reports.billing(db, [MOKA]), tmp_path / "billing.png")
+        for by in (("line",), ("hour",), ("line", "creative")):
+            plots.plot_plays(reports.plays(db, by, BERLIN), tmp_path / f"plays-{'-'.join(by)}.png")
+        for by in (("gender", "decade"), ("hour",), ("hour", "gender"), ("weekday", "hour")):
+            plots.plot_audience(reports.audience(db, by, BERLIN), tmp_path / f"audience-{'-'.join(by)}.png")
+    drawn = sorted(tmp_path.glob("*.png"))
+    assert len(drawn) == 8
+    for picture in drawn:
+        with Image.open(picture) as image:
+            assert image.size[0] > 1000
+            assert len(image.convert("L").getcolors() or range(999)) > 10
+
+
+def stationcast(*words: str) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).parents[1]
+    program = "from pipeline.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+
+
+def test_the_commands_from_ledger_to_invoice(record: Callable[..., Path], tmp_path: Path) -> None:
+    path = record(some_plays(), crowd())
+    named = ("--ledger", str(path))
+    verified = stationcast("ledger", "verify", *named)
+    assert verified.returncode == 0, verified.stderr
+    assert "sound: 13 plays, 9 billable, 26 links" in verified.stdout
+    exported = stationcast("ledger", "export", *named, "--campaign", "c-moka", "--until", "2026-05-04")
+    assert len(exported.stdout.splitlines()) == 7
+    billed = json.loads(stationcast("report", "billing", *named, "--format", "json").stdout)
+    assert next(row["spend"] for row in billed["rows"] if row["line"] == "moka") == "0.38"
+    table = stationcast("report", "audience", *named, "--by", "gender").stdout
+    assert "62.5" in table
+    signed = stationcast("ledger", "sign", *named, "--out", str(tmp_path / "statement.json"))
+    assert signed.returncode == 0, signed.stderr
+    held = stationcast("ledger", "verify", *named, "--signed", str(tmp_path / "statement.json"))
+    assert "holds what was signed" in held.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("ledger", "verify", "--ledger", "/none.sqlite"), "/none.sqlite: there is no such ledger"),
+        (("report", "billing"), "there is no ledger yet; let the station play first"),
+        (("report", "plays", "--ledger", "/none", "--since", "soon"), "'soon' is no day or time"),
+        (("campaigns", "check", "/none"), "no folder /none"),
+        (("campaigns", "import", "/none"), "/none: no such folder"),
+        (("campaigns", "simulate", "--hours", "0.1", "--plot", "/none/x.png"), "--plot: /none/x.png"),
+    ],
+)
+def test_a_mistake_at_the_command_line_is_one_line_and_exit_2(words: tuple[str, ...], says: str) -> None:
+    done = stationcast(*words)
+    assert done.returncode == 2
+    assert done.stdout == "" or "--plot" in words
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("stationcast: error: ")
+    assert says in done.stderr

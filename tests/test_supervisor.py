@@ -1,0 +1,226 @@
+"""A whole station of toy stages: kills, hangs, overload, scaling, and nothing left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline import graph as graphs
+from pipeline.settings import Camera, SettingsError, Station, Workers
+from pipeline.summary import summarise
+from pipeline.supervisor import Child, Supervisor, request_scale, running_stations, runtime_root
+from tests.conftest import RunningStation, replaced, wait_for
+from tests.toys import graph_of_toys
+
+
+def _child(supervisor: Supervisor, worker: str) -> Child:
+    return next(child for child in supervisor.children if child.worker == worker)
+
+
+def _shown(supervisor: Supervisor) -> dict[str, int]:
+    return dict(_child(supervisor, "player.main").cell.status().get("seen", {}))
+
+
+def _flows(supervisor: Supervisor, cameras: int = 2) -> float:
+    """Wait until every camera's results move on -> seconds it took."""
+    before = _shown(supervisor)
+    return wait_for(
+        lambda: len(now := _shown(supervisor)) == cameras and all(now[c] != before.get(c) for c in now), "results"
+    )
+
+
+def test_every_frame_goes_through_every_stage(running: RunningStation) -> None:
+    with running(cameras=3) as supervisor:
+        _flows(supervisor, cameras=3)
+        time.sleep(1)
+    summary = summarise(supervisor)
+    frames = summary["frames"]
+    assert frames["captured"] > 40
+    assert frames["captured"] - frames["processed"] - frames["dropped"] <= 3
+    assert summary["faces"]["detected"] == frames["processed"]
+    assert summary["restarts"] == {"capture": 0, "detect": 0, "classify": 0, "player": 0, "broker": 0}
+    assert summary["plays"] == {"total": 1, "billable": 0, "by_ad": {"toy": 1}}
+    for hop in ("capture_to_detect", "capture_to_audience"):
+        latency = summary["latency_ms"][hop]
+        assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["max"]
+    assert set(summary["stages"]) == {"capture", "detect", "classify", "player", "broker"}
+
+
+@pytest.mark.parametrize("worker", ["capture.c0", "detect.0", "classify.0", "player.main", "broker"])
+def test_a_killed_process_is_replaced_and_results_flow_again(running: RunningStation, worker: str) -> None:
+    with running() as supervisor:
+        _flows(supervisor)
+        child = _child(supervisor, worker)
+        assert child.process
+        child.process.kill()
+        wait_for(lambda: child.restarts == 1 and child.ready, "the restart")
+        took_s = _flows(supervisor)
+        assert took_s < 2
+    assert summarise(supervisor)["restarts"][child.role] == 1
+
+
+def test_counters_survive_a_kill(running: RunningStation) -> None:
+    with running() as supervisor:
+        _flows(supervisor)
+        child = _child(supervisor, "detect.0")
+        before = child.cell["out"]
+        assert child.process and before
+        child.process.kill()
+        wait_for(lambda: child.restarts and child.ready, "the restart")
+        wait_for(lambda: child.cell["out"] > before, "the count to go on")
+
+
+def test_a_stage_that_hangs_is_killed_and_replaced(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_HANG_AT", "30")
+    with running(cameras=1) as supervisor:
+        child = _child(supervisor, "detect.0")
+        wait_for(lambda: child.restarts == 1, "the silence to be noticed", timeout_s=15)
+        wait_for(lambda: child.ready, "the new one")
+        _flows(supervisor, cameras=1)
+
+
+def test_a_stopped_process_is_noticed_too(running: RunningStation) -> None:
+    with running() as supervisor:
+        child = _child(supervisor, "classify.0")
+        assert child.process
+        child.process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: child.restarts == 1, "the silence to be noticed", timeout_s=15)
+        _flows(supervisor)
+
+
+def test_a_machine_that_stood_still_costs_no_process(tmp_path: Path) -> None:
+    summary_file = tmp_path / "restarts.json"
+    supervisor = subprocess.Popen([sys.executable, "-c", _STATION, str(summary_file)], cwd=Path(__file__).parents[1])
+    parent = psutil.Process(supervisor.pid)
+    wait_for(lambda: len(parent.children()) == 6, "the children")
+    time.sleep(1)
+    everybody = [parent, *parent.children()]
+    for process in everybody:
+        process.suspend()
+    time.sleep(6)
+    for process in everybody:
+        process.resume()
+    time.sleep(2)
+    supervisor.terminate()
+    assert supervisor.wait(timeout=15) == 0
+    assert json.loads(summary_file.read_text()) == [0] * 6
+
+
+def test_a_bad_frame_is_counted_and_the_stage_goes_on(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_RAISE_AT", "5")
+    with running(cameras=1) as supervisor:
+        child = _child(supervisor, "detect.0")
+        wait_for(lambda: child.cell["skipped"] == 1, "the bad frame")
+        _flows(supervisor, cameras=1)
+        assert child.restarts == 0
+
+
+def test_overload_drops_frames_instead_of_queueing_them(
+    running: RunningStation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stall_ms, fps = 150, 10.0
+    monkeypatch.setenv("TOY_STALL_MS", str(stall_ms))
+    with running(cameras=4, fps=fps) as supervisor:
+        time.sleep(4)
+    summary = summarise(supervisor)
+    frames, latency = summary["frames"], summary["latency_ms"]["capture_to_detect"]
+    assert frames["dropped"] > frames["processed"] > 10
+    assert latency["max"] <= 2 * 1000 / fps + stall_ms + 20, "a frame waited longer than two periods"
+
+
+def test_scaling_up_and_down_while_it_runs(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_STALL_MS", "100")
+    with running(cameras=3) as supervisor:
+        assert running_stations() == ["toys"]
+        assert request_scale("toys", "detect", 3) == "detect: 1 -> 3 workers"
+        wait_for(lambda: sum(c.ready for c in supervisor.children if c.role == "detect") == 3, "three workers")
+        counts = {c.worker: c.cell["out"] for c in supervisor.children if c.role == "detect"}
+        wait_for(lambda: all(_child(supervisor, w).cell["out"] > n for w, n in counts.items()), "all three at work")
+        assert request_scale("toys", "detect", 1) == "detect: 3 -> 1 workers"
+        wait_for(lambda: sum(c.process is not None for c in supervisor.children if c.role == "detect") == 1, "one")
+        _flows(supervisor, cameras=3)
+        assert request_scale("toys", "detect", 2) == "detect: 1 -> 2 workers"
+        wait_for(lambda: sum(c.ready for c in supervisor.children if c.role == "detect") == 2, "two workers")
+        for group, complaint in (("player.main", "one process"), ("nobody", "no stage")):
+            with pytest.raises(SettingsError, match=complaint):
+                request_scale("toys", group, 2)
+    assert summarise(supervisor)["restarts"]["detect"] == 0
+
+
+def test_worker_counts_come_from_the_file(running: RunningStation) -> None:
+    with running(workers=Workers(detect=2, classify=2)) as supervisor:
+        names = sorted(child.worker for child in supervisor.children)
+    assert names == [
+        "broker", "capture.c0", "capture.c1", "classify.0", "classify.1", "detect.0", "detect.1", "player.main",
+    ]  # fmt: skip
+
+
+def test_two_stations_of_one_name_do_not_run(running: RunningStation, tmp_path: Path) -> None:
+    with running() as supervisor:
+        twin = Supervisor(supervisor.station, supervisor.graph)
+        with pytest.raises(SettingsError, match="runs already"):
+            twin.run()
+        _flows(supervisor)
+
+
+def test_a_stage_that_refuses_its_settings_ends_the_start(running: RunningStation, capfd, tmp_path: Path) -> None:
+    station = Station(cameras=(Camera(name="c0", source="sample"),), folder=tmp_path)
+    graph = replaced(graph_of_toys(graphs.build(station)), "classify", "tests.toys:Broken")
+    with pytest.raises(SettingsError, match=r"classify\.0: does not start"), running(cameras=1, graph=graph):
+        pass
+    assert "stationcast: error: classify.model: no such thing" in capfd.readouterr().err
+
+
+def test_the_supervisor_loads_none_of_the_heavy_parts() -> None:
+    script = (
+        "import sys, pipeline.supervisor, pipeline.summary, pipeline.view, pipeline.cli\n"
+        "print(sorted({'cv2', 'mediapipe', 'onnxruntime', 'pygame', 'av', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+_STATION = """
+import json, signal, sys
+from pathlib import Path
+from pipeline import graph
+from pipeline.settings import Camera, Station, StationTable
+from pipeline.supervisor import Supervisor
+from tests.toys import graph_of_toys
+cameras = tuple(Camera(name=f"c{i}", source="sample", max_width_px=320, max_height_px=240) for i in range(2))
+station = Station(station=StationTable(name="orphan"), cameras=cameras, folder=Path("."))
+supervisor = Supervisor(station, graph_of_toys(graph.build(station)))
+signal.signal(signal.SIGTERM, supervisor.stop)
+supervisor.run()
+Path(sys.argv[1]).write_text(json.dumps([child.restarts for child in supervisor.children]))
+"""
+
+
+def test_a_killed_supervisor_leaves_no_process_and_the_next_start_cleans_up() -> None:
+    for _ in range(2):
+        supervisor = subprocess.Popen([sys.executable, "-c", _STATION, os.devnull], cwd=Path(__file__).parents[1])
+        parent = psutil.Process(supervisor.pid)
+        wait_for(lambda parent=parent: len(parent.children()) == 6, "the children")
+        time.sleep(0.3)
+        children = parent.children(recursive=True)
+        supervisor.kill()
+        supervisor.wait()
+        time.sleep(1)
+        assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_stopped_station_leaves_nothing(running: RunningStation) -> None:
+    with running() as supervisor:
+        _flows(supervisor)
+        runtime_dir = supervisor.runtime_dir
+        assert oct(runtime_dir.stat().st_mode & 0o777) == "0o700"
+        assert oct(runtime_root().stat().st_mode & 0o777) == "0o700"
+        pids = [child.process.pid for child in supervisor.children if child.process]
+    assert not runtime_dir.exists() and list(runtime_root().iterdir()) == []
+    assert not any(psutil.pid_exists(pid) for pid in pids)

@@ -1,0 +1,167 @@
+"""A tiny training run all the way: train, resume, export, quantize, evaluate, serve; and the losses it stands on."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+torch = pytest.importorskip("torch", reason="needs the extra [train]")
+pytest.importorskip("onnxscript", reason="needs the extra [train]")
+
+from models.cards import ModelError  # noqa: E402
+from models.commands import models  # noqa: E402
+from models.networks import YEARS, MobileNet, build  # noqa: E402
+from models.session import Classifier  # noqa: E402
+from models.train import age_loss, balance_weights, gender_loss, load, original_targets  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 "faces": the darker, the older; the bluer, the more male."""
+    folder = tmp_path_factory.mktemp("faces")
+    rng = np.random.default_rng(5)
+    lines = ["file,gender,age_lo,age_hi,person,split"]
+    for i in range(48):
+        male, age = i % 2, (i * 7) % 80
+        picture = np.full((64, 64, 3), 230 - 2 * age, np.int16)
+        picture[..., 0 if male else 2] += 40
+        picture = picture + rng.integers(-12, 13, picture.shape)
+        cv2.imwrite(str(folder / f"{i}.png"), np.clip(picture, 0, 255).astype(np.uint8))
+        split = "val" if i % 6 == 5 else "test" if i % 6 == 4 else "train"
+        last = age if i % 4 else min(age + 9, 80)
+        lines.append(f"{i}.png,{'MF'[1 - male]},{age},{last},p{i},{split}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return folder
+
+
+def invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(models, list(arguments))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_train_export_quantize_evaluate_and_serve(faces: Path, tmp_path: Path) -> None:
+    run, served = tmp_path / "run", tmp_path / "served"
+    arguments = ["train", "--data", str(faces), "--out", str(run), "--detector", "none", "--size", "65"]
+    arguments += ["--batch", "16", "--no-augment", "--device", "cpu"]
+    said = invoke(*arguments, "--epochs", "2")
+    assert "validation gender" in said
+    record = json.loads((run / "record.json").read_text())
+    assert record["data"]["train"] == 32
+    assert record["recipe"]["seed"] == 0
+    assert len(record["history"]) == 2
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ModelError, match="was made by another recipe"):
+        invoke(*arguments, "--epochs", "2", "--learning-rate", "0.1")
+
+    said = invoke("export", str(run), "--out", str(served), "--name", "tiny")
+    assert said.count("held-out faces") == 3
+    small, full = (served / f"{name}.onnx" for name in ("tiny", "tiny-fp32"))
+    assert small.stat().st_size < full.stat().st_size / 3
+    for name in ("tiny", "tiny-fp32", "tiny-fp16"):
+        report = json.loads(
+            invoke("evaluate", str(served / f"{name}.toml"), "--data", str(faces), "--detector", "none", "--json")
+        )
+        assert report["n"] == 48
+        assert report["model"] == name
+    from models.assets import resolve
+
+    classifier = Classifier(resolve("tiny.toml", served), "cpu")
+    crops = np.zeros((3, classifier.size_px, classifier.size_px, 3), np.uint8)
+    assert len(classifier.classify(crops)) == 3
+
+
+def test_a_stopped_run_goes_on(faces: Path, tmp_path: Path) -> None:
+    arguments = ["train", "--data", str(faces), "--out", str(tmp_path), "--detector", "none", "--size", "33"]
+    arguments += ["--batch", "8", "--device", "cpu", "--probe-epochs", "20", "--warmup-epochs", "0"]
+    invoke(*arguments, "--epochs", "1")
+    first = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert (first["step"], len(first["history"])) == (4, 1)
+    invoke(*arguments, "--epochs", "3")
+    again = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert (again["step"], len(again["history"])) == (12, 3)
+    assert again["history"][0] == first["history"][0]
+    assert again["spent_s"] > first["spent_s"]
+
+
+def test_mobilenet_takes_the_weights_of_faceres(shared_dir: Path) -> None:
+    import onnx
+    import onnxruntime
+
+    path = shared_dir / "weights" / "faceres_deep.onnx"
+    graph = onnx.load(str(path))
+    for axis in graph.graph.input[0].type.tensor_type.shape.dim[1:3]:
+        axis.dim_param = "side"
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    net = MobileNet().eval()
+    net.load_faceres(path)
+    rng = np.random.default_rng(0)
+    for side in (129, 161):
+        images = (rng.random((2, side, side, 3)) * 255 - 110).astype(np.float32)
+        wanted = session.run(["global_pooling_Mean"], {"input_1": images})[0]
+        with torch.inference_mode():
+            got = net(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy()
+        assert np.abs(got - wanted).max() < 1e-4
+        net.train()
+        with torch.no_grad():
+            trained = net(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy()
+        assert np.abs(trained - wanted).max() < 1e-4
+        net.eval()
+
+
+def test_age_loss_is_least_where_the_label_says() -> None:
+    years = torch.arange(YEARS, dtype=torch.float32)
+
+    def peak(age: float) -> torch.Tensor:
+        return (-0.5 * ((years - age) / 3) ** 2)[None]
+
+    def loss(said: float, lo: float, hi: float) -> float:
+        return float(age_loss(peak(said), torch.tensor([lo]), torch.tensor([hi])))
+
+    assert loss(30, 30, 30) < loss(33, 30, 30) < loss(45, 30, 30)
+    assert loss(34, 30, 39) == pytest.approx(loss(35, 30, 39), abs=0.05)
+    assert loss(34, 30, 39) < loss(45, 30, 39)
+    assert loss(34, 30, 39) < 0.2
+
+
+def test_gender_loss_and_original_targets() -> None:
+    logits = torch.tensor([[3.0], [3.0], [3.0]])
+    losses = gender_loss(logits, torch.tensor([1.0, 0.0, 0.0]), torch.tensor([1.0, 1.0, 0.0]))
+    assert losses[0] < losses[1]
+    assert losses[2] == 0
+    labels = original_targets(torch.tensor([1.0, 0.0]), torch.tensor([25.0, 88.0]), torch.tensor([25.0, 88.0]))
+    assert labels.tolist() == [[1, 0, 0, 0, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0, 0, 1]]
+
+
+def test_rare_ages_weigh_more() -> None:
+    from tests.test_datasets import row
+
+    rows = [row("a", 25)] * 30 + [row("b", 75)] * 3
+    weights = balance_weights(rows, 0.5)
+    assert weights.mean() == pytest.approx(1)
+    assert weights[-1] / weights[0] == pytest.approx(np.sqrt(10))
+    assert (balance_weights(rows, 0.5, natural=("",)) == 1).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["densenet121", "resnet50", "vgg16", "efficientnet_b0"])
+def test_the_four_classics_train_and_export(arch: str, faces: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    invoke("train", "--data", str(faces), "--out", str(run), "--arch", arch, "--detector", "none", "--size", "65",
+           "--epochs", "1", "--batch", "16", "--device", "cpu",
+           "--head", "original", "--warmup-epochs", "0")  # fmt: skip
+    _, recipe = load(run / "best.pt")
+    assert recipe.arch == arch
+    assert "held-out faces" in invoke("export", str(run), "--out", str(tmp_path / "served"), "--name", "classic")
+
+
+def test_starts_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="mobilenet starts from"):
+        build("mobilenet", 65, "imagenet")
+    with pytest.raises(ModelError, match="no such file"):
+        build("mobilenet", 65, str(tmp_path / "x.onnx"))

@@ -1,0 +1,165 @@
+"""Films: the right frame at the right time, laid out for the screen; damage is noticed; nothing is left behind."""
+
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import pygame
+import pytest
+from numpy.typing import NDArray
+
+from bench import coded
+from players import sound
+from players.pictures import Layout
+from players.video import AHEAD_FRAMES, Video
+
+SIZE = (320, 180)
+
+
+def pixels(surface: pygame.Surface) -> NDArray[np.uint8]:
+    """uint8 [height, width, 3], red first."""
+    return np.asarray(pygame.surfarray.array3d(surface), np.uint8).swapaxes(0, 1)
+
+
+def play(video: Video, hz: float = 60.0) -> list[tuple[float, pygame.Surface]]:
+    """(time since it began, surface) of every frame that was due at a tick, to the film's end."""
+    assert video.ready.wait(5)
+    began_s = time.monotonic()
+    video.begin(began_s)
+    shown = []
+    while not video.finished:
+        now_s = time.monotonic()
+        frame = video.due(now_s)
+        if frame is not None:
+            shown.append((now_s - began_s, frame.copy()))
+        time.sleep(1 / hz)
+    return shown
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "libx264"), (".mkv", "libx265"), (".webm", "libvpx-vp9")])
+def test_each_frame_comes_once_in_order_and_on_time(tmp_path: Path, suffix: str, codec: str) -> None:
+    path = tmp_path / f"film{suffix}"
+    coded.make_clip(path, 5, 45, SIZE, codec=codec)
+    video = Video(path, Layout(*SIZE))
+    try:
+        shown = play(video)
+    finally:
+        video.close()
+    codes = [coded.read(pixels(surface)) for _, surface in shown]
+    assert None not in codes
+    numbers = [code[1] for code in codes if code]
+    assert all(code and code[0] == 5 for code in codes)
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) >= 0.6 * 45
+    for (at_s, _), number in zip(shown, numbers, strict=True):
+        assert at_s >= number / 30 - 0.002
+    assert video.error == "" and video.fps == pytest.approx(30, rel=0.01)
+
+
+def test_it_decodes_no_further_than_allowed(tmp_path: Path) -> None:
+    coded.make_clip(tmp_path / "film.mp4", 1, 60, SIZE)
+    video = Video(tmp_path / "film.mp4", Layout(*SIZE))
+    try:
+        assert video.ready.wait(5)
+        time.sleep(0.2)
+        assert len(video._queue) == AHEAD_FRAMES
+    finally:
+        video.close()
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("scaling", ["fit", "fill", "stretch"])
+def test_a_film_lies_on_the_screen_like_a_picture(tmp_path: Path, rotation: int, scaling: str) -> None:
+    from players import pictures
+
+    film, still = tmp_path / "film.mp4", tmp_path / "still.png"
+    coded.make_clip(film, 9, 10, SIZE)
+    coded.make_image(still, 9, SIZE)
+    layout = Layout(300, 260, rotation, 4.0, scaling)  # type: ignore[arg-type]
+    video = Video(film, layout)
+    try:
+        assert video.ready.wait(5)
+        first = video.first()
+        assert first is not None, video.error
+        surface = pygame.Surface((300, 260), 0, 32)
+        surface.blit(first, (0, 0))
+    finally:
+        video.close()
+    difference = np.abs(pixels(surface).astype(int) - pixels(pictures.load(still, layout)).astype(int))
+    assert difference.mean() < 6
+    assert (pixels(surface)[:5] == 0).all()
+
+
+def test_damage_half_way_is_an_error_after_the_good_frames(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    coded.make_clip(path, 1, 90, SIZE)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 6000] = random.Random(1).randbytes(6000)
+    path.write_bytes(data)
+    video = Video(path, Layout(*SIZE))
+    try:
+        shown = play(video)
+    finally:
+        video.close()
+    assert 10 < len(shown) < 85
+    assert video.error
+
+
+def test_a_film_cut_short_ends_early(tmp_path: Path) -> None:
+    path = tmp_path / "film.webm"
+    coded.make_clip(path, 1, 60, SIZE, codec="libvpx-vp9")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    video = Video(path, Layout(*SIZE))
+    try:
+        shown = play(video)
+    finally:
+        video.close()
+    assert 0 < len(shown) < 55
+    assert video.finished
+
+
+@pytest.mark.parametrize("content", [b"", b"not a film", None])
+def test_no_film_at_all_is_an_error_at_once(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "film.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    video = Video(path, Layout(*SIZE))
+    assert video.ready.wait(5)
+    assert video.first() is None and video.finished and video.error
+    video.close()
+
+
+def test_late_frames_are_left_out_and_the_film_keeps_its_time(tmp_path: Path) -> None:
+    coded.make_clip(tmp_path / "film.mp4", 1, 60, SIZE)
+    video = Video(tmp_path / "film.mp4", Layout(*SIZE))
+    try:
+        shown = play(video, hz=8)
+    finally:
+        video.close()
+    assert len(shown) < 25
+    last = coded.read(pixels(shown[-1][1]))
+    assert last is not None and last[1] >= 52
+
+
+def test_sound_is_decoded_and_played_where_there_is_a_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
+    with_tone, silent = tmp_path / "tone.mp4", tmp_path / "silent.mp4"
+    coded.make_clip(with_tone, 1, 30, SIZE, tone=True)
+    coded.make_clip(silent, 1, 10, SIZE)
+    try:
+        assert sound.load(silent) is None
+        tone = sound.load(with_tone)
+        assert tone is not None
+        assert tone._sound.get_length() == pytest.approx(1.0, abs=0.1)
+        tone.begin()
+        assert pygame.mixer.get_busy()
+        tone.stop()
+    finally:
+        pygame.mixer.quit()
+    monkeypatch.setenv("SDL_AUDIODRIVER", "no-such-driver")
+    assert sound.load(with_tone) is None
+    assert "no_sound" in capsys.readouterr().err

@@ -1,0 +1,158 @@
+"""Small real stages for the tests of the machinery: they crash, hang, stall and slow down on demand."""
+
+import os
+import time
+from collections.abc import Iterable
+
+import numpy as np
+from msgspec import Struct
+
+from pipeline.messages import Audience, Face, Faces, Frame, Message, Person
+from pipeline.ring import Ring
+from pipeline.settings import CaptureSettings, ClassifySettings, DetectSettings, PlayerSettings
+
+CROP_PX = 32
+
+
+class Camera:
+    """Noise at the camera's own rate, a frame number in the first pixels."""
+
+    def __init__(self, settings: CaptureSettings) -> None:
+        self._camera = settings.camera
+        self._ring = Ring(settings.ring.fd, settings.ring.slots, settings.ring.slot_bytes)
+        self._image = np.zeros((settings.camera.max_height_px, settings.camera.max_width_px, 3), np.uint8)
+        self._seq = 0
+        self._next_s = time.monotonic()
+
+    def step(self, batch: list[Message]) -> Iterable[Message]:
+        self._next_s = max(self._next_s + 1 / self._camera.fps, time.monotonic() - 0.1)
+        time.sleep(max(0.0, self._next_s - time.monotonic()))
+        self._ring.expire()
+        captured_ns = time.monotonic_ns()
+        self._image[0, 0] = self._seq % 251
+        slot, version = self._ring.write(self._image)
+        self._seq += 1
+        height_px, width_px = self._image.shape[:2]
+        return [
+            Frame(
+                camera=self._camera.name,
+                seq=self._seq - 1,
+                captured_ns=captured_ns,
+                slot=slot,
+                version=version,
+                width_px=width_px,
+                height_px=height_px,
+            )
+        ]
+
+    def close(self) -> None:
+        self._ring.close()
+
+
+class Finder:
+    """One face a frame, after STALL_MS of work; it crashes on frame CRASH_AT and hangs on frame HANG_AT."""
+
+    def __init__(self, settings: DetectSettings) -> None:
+        self._rings = {name: Ring(r.fd, r.slots, r.slot_bytes) for name, r in settings.rings.items()}
+        self._stall_s = float(os.environ.get("TOY_STALL_MS", "1")) / 1000
+
+    def step(self, batch: list[Frame]) -> Iterable[Message]:
+        for frame in batch:
+            image = self._rings[frame.camera].read(frame.slot, frame.version, frame.height_px, frame.width_px)
+            if image is None:
+                continue
+            assert image[0, 0, 0] == frame.seq % 251
+            time.sleep(self._stall_s)
+            if os.environ.get("TOY_RAISE_AT") == str(frame.seq):
+                raise ValueError("a bad frame")
+            if os.environ.get("TOY_HANG_AT") == str(frame.seq):
+                time.sleep(3600)
+            yield Faces(
+                camera=frame.camera,
+                seq=frame.seq,
+                captured_ns=frame.captured_ns,
+                width_px=frame.width_px,
+                height_px=frame.height_px,
+                detected_ns=time.monotonic_ns(),
+                faces=(Face(box_px=(1.0, 2.0, 30.0, 40.0), score=0.9),),
+                crop_px=CROP_PX,
+                crops=(bytes([frame.seq % 251]) * (CROP_PX * CROP_PX * 3),),
+            )
+
+    def close(self) -> None:
+        for ring in self._rings.values():
+            ring.close()
+
+
+class Namer:
+    """Everybody is a woman of thirty-five."""
+
+    def __init__(self, settings: ClassifySettings) -> None:
+        self.status = {"largest_batch": 0}
+
+    def step(self, batch: list[Faces]) -> Iterable[Message]:
+        self.status = {"largest_batch": max(self.status["largest_batch"], len(batch))}
+        for message in batch:
+            assert message.crops[0][0] == message.seq % 251
+            yield Audience(
+                camera=message.camera,
+                seq=message.seq,
+                captured_ns=message.captured_ns,
+                width_px=message.width_px,
+                height_px=message.height_px,
+                detected_ns=message.detected_ns,
+                classified_ns=time.monotonic_ns(),
+                faces=tuple(
+                    Person(
+                        box_px=face.box_px,
+                        score=face.score,
+                        gender="F",
+                        p_male=0.1,
+                        age_years=35.0,
+                        decade=3,
+                        p_decade=(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+                    )
+                    for face in message.faces
+                ),
+            )
+
+    def close(self) -> None:
+        pass
+
+
+class Wall:
+    """Counts whom it is shown and sends nothing."""
+
+    def __init__(self, settings: PlayerSettings) -> None:
+        self.status: dict[str, object] = {}
+        self._seen: dict[str, int] = {}
+
+    def step(self, batch: list[Audience]) -> Iterable[Message]:
+        for message in batch:
+            self._seen[message.camera] = message.seq
+        self.status = {"seen": dict(self._seen), "plays": {"total": 1, "billable": 0, "by_ad": {"toy": 1}}}
+        time.sleep(0.005)
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+class Broken(Struct):
+    """A stage that the user's settings forbid."""
+
+    settings: object
+
+    def __post_init__(self) -> None:
+        from pipeline.settings import SettingsError
+
+        raise SettingsError("classify.model: no such thing")
+
+
+def graph_of_toys(graph):
+    """The same graph with toys in it."""
+    import msgspec
+
+    toys = {"capture": "Camera", "detect": "Finder", "classify": "Namer", "player": "Wall"}
+    groups = tuple(msgspec.structs.replace(g, stage=f"tests.toys:{toys[g.role]}") for g in graph.groups)
+    return msgspec.structs.replace(graph, groups=groups)
