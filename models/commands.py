@@ -64,7 +64,7 @@ def list_models(as_json: bool) -> None:
         return
     table = Table()
     for column in ("name", "task", "MB", "here", "licence", "what"):
-        table.add_column(column, justify="right" if column == "MB" else "left")
+        table.add_column(column, justify="right" if column == "MB" else "left", no_wrap=column == "name")
     for row in rows:
         name = f"{row['name']}{' (default)' if row['default'] else ''}"
         size_mb = f"{row['size_bytes'] / 1e6:.1f}"

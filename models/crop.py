@@ -2,20 +2,21 @@
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import cv2
-import msgspec
 import numpy as np
+from msgspec import Meta, Struct
 
 _MIN_EYE_DISTANCE = 0.12
 """Eyes nearer than this share of the box (a profile) say little about roll; such a face is not rotated."""
 
 
-class CropSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CropSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """What a model wants to see: `size_px` square, `scale` times the longer side of the face box, eyes level or not."""
 
-    size_px: int
-    scale: float = 1.5
+    size_px: Annotated[int, Meta(ge=8, le=512)]
+    scale: Annotated[float, Meta(ge=0.5, le=4)] = 1.5
     level_eyes: bool = True
 
 

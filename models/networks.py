@@ -102,8 +102,8 @@ class MobileNet(nn.Module):
 
         try:
             graph = onnx.load(str(path)).graph
-        except (OSError, onnx.onnx_cpp2py_export.checker.ValidationError, ValueError) as error:
-            raise ModelError(f"{path}: cannot be read as ONNX: {error}") from error
+        except Exception as error:  # protobuf and ONNX raise classes of their own
+            raise ModelError(f"{path}: cannot be read as ONNX: {' '.join(str(error).split())}") from error
         values = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
         layers = self._layers()
         layer = None
@@ -141,7 +141,11 @@ class KerasBackbone(nn.Module):
         }
         # Names of layers, and so of saved weights, count on from model to model without this.
         keras.utils.clear_session()
-        self.model = classes[arch](include_top=False, weights=weights, input_shape=(size_px, size_px, 3), pooling="avg")
+        shape = (size_px, size_px, 3)
+        try:
+            self.model = classes[arch](include_top=False, weights=weights, input_shape=shape, pooling="avg")
+        except Exception as error:  # a download that fails, a file of another network: each raises its own
+            raise ModelError(f"{arch} from {weights or 'random'}: {' '.join(str(error).split())}") from error
         self.features = int(self.model.output_shape[-1])
 
     def forward(self, x: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from models.cards import (
 from models.crop import CropSpec
 from models.datasets.augment import view
 from models.datasets.crops import CropCache
+from models.datasets.splits import leaks
 from models.evaluate import Figures, figures, truth_of
 from models.export import AGE, GENDER, INPUT, export_onnx, run_onnx
 from models.networks import PREPROCESSING, YEARS
@@ -70,6 +71,7 @@ def package(cache: CropCache, run: Path, out: Path, name: str, words: Words, cos
     convert_fp16(out / f"{name}-fp32.onnx", out / f"{name}-fp16.onnx")
     val = np.flatnonzero(splits == "val")
     held_out = "test" if (splits == "test").any() else "val"
+    measured_on = f"{'leaking ' if leaks(cache.rows) else ''}{held_out} split of the training data"
     test = np.flatnonzero(splits == held_out)
     reports: dict[str, Figures] = {}
     for precision in PRECISIONS:
@@ -82,7 +84,7 @@ def package(cache: CropCache, run: Path, out: Path, name: str, words: Words, cos
         report = figures(outputs, truth_of([cache.rows[i] for i in test]))
         report |= {"parity": worst, "temperatures": temperatures, "size_bytes": path.stat().st_size}
         reports[precision] = report
-        measured = metrics_of(report, f"{held_out} split of the training data")
+        measured = metrics_of(report, measured_on)
         _write(out, msgspec.structs.replace(served.card, metrics=measured))
     return reports
 
@@ -130,7 +132,7 @@ def metrics_of(report: Figures, data: str) -> tuple[Metric, ...]:
         "joint_accuracy",
     )
     chosen = [(data, key, report[key]) for key in keys]
-    chosen += [(data, f"gender_recall {who}", value) for who, value in report["gender_recall"].items()]
+    chosen += [(data, f"per_gender_recall {who}", value) for who, value in report["per_gender_recall"].items()]
     for group, of_group in report.get("groups", {}).get("by_group", {}).items():
         for key in ("gender_accuracy", "age_mae"):
             chosen.append((f"{data}, group {group}", key, of_group[key]))

@@ -49,8 +49,13 @@ def prepare(
     """
     if label_files and len(label_files) != len(sources):
         raise ModelError(f"{len(label_files)} --labels for {len(sources)} --data: give one for each, or none")
+    made_of = [path.name for path in (*sources, *label_files)] + [detector]
+    note = folder / "made_of.json"
     if not (folder / "crops.npy").is_file():
         _cut(sources, label_files, folder, detector, seed, progress)
+        note.write_bytes(msgspec.json.encode(made_of))
+    elif note.is_file() and msgspec.json.decode(note.read_bytes()) != made_of:
+        raise ModelError(f"{folder}: holds crops of other photos; give another --out or remove the folder")
     cache = CropCache(folder)
     leaking = leaks(cache.rows)
     if leaking and not force:

@@ -76,7 +76,10 @@ class Classifier:
 
     def classify(self, crops: NDArray[np.uint8]) -> list[Estimate]:
         """Crops, uint8 RGB [n, size_px, size_px, 3], to one estimate each."""
-        outputs = self.run(crops)
+        return self.decide(self.run(crops))
+
+    def decide(self, outputs: Outputs) -> list[Estimate]:
+        """What `run` said, to one estimate each: less sure than the card's thresholds is `unknown`."""
         return [
             self._decide(float(p_male), float(age), p_decade)
             for p_male, age, p_decade in zip(outputs.p_male, outputs.age_years, outputs.p_decade, strict=True)

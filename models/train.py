@@ -157,10 +157,9 @@ def loss_of(outputs: tuple[Tensor, Tensor] | Tensor, batch: Batch) -> Tensor:
     """Mean loss of a batch under either head."""
     if isinstance(outputs, Tensor):
         targets = original_targets(batch.male, batch.age_lo, batch.age_hi)
-        return (
-            functional.binary_cross_entropy_with_logits(outputs.float(), targets, reduction="none").mean(1)
-            * batch.weight
-        ).mean()
+        known = torch.stack([batch.male_weight] * 2 + [batch.age_weight] * (ORIGINAL_LABELS - 2), dim=1) > 0
+        each = functional.binary_cross_entropy_with_logits(outputs.float(), targets, reduction="none") * known
+        return (each.mean(1) * batch.weight).mean()
     gender, age = outputs
     each = 2 * gender_loss(gender.float(), batch.male, batch.male_weight)
     each = each + age_loss(age.float(), batch.age_lo, batch.age_hi) * batch.age_weight
@@ -343,25 +342,28 @@ def predict(
 def score(
     gender: NDArray[np.float32], age: NDArray[np.float32], targets: Targets, rows: NDArray[np.int64]
 ) -> dict[str, float]:
-    """Gender accuracy, age error in years and decade accuracy, all ages and equally over AGE_BINS."""
+    """Gender accuracy, age error in years and accuracy of AGE_BINS, over all rows with such a label and evenly over the
+    bins; 0 where there is none."""
     lo, hi = targets.age_lo[rows], targets.age_hi[rows]
+    has_gender, has_age = targets.male_weight[rows] > 0, targets.age_weight[rows] > 0
     right = (gender > 0) == (targets.male[rows] > 0.5)
     p = np.exp(age - age.max(1, keepdims=True))
     p /= p.sum(1, keepdims=True)
     middles = np.arange(YEARS) if age.shape[1] == YEARS else np.arange(age.shape[1]) * 10 + 4.5
     expected = p @ middles
     error = np.maximum(lo - expected, 0) + np.maximum(expected - hi, 0)
-    bins = np.digitize((lo + hi) / 2, AGE_BINS)
+    bins = np.where(has_age, np.digitize((lo + hi) / 2, AGE_BINS), 0)
     same = bins == np.digitize(expected, AGE_BINS)
-    evenly = [np.flatnonzero(bins == b) for b in np.unique(bins)]
-    return {
-        "gender": float(right.mean()),
-        "age_mae": float(error.mean()),
-        "age_bins": float(same.mean()),
-        "even_gender": float(np.mean([right[b].mean() for b in evenly])),
-        "even_age_mae": float(np.mean([error[b].mean() for b in evenly])),
-        "even_age_bins": float(np.mean([same[b].mean() for b in evenly])),
-    }
+    scores: dict[str, float] = {}
+    for name, values, known in (
+        ("gender", right, has_gender),
+        ("age_mae", error, has_age),
+        ("age_bins", same, has_age),
+    ):
+        evenly = [values[known & (bins == b)].mean() for b in np.unique(bins[known])]
+        scores[name] = float(values[known].mean()) if known.any() else 0.0
+        scores[f"even_{name}"] = float(np.mean(evenly)) if evenly else 0.0
+    return scores
 
 
 def train(
@@ -373,6 +375,8 @@ def train(
     of the split `train` train, rows of the split `val` steer.
     """
     out.mkdir(parents=True, exist_ok=True)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError("--device cuda: PyTorch finds none; give `auto` or `cpu`")
     where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     torch.manual_seed(recipe.seed)
     cv2.setNumThreads(1)
@@ -382,6 +386,9 @@ def train(
         raise ModelError(f"{cache.folder}: needs rows of both splits `train` and `val`")
     targets = Targets(cache.rows, recipe.age_groups)
     plain_targets = Targets(cache.rows)
+    for rows in (train_rows, val_rows):
+        if not (targets.male_weight[rows].any() and targets.age_weight[rows].any()):
+            raise ModelError(f"{cache.folder}: needs photos with gender and photos with age in both splits")
     net = _placed(build(recipe.arch, recipe.size_px, _built_from(recipe), recipe.head), where)
     _start(net, recipe)
     ema = _placed(build(recipe.arch, recipe.size_px, "random", recipe.head), where)
@@ -464,6 +471,8 @@ def train(
     finally:
         feeder.close()
         halves.close()
+    if not history:
+        raise ModelError(f"--minutes {recipe.minutes:g}: no time for a single step")
     record: dict[str, Any] = {"leaking_split": list(leaking)} if leaking else {}
     record |= {
         "recipe": msgspec.to_builtins(recipe),
@@ -484,8 +493,10 @@ def load(path: Path) -> tuple[FaceNet, Recipe]:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         recipe = msgspec.convert(saved["recipe"], Recipe)
-    except (OSError, KeyError, RuntimeError, msgspec.ValidationError) as error:
-        raise ModelError(f"{path}: is not what `stationcast models train` saves: {error}") from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    except Exception as error:  # whatever torch makes of a file of another kind
+        raise ModelError(f"{path}: is not what `stationcast models train` saves") from error
     net = build(recipe.arch, recipe.size_px, "random", recipe.head)
     net.load_state_dict(saved["weights"])
     return net.eval(), recipe
@@ -609,7 +620,10 @@ def _built_from(recipe: Recipe) -> str:
 def _start(net: FaceNet, recipe: Recipe) -> None:
     """Weights of an earlier run's best.pt, and the layers that stay."""
     if recipe.init.endswith(".pt"):
-        net.load_state_dict(load(Path(recipe.init))[0].state_dict())
+        start, then = load(Path(recipe.init))
+        if (then.arch, then.head) != (recipe.arch, recipe.head):
+            raise ModelError(f"--init {recipe.init}: is a {then.arch} with the head `{then.head}`")
+        net.load_state_dict(start.state_dict())
     if isinstance(net.backbone, MobileNet):
         net.backbone.frozen = recipe.freeze
     elif recipe.freeze:
@@ -617,7 +631,7 @@ def _start(net: FaceNet, recipe: Recipe) -> None:
 
 
 def _autocast(device: torch.device) -> Any:
-    """bfloat16 where the processor or card computes in it; where it would be emulated, a step takes twenty times as long."""
+    """bfloat16 where the processor or card computes in it; emulated, it makes a step twenty times as long."""
     native = device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.autocast(device.type, torch.bfloat16, enabled=bool(native))
 

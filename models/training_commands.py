@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def index(
     folder: Path, data_format: Any, out: Path, check: bool, studio: bool, val: float, test: float, seed: int
 ) -> None:
     """Write labels.csv for the data set in FOLDER, from names and labels alone; persons and families stay together."""
+    from models.cards import ModelError
     from models.datasets.formats import index_folder
     from models.datasets.index import Photos, write_index
     from models.datasets.splits import assign, components, leaks, look, name_persons, near_duplicates
@@ -54,20 +55,19 @@ def index(
         with photos, _progress("opening photos") as progress:
             looks = look(images())
         rows = readable
+        if not rows:
+            raise ModelError(f"{folder}: none of its {left_out.total()} photos can be read")
         duplicates = near_duplicates(looks)
         rows = name_persons(rows, duplicates)
-    given = any(row.split for row in rows)
-    if not given:
-        rows = assign(rows, components(rows, duplicates), val, test, seed)
+    rows = assign(rows, components(rows, duplicates), val, test, seed)
     write_index(rows, out)
     counts = Counter(row.split for row in rows)
-    persons = len({row.person for row in rows if row.person})
-    said = ", ".join(f"{name or 'no split'} {count}" for name, count in sorted(counts.items()))
+    persons = len({(row.data, row.person) for row in rows if row.person})
+    _warn(leaks(rows))
+    said = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
     click.echo(f"{out}: {len(rows)} photos ({said}), {persons} known persons, {len(duplicates)} pairs of one photo")
     for reason, count in left_out.most_common(8):
         click.echo(f"left out {count}: {reason}")
-    for leak in leaks(rows)[:3]:
-        click.echo(f"LEAK: {leak}")
 
 
 @click.command()
@@ -123,8 +123,7 @@ def train(
     recipe = Recipe(augment=not no_augment, age_groups=parse_groups(age_groups), natural=natural, **options)
     with _progress("cutting crops") as progress:
         cache, leaking = prepare(sources, label_files, out / "crops", detector, recipe.seed, force, progress)
-    if leaking:
-        click.echo(f"LEAKING SPLIT (--force): {len(leaking)} cases, such as: {leaking[0]}. Its figures flatter.")
+    _warn(leaking)
     record = run_training(cache, recipe, out, device, leaking)
     last = max(record["history"], key=lambda entry: entry["score"])
     click.echo(
@@ -148,16 +147,20 @@ def export(
     run: Path, out: Path, name: str, unknown_gender_cost: float, unknown_decade_cost: float, **said: str
 ) -> None:
     """Turn the training RUN into models to serve: FP32, INT8 (the plain name) and FP16, calibrated, with cards."""
+    from models.compare import shown
     from models.datasets.crops import CropCache
+    from models.datasets.splits import leaks
     from models.package import Costs, Words, package
 
     costs = Costs(unknown_gender_cost, unknown_decade_cost)
-    reports = package(CropCache(run / "crops"), run, out, name, Words(**said), costs)
+    cache = CropCache(run / "crops")
+    reports = package(cache, run, out, name, Words(**said), costs)
+    _warn(leaks(cache.rows))
     for precision, report in reports.items():
         click.echo(
-            f"{precision}: {report['size_bytes'] / 1e6:.1f} MB, gender {report['gender_accuracy']['value']:.4f}, "
-            f"age error {report['age_mae']['value']:.2f}, decade {report['decade_accuracy']['value']:.4f} "
-            f"({report['n_age']} held-out faces)"
+            f"{precision}: {report['size_bytes'] / 1e6:.1f} MB, gender {shown(report['gender_accuracy'])}, "
+            f"age error {shown(report['age_mae'], 2)}, decade {shown(report['decade_accuracy'])}, "
+            f"{report['n_age']} held-out faces"
         )
     click.echo(f"serve it: [classify] model = {json.dumps(str(out / f'{name}.toml'))}")
 
@@ -172,13 +175,14 @@ def export(
 def evaluate(model: str, data: Path, labels: Path | None, split: str | None, detector: str, as_json: bool) -> None:
     """Measure MODEL (`default`, a name or the path of a card) on labelled photos."""
     from models.evaluate import evaluate as run_evaluation
-    from models.evaluate import table
+    from models.evaluate import plain, table
 
     with _progress("looking at photos") as progress:
         report = run_evaluation(model, data, _detector(detector), labels, split, progress=progress)
     if as_json:
-        click.echo(json.dumps(report))
+        click.echo(json.dumps(plain(report)))
     else:
+        _warn(report.get("leaking_split", ()))
         Console().print(table(report))
 
 
@@ -204,20 +208,29 @@ def compare(
     """Put MODELS (names or cards) side by side on the same photos: accuracy, size and time."""
     from models.compare import compare as run_comparison
     from models.compare import draw, rich_table, to_markdown
+    from models.evaluate import plain
 
     with _progress("comparing") as progress:
         rows = run_comparison(models, data, _detector(detector), labels, split, progress)
     if plot:
         draw(rows, plot)
     if as_json:
-        click.echo(json.dumps([row.report | {"size_mb": row.size_mb} for row in rows]))
-    elif markdown:
+        click.echo(json.dumps([plain(row.report) | {"size_mb": row.size_mb} for row in rows]))
+        return
+    _warn(rows[0].report.get("leaking_split", ()))
+    if markdown:
         click.echo(to_markdown(rows))
     else:
         Console().print(rich_table(rows))
 
 
 COMMANDS = (index, train, export, evaluate, compare)
+
+
+def _warn(leaking: Sequence[str]) -> None:
+    """The first line of a report on people who are in more than one split."""
+    if leaking:
+        click.echo(f"LEAKING SPLIT: {len(leaking)} cases, such as: {leaking[0]}. Its figures flatter.")
 
 
 def _detector(name: str) -> str | None:

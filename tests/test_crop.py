@@ -83,7 +83,8 @@ def test_a_crop_is_quick(gradient: np.ndarray) -> None:
     spec = CropSpec(size_px=112)
     durations_ms = []
     for _ in range(60):
-        start = time.perf_counter()
+        # This thread's own processor time: what else runs on the machine does not count.
+        start = time.thread_time()
         crop_face(frame, (700, 500, 120, 120), [(740, 540), (780, 545)], spec)
-        durations_ms.append((time.perf_counter() - start) * 1e3)
+        durations_ms.append((time.thread_time() - start) * 1e3)
     assert sorted(durations_ms)[6] < 1.0

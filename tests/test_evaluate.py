@@ -35,8 +35,8 @@ def test_figures_of_exact_ages() -> None:
     assert (report["n_gender"], report["n_age"]) == (5, 5)
     assert report["gender_accuracy"]["value"] == 0.6
     assert report["adult_gender_accuracy"]["value"] == round(2 / 3, 4)
-    assert report["gender_recall"]["M"]["value"] == round(2 / 3, 4)
-    assert report["gender_recall"]["F"]["value"] == 0.5
+    assert report["per_gender_recall"]["M"]["value"] == round(2 / 3, 4)
+    assert report["per_gender_recall"]["F"]["value"] == 0.5
     assert report["age_mae"]["value"] == round((2 + 6 + 0 + 12 + 0) / 5, 3)
     assert report["decade_accuracy"]["value"] == 0.6
     assert report["decade_within_one"]["value"] == 0.8
@@ -100,11 +100,43 @@ def test_the_report_of_the_default_model(photos: Path) -> None:
     assert report["rows_left_out"] == {"gender 'robot' is neither M nor F": 1}
     assert 0 <= report["faces_found"] <= 7
     assert report["n_age"] == 6
-    assert report["ms_per_face"]["batch_1"] > 0
-    assert 0 <= report["gender_answered"]["value"] <= 1
+    assert "intervals_95" in report
+    for name in (
+        "gender_accuracy", "adult_gender_accuracy", "age_mae", "decade_accuracy", "decade_within_one", "joint_accuracy",
+        "gender_calibration_error", "decade_calibration_error", "ms_per_face", "ms_per_face_at_32", "gender_answered",
+    ):  # fmt: skip
+        assert isinstance(report[name], float), name
+    assert set(report["per_gender_recall"]) == {"M", "F"}
+    assert len(report["per_decade_recall"]) == 9
+    assert report["intervals_95"]["gender_accuracy"]["n"] == 7
+    assert report["intervals_95"]["per_gender_recall"]["M"]["low"] <= report["per_gender_recall"]["M"]
+    assert "n" not in report["intervals_95"]
     shown = CliRunner().invoke(models, ["evaluate", "default", "--data", str(photos), "--detector", "none"])
     assert shown.exit_code == 0, shown.output
     assert "gender_accuracy" in shown.output
+
+
+def test_many_photos_and_a_leaking_split(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    lines = ["file,gender,age_lo,age_hi,race,person,split"]
+    for i in range(70):  # more than one batch
+        cv2.imwrite(str(tmp_path / f"{i}.png"), cv2.resize(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), (40, 40)))
+        lines.append(f"{i}.png,{'MF'[i % 2]},{i},{'' if i > 60 else i + 5},{'xy'[i // 35]},p{i // 2},")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    arguments = ["evaluate", "default", "--data", str(tmp_path), "--detector", "none"]
+    report = json.loads(CliRunner().invoke(models, [*arguments, "--json"]).stdout)
+    assert report["n"] == report["n_age"] == 70
+    assert sum(map(sum, report["gender_confusion"]["rows_true_columns_said"])) == 70
+    assert 0 <= report["groups"]["gap"]["gender_accuracy"] <= 1
+    assert report["intervals_95"]["groups"]["by_group"]["x"]["age_mae"]["n"] == 35
+    (tmp_path / "labels.csv").write_text(
+        "\n".join([lines[0], *(f"{x}{('val', 'test')[i % 2]}" for i, x in enumerate(lines[1:]))])
+    )
+    shown = CliRunner().invoke(models, [*arguments, "--split", "test"])
+    assert shown.output.startswith("LEAKING SPLIT: 35 cases, such as: person"), shown.output
+    report = json.loads(CliRunner().invoke(models, [*arguments, "--split", "test", "--json"]).stdout)
+    assert next(iter(report)) == "leaking_split"
+    assert report["n"] == 35
 
 
 def test_models_side_by_side(photos: Path, tmp_path: Path) -> None:

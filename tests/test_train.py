@@ -13,9 +13,20 @@ pytest.importorskip("onnxscript", reason="needs the extra [train]")
 
 from models.cards import ModelError  # noqa: E402
 from models.commands import models  # noqa: E402
+from models.datasets.index import Row  # noqa: E402
 from models.networks import YEARS, MobileNet, build  # noqa: E402
 from models.session import Classifier  # noqa: E402
-from models.train import age_loss, balance_weights, gender_loss, load, original_targets  # noqa: E402
+from models.train import (  # noqa: E402
+    Batch,
+    Targets,
+    age_loss,
+    balance_weights,
+    gender_loss,
+    load,
+    loss_of,
+    original_targets,
+    score,
+)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +98,48 @@ def test_a_stopped_run_goes_on(faces: Path, tmp_path: Path) -> None:
     assert (again["step"], len(again["history"])) == (12, 3)
     assert again["history"][0] == first["history"][0]
     assert again["spent_s"] > first["spent_s"]
+
+
+def test_a_leaking_split_is_named_first_and_patience_ends_a_run(faces: Path, tmp_path: Path) -> None:
+    lines = (faces / "labels.csv").read_text().splitlines()
+    leaking = tmp_path / "leaking.csv"
+    leaking.write_text("\n".join(line.replace(",p1,", ",p4,").replace(",p3,", ",p5,") for line in lines))
+    run = tmp_path / "run"
+    arguments = ["train", "--data", str(faces), "--labels", str(leaking), "--out", str(run), "--detector", "none"]
+    arguments += ["--size", "33", "--batch", "16", "--device", "cpu", "--epochs", "9", "--patience", "1"]
+    arguments += ["--learning-rate", "0", "--head-learning-rate", "0", "--ema", "0", "--warmup-epochs", "0"]
+    with pytest.raises(ModelError, match="the split leaks in 2 cases: person"):
+        invoke(*arguments)
+    first = "LEAKING SPLIT: 2 cases, such as: person"
+    assert first in invoke(*arguments, "--force").splitlines()[0]
+    record = json.loads((run / "record.json").read_text())
+    assert next(iter(record)) == "leaking_split"
+    assert len(record["history"]) == 2
+    assert first in invoke("export", str(run), "--out", str(run), "--name", "tiny").splitlines()[0]
+    assert 'data = "leaking test split of the training data"' in (run / "tiny.toml").read_text()
+
+
+def test_what_is_not_known_teaches_nothing_and_counts_for_nothing() -> None:
+    from tests.test_datasets import row
+
+    rows = [row("a", 25), Row(file="b", gender=None, age_lo=41, age_hi=41), row("c", None)]
+    targets = Targets(rows)
+    columns = {name: torch.from_numpy(getattr(targets, name).astype(np.float32)) for name in
+               ("male", "male_weight", "age_lo", "age_hi", "age_weight")}  # fmt: skip
+    batch = Batch(images=torch.zeros(3), weight=torch.ones(3), **columns)
+    for outputs in ((torch.zeros(3, 1), torch.zeros(3, YEARS)), torch.zeros(3, 9)):
+        leaves = [part.requires_grad_() for part in (outputs if isinstance(outputs, tuple) else (outputs,))]
+        loss_of(outputs, batch).backward()
+        taught = torch.cat([leaf.grad for leaf in leaves], dim=1) != 0
+        genders = 1 if isinstance(outputs, tuple) else 2
+        assert taught[:, :genders].all(dim=1).tolist() == [True, False, True]
+        assert taught[:, genders:].any(dim=1).tolist() == [True, True, False]
+    age = np.full((3, YEARS), -99, np.float32)
+    age[:, 25] = 0
+    figures = score(np.array([1, -1, 1], np.float32), age, targets, np.arange(3))
+    assert (figures["gender"], figures["even_gender"]) == (1, 1)
+    assert figures["age_mae"] == pytest.approx(8)
+    assert figures["age_bins"] == figures["even_age_bins"] == 0.5
 
 
 def test_mobilenet_takes_the_weights_of_faceres(shared_dir: Path) -> None:
@@ -165,3 +218,23 @@ def test_starts_that_cannot_be_are_refused(tmp_path: Path) -> None:
         build("mobilenet", 65, "imagenet")
     with pytest.raises(ModelError, match="no such file"):
         build("mobilenet", 65, str(tmp_path / "x.onnx"))
+    (tmp_path / "wrong.onnx").write_bytes(b"no model")
+    with pytest.raises(ModelError, match=r"wrong\.onnx: cannot be read as ONNX"):
+        build("mobilenet", 65, str(tmp_path / "wrong.onnx"))
+    with pytest.raises(ModelError, match=r"vgg16 from .*wrong\.onnx: "):
+        build("vgg16", 65, str(tmp_path / "wrong.onnx"))
+    for damage in (lambda path: path.write_bytes(b"no checkpoint"), lambda path: torch.save({"a": 1}, path)):
+        damage(tmp_path / "best.pt")
+        with pytest.raises(ModelError, match=r"best\.pt: is not what `stationcast models train` saves$"):
+            load(tmp_path / "best.pt")
+    with pytest.raises(ModelError, match=r"none\.pt: cannot be read: No such file"):
+        load(tmp_path / "none.pt")
+
+
+def test_labels_of_one_kind_are_too_few(faces: Path, tmp_path: Path) -> None:
+    lines = (faces / "labels.csv").read_text().splitlines()
+    rest = ("file,gender,person,split", *(",".join(np.array(line.split(","))[[0, 1, 4, 5]]) for line in lines[1:]))
+    (tmp_path / "genders.csv").write_text("\n".join(rest))
+    with pytest.raises(ModelError, match="needs photos with gender and photos with age in both splits"):
+        invoke("train", "--data", str(faces), "--labels", str(tmp_path / "genders.csv"), "--out", str(tmp_path / "run"),
+               "--detector", "none", "--size", "33", "--device", "cpu")  # fmt: skip

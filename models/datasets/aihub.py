@@ -24,7 +24,7 @@ LETTERS = {
     "g": (56, 66),
     "h": (67, 80),
 }
-_NAME = re.compile(r"(F\d+)_(IND|AGE|FAM)_(GF|GM|F|M|S\d*|D\d*)_(\d+)(?:_(.*))?", re.IGNORECASE)
+_NAME = re.compile(r"(F\d+)_(IND|AGE|FAM)_(GF|GM|F|M|S\d*|D\d*)_(\d+)(?:_?(.*))?", re.IGNORECASE)
 _NOISE = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -59,11 +59,9 @@ def parse_name(path: str) -> Name | None:
         if letter not in LETTERS:
             return None
         age_lo, age_hi = LETTERS[letter]
-        # Nobody on a photo is older than when the photos were collected.
-        age_hi = max(age_lo, min(age_hi, age))
     if age_hi > MAX_AGE:
         return None
-    side = next((part[0] for part in parts.parts[:-1] if re.match(r"[AB]\W", part)), "")
+    side = next((part[0] for part in parts.parts[:-1] if re.match(r"[AB](?![A-Za-z0-9])", part)), "")
     who = f"{side}{role}" if role in ("GF", "GM") else role
     return Name(
         kind="AGE" if kind == "AGE" else "IND",

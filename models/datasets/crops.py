@@ -1,8 +1,8 @@
 """Crops of all photos of an index, cut once by the detector and the one crop routine, kept outside the repository."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -17,8 +17,13 @@ from models.datasets.augment import CACHE_SPEC
 from models.datasets.index import Photos, Row
 from models.detector import DetectedFace, FaceDetector
 
-TIGHT_PAD = 0.3
-"""A tight photo is given this much of its repeated border on every side before the detector looks at it."""
+PADS = (0.3, 0.6, -0.2)
+"""A photo is looked at with this much of its border repeated on every side (or cut away), as data sets cut theirs too
+tightly for the detector; in turn, until a face lies over its middle."""
+_SUBJECT = 8
+"""A face over the middle of a photo counts as so many times its area: sets put the person whom they label there."""
+_CENTRED = 20
+"""A set centres its people when so many faces lie over the middle, and so many times more than elsewhere."""
 Progress = Callable[[int, int], None]
 
 
@@ -31,23 +36,64 @@ class Located(Struct, frozen=True):
 
 
 def locate(image: NDArray[np.uint8], detector: FaceDetector | None) -> Located:
-    """The face that a portrait, uint8 BGR [H, W, 3], is of: the largest and most central one.
+    """The face that a portrait, uint8 BGR [H, W, 3], is of: the one over its middle, or else the largest and nearest.
 
-    The detector looks at the photo with its border repeated outwards, as photos of data sets are often cut too tightly
-    for it. Without a detector, or when it finds none, the whole photo counts as the face's box.
+    Without a detector, or when it finds none, the whole photo counts as the face's box.
     """
     height, width = image.shape[:2]
     if detector is not None:
-        pad_x, pad_y = int(width * TIGHT_PAD), int(height * TIGHT_PAD)
-        padded = cv2.copyMakeBorder(image, pad_y, pad_y, pad_x, pad_x, cv2.BORDER_REPLICATE)
-        faces = detector.detect(padded.astype(np.uint8, copy=False))
+        faces: list[DetectedFace] = []
+        for pad in PADS:
+            faces += _faces(image, detector, pad)
+            if any(_over_middle(face.box_px, width, height) for face in faces):
+                break
         if faces:
-            face = max(faces, key=lambda face: _prominence(face, padded.shape[1], padded.shape[0]))
-            x, y, w, h = face.box_px
-            points = tuple((px - pad_x, py - pad_y) for px, py in face.keypoints_px)
-            return Located((x - pad_x, y - pad_y, w, h), points, True)
+            face = max(faces, key=lambda face: _prominence(face, width, height))
+            return Located(face.box_px, face.keypoints_px, True)
     side = float(max(width, height))
     return Located(((width - side) / 2, (height - side) / 2, side, side), (), False)
+
+
+def portraits(
+    photos: Photos,
+    rows: Sequence[Row],
+    detector: FaceDetector | None,
+    counts: Counter[str],
+    progress: Progress | None = None,
+) -> Iterator[tuple[Row, NDArray[np.uint8], Located]]:
+    """Row, photo (uint8 BGR [H, W, 3]) and face of all rows whose photo can be read; adds to the counts `found`,
+    `not found` and `unreadable`.
+
+    Photos without a face over their middle come last. A set that centres its people cuts all of its photos alike:
+    there, the face is taken to be where the median of the faces found in the same set is, and not that of a bystander.
+    """
+    places: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    missed: dict[str, list[tuple[Row, Located]]] = defaultdict(list)
+    for done, row in enumerate(rows):
+        if progress:
+            progress(done, len(rows))
+        image = photos.read(row.file)
+        if image is None:
+            counts["unreadable"] += 1
+            continue
+        face = locate(image, detector)
+        height, width = image.shape[:2]
+        if detector and not (face.found and _over_middle(face.box_px, width, height)):
+            missed[row.data].append((row, face))
+            continue
+        counts["found" if face.found else "not found"] += 1
+        x, y, w, h = face.box_px
+        places[row.data].append(((x + w / 2) / width, (y + h / 2) / height, max(w, h) / max(height, width)))
+        yield row, image, face
+    for data, left in missed.items():
+        elsewhere = sum(face.found for _, face in left)
+        centred = len(places[data]) >= _CENTRED * max(1, elsewhere)
+        for row, face in left:
+            image = photos.read(row.file)
+            assert image is not None
+            chosen = _at_median(places[data], image) if centred else face
+            counts["found" if chosen.found else "not found"] += 1
+            yield row, image, chosen
 
 
 def corners_in_crop(image_shape: tuple[int, ...], face: Located, spec: CropSpec) -> NDArray[np.float32]:
@@ -73,15 +119,7 @@ def build_cache(
     corners: list[NDArray[np.float32]] = []
     kept: list[Row] = []
     counts: Counter[str] = Counter()
-    for done, row in enumerate(rows):
-        if progress:
-            progress(done, len(rows))
-        image = photos.read(row.file)
-        if image is None:
-            counts["unreadable"] += 1
-            continue
-        face = locate(image, detector)
-        counts["found" if face.found else "not found"] += 1
+    for row, image, face in portraits(photos, rows, detector, counts, progress):
         crops[len(kept)] = crop_face(image, face.box_px, face.keypoints_px, CACHE_SPEC)[..., ::-1]
         corners.append(corners_in_crop(image.shape, face, CACHE_SPEC))
         kept.append(row)
@@ -110,7 +148,39 @@ class CropCache:
         self.sha256 = hashlib.sha256(text).hexdigest()
 
 
+def _faces(image: NDArray[np.uint8], detector: FaceDetector, pad: float) -> list[DetectedFace]:
+    """Faces, in pixels of the image, that the detector sees in it with a border of this share, or without its rim."""
+    height, width = image.shape[:2]
+    x, y = int(width * pad), int(height * pad)
+    if pad < 0:
+        seen = np.ascontiguousarray(image[-y : height + y, -x : width + x])
+    else:
+        seen = cv2.copyMakeBorder(image, y, y, x, x, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+    return [
+        DetectedFace(
+            box_px=(face.box_px[0] - x, face.box_px[1] - y, *face.box_px[2:]),
+            score=face.score,
+            keypoints_px=tuple((px - x, py - y) for px, py in face.keypoints_px),
+        )
+        for face in detector.detect(seen)
+    ]
+
+
+def _at_median(places: Sequence[tuple[float, float, float]], image: NDArray[np.uint8]) -> Located:
+    """The face where the faces of other photos are; `places` are middles and sides as shares of the photo."""
+    height, width = image.shape[:2]
+    x, y, size = (float(value) for value in np.median(places, axis=0))
+    side = size * max(height, width)
+    return Located((x * width - side / 2, y * height - side / 2, side, side), (), False)
+
+
+def _over_middle(box_px: tuple[float, float, float, float], width: int, height: int) -> bool:
+    x, y, w, h = box_px
+    return x < width / 2 < x + w and y < height / 2 < y + h
+
+
 def _prominence(face: DetectedFace, width: int, height: int) -> float:
     x, y, w, h = face.box_px
     off_centre = np.hypot((x + w / 2) / width - 0.5, (y + h / 2) / height - 0.5)
-    return float(w * h * max(0.0, 1 - off_centre) * face.score)
+    nearness = _SUBJECT if _over_middle(face.box_px, width, height) else 1.0
+    return float(w * h * max(0.0, 1 - off_centre) * nearness * face.score)

@@ -1,5 +1,6 @@
 """Public data sets as users have them on disk, read from names and labels alone: no image is opened."""
 
+import csv
 import os
 import re
 from collections import Counter
@@ -7,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+import msgspec
+
 from models.cards import ModelError
 from models.datasets import aihub
-from models.datasets.index import MAX_AGE, SUFFIXES, Gender, Row, parse_table
+from models.datasets.index import MAX_AGE, SUFFIXES, Gender, Row, decode, parse_table
 
 Format = Literal["aihub", "utkface", "aaf", "fairface", "csv"]
 FORMATS: tuple[Format, ...] = ("aihub", "utkface", "aaf", "fairface", "csv")
@@ -89,15 +92,22 @@ _READERS = {"aihub": _aihub, "utkface": _utkface, "aaf": _aaf}
 
 
 def _tables(folder: Path, data_format: Format, left_out: Counter[str]) -> list[Row]:
-    """FairFace's two tables (file, age range, gender, race), or every CSV in the folder."""
+    """FairFace's two tables (file, age range, gender, race), or every CSV in the folder; a photo counts once."""
     pattern = "*label*.csv" if data_format == "fairface" else "*.csv"
-    rows: list[Row] = []
+    rows: dict[str, Row] = {}
     for path in sorted(folder.rglob(pattern)):
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-        found, bad = parse_table(text, "fairface" if data_format == "fairface" else folder.name)
+        try:
+            found, bad = parse_table(
+                decode(path.read_bytes()), "fairface" if data_format == "fairface" else folder.name
+            )
+        except (ModelError, csv.Error) as error:
+            left_out[f"table {path.name}: {error}"] += 1
+            continue
         left_out.update(bad)
-        base = path.parent.relative_to(folder).as_posix()
+        base = PurePosixPath(path.parent.relative_to(folder).as_posix())
         for row in found:
-            file = row.file if base == "." else f"{base}/{row.file}"
-            rows.append(Row(**{**{name: getattr(row, name) for name in Row.__struct_fields__}, "file": file}))
-    return rows
+            file = str(base / row.file)
+            if file in rows:
+                left_out["named twice"] += 1
+            rows.setdefault(file, msgspec.structs.replace(row, file=file))
+    return list(rows.values())

@@ -2,10 +2,14 @@
 
 import csv
 import io
+import itertools
+import os
 import re
+import unicodedata
 import zipfile
-from collections import Counter
-from collections.abc import Iterable
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -25,6 +29,7 @@ _GENDERS: dict[str, Gender] = {
     **dict.fromkeys(("m", "male", "man", "boy", "남", "남자", "남성"), "M"),
     **dict.fromkeys(("f", "female", "woman", "girl", "여", "여자", "여성"), "F"),
 }
+_UNKNOWN = ("", "unknown", "none", "nan", "n/a", "na", "null", "inf", "-1", "-", "?")
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -45,7 +50,7 @@ class Row(Struct, frozen=True, kw_only=True):
 def parse_gender(text: str) -> Gender | None:
     """`M`, `Female`, ... ; None for an empty text. Raises ValueError."""
     word = text.strip().lower()
-    if not word or word in ("unknown", "none", "nan", "?"):
+    if word in _UNKNOWN:
         return None
     if word not in _GENDERS:
         raise ValueError(f"gender {text!r} is neither M nor F")
@@ -53,19 +58,20 @@ def parse_gender(text: str) -> Gender | None:
 
 
 def parse_age(text: str) -> tuple[float, float] | None:
-    """`34`, `20-29`, `more than 70`, `60+`, `20s` -> first and last year; None for an empty text. Raises ValueError."""
+    """`34`, `20-29`, `more than 70`, `60+`, `20s` -> first and last year, at most MAX_AGE; None for an empty text.
+    Raises ValueError."""
     word = text.strip().lower()
-    if not word or word in ("unknown", "none", "nan", "?"):
+    if word in _UNKNOWN:
         return None
     numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", word)]
     if len(numbers) == 1 and re.fullmatch(r"[\d.]+", word):
         lo = hi = numbers[0]
-    elif len(numbers) == 1 and ("more" in word or word.endswith("+")):
+    elif len(numbers) == 1 and re.search(r"more|over|older|>|≥|\+$", word):
         lo, hi = numbers[0], float(MAX_AGE)
     elif len(numbers) == 1 and word.endswith("s"):
         lo, hi = numbers[0], numbers[0] + 9
     elif len(numbers) == 2:
-        lo, hi = numbers
+        lo, hi = numbers[0], min(numbers[1], float(MAX_AGE))
     else:
         raise ValueError(f"age {text!r} is neither a number nor a range")
     if not 0 <= lo <= hi <= MAX_AGE:
@@ -76,10 +82,13 @@ def parse_age(text: str) -> tuple[float, float] | None:
 def parse_table(text: str, data: str = "") -> tuple[list[Row], Counter[str]]:
     """Rows of a CSV that names its columns in any order, case and company; and why other lines were left out.
 
-    Needs `file` (or image, filename, path); reads gender (sex), age or age_lo and age_hi, person (identity, id),
-    family, race (ethnicity, group), data, split. Raises ModelError without a column of files.
+    Needs `file` (or image, filename, path); reads gender (sex), age or age_lo and age_hi (open where one is empty),
+    person (identity, person_id), family, race (ethnicity, group), data, split. Raises ModelError without a column of
+    files.
     """
-    reader = csv.DictReader(io.StringIO(text.lstrip("﻿")))
+    heading = text.partition("\n")[0]
+    delimiter = max(",;\t", key=heading.count)
+    reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter=delimiter)
     names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
 
     def column(*aliases: str) -> str | None:
@@ -106,8 +115,9 @@ def parse_table(text: str, data: str = "") -> tuple[list[Row], Counter[str]]:
             if not name:
                 raise ValueError("no file name")
             bounds = parse_age((line[age] or "") if age else "")
-            if lo and hi and (line[lo] or "").strip() and (line[hi] or "").strip():
-                bounds = parse_age(f"{line[lo].strip()}-{line[hi].strip()}")
+            first, last = (_known(line[bound]) if lo and hi else "" for bound in (lo, hi))
+            if first or last:
+                bounds = parse_age(f"{first or 0}-{last or MAX_AGE}")
             who = parse_gender((line[gender] or "") if gender else "")
         except ValueError as error:
             left_out[str(error)] += 1
@@ -116,6 +126,11 @@ def parse_table(text: str, data: str = "") -> tuple[list[Row], Counter[str]]:
         cells["data"] = cells.get("data") or data
         rows.append(Row(file=name, gender=who, age_lo=age_lo, age_hi=age_hi, **cells))
     return rows, left_out
+
+
+def _known(text: str | None) -> str:
+    word = (text or "").strip()
+    return "" if word.lower() in _UNKNOWN else word
 
 
 def write_index(rows: Iterable[Row], path: Path) -> None:
@@ -138,42 +153,40 @@ class Photos:
         self._zip: zipfile.ZipFile | None = None
         try:
             if where.is_dir():
-                self._names = [
-                    str(PurePosixPath(p.relative_to(where))) for p in sorted(where.rglob("*")) if p.is_file()
-                ]
+                self._names = sorted(path.relative_to(where).as_posix() for path in _walk(where))
             else:
                 self._zip = zipfile.ZipFile(where)
                 self._names = [name for name in self._zip.namelist() if not name.endswith("/")]
         except (OSError, zipfile.BadZipFile) as error:
             raise ModelError(f"{where}: neither a folder nor a zip that can be read: {error}") from error
         self._known = set(self._names)
-        self._by_tail: dict[str, str] = {}
+        tables = (name for name in self._names if PurePosixPath(name).name.lower() == "labels.csv")
+        self._table = min(tables, key=len, default=None)
+        self._by_name: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for name in self._names:
-            self._by_tail.setdefault(PurePosixPath(name).name.lower(), name)
+            self._by_name[_parts(name)[-1:]].append(name)
 
     def labels(self, path: Path | None = None) -> tuple[list[Row], Counter[str]]:
         """The rows of labels.csv (or of the file `path`), and why other lines were left out."""
-        if path is not None:
-            try:
-                return parse_table(_decode(path.read_bytes()), self.where.stem)
-            except OSError as error:
-                raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-        tables = sorted((n for n in self._names if PurePosixPath(n).name.lower() == "labels.csv"), key=len)
-        if not tables:
+        if path is None and self._table is None:
             raise ModelError(f"{self.where}: has no labels.csv; make one with `stationcast models index`")
-        return parse_table(_decode(self._bytes(tables[0])), self.where.stem)
+        try:
+            text = decode(path.read_bytes() if path else self._bytes(self._table or ""))
+            return parse_table(text, self.where.stem)
+        except (OSError, csv.Error, *_DAMAGED) as error:
+            why = getattr(error, "strerror", None) or error
+            raise ModelError(f"{path or f'{self.where}: {self._table}'}: cannot be read: {why}") from error
+        except ModelError as error:
+            raise ModelError(f"{path or self.where}: {error}") from error
 
     def read(self, file: str) -> np.ndarray | None:
         """A photo, uint8 BGR [H, W, 3], by its name in the index; None when it is missing or no image."""
-        name = self._find(file)
-        if name is None:
-            return None
         try:
-            data = np.frombuffer(self._bytes(name), np.uint8)
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-        except (OSError, zipfile.BadZipFile, cv2.error):
+            name = self._find(file)
+            data = np.frombuffer(self._bytes(name) if name else b"", np.uint8)
+            return cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        except (OSError, cv2.error, *_DAMAGED):
             return None
-        return image
 
     def close(self) -> None:
         """Close the zip."""
@@ -187,16 +200,49 @@ class Photos:
         self.close()
 
     def _find(self, file: str) -> str | None:
-        for name in (file, f"images/{file}", file.removeprefix("./")):
-            if name in self._known:
-                return name
-        return self._by_tail.get(PurePosixPath(file).name.lower())
+        """As given, under images/, beside labels.csv, or else the one photo whose path ends most like it."""
+        base = PurePosixPath(self._table or "").parent
+        for folder in dict.fromkeys((PurePosixPath(), base)):
+            for name in (str(folder / file), str(folder / "images" / file)):
+                if name in self._known:
+                    return name
+        wanted = _parts(file)
+        alike: dict[int, list[str]] = defaultdict(list)
+        for name in self._by_name.get(wanted[-1:], ()):
+            pairs = zip(reversed(wanted), reversed(_parts(name)), strict=False)
+            alike[sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))].append(name)
+        best = alike[max(alike)] if alike else []
+        return best[0] if len(best) == 1 else None
 
     def _bytes(self, name: str) -> bytes:
         return self._zip.read(name) if self._zip else (self.where / name).read_bytes()
 
 
-def _decode(data: bytes) -> str:
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What a zip says of a damaged, cut or encrypted member."""
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All files under a folder, links to folders followed, each folder once."""
+    seen: set[Path] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        here = Path(parent).resolve()
+        if here in seen:
+            folders.clear()
+        else:
+            seen.add(here)
+            yield from (Path(parent) / name for name in names)
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Folders and name of a file, the same however case and accents are written."""
+    return PurePosixPath(unicodedata.normalize("NFC", name).casefold()).parts
+
+
+def decode(data: bytes) -> str:
+    """The text of a table that was written on some computer."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", errors="replace")
     for encoding in ("utf-8-sig", "cp949"):
         try:
             return data.decode(encoding)

@@ -32,7 +32,7 @@ def look(images: Iterable[NDArray[np.uint8]]) -> Looks:
         picture = cv2.resize(grey, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
         picture -= picture.mean()
         pictures.append(picture / (float(np.linalg.norm(picture)) + 1e-6))
-    return Looks(np.array(hashes, np.uint64), np.array(pictures, np.float32).reshape(len(hashes), -1))
+    return Looks(np.array(hashes, np.uint64), np.array(pictures, np.float32).reshape(-1, _SIDE_PX**2))
 
 
 def near_duplicates(looks: Looks) -> list[tuple[int, int]]:
@@ -74,10 +74,14 @@ def components(rows: Sequence[Row], duplicates: Iterable[tuple[int, int]] = ()) 
 
 
 def assign(rows: Sequence[Row], groups: NDArray[np.int64], val: float, test: float, seed: int) -> list[Row]:
-    """Rows with `split` set by group, shares `val` and `test` of the groups."""
+    """Rows with `split` set by group, shares `val` and `test` of the groups. A given split stays, for its group too."""
     draw = np.random.default_rng(seed).random(int(groups.max(initial=-1)) + 1)
-    names = np.where(draw < val, "val", np.where(draw < val + test, "test", "train"))
-    return [msgspec.structs.replace(row, split=str(names[group])) for row, group in zip(rows, groups, strict=True)]
+    names = dict(enumerate(np.where(draw < val, "val", np.where(draw < val + test, "test", "train")).tolist()))
+    names |= {int(group): row.split for row, group in zip(rows, groups, strict=True) if row.split}
+    return [
+        msgspec.structs.replace(row, split=row.split or names[int(group)])
+        for row, group in zip(rows, groups, strict=True)
+    ]
 
 
 def name_persons(rows: Sequence[Row], duplicates: Iterable[tuple[int, int]]) -> list[Row]:
