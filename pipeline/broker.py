@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 import zmq
 from msgspec import Struct
 
@@ -18,6 +19,7 @@ from pipeline.cells import Cell
 from pipeline.graph import BROKER, MESSAGES, TAP, Link
 from pipeline.log import log, skip
 from pipeline.messages import Credit
+from pipeline.settings import SettingsError
 
 _DRAIN = 64
 _ALL_MAX = 1000
@@ -27,7 +29,8 @@ _SHORTEST_SLEEP_NS = 1_000_000  # of a poll: a batch rather goes so much too soo
 
 
 class Waiting(Struct, frozen=True):
-    """A message on its way: its parts, and when its frame was captured and it came here (monotonic, ns)."""
+    """A message on its way: its parts, and when its frame was captured and when its turn began (monotonic, ns): when
+    it came here, or the older one whose place it took."""
 
     parts: Sequence[bytes]
     captured_ns: int
@@ -54,6 +57,7 @@ class LinkQueue:
         key = camera if self.link.keep == "latest" else self._number
         if key in self._waiting:
             self.dropped += 1
+            message = msgspec.structs.replace(message, came_ns=self._waiting[key].came_ns)
         elif len(self._waiting) >= _ALL_MAX:
             self._waiting.popitem(last=False)
             self.dropped += 1
@@ -65,6 +69,11 @@ class LinkQueue:
         for key in [key for key, message in self._waiting.items() if message.captured_ns < limit_ns]:
             del self._waiting[key]
             self.dropped += 1
+
+    def drop_all(self) -> None:
+        """Drop and count whatever waits."""
+        self.dropped += len(self._waiting)
+        self._waiting.clear()
 
     def due_in_ns(self, now_ns: int) -> int | None:
         """How long until a batch may go: 0 now (it is full, or has waited enough), None while nothing waits. It is also
@@ -119,7 +128,7 @@ class Broker:
         self._dropped_before = dict(cell.status().get("dropped", {}))
 
     def run(self, stopping: Callable[[], bool]) -> None:
-        """Receive, keep, send, until told to stop."""
+        """Receive, keep, send, until told to stop; what waits then is dropped and counted."""
         cell = self._cell
         housekeeping_ns = 0
         while not stopping():
@@ -131,6 +140,9 @@ class Broker:
                 self._drain()
             self._dispatch(time.monotonic_ns())
             cell.beat()
+        for queue in self._queues:
+            queue.drop_all()
+        self._housekeeping(time.monotonic_ns())
 
     def close(self) -> None:
         """Close every socket."""
@@ -173,7 +185,11 @@ class Broker:
         if credit.leaving:
             return
         if worker is None:
-            socket = wire.push(self._context, wire.endpoint(self._runtime_dir, credit.worker))
+            try:
+                socket = wire.push(self._context, wire.endpoint(self._runtime_dir, credit.worker))
+            except SettingsError as error:
+                skip("credit_of_a_stranger", error=error)
+                return
             worker = workers[credit.worker] = Worker(credit, socket)
         worker.credited(credit, now_ns)
 

@@ -14,6 +14,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.log import skip
+
 COUNTERS = (
     "heartbeat_ns",
     "state",
@@ -100,9 +102,12 @@ class Cell:
         self["age_out_max_ns"] = max(self["age_out_max_ns"], age_ns)
 
     def publish(self, status: dict[str, Any]) -> None:
-        """Replace the status (a dict of plain values, at most 32 KiB as MessagePack; larger ones are left out)."""
+        """Replace the status (a dict of plain values, at most 32 KiB as MessagePack; larger ones are skipped)."""
         data = msgspec.msgpack.encode(status)
-        if data == self._last_status or len(data) > _STATUS_MAX_BYTES:
+        if data == self._last_status:
+            return
+        if len(data) > _STATUS_MAX_BYTES:
+            skip("status_too_large", bytes=len(data))
             return
         self._last_status = data
         writing = self["status_version"] | 1

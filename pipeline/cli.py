@@ -71,8 +71,8 @@ def run(
         for x in station.screens
     )
     station = msgspec.structs.replace(station, screens=screens)
-    if summary_file is not None and not summary_file.resolve().parent.is_dir():
-        raise SettingsError(f"--summary {summary_file}: no folder {summary_file.resolve().parent}; make it first")
+    if summary_file is not None:
+        _may_write("--summary", summary_file)
     _pull_models(station)
     console = Console()
     with contextlib.ExitStack() as stack:
@@ -95,6 +95,7 @@ def run(
 def check_command(station_file: Path) -> None:
     """Validate a station file and print its graph."""
     station = _station(station_file)
+    _know_models(station_file, station)
     table = Table(title=f"{station.station.name}: mode {station.station.mode}", title_justify="left")
     for name in ("process", "count", "takes", "gives"):
         table.add_column(name)
@@ -117,8 +118,7 @@ def graph(station_file: Path, out: Path) -> None:
     """Draw a station's graph (svg, png or pdf, by the file's ending)."""
     if out.suffix not in (".svg", ".png", ".pdf"):
         raise SettingsError(f"--out {out}: unknown picture format; let the name end in .svg, .png or .pdf")
-    if not out.resolve().parent.is_dir():
-        raise SettingsError(f"--out {out}: no folder {out.resolve().parent}; make it first")
+    _may_write("--out", out)
     graphs.draw(graphs.build(_station(station_file)), str(out))
     click.echo(out)
 
@@ -144,7 +144,7 @@ def tap(name: str | None, count: int | None) -> None:
 
     from pipeline.graph import TAP
     from pipeline.stage import Inbox, Outbox
-    from pipeline.supervisor import runtime_root
+    from pipeline.supervisor import is_running, runtime_root
 
     folder = runtime_root() / _running(name)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -152,8 +152,10 @@ def tap(name: str | None, count: int | None) -> None:
     inbox = Inbox(context, folder, f"{TAP}.{os.getpid()}", TAP, outbox)
     left = count
     try:
-        while (left is None or left > 0) and folder.exists():
+        while left is None or left > 0:
             batch = inbox.receive_parts(patience_ms=250)[:left]
+            if not batch and not is_running(folder):
+                return
             for parts in batch:
                 click.echo(json.dumps(msgpack.unpackb(parts[0]), separators=(",", ":")))
             left = None if left is None else left - len(batch)
@@ -161,6 +163,15 @@ def tap(name: str | None, count: int | None) -> None:
         inbox.leave()
         context.destroy(linger=200)
         (folder / f"{TAP}.{os.getpid()}").unlink(missing_ok=True)
+
+
+def _may_write(option: str, path: Path) -> None:
+    """Raise SettingsError where the file that an option names cannot be written: now, not when all is done."""
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise SettingsError(f"{option} {path}: no folder {folder}; make it first")
+    if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise SettingsError(f"{option} {path}: cannot be written; name a file of your own")
 
 
 def _running(name: str | None) -> str:
@@ -196,6 +207,20 @@ def _station(station_file: Path | None) -> Station:
         except SettingsError as error:
             raise SettingsError(f"{station_file}: {error}") from None
     return station
+
+
+def _know_models(station_file: Path, station: Station) -> None:
+    """Raise SettingsError for a model that is not among the built-in ones, asked of a process of its own: this one
+    stays small."""
+    command = [sys.executable, "-P", "-m", "pipeline.cli", "models", "list", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        return  # `doctor` says what is wrong with the models themselves
+    known = {"default": "classify"} | {card["name"]: card["task"] for card in json.loads(done.stdout)}
+    for task, model in (("detect", station.detect.model), ("classify", station.classify.model)):
+        if not model.endswith(".toml") and known.get(model) != task:
+            names = ", ".join(name for name, does in known.items() if does == task)
+            raise SettingsError(f"{station_file}: {task}.model: no model {model!r} that can {task}; there are {names}")
 
 
 def _pull_models(station: Station) -> None:
@@ -239,7 +264,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except Exception as error:
-        if getattr(error, "exit_code", None) != 2:
+        if getattr(error, "exit_code", None) != 2 and not (isinstance(error, OSError) and error.filename):
             raise
         click.echo(f"stationcast: error: {' '.join(str(error).split())}", err=True)
         sys.exit(2)

@@ -186,7 +186,7 @@ def _gpu() -> Iterator[Check]:
     if answer == "":
         yield Check("GPU", "ok", f"{cards}; ONNX Runtime can use it")
     else:
-        remedy = "pip install 'onnxruntime-gpu[cuda,cudnn]'; until then the processor is used"
+        remedy = f"{sys.executable} -m pip install 'onnxruntime-gpu[cuda,cudnn]<1.29'; until then the processor is used"
         yield Check("GPU", "warn", f"{cards}; not used: {answer}", remedy)
 
 

@@ -1,5 +1,6 @@
 """One structured line an event on stderr; `skip` counts trouble, says it once a reason and lets the station go on."""
 
+import contextlib
 import sys
 import time
 from collections import Counter
@@ -16,11 +17,12 @@ def name_process(name: str) -> None:
 
 
 def log(event: str, **fields: Any) -> None:
-    """Write `time process event key=value ...` to stderr."""
+    """Write `time process event key=value ...` to stderr; a log that nobody takes any more stops nothing."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
     pairs = "".join(f" {key}={_plain(value)}" for key, value in fields.items())
-    sys.stderr.write(f"{stamp}Z {_process} {event}{pairs}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{stamp}Z {_process} {event}{pairs}\n")
+        sys.stderr.flush()
 
 
 def skip(reason: str, **fields: Any) -> None:

@@ -59,11 +59,12 @@ class Ring:
         return frame if int(self._versions[slot]) == version else None
 
     def expire(self, max_age_s: float = 1.5) -> None:
-        """Blank every slot written longer ago: no frame outlives its use. Called by the writer only."""
+        """Blank every slot written longer ago, or left half-written by a writer that was killed: no frame outlives its
+        use. Called by the writer, or while it is dead or hangs."""
         before_ns = time.monotonic_ns() - int(max_age_s * 1e9)
         for slot in range(self.slots):
-            if 0 < int(self._written_ns[slot]) < before_ns:
-                writing = int(self._versions[slot]) | 1
+            writing = int(self._versions[slot]) | 1
+            if 0 < int(self._written_ns[slot]) < before_ns or int(self._versions[slot]) == writing:
                 self._versions[slot] = writing
                 self._pixels(slot, self.slot_bytes)[:] = 0
                 self._written_ns[slot] = 0

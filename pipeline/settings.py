@@ -202,6 +202,9 @@ def check(station: Station) -> None:
                 f"screens[{i}].notice: mode 'target' does not run without the on-screen notice; "
                 "set notice = true, or station.mode = 'measure'"
             )
+    for key, model in (("detect", station.detect.model), ("classify", station.classify.model)):
+        if model.endswith(".toml") and not (station.folder / model).is_file():
+            raise SettingsError(f"{key}.model: no card {station.folder / model}; name one of `stationcast models list`")
     campaigns = station.folder / station.ads.campaigns
     if station.ads.campaigns != "demo" and not campaigns.is_dir():
         raise SettingsError(f"ads.campaigns: no folder {campaigns}; name one, or 'demo' for the built-in ads")
@@ -216,7 +219,8 @@ def _in_plain_words(error: str, raw: dict[str, Any]) -> str:
     key = place.rstrip("`").lstrip(".")
     unknown = re.search(r"unknown field `(.+)`", message)
     if not unknown:
-        return f"{key or 'file'}: {message[0].lower()}{message[1:]}"
+        remedy = f"; write [[{key}]]" if key in ("cameras", "screens") and "xpected `array`" in message else ""
+        return f"{key or 'file'}: {message[0].lower()}{message[1:]}{remedy}"
     name = unknown.group(1)
     tables: dict[str, type[Section]] = {"": Station, "station": StationTable, "cameras": Camera, "screens": Screen}
     tables |= {x.name: x.type for x in msgspec.structs.fields(Station) if x.name not in tables}

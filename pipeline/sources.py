@@ -15,6 +15,7 @@ from pipeline.settings import Camera, SettingsError
 Kind = Literal["sample", "webcam", "url", "folder", "file"]
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
+_GIVE = "`sample`, a webcam index, a /dev path, an rtsp:// or http(s):// URL, a video file or a folder of images"
 
 _QUERYCAP = 0x80685600  # VIDIOC_QUERYCAP of linux/videodev2.h
 _VIDEO_CAPTURE = 0x1
@@ -64,18 +65,23 @@ def validate_source(camera: Camera, folder: Path) -> None:
     where = f"cameras.{camera.name}.source"
     if isinstance(camera.source, int) and camera.source < 0:
         raise SettingsError(f"{where}: webcam index {camera.source} is negative; the first webcam is 0")
-    kind = source_kind(camera, folder)
-    if kind == "url":
-        _validate_url(where, str(camera.source))
-    elif kind == "folder":
-        path = source_path(camera, folder)
-        if not image_files(path):
-            raise SettingsError(f"{where}: folder {path} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    elif kind == "file" and not source_path(camera, folder).is_file():
-        raise SettingsError(
-            f"{where}: no such file or folder: {source_path(camera, folder)}; give `sample`, a webcam index, "
-            "a /dev path, an rtsp:// or http(s):// URL, a video file or a folder of images"
-        )
+    if not str(camera.source):
+        raise SettingsError(f"{where}: is empty; give {_GIVE}")
+    try:
+        kind = source_kind(camera, folder)
+        if kind == "url":
+            _validate_url(where, str(camera.source))
+        elif kind == "folder":
+            _validate_folder(where, source_path(camera, folder))
+        elif kind == "file" and not source_path(camera, folder).is_file():
+            raise SettingsError(f"{where}: no such file or folder: {source_path(camera, folder)}; give {_GIVE}")
+    except OSError as error:
+        raise SettingsError(f"{where}: cannot be read: {error.strerror}; give {_GIVE}") from None
+
+
+def _validate_folder(where: str, folder: Path) -> None:
+    if not image_files(folder):
+        raise SettingsError(f"{where}: folder {folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
 
 
 def _validate_url(where: str, url: str) -> None:
@@ -107,9 +113,8 @@ def _device_number(path: Path) -> int:
 
 
 def _can_capture(path: Path) -> bool:
-    answer = bytearray(
-        104
-    )  # struct v4l2_capability: driver 16, card 32, bus 32, version, capabilities, device_caps, 3 spare
+    # struct v4l2_capability: driver 16, card 32, bus 32, version, capabilities, device_caps, 3 spare
+    answer = bytearray(104)
     try:
         with path.open("rb", buffering=0) as device:
             fcntl.ioctl(device, _QUERYCAP, answer)

@@ -1,13 +1,9 @@
-"""The one loop that runs any stage, in a process of its own: `python -m pipeline.stage`, its Spec on standard input.
+"""The one loop that runs any stage, in a process of its own, as its Spec on standard input says.
 
-The process ends when told to (SIGTERM), with its parent (PR_SET_PDEATHSIG), or when its stage cannot go on.
-Nothing in it is written to a core dump.
+The process ends when told to (SIGTERM), with its parent (pipeline/child.py), or when its stage cannot go on.
 """
 
-import ctypes
 import importlib
-import os
-import resource
 import secrets
 import signal
 import sys
@@ -32,7 +28,6 @@ from pipeline.settings import RingRef, Station
 _PATIENCE_MS = 250
 _CREDIT_AGAIN_S = 0.5
 _FAILURES_MAX = 20
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 
 
 class Stage(Protocol):
@@ -54,7 +49,6 @@ class Spec(Struct, frozen=True, kw_only=True):
     group: Group | None
     """None: this is the broker."""
     links: tuple[Link, ...] = ()
-    parent_pid: int
     runtime_dir: Path
     cells_fd: int
     cell: int
@@ -76,13 +70,11 @@ class Inbox:
 
     def receive(self, patience_ms: int) -> list[AnyMessage]:
         """The next batch; [] if none came in time. What is no message is counted and passed over."""
-        messages = []
-        for parts in self.receive_parts(patience_ms):
-            try:
-                messages.append(wire.decode(parts))
-            except wire.WireError as error:
-                skip("hostile_message", error=error)
-        return messages
+        return _decoded(self.receive_parts(patience_ms))
+
+    def rest(self) -> list[AnyMessage]:
+        """What has come already, without asking for more."""
+        return _decoded(wire.split(self._socket.recv_multipart())) if self._socket.poll(0) else []
 
     def receive_parts(self, patience_ms: int) -> list[list[bytes]]:
         """The parts of each message of the next batch, as they are; [] if none came in time."""
@@ -103,6 +95,16 @@ class Inbox:
         """Ask for a batch."""
         self._outbox.send(self._credit)
         self._say_again_s = time.monotonic() + _CREDIT_AGAIN_S
+
+
+def _decoded(batch: list[list[bytes]]) -> list[AnyMessage]:
+    messages: list[AnyMessage] = []
+    for parts in batch:
+        try:
+            messages.append(wire.decode(parts))
+        except wire.WireError as error:
+            skip("hostile_message", error=error)
+    return messages
 
 
 class Outbox:
@@ -133,6 +135,7 @@ def run_stage(spec: Spec, group: Group, cell: Cell) -> None:
             cell.beat()
             batch = inbox.receive(patience_ms) if inbox else []
             if not batch and group.kind == "worker":
+                _publish(stage, cell)
                 continue
             if inbox and group.ahead:
                 inbox.say_free()
@@ -143,6 +146,8 @@ def run_stage(spec: Spec, group: Group, cell: Cell) -> None:
             _publish(stage, cell)
         if inbox:
             inbox.leave()
+            if group.kind == "worker" and (batch := inbox.rest()):
+                _feed(stage, batch, outbox, cell)
     finally:
         try:
             stage.close()
@@ -191,23 +196,11 @@ def _ready(cell: Cell) -> None:
     cell["state"] = READY
 
 
-def _tie_to_parent(parent_pid: int) -> None:
-    """Die with the parent, whatever kills it; leave no core dump of what people look like."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) or libc.prctl(_PR_SET_DUMPABLE, 0):
-        raise OSError(ctypes.get_errno(), "prctl")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if os.getppid() != parent_pid:
-        raise SystemExit("stationcast: the supervisor is gone")
-
-
 def main() -> int:
     """Run one process of a station; exit code 2 says that what the user wrote is wrong."""
     global _skipped_before
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     spec = msgspec.json.decode(sys.stdin.buffer.read(), type=Spec, dec_hook=lambda kind, text: kind(text))
-    _tie_to_parent(spec.parent_pid)
     name_process(spec.worker)
     cells = Cells(spec.cells_fd)
     cell = cells.cell(spec.cell)
@@ -229,7 +222,3 @@ def main() -> int:
         log("failed", error=f"{type(error).__name__}: {error}")
         raise
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

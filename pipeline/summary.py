@@ -72,11 +72,19 @@ def plays(children: list[Child]) -> dict[str, Any]:
     return {"total": total, "billable": billable, "by_ad": by_ad}
 
 
+def _since_ready(children: list[Child], role: str) -> dict[str, float]:
+    """Messages that one role's processes gave (or took, where they give none), and their CPU time, since the start."""
+    mine = [child for child in children if child.role == role]
+    came = {name: sum(child.cell[name] - child.at_ready[name] for child in mine) for name in ("in", "out")}
+    return {"frames": came["out"] or came["in"], "cpu_s": sum(child.cpu_s - child.cpu_at_ready_s for child in mine)}
+
+
 def summarise(supervisor: Supervisor) -> dict[str, Any]:
     """The summary of a run that has just ended, as the summary file holds it."""
     children = supervisor.children
     duration_s = max(1e-9, supervisor.ended_s - supervisor.ready_s) if supervisor.ready_s else 0.0
     readings = {role: read(children, role) for role in ROLES if any(child.role == role for child in children)}
+    since_ready = {role: _since_ready(children, role) for role in readings}
     empty = read([], "none")
     capture, detect, classify, player = (readings.get(role, empty) for role in ROLES[:4])
     frame_drops = sum(
@@ -91,7 +99,10 @@ def summarise(supervisor: Supervisor) -> dict[str, Any]:
         "frames": {
             "captured": capture.counters["out"] + capture.counters["dropped"],
             "processed": detect.counters["out"],
-            "dropped": frame_drops + capture.counters["dropped"] + detect.counters["skipped"],
+            "dropped": frame_drops
+            + capture.counters["dropped"]
+            + detect.counters["skipped"]
+            + detect.counters["dropped"],
         },
         "faces": {"detected": detect.counters["faces"], "classified": classify.counters["faces"]},
         "latency_ms": {
@@ -104,10 +115,8 @@ def summarise(supervisor: Supervisor) -> dict[str, Any]:
             role: {
                 "in": reading.counters["in"],
                 "out": reading.counters["out"],
-                "fps": round((reading.counters["out"] or reading.counters["in"]) / duration_s, 2)
-                if duration_s
-                else 0.0,
-                "busy_pct": round(100 * reading.cpu_s / duration_s, 1) if duration_s else 0.0,
+                "fps": round(since_ready[role]["frames"] / duration_s, 2) if duration_s else 0.0,
+                "busy_pct": round(100 * since_ready[role]["cpu_s"] / duration_s, 1) if duration_s else 0.0,
                 "rss_mb": round(reading.rss_mb, 1),
             }
             for role, reading in readings.items()

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,8 +25,8 @@ from pipeline.cells import CELLS, READY, Cell, Cells
 from pipeline.graph import BROKER, Graph, Group, rings_of
 from pipeline.log import log
 from pipeline.messages import Answer, Scale
-from pipeline.ring import Ring
-from pipeline.settings import RingRef, SettingsError, Station
+from pipeline.ring import SLOTS, Ring
+from pipeline.settings import Camera, RingRef, SettingsError, Station
 from pipeline.stage import Spec
 
 CONTROL = "control"
@@ -36,6 +37,8 @@ _STALLED_S = 1.0
 _BACKOFF_FIRST_S, _BACKOFF_MAX_S, _HEALTHY_S = 0.05, 30.0, 60.0
 _STOP_S = 10.0
 _SAMPLE_S = 1.0
+_FRAME_S = 1.5
+"""A capture process blanks frames as old as this; the supervisor does it for one that is silent or gone."""
 
 
 def runtime_root() -> Path:
@@ -64,6 +67,8 @@ class Child:
         self.cpu_s = 0.0
         self.rss_mb = 0.0
         self._cpu_before_s = 0.0
+        self.at_ready = {"in": 0, "out": 0}
+        self.cpu_at_ready_s = 0.0
 
     @property
     def ready(self) -> bool:
@@ -79,10 +84,17 @@ class Child:
             self.cpu_s = self._cpu_before_s + times.user + times.system
             self.rss_mb = process.memory_info().rss / 1e6
 
+    def mark_ready(self) -> None:
+        """The station is ready: from now on its rates count."""
+        self.sample()
+        self.at_ready = {name: self.cell[name] for name in self.at_ready}
+        self.cpu_at_ready_s = self.cpu_s
+
     def gone(self) -> None:
         """The process has ended: keep its CPU time, forget the rest."""
         self.process = None
         self._cpu_before_s = self.cpu_s
+        self.rss_mb = 0.0
         self.cell["state"] = 0
 
 
@@ -116,7 +128,7 @@ class Supervisor:
             stack.callback(os.close, self.cells.fd)
             rings: dict[str, Ring] = {}
             for camera in self.station.cameras if self.station.station.mode != "off" else ():
-                ring = Ring.create(camera.name, camera.max_width_px * camera.max_height_px * 3)
+                ring = _ring_of(camera)
                 stack.callback(os.close, ring.fd)
                 rings[camera.name] = ring
             self._rings = {n: RingRef(fd=r.fd, slots=r.slots, slot_bytes=r.slot_bytes) for n, r in rings.items()}
@@ -179,7 +191,6 @@ class Supervisor:
             worker=child.worker,
             group=child.group,
             links=self.graph.links if child.group is None else (),
-            parent_pid=os.getpid(),
             runtime_dir=self.runtime_dir,
             cells_fd=self.cells.fd,
             cell=child.cell_index,
@@ -191,7 +202,7 @@ class Supervisor:
         child.cell.beat()
         child.started_s = time.monotonic()
         child.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "pipeline.stage"],
+            [sys.executable, "-P", "-m", "pipeline.child", str(os.getpid())],
             stdin=subprocess.PIPE,
             stderr=self._stderr,
             pass_fds=[self.cells.fd, *(ring.fd for ring in rings.values())],
@@ -229,6 +240,8 @@ class Supervisor:
                     self._add_groups(source=True)
                     continue
                 self.ready_s = now_s
+                for child in self.children:
+                    child.mark_ready()
                 log("ready", station=self.station.station.name, processes=len(self.children))
             if self.ready_s and duration_s is not None and now_s >= self.ready_s + duration_s:
                 return
@@ -246,6 +259,8 @@ class Supervisor:
         if code is None:
             silent_s = now_s - child.cell["heartbeat_ns"] / 1e9
             patient = now_s < self._patience_until_s
+            if silent_s > _FRAME_S:
+                self._blank(child, _FRAME_S)
             if not patient and silent_s > (_SILENT_S if child.ready else _LOADING_S):
                 log("silent", worker=child.worker, silent_s=round(silent_s, 1))
                 process.kill()
@@ -254,6 +269,7 @@ class Supervisor:
             return
         was_ready = child.ready
         child.gone()
+        self._blank(child, 0.0)
         if child.retired:
             return
         if code == 2 and not was_ready and not self.ready_s:
@@ -267,25 +283,35 @@ class Supervisor:
         reason = signal.Signals(-code).name if code < 0 else f"exit {code}"
         log("restarting", worker=child.worker, reason=reason, failures=child.failures, delay_s=round(delay_s, 2))
 
+    def _blank(self, child: Child, max_age_s: float) -> None:
+        """Blank the older frames of a capture process that cannot do it itself."""
+        if child.group and rings_of(child.group) == "own":
+            ref = self._rings[child.group.name.partition(".")[2]]
+            ring = Ring(ref.fd, ref.slots, ref.slot_bytes)
+            ring.expire(max_age_s)
+            ring.close()
+
     def _answer(self, control: zmq.Socket[bytes]) -> None:
         """Do what `stationcast scale` asks, and say what became of it."""
         try:
-            request = msgspec.msgpack.decode(control.recv(), type=Scale)
+            request = msgspec.msgpack.decode(b"".join(control.recv_multipart()), type=Scale)
             answer = Answer(ok=True, text=self.scale(request.group, request.workers))
             log("scaled", text=answer.text)
-        except (msgspec.MsgspecError, UnicodeDecodeError, SettingsError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, SettingsError) as error:
             answer = Answer(ok=False, text=str(error))
         control.send(msgspec.msgpack.encode(answer))
 
     def _stop_all(self) -> None:
-        """Players first (they close their ledger row), cameras, workers (they finish what is on its way), the broker; then
-        the knife."""
+        """Players (they close their ledger row) and cameras first, then each stage after the one that feeds it, so that
+        it finishes what is on its way, the broker; then the knife."""
         self.ended_s = time.monotonic()
         deadline_s = self.ended_s + _STOP_S
         for child in self.children:
             child.sample()
-        for kind in ("ticker", "source", "worker", None):
-            batch = [child for child in self.children if (child.group.kind if child.group else None) == kind]
+        workers = [{group.name} for group in self.graph.groups if group.kind == "worker"]
+        others = {group.name for group in self.graph.groups if group.kind != "worker"}
+        for names in (others, *workers, {BROKER}):
+            batch = [child for child in self.children if (child.group.name if child.group else BROKER) in names]
             running = [child.process for child in batch if child.process]
             for process in running:
                 process.terminate()
@@ -302,6 +328,17 @@ class Supervisor:
 
 def _worker_name(group: Group, number: int) -> str:
     return f"{group.name}.{number}" if group.kind == "worker" else group.name
+
+
+def _ring_of(camera: Camera) -> Ring:
+    slot_bytes = camera.max_width_px * camera.max_height_px * 3
+    try:
+        return Ring.create(camera.name, slot_bytes)
+    except OSError as error:
+        raise SettingsError(
+            f"cameras.{camera.name}: no {SLOTS * slot_bytes / 1e6:.0f} MB of memory for its frames ({error.strerror}); "
+            "lower max_width_px and max_height_px"
+        ) from None
 
 
 def _claim(name: str, stack: contextlib.ExitStack) -> Path:
@@ -332,19 +369,25 @@ def _claim(name: str, stack: contextlib.ExitStack) -> Path:
 
 def running_stations() -> list[str]:
     """Names of this user's running stations."""
-    return sorted(path.parent.name for path in runtime_root().glob(f"*/{CONTROL}"))
+    return sorted(path.parent.name for path in runtime_root().glob(f"*/{CONTROL}") if is_running(path.parent))
+
+
+def is_running(runtime_dir: Path) -> bool:
+    """Whether somebody still listens there: a station whose supervisor was killed leaves its folder behind."""
+    with socket.socket(socket.AF_UNIX) as knock:
+        return knock.connect_ex(str(runtime_dir / CONTROL)) == 0
 
 
 def request_scale(station: str, group: str, workers: int, timeout_ms: int = 5000) -> str:
     """Ask a running station to scale -> its answer. SettingsError: it refused, or does not answer."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        socket = context.socket(zmq.REQ)
-        socket.connect(wire.endpoint(runtime_root() / station, CONTROL))
-        socket.send(msgspec.msgpack.encode(Scale(group=group, workers=workers)))
-        if not socket.poll(timeout_ms):
+        control = context.socket(zmq.REQ)
+        control.connect(wire.endpoint(runtime_root() / station, CONTROL))
+        control.send(msgspec.msgpack.encode(Scale(group=group, workers=workers)))
+        if not control.poll(timeout_ms):
             raise SettingsError(f"station {station!r} does not answer; is it running?")
-        answer = msgspec.msgpack.decode(socket.recv(), type=Answer)
+        answer = msgspec.msgpack.decode(control.recv(), type=Answer)
     finally:
         context.destroy(linger=0)
     if not answer.ok:

@@ -5,6 +5,7 @@ from collections import deque
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -17,6 +18,7 @@ from pipeline.supervisor import Child, Supervisor
 
 _LOOK_EVERY_S, _LINE_EVERY_S = 0.25, 10.0
 _WINDOW_S = 5.0
+_WIDE = 100  # columns of a terminal in which the table has room for lines between its own
 
 
 class View:
@@ -39,7 +41,8 @@ class View:
         before = self._history[0]
         self._next_s = now_s + _LOOK_EVERY_S
         if self._live:
-            self._live.update(render(supervisor, before, readings), refresh=True)
+            wide = self._live.console.width >= _WIDE
+            self._live.update(render(supervisor, before, readings, wide), refresh=True)
         elif supervisor.ready_s and now_s >= self._next_line_s:
             self._next_line_s = now_s + _LINE_EVERY_S
             log("running", **line(supervisor, before, readings))
@@ -60,9 +63,13 @@ def line(supervisor: Supervisor, before: dict[str, Reading], now: dict[str, Read
     }
 
 
-def render(supervisor: Supervisor, before: dict[str, Reading], now: dict[str, Reading]) -> RenderableType:
+def render(
+    supervisor: Supervisor, before: dict[str, Reading], now: dict[str, Reading], wide: bool = True
+) -> RenderableType:
     """The live view: one row a stage over the last five seconds, then the audience and the ad."""
     table = Table(title=f"stationcast - {supervisor.station.station.name}", title_justify="left", expand=True)
+    if not wide:
+        table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 0), False
     for name in ("stage", "processes", "fps", "p50 ms", "p95 ms", "faces/s", "dropped", "restarts", "cpu %", "MB"):
         table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
     for role in ROLES:
@@ -97,7 +104,7 @@ def render(supervisor: Supervisor, before: dict[str, Reading], now: dict[str, Re
     ]
     if status.get("screenshot"):
         lines.append(f"[b]screenshot[/]  {status['screenshot']}")
-    return Group(table, Panel("\n".join(lines)))
+    return Group(table, Panel("\n".join(lines)), "")  # the empty line takes the ^C that the terminal echoes
 
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:

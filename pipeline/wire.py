@@ -96,7 +96,7 @@ def push(context: zmq.Context[zmq.Socket[bytes]], address: str, high_water_mark:
     socket.setsockopt(zmq.IMMEDIATE, 1)
     socket.setsockopt(zmq.SNDHWM, high_water_mark)
     socket.setsockopt(zmq.RECONNECT_IVL, 20)
-    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 100)
     socket.connect(address)
     return socket
 

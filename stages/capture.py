@@ -6,8 +6,7 @@ A source that fails or vanishes is opened again, later and later, for as long as
 import os
 import threading
 import time
-from collections.abc import Iterator
-from itertools import chain, count, repeat
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -195,15 +194,19 @@ class SampleScene:
 
 
 class ImageFolder:
-    """The images of a folder in the order of their names, one each time a frame is due."""
+    """The images of a folder in the order of their names, one each time a frame is due; each round looks anew."""
 
     def __init__(self, folder: Path, loop: bool) -> None:
         self.ended = False
-        files = image_files(folder)
+        self._folder, self._loop = folder, loop
+        self._begin()
+
+    def _begin(self) -> None:
+        files = image_files(self._folder)
         if not files:
-            raise FileNotFoundError(f"{folder} holds no image")
-        rounds: Iterator[list[Path]] = (image_files(folder) for _ in repeat(0)) if loop else iter([files])
-        self._files = chain.from_iterable(rounds)
+            raise FileNotFoundError(f"{self._folder} holds no image")
+        self._files = iter(files)
+        self._readable = False
 
     def advance(self) -> None:
         pass
@@ -212,16 +215,30 @@ class ImageFolder:
         now_ns = time.monotonic_ns()
         path = next(self._files, None)
         if path is None:
-            self.ended = True
+            if not self._readable:
+                raise OSError(f"no image of {self._folder} can be read")
+            self.ended = not self._loop
+            if self._loop:
+                self._begin()
+                return self.read()
             return None
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        image = _image(path)
         if image is None:
             skip("unreadable_image", file=path)
             return None
-        return np.asarray(image, np.uint8), now_ns
+        self._readable = True
+        return image, now_ns
 
     def close(self) -> None:
         pass
+
+
+def _image(path: Path) -> Image | None:
+    try:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:  # larger than OpenCV allows
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 class VideoFile:
@@ -328,7 +345,7 @@ class LiveStream:
                             self._arrived.set()
             finally:
                 video.release()
-        except (OSError, cv2.error) as error:
+        except Exception as error:  # of this thread, which nobody else would hear of
             self._error = error if isinstance(error, OSError) else OSError(str(error))
             self._arrived.set()
 

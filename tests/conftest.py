@@ -1,5 +1,6 @@
 """What every test is held to: no process, socket, file descriptor or thread outlives it."""
 
+import contextlib
 import gc
 import os
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import hypothesis
 import msgspec
 import psutil
 import pytest
@@ -18,6 +20,12 @@ from pipeline.graph import Graph
 from pipeline.settings import Camera, Station, StationTable, Workers
 from pipeline.supervisor import Supervisor
 from tests.toys import graph_of_toys
+
+# The same examples each time, and no limit on how long one takes: a busy machine fails no test.
+hypothesis.settings.register_profile(
+    "stationcast", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("stationcast")
 
 _SHARED = Path(__file__).parents[2] / "shared"
 
@@ -50,10 +58,10 @@ def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     fds, threads = _open_fds(), set(threading.enumerate())
     yield
     request.node.funcargs.clear()
-    deadline_s = time.monotonic() + 2
+    deadline_s = time.monotonic() + 5
     while True:
         gc.collect()
-        processes = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+        processes = [p for p in psutil.Process().children(recursive=True) if lives(p)]
         new_fds = {fd: target for fd, target in _open_fds().items() if fds.get(fd) != target}
         new_threads = [t.name for t in threading.enumerate() if t not in threads and not t.daemon]
         if not processes and not new_fds and not new_threads:
@@ -70,6 +78,13 @@ def private_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         monkeypatch.setenv("XDG_DATA_HOME", f"{folder}/data")
         yield
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether a process still runs; a zombie does not."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 RunningStation = Callable[..., AbstractContextManager[Supervisor]]
@@ -124,6 +139,14 @@ def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 20.0
             pytest.fail(f"waited {timeout_s} s in vain for {what}")
         time.sleep(0.01)
     return time.monotonic() - started_s
+
+
+def waited_for_a_core_s(pid: int) -> float:
+    """How long a process could have run and had no core to run on: what the load of the machine took from it."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 def replaced(graph: Graph, name: str, stage: str) -> Graph:

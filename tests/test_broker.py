@@ -15,6 +15,7 @@ from pipeline.broker import Broker, LinkQueue, Waiting
 from pipeline.cells import Cells
 from pipeline.graph import Link
 from pipeline.messages import Credit, Frame
+from pipeline.stage import Inbox, Outbox
 from tests.conftest import wait_for
 
 MS = 1_000_000
@@ -93,6 +94,16 @@ def test_a_micro_batch_does_not_wait_for_more_cameras_than_there_are() -> None:
     assert queue.due_in_ns(21 * MS) == 0 and _take(queue) == ["b0", "a1"]
 
 
+def test_who_is_overtaken_keeps_its_turn() -> None:
+    queue = _queue(batch=2, wait_ms=100)
+    _put(queue, "gone", 0)
+    _put(queue, "a", 0)
+    assert _take(queue) == ["gone0", "a0"]
+    for number in range(10):
+        _put(queue, "a", number, at_ms=1000 + 30 * number)
+    assert queue.due_in_ns(1099 * MS) == 1 * MS and queue.due_in_ns(1100 * MS) == 0, "newer frames put it off for ever"
+
+
 class _Worker:
     """A worker's sockets, its credits said by hand."""
 
@@ -117,7 +128,7 @@ class _Worker:
         )
         wait_for(lambda: wire.try_send(self.outbox, wire.encode(frame)), "the broker's socket")
 
-    def got(self, timeout_ms: int = 2000) -> list[tuple[str, int]]:
+    def got(self, timeout_ms: int = 10_000) -> list[tuple[str, int]]:
         if not self.inbox.poll(timeout_ms):
             return []
         return [(m.camera, m.seq) for m in map(wire.decode, wire.split(self.inbox.recv_multipart()))]
@@ -155,6 +166,10 @@ class _RunningBroker:
         self._broker = Broker(folder, links, self.cell)
         self._thread = threading.Thread(target=self._broker.run, args=(self._stop.is_set,))
         self._thread.start()
+
+    @property
+    def workers(self) -> list[str]:
+        return list(self._broker._workers["detect"])
 
     def close(self) -> None:
         self._stop.set()
@@ -202,7 +217,9 @@ def test_a_new_life_of_a_worker_starts_afresh(broker: _RunningBroker, worker_of:
 def test_who_leaves_gets_no_more(broker: _RunningBroker, worker_of: MakeWorker) -> None:
     leaver, stayer = worker_of(), worker_of(name="detect.1")
     leaver.say(0)
+    wait_for(lambda: broker.workers == ["detect.0"], "the worker to be known")
     leaver.say(0, leaving=True)
+    wait_for(lambda: broker.workers == [], "the worker to be forgotten")
     for seq in range(5):
         stayer.say(seq)
         stayer.frame("a", seq)
@@ -222,7 +239,7 @@ def test_a_new_broker_learns_its_workers_from_their_credits(worker_of: MakeWorke
     second = _RunningBroker(folder, cells)
     worker.say(1)
     worker.frame("a", 2)
-    assert worker.got(5000) == [("a", 2)]
+    assert worker.got() == [("a", 2)]
     second.close()
     os.close(cells.fd)
 
@@ -236,3 +253,39 @@ def test_hostile_and_stale_messages_are_counted_and_passed_over(broker: _Running
     assert worker.got() == [("b", 2)]
     assert broker.cell["skipped"] == 1
     wait_for(lambda: broker.cell["dropped"] == 1, "the stale frame to be counted")
+
+
+def test_what_waits_at_the_end_is_counted(worker_of: MakeWorker, folder: Path) -> None:
+    cells = Cells.create()
+    broker = _RunningBroker(folder, cells)
+    worker = worker_of()
+    for seq in range(3):
+        worker.frame("a", seq)
+    wait_for(lambda: broker.cell["in"] == 3, "the frames")
+    broker.close()
+    assert broker.cell["dropped"] == 3 and broker.cell.status()["dropped"] == {"frame>detect": 3}
+    os.close(cells.fd)
+
+
+def test_a_worker_that_leaves_finishes_what_has_come(
+    broker: _RunningBroker, worker_of: MakeWorker, folder: Path
+) -> None:
+    with zmq.Context() as context:
+        outbox = Outbox(context, folder)
+        inbox = Inbox(context, folder, "detect.7", "detect", outbox)
+        wait_for(lambda: inbox.say_free() or broker.workers == ["detect.7"], "the worker to be known")
+        worker_of().frame("a", 1)
+        wait_for(lambda: broker.cell["out"] == 1, "the batch to be sent")
+        inbox.leave()
+        came: list[Frame] = []
+        wait_for(lambda: came.extend(inbox.rest()) or came, "the batch")
+        assert [frame.seq for frame in came] == [1] and inbox.rest() == []
+        context.destroy(linger=0)
+
+
+def test_a_worker_whose_name_is_no_socket_is_a_stranger(broker: _RunningBroker, worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.say(0, worker="x" * 64)
+    worker.say(0)
+    worker.frame("a", 1)
+    assert worker.got() == [("a", 1)]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import msgspec
@@ -19,6 +20,7 @@ from pipeline.ring import Ring
 from pipeline.settings import Camera, CaptureSettings, RingRef, SettingsError
 from pipeline.sources import find_webcams, public_name, source_kind, validate_source
 from stages.capture import Capture, fit
+from tests.conftest import wait_for
 
 SLOT_BYTES = 1280 * 720 * 3
 
@@ -38,17 +40,46 @@ def open_capture(ring: Ring, folder: Path, source: str | int, **knobs: object) -
     return Capture(CaptureSettings(camera=camera, ring=ref, folder=folder))
 
 
-def run(capture: Capture, ring: Ring, seconds: float, at_most: int = 10**6) -> list[tuple[Frame, NDArray[np.uint8]]]:
+class Clock:
+    """A time of its own, in which work takes 1 us and a sleep is over at once: what a stage does when depends on it
+    alone, not on the machine."""
+
+    def __init__(self) -> None:
+        self._now_ns = 10**13
+
+    def monotonic_ns(self) -> int:
+        self._now_ns += 1000
+        return self._now_ns
+
+    def monotonic(self) -> float:
+        return self.monotonic_ns() / 1e9
+
+    def sleep(self, seconds: float) -> None:
+        self._now_ns += round(seconds * 1e9)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time of the stage and the ring."""
+    clock = Clock()
+    monkeypatch.setattr("stages.capture.time", clock)
+    monkeypatch.setattr("pipeline.ring.time", clock)
+    return clock
+
+
+def run(
+    capture: Capture, ring: Ring, seconds: float, at_most: int = 10**6, clock: Any = time
+) -> list[tuple[Frame, NDArray[np.uint8]]]:
     """Step for so long -> the frames and their pixels as a reader finds them."""
     taken: list[tuple[Frame, NDArray[np.uint8]]] = []
-    until_s = time.monotonic() + seconds
-    while time.monotonic() < until_s and len(taken) < at_most:
-        started_s = time.monotonic()
+    until_s = clock.monotonic() + seconds
+    while clock.monotonic() < until_s and len(taken) < at_most:
+        started_s = clock.monotonic()
         for frame in capture.step([]):
             image = ring.read(frame.slot, frame.version, frame.height_px, frame.width_px)
             assert image is not None
             taken.append((frame, image))
-        assert time.monotonic() - started_s < 1.5
+        assert clock.monotonic() - started_s < 4, "a stage silent for 5 s is killed"
     return taken
 
 
@@ -65,26 +96,25 @@ def number_of(image: NDArray[np.uint8]) -> int:
     return round(float(image.mean()) / 8)
 
 
-def test_sample_is_paced_and_dated(ring: Ring, tmp_path: Path) -> None:
+def test_sample_is_paced_and_dated(ring: Ring, tmp_path: Path, clock: Clock) -> None:
     capture = open_capture(ring, tmp_path, "sample", fps=20)
-    taken = run(capture, ring, 1.5)
-    assert 25 <= len(taken) <= 32
-    assert [frame.seq for frame, _ in taken] == list(range(1, len(taken) + 1))
+    taken = run(capture, ring, 1.44, clock=clock)
+    assert [frame.seq for frame, _ in taken] == list(range(1, 31))
     gaps_s = np.diff([frame.captured_ns for frame, _ in taken]) / 1e9
-    assert np.median(gaps_s) == pytest.approx(0.05, abs=0.005)
+    assert gaps_s == pytest.approx(0.05, abs=0.001)
     assert capture.status == {"source": "sample", "state": "live", "width_px": 1280, "height_px": 720}
     capture.close()
 
 
-def test_a_slow_camera_still_beats_and_blanks_its_old_frames(ring: Ring, tmp_path: Path) -> None:
+def test_a_slow_camera_still_beats_and_blanks_its_old_frames(ring: Ring, tmp_path: Path, clock: Clock) -> None:
     capture = open_capture(ring, tmp_path, "sample", fps=0.1)
-    [(frame, _)] = run(capture, ring, 0.5, at_most=1)
-    started_s = time.monotonic()
-    while time.monotonic() - started_s < 2.2:
-        step_s = time.monotonic()
+    [(frame, _)] = run(capture, ring, 0.5, at_most=1, clock=clock)
+    started_s = clock.monotonic()
+    while ring.read(frame.slot, frame.version, frame.height_px, frame.width_px) is not None:
+        step_s = clock.monotonic()
         assert capture.step([]) == []
-        assert 0.3 < time.monotonic() - step_s < 0.5
-    assert ring.read(frame.slot, frame.version, frame.height_px, frame.width_px) is None
+        assert clock.monotonic() - step_s == pytest.approx(0.4, abs=0.01)
+    assert 1.5 < clock.monotonic() - started_s < 2.1  # blanked before the last of these sleeps
     capture.close()
 
 
@@ -99,67 +129,83 @@ def test_frames_too_large_are_scaled_down_in_shape(ring: Ring, tmp_path: Path) -
     assert fit(np.zeros((10, 10, 3), np.uint8), 64, 64).shape == (10, 10, 3)
 
 
-def test_a_video_runs_at_its_own_clock_and_loops(ring: Ring, tmp_path: Path) -> None:
+def test_a_video_runs_at_its_own_clock_and_loops(ring: Ring, tmp_path: Path, clock: Clock) -> None:
     write_video(tmp_path / "v.avi", frames=20, fps=20)
     capture = open_capture(ring, tmp_path, "v.avi", fps=120)
-    taken = run(capture, ring, 2.5)
+    taken = run(capture, ring, 2.49, clock=clock)
     numbers = [number_of(image) for _, image in taken]
-    assert numbers[:18] == list(range(18))
-    assert 42 <= len(numbers) <= 52
-    assert numbers.count(5) in (2, 3)
+    assert numbers == [*range(20), *range(20), *range(10)]
+    gaps_s = np.diff([frame.captured_ns for frame, _ in taken]) / 1e9
+    assert gaps_s == pytest.approx(0.05, abs=0.001)
     capture.close()
 
 
-def test_a_slower_camera_skips_frames_of_a_video_in_real_time(ring: Ring, tmp_path: Path) -> None:
+def test_a_slower_camera_skips_frames_of_a_video_in_real_time(ring: Ring, tmp_path: Path, clock: Clock) -> None:
     write_video(tmp_path / "v.avi", frames=30, fps=20)
     capture = open_capture(ring, tmp_path, "v.avi", fps=5, loop=False)
-    taken = run(capture, ring, 2.2)
+    taken = run(capture, ring, 2.2, clock=clock)
     numbers = [number_of(image) for _, image in taken]
-    assert 6 <= len(numbers) <= 8
-    assert all(2 <= step <= 6 for step in np.diff(numbers))
+    assert numbers == [0, 3, 7, 11, 15, 19, 23, 27]  # the camera started a moment before the video
     assert capture.status["state"] == "ended"
-    started_s = time.monotonic()
+    started_s = clock.monotonic()
     assert capture.step([]) == []
-    assert time.monotonic() - started_s < 0.5
+    assert clock.monotonic() - started_s < 0.5
     capture.close()
 
 
-def test_a_vanished_file_is_opened_again(ring: Ring, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_vanished_file_is_opened_again(
+    ring: Ring, tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
     capture = open_capture(ring, tmp_path, "late.avi", fps=20)
-    assert run(capture, ring, 1.0) == []
+    assert run(capture, ring, 1.0, clock=clock) == []
     assert capture.status["state"] == "retrying"
     write_video(tmp_path / "late.avi", frames=20)
-    assert run(capture, ring, 4, at_most=3)
+    assert run(capture, ring, 4, at_most=3, clock=clock)
     assert capture.status["state"] == "live"
     capture.close()
     lines = capsys.readouterr().err.splitlines()
     assert [line.split()[2] for line in lines] == ["source_lost", "source_live"]
 
 
-def test_a_folder_of_images(ring: Ring, tmp_path: Path) -> None:
+def test_a_folder_of_images(ring: Ring, tmp_path: Path, clock: Clock) -> None:
     for i in (2, 0, 1):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((90, 160, 3), 8 * i, np.uint8))
     (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "3.jpg").write_bytes(b"not an image either")
     capture = open_capture(ring, tmp_path, str(tmp_path), fps=50)
-    numbers = [number_of(image) for _, image in run(capture, ring, 5, at_most=7)]
+    numbers = [number_of(image) for _, image in run(capture, ring, 5, at_most=7, clock=clock)]
     assert numbers == [0, 1, 2, 0, 1, 2, 0]
     capture.close()
     capture = open_capture(ring, tmp_path, str(tmp_path), fps=50, loop=False)
-    assert len(run(capture, ring, 1)) == 3
+    assert len(run(capture, ring, 1, clock=clock)) == 3
     assert capture.status["state"] == "ended"
     capture.close()
 
 
+def test_a_folder_that_becomes_empty_or_unreadable_is_looked_at_again(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    image = tmp_path / "0.png"
+    cv2.imwrite(str(image), np.full((90, 160, 3), 8, np.uint8))
+    capture = open_capture(ring, tmp_path, str(tmp_path), fps=50)
+    assert len(run(capture, ring, 1, at_most=3, clock=clock)) == 3
+    for spoil in (image.unlink, partial(image.write_bytes, b"not an image")):
+        spoil()
+        assert run(capture, ring, 1.0, clock=clock) == []
+        assert capture.status["state"] == "retrying"
+        cv2.imwrite(str(image), np.full((90, 160, 3), 8, np.uint8))
+        assert run(capture, ring, 10, at_most=3, clock=clock)
+    capture.close()
+
+
 class MjpegCamera(http.server.ThreadingHTTPServer):
-    """A network camera that sends numbered frames at 30 fps until told to hang up."""
+    """A network camera that sends frames at 30 fps until told to hang up; the grey of each half is a digit of 30 of
+    the frame's number."""
 
     daemon_threads = True
 
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), MjpegHandler)
         self.hang_up = threading.Event()
-        self.clients = 0
+        self.sent = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def end(self) -> None:
@@ -172,19 +218,21 @@ class MjpegHandler(http.server.BaseHTTPRequestHandler):
     server: MjpegCamera
 
     def do_GET(self) -> None:
-        self.server.clients += 1
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
         for i in range(10**6):
             if self.server.hang_up.is_set():
                 return
-            _, jpeg = cv2.imencode(".jpg", np.full((120, 160, 3), 8 * (i % 30), np.uint8))
+            image = np.full((120, 160, 3), 8 * (i % 30), np.uint8)
+            image[:, 80:] = 8 * (i // 30)
+            _, jpeg = cv2.imencode(".jpg", image)
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             try:
                 self.wfile.write(head.encode() + jpeg.tobytes() + b"\r\n")
             except OSError:
                 return
+            self.server.sent = i
             time.sleep(1 / 30)
 
     def log_message(self, *_: object) -> None:
@@ -197,16 +245,14 @@ def test_a_network_camera_is_read_newest_first_and_found_again(
     camera = MjpegCamera()
     port = camera.server_address[1]
     capture = open_capture(ring, tmp_path, f"http://user:secret@127.0.0.1:{port}/stream?token=secret", fps=5)
-    run(capture, ring, 10, at_most=1)
-    taken = run(capture, ring, 3)
-    assert 12 <= len(taken) <= 18
-    steps = np.diff([number_of(image) for _, image in taken]) % 30
-    assert np.median(steps) == pytest.approx(6, abs=1)  # 5 of 30 fps: the newest each time, none queued
+    for _ in range(20):
+        [(_, image)] = run(capture, ring, 20, at_most=1)
+        behind = camera.sent - number_of(image[:, :70]) - 30 * number_of(image[:, 90:])
+    assert camera.sent > 60 and behind < 30  # had the camera's frames been queued, 5 of 6 would be waiting now
     camera.end()
-    run(capture, ring, 1.5)
-    assert capture.status["state"] == "retrying"
+    wait_for(lambda: capture.step([]) == [] and capture.status["state"] == "retrying", "the loss to be noticed")
     camera = MjpegCamera(port)
-    assert run(capture, ring, 10, at_most=3)
+    assert run(capture, ring, 20, at_most=3)
     assert capture.status["state"] == "live"
     assert capture.status["source"] == f"http://127.0.0.1:{port}"
     capture.close()
@@ -226,18 +272,18 @@ def test_a_recording_behind_a_url_is_paced(ring: Ring, tmp_path: Path) -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     capture = open_capture(ring, tmp_path, f"http://127.0.0.1:{server.server_address[1]}/v.avi", fps=60)
-    run(capture, ring, 10, at_most=1)
-    taken = run(capture, ring, 1.0)
-    assert 15 <= len(taken) <= 24
+    taken = run(capture, ring, 20, at_most=20)
+    span_s = (taken[-1][0].captured_ns - taken[0][0].captured_ns) / 1e9
+    assert number_of(taken[-1][1]) / span_s < 30, "frames of a 20 fps recording came at more than 30 fps"
     capture.close()
     server.shutdown()
     server.server_close()
 
 
-def test_a_webcam_that_is_not_there_is_no_reason_to_stop(ring: Ring, tmp_path: Path) -> None:
-    capture = open_capture(ring, tmp_path, "/dev/video63")
-    assert run(capture, ring, 1.0) == []
-    assert capture.status["state"] == "retrying"
+@pytest.mark.parametrize("source", ["/dev/video63", "/dev/null", 99])
+def test_a_webcam_that_is_not_there_is_no_reason_to_stop(ring: Ring, tmp_path: Path, source: str | int) -> None:
+    capture = open_capture(ring, tmp_path, source)
+    wait_for(lambda: capture.step([]) == [] and capture.status["state"] == "retrying", "the source to be given up")
     capture.close()
 
 
@@ -250,6 +296,8 @@ def test_a_webcam_that_is_not_there_is_no_reason_to_stop(ring: Ring, tmp_path: P
         ("rtsp://user:secret@/x", "names no host"),
         ("http://host:99999/x", "ort"),
         ("empty", "no image"),
+        ("", "is empty"),
+        ("x" * 300, "too long"),
     ],
 )
 def test_mistakes_are_told_in_one_line(tmp_path: Path, source: str | int, word: str) -> None:
@@ -293,7 +341,7 @@ def test_webcams_are_devices_that_capture() -> None:
 def test_real_clips_play(ring: Ring, shared_dir: Path) -> None:
     clip = shared_dir / "clips" / "one-by-one-person-detection.mp4"
     capture = open_capture(ring, shared_dir, str(clip), fps=10)
-    taken = run(capture, ring, 2)
-    assert len(taken) >= 12
+    taken = run(capture, ring, 20, at_most=12)
+    assert len(taken) == 12
     assert all(image.std() > 10 for _, image in taken)
     capture.close()

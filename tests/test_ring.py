@@ -62,6 +62,14 @@ def test_old_frames_are_blanked(ring: Ring) -> None:
     assert b"\xc8" * 32 not in os.pread(ring.fd, 1 << 20, 4096)
 
 
+def test_a_frame_half_written_by_a_killed_writer_is_blanked_however_young(ring: Ring) -> None:
+    slot, version = ring.write(_image(200))
+    ring._versions[slot] = version + 1
+    ring.expire(max_age_s=60)
+    assert b"\xc8" * 32 not in os.pread(ring.fd, 1 << 20, 4096)
+    assert ring._versions[slot] % 2 == 0
+
+
 _TORN_READER = """
 import sys
 from pipeline.ring import Ring

@@ -21,6 +21,11 @@ MISTAKES = {
     "a name with spaces": ('[[cameras]]\nname = "A b"\nsource = "x"', "cameras[0].name: expected"),
     "no source": ('[[cameras]]\nname = "a"', "cameras[0]: object missing required field `source`"),
     "no cameras": ("", "cameras: none; add"),
+    "one table for a list": (
+        '[cameras]\nname = "a"\nsource = "sample"',
+        "cameras: expected `array`, got `object`; write [[",
+    ),
+    "no card": (CAMERA + '[classify]\nmodel = "mine.toml"', "classify.model: no card"),
     "two cameras of one name": (CAMERA + CAMERA, "cameras[1].name: 'a' is taken"),
     "two screens of one name": (CAMERA + "[[screens]]\n[[screens]]", "screens[1].name: 'main' is taken"),
     "no screens": ("screens = []\n" + CAMERA, "screens: none; add"),

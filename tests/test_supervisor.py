@@ -1,5 +1,6 @@
 """A whole station of toy stages: kills, hangs, overload, scaling, and nothing left behind."""
 
+import io
 import json
 import os
 import signal
@@ -10,12 +11,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
+from rich.live import Live
 
 from pipeline import graph as graphs
 from pipeline.settings import Camera, SettingsError, Station, Workers
 from pipeline.summary import summarise
-from pipeline.supervisor import Child, Supervisor, request_scale, running_stations, runtime_root
-from tests.conftest import RunningStation, replaced, wait_for
+from pipeline.supervisor import Child, Supervisor, _ring_of, request_scale, running_stations, runtime_root
+from pipeline.view import View
+from tests.conftest import RunningStation, lives, replaced, wait_for
 from tests.toys import graph_of_toys
 
 
@@ -37,13 +41,11 @@ def _flows(supervisor: Supervisor, cameras: int = 2) -> float:
 
 def test_every_frame_goes_through_every_stage(running: RunningStation) -> None:
     with running(cameras=3) as supervisor:
-        _flows(supervisor, cameras=3)
-        time.sleep(1)
+        wait_for(lambda: _child(supervisor, "detect.0").cell["out"] > 40, "forty frames")
     summary = summarise(supervisor)
     frames = summary["frames"]
-    assert frames["captured"] > 40
-    assert frames["captured"] - frames["processed"] - frames["dropped"] <= 3
-    assert summary["faces"]["detected"] == frames["processed"]
+    assert 0 <= frames["captured"] - frames["processed"] - frames["dropped"] <= 1
+    assert summary["faces"]["detected"] == frames["processed"] > 40
     assert summary["restarts"] == {"capture": 0, "detect": 0, "classify": 0, "player": 0, "broker": 0}
     assert summary["plays"] == {"total": 1, "billable": 0, "by_ad": {"toy": 1}}
     for hop in ("capture_to_detect", "capture_to_audience"):
@@ -63,6 +65,75 @@ def test_a_killed_process_is_replaced_and_results_flow_again(running: RunningSta
         took_s = _flows(supervisor)
         assert took_s < 2
     assert summarise(supervisor)["restarts"][child.role] == 1
+
+
+def _slots(supervisor: Supervisor, camera: str) -> bytes:
+    """All pixels in a camera's ring."""
+    ref = supervisor._rings[camera]
+    return os.pread(ref.fd, ref.slots * ref.slot_bytes, 4096)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_frames_of_a_camera_that_is_gone_or_hangs_are_blanked(running: RunningStation, number: int) -> None:
+    graph = replaced(graph_of_toys(graphs.build(_bright_station())), "capture.c0", "tests.toys:BrightCamera")
+    with running(cameras=1, graph=graph) as supervisor:
+        child = _child(supervisor, "capture.c0")
+        wait_for(lambda: b"\xff" in _slots(supervisor, "c0"), "a frame")
+        child.failures = 12  # it will not be started again for half a minute
+        assert child.process
+        child.process.send_signal(number)
+        wait_for(lambda: b"\xff" not in _slots(supervisor, "c0"), "the blanking", timeout_s=4)
+        if number == signal.SIGSTOP:
+            assert child.restarts == 0
+            child.process.send_signal(signal.SIGCONT)
+
+
+def _bright_station() -> Station:
+    return Station(cameras=(Camera(name="c0", source="sample"),))
+
+
+def test_a_worker_that_is_gone_holds_no_memory(running: RunningStation) -> None:
+    with running() as supervisor:
+        supervisor.scale("detect", 2)
+        second = _child(supervisor, "detect.1")
+        wait_for(lambda: second.rss_mb > 1, "its memory to be seen")
+        supervisor.scale("detect", 1)
+        wait_for(lambda: second.process is None, "its end")
+        assert second.rss_mb == 0
+
+
+def test_rates_are_those_of_the_ready_station(running: RunningStation) -> None:
+    with running(cameras=1) as supervisor:
+        child = _child(supervisor, "capture.c0")
+        wait_for(lambda: child.cell["out"] > 20, "twenty frames")
+        child.at_ready["out"], child.cpu_at_ready_s = child.cell["out"] - 10, 0.0
+    summary = summarise(supervisor)
+    after = child.cell["out"] - child.at_ready["out"]
+    assert summary["stages"]["capture"]["fps"] == pytest.approx(after / summary["duration_s"], abs=0.2)
+    assert summary["stages"]["capture"]["out"] == child.cell["out"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_live_view_fits_the_terminal(running: RunningStation, width: int) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=width)
+    with running(cameras=2) as supervisor, Live(console=console, auto_refresh=False) as live:
+        _flows(supervisor)
+        View(live).tick(supervisor)
+        wait_for(lambda: "broker" in screen.getvalue(), "the view")
+    assert "restarts" in screen.getvalue() and "…" not in screen.getvalue()
+    # The terminal echoes ^C where the cursor is: on a line of its own it pushes nothing away.
+    assert live.get_renderable().renderables[-1] == ""
+
+
+def test_memory_that_cannot_be_had_is_a_mistake_of_the_station_file(tmp_path: Path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipeline.ring.os.posix_fallocate", full)
+    station = Station(cameras=(Camera(name="c0", source="sample"),), folder=tmp_path)
+    with pytest.raises(SettingsError, match=r"cameras\.c0: no 37 MB of memory .* lower max_width_px"):
+        _ring_of(station.cameras[0])
 
 
 def test_counters_survive_a_kill(running: RunningStation) -> None:
@@ -124,14 +195,16 @@ def test_a_bad_frame_is_counted_and_the_stage_goes_on(running: RunningStation, m
 def test_overload_drops_frames_instead_of_queueing_them(
     running: RunningStation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stall_ms, fps = 150, 10.0
+    stall_ms, fps = 150, 5.0
     monkeypatch.setenv("TOY_STALL_MS", str(stall_ms))
     with running(cameras=4, fps=fps) as supervisor:
-        time.sleep(4)
+        wait_for(lambda: _child(supervisor, "detect.0").cell["out"] >= 40, "forty frames")
     summary = summarise(supervisor)
     frames, latency = summary["frames"], summary["latency_ms"]["capture_to_detect"]
-    assert frames["dropped"] > frames["processed"] > 10
-    assert latency["max"] <= 2 * 1000 / fps + stall_ms + 20, "a frame waited longer than two periods"
+    assert frames["dropped"] > 40
+    assert 0 <= frames["captured"] - frames["processed"] - frames["dropped"] <= 1
+    # A frame is at most one period old when its turn comes; in a queue it would be as old as the link allows, 500 ms.
+    assert latency["p95"] <= 2 * 1000 / fps + stall_ms, "frames waited longer than two periods"
 
 
 def test_scaling_up_and_down_while_it_runs(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,15 +277,25 @@ Path(sys.argv[1]).write_text(json.dumps([child.restarts for child in supervisor.
 
 def test_a_killed_supervisor_leaves_no_process_and_the_next_start_cleans_up() -> None:
     for _ in range(2):
-        supervisor = subprocess.Popen([sys.executable, "-c", _STATION, os.devnull], cwd=Path(__file__).parents[1])
-        parent = psutil.Process(supervisor.pid)
-        wait_for(lambda parent=parent: len(parent.children()) == 6, "the children")
-        time.sleep(0.3)
-        children = parent.children(recursive=True)
-        supervisor.kill()
-        supervisor.wait()
-        time.sleep(1)
-        assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+        command = [sys.executable, "-c", _STATION, os.devnull]
+        supervisor = subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.PIPE, text=True)
+        with supervisor:
+            assert supervisor.stderr and any(" ready " in line for line in iter(supervisor.stderr.readline, ""))
+            children = psutil.Process(supervisor.pid).children(recursive=True)
+            assert len(children) == 6
+            supervisor.kill()
+        wait_for(lambda children=children: not any(map(lives, children)), "the children's end", timeout_s=1)
+
+
+def test_children_that_are_still_loading_do_not_outlive_the_supervisor() -> None:
+    supervisor = subprocess.Popen([sys.executable, "-c", _STATION, os.devnull], cwd=Path(__file__).parents[1])
+    parent = psutil.Process(supervisor.pid)
+    wait_for(lambda: len(parent.children()) == 4, "the broker, the player and the workers")
+    children = parent.children()
+    supervisor.kill()
+    supervisor.wait()
+    wait_for(lambda: not any(map(lives, children)), "the children's end")
+    assert running_stations() == [], "nobody listens there any more"
 
 
 def test_a_stopped_station_leaves_nothing(running: RunningStation) -> None:

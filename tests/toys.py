@@ -49,6 +49,14 @@ class Camera:
         self._ring.close()
 
 
+class BrightCamera(Camera):
+    """All its pixels are white."""
+
+    def __init__(self, settings: CaptureSettings) -> None:
+        super().__init__(settings)
+        self._image[:] = 255
+
+
 class Finder:
     """One face a frame, after STALL_MS of work; it crashes on frame CRASH_AT and hangs on frame HANG_AT."""
 
