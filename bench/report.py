@@ -159,11 +159,10 @@ def markdown(result: Result, folder: str = "") -> str:
     for table in findings.tables:
         lines += [f"**{table.title}**", "", "| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
         lines += ["| " + " | ".join(row) + " |" for row in table.rows] + [""]
-    if findings.measures:
+    listed = [measure for measure in findings.measures if measure.listed]
+    if listed:
         lines += ["| what | median | +- | unit |", "|---|---:|---:|---|"]
-        lines += [f"| {m.name} | {number(m.median)} | {number(m.spread)} | {m.unit} |" for m in findings.measures] + [
-            ""
-        ]
+        lines += [f"| {m.name} | {number(m.median)} | {number(m.spread)} | {m.unit} |" for m in listed] + [""]
     for name, curve in _pictures(result).items():
         lines += [f"![{curve.title}]({folder}{name})", ""]
     lines += [f"{note}\n" for note in findings.notes]

@@ -6,6 +6,7 @@ import threading
 import time
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from PIL import Image
@@ -27,13 +28,14 @@ def main() -> None:
         thread = threading.Thread(target=supervisor.run)
         thread.start()
         try:
-            player = _player(supervisor)
-            while player.get("trigger") != "target":
+            while True:
+                first = _player(supervisor)
                 before = {role: read(supervisor.children, role) for role in ROLES}
-                time.sleep(4)
-                player = _player(supervisor)
-            time.sleep(3)  # the screenshot is written once a second
-            now = {role: read(supervisor.children, role) for role in ROLES}
+                time.sleep(3)  # the screenshot is written once a second
+                now = {role: read(supervisor.children, role) for role in ROLES}
+                aimed = first.get("trigger") == "target" and first.get("plays", {}).get("total", 0) > 2
+                if aimed and _player(supervisor).get("since_ms") == first["since_ms"]:
+                    break
             console = Console(record=True, width=118, file=StringIO())
             console.print(render(supervisor, before, now))
             drawing = console.export_svg(title="stationcast run")
@@ -52,7 +54,7 @@ def _demo(folder: Path) -> Station:
     return msgspec.structs.replace(station, screens=(screen,), station=table, folder=folder)
 
 
-def _player(supervisor: Supervisor) -> dict[str, object]:
+def _player(supervisor: Supervisor) -> dict[str, Any]:
     return next((child.cell.status() for child in supervisor.children if child.role == "player"), {})
 
 
