@@ -81,7 +81,7 @@ def run(
             live = stack.enter_context(Live(console=console, auto_refresh=False, redirect_stdout=False))
             stderr = stack.enter_context(_lines_above(live.console))
         supervisor = Supervisor(station, graphs.build(station), stderr=stderr)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             stack.callback(signal.signal, number, signal.signal(number, supervisor.stop))
         supervisor.run(duration_s, View(live).tick)
     summary = summarise(supervisor)

@@ -100,7 +100,7 @@ def parse(path: Path, inside: Path) -> CampaignFile:
         raise SettingsError(text if text.startswith(path.name) else f"{path.name}: {text}") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path.name}: not TOML: {error}; mend the line") from None
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a link to itself, too deep a nest
         raise SettingsError(f"{path.name}: {_plain(error)}") from None
     return campaign
 
@@ -214,6 +214,7 @@ def line_of(campaign: CampaignFile, table: LineTable, creatives: tuple[Creative,
 
 
 _LAYOUT = re.compile(r"(?P<age>\d{1,3})\s*(?:'?s|\+)?\s*(?:[,_ -]\s*(?P<gender>[MF]))?|(?P<only>[MF])", re.IGNORECASE)
+NOT_TEXT = "its name is not UTF-8; rename it"
 _HOUSE_FOLDERS = ("house", "default", "common", "all", "unknown")
 
 
@@ -240,27 +241,49 @@ def folder_target(name: str) -> tuple[TargetTable, bool] | None:
 def folder_campaign(folder: Path, problems: list[str], advertiser: str = "folders") -> CampaignFile | None:
     """The original layout as a campaign: one line a folder, one creative a picture; None where there is none."""
     lines = []
+    line_ids: set[str] = set()
+    creative_ids: set[str] = set()
     for group in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         meant = folder_target(group.name)
         if meant is None:
             continue
-        media = sorted(path for path in group.iterdir() if path.suffix.lower() in (*IMAGES, *VIDEOS))
-        if not media:
+        found = sorted(path for path in group.iterdir() if path.suffix.lower() in (*IMAGES, *VIDEOS))
+        media = [path for path in found if is_text(path.name)]
+        problems += [f"{group.name}: {path.name!a}: {NOT_TEXT}" for path in found if not is_text(path.name)]
+        if not found:
             problems.append(f"{group.name}: there is no picture or film in this folder; add one")
             continue
-        line_id = _slug(group.name)
-        ids: set[str] = set()
+        if not media:
+            continue
+        line_id = _own_id(group.name, line_ids)
         creatives = []
         for path in media:
-            creative_id = _slug(f"{line_id}-{path.stem}")
-            while creative_id in ids:
-                creative_id = _slug(f"{creative_id[:56]}-{len(ids)}")
-            ids.add(creative_id)
+            creative_id = _own_id(f"{line_id}-{path.stem}", creative_ids)
             creatives.append(CreativeTable(id=creative_id, file=f"{group.name}/{path.name}", title=path.stem[:200]))
         lines.append(LineTable(id=line_id, creatives=tuple(creatives), target=meant[0], house=meant[1]))
     if not lines:
         return None
     return CampaignFile(advertiser=advertiser, campaign=_slug(advertiser), lines=tuple(lines))
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name is UTF-8; one of an old disk may be bytes that no campaign file could hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _own_id(name: str, taken: set[str]) -> str:
+    """An id made of a name, with a number where another has it."""
+    slug = own = _slug(name)
+    number = 1
+    while own in taken:
+        number += 1
+        own = f"{slug[:58]}-{number}"
+    taken.add(own)
+    return own
 
 
 def _slug(text: str) -> str:

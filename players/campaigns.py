@@ -17,7 +17,16 @@ from msgspec import Struct
 
 from pipeline.log import log, skip
 from pipeline.settings import SettingsError
-from players.campaign_file import CampaignFile, LineTable, folder_campaign, folder_target, line_of, parse
+from players.campaign_file import (
+    NOT_TEXT,
+    CampaignFile,
+    LineTable,
+    folder_campaign,
+    folder_target,
+    is_text,
+    line_of,
+    parse,
+)
 from players.catalogue import MINOR_DECADES, Catalogue, Creative, Line
 from players.probe import probe
 
@@ -79,13 +88,14 @@ class CatalogueWatcher:
     def _watch(self) -> None:
         pause_s = 1.0
         while not self._closing.wait(pause_s):
-            began_s = time.monotonic()
+            began_s = time.thread_time()
             try:
-                if self._reader.changed():
+                changed = self._reader.changed()
+                pause_s = max(1.0, 50 * (time.thread_time() - began_s))
+                if changed:
                     self._replace()
             except Exception as error:
                 skip("campaigns_unreadable", error=error)
-            pause_s = max(1.0, 50 * (time.monotonic() - began_s))
 
     def _replace(self) -> None:
         before, self._catalogue = self._catalogue, self._reader.read()
@@ -158,6 +168,9 @@ class _Reader:
         """Each campaign file with what it says: its last good version where the present one is broken."""
         for path, stamp in self._files.items():
             if path.suffix != ".toml":
+                continue
+            if not is_text(path.name):
+                problems.append(f"{path.name!a}: {NOT_TEXT}")
                 continue
             known = self._cache.campaigns.get(str(path))
             if known is not None and known[0] == stamp:
@@ -288,7 +301,8 @@ class _Inside:
                 parent = self._real_parents[path.parent] = path.parent.resolve()
             real = path.resolve() if path.is_symlink() else parent / path.name
         except (OSError, RuntimeError):
-            raise SettingsError(f"{file!r} is a link that leads nowhere; copy the medium there") from None
+            text = f"{file!r} is a link that leads nowhere, or too long a name; copy the medium there"
+            raise SettingsError(text) from None
         if not real.is_relative_to(self._root):
             raise SettingsError(f"{file!r} leads out of the folder of the campaigns; copy the medium into it")
         if not real.is_file():

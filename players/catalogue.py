@@ -106,13 +106,14 @@ class Line(Struct, frozen=True, kw_only=True):
 
 
 def week_minutes(line: Line) -> NDArray[np.bool_]:
-    """The minutes of a local week, Monday 00:00 first, in which the line may play: bool [7 x 1440]."""
-    week = np.zeros(7 * MINUTES_A_DAY, dtype=bool)
+    """The minutes of a local week, Monday 00:00 first, in which the line may play: bool [2, 7 x 1440]. Row 0: within
+    the day on which a daypart begins; row 1: after the midnight that it runs over."""
+    week = np.zeros((2, 7 * MINUTES_A_DAY), dtype=bool)
     for weekday in line.weekdays:
         for first, stop in line.dayparts:
             length = (stop - first) % MINUTES_A_DAY or MINUTES_A_DAY
-            minutes = weekday * MINUTES_A_DAY + first + np.arange(length)
-            week[minutes % week.size] = True
+            minutes = first + np.arange(length)
+            week[minutes // MINUTES_A_DAY, (weekday * MINUTES_A_DAY + minutes) % week.shape[1]] = True
     return week
 
 
@@ -142,8 +143,8 @@ class Arrays:
         plan_number = {plan: row for row, plan in enumerate(plans)}
         self.plan_row = np.array([plan_number[line.weekdays, line.dayparts] for line in lines], dtype=np.intp)
         by_plan = {(line.weekdays, line.dayparts): line for line in lines}
-        weeks = [np.packbits(week_minutes(by_plan[plan])) for plan in plans]
-        self.week_bits = _stack(weeks, (7 * MINUTES_A_DAY // 8,), np.uint8)
+        weeks = [np.packbits(week_minutes(by_plan[plan]), axis=1) for plan in plans]
+        self.week_bits = _stack(weeks, (2, 7 * MINUTES_A_DAY // 8), np.uint8)
         self.priority = np.array([line.priority for line in lines], dtype=np.int64)
         self.weight = np.array([line.weight for line in lines], dtype=np.float64)
         unlimited = 2**62
@@ -162,11 +163,15 @@ class Arrays:
         self._paced_day: tuple[date, NDArray, NDArray, NDArray] | None = None
 
     def open_at(self, day: date, minute: int) -> NDArray[np.bool_]:
-        """Which lines' dates, weekdays and dayparts include that minute of that local day: bool [lines]."""
+        """Which lines' dates, weekdays and dayparts include that minute of that local day: bool [lines]. After midnight
+        a daypart of the evening before still belongs to that day, for the dates too."""
         of_week = day.weekday() * MINUTES_A_DAY + minute
-        plan_open = (self.week_bits[:, of_week >> 3] >> (7 - (of_week & 7))) & 1
-        today = day.toordinal()
-        return (self.starts <= today) & (today <= self.ends) & plan_open[self.plan_row].astype(bool)
+        plan_open = (self.week_bits[:, :, of_week >> 3] >> (7 - (of_week & 7))) & 1 > 0
+        may = np.zeros(len(self.starts), dtype=bool)
+        for begun, its_plans in ((day.toordinal(), plan_open[:, 0]), (day.toordinal() - 1, plan_open[:, 1])):
+            if its_plans.any():
+                may |= its_plans[self.plan_row] & (self.starts <= begun) & (begun <= self.ends)
+        return may
 
     def elapsed_share(self, day: date, minute: int) -> NDArray[np.float64]:
         """The share of each line's open time, first day to last, that is over: float [lines]; 1 without an end."""
@@ -177,7 +182,7 @@ class Arrays:
 
     def _pace(self, day: date) -> tuple[NDArray, NDArray, NDArray]:
         """Open minutes of each line before `day` and in all, and of each plan up to each minute of `day`."""
-        bits = np.unpackbits(self.week_bits, axis=1).reshape(-1, 7, MINUTES_A_DAY)
+        bits = np.unpackbits(self.week_bits[:, 0] | self.week_bits[:, 1], axis=1).reshape(-1, 7, MINUTES_A_DAY)
         a_day = bits.sum(axis=2, dtype=np.int64)[self.plan_row]
         ended = self.ends < date.max.toordinal()
         total = np.where(ended, _open_minutes(a_day, self.starts, self.ends + 1), 0)

@@ -128,7 +128,8 @@ def check(folder: Path | None, station_file: Path | None) -> None:
     for problem in catalogue.problems:
         click.echo(f"problem: {problem}", err=True)
     if catalogue.problems:
-        raise SettingsError(f"{len(catalogue.problems)} problems; what is named above is left out")
+        count = "1 problem" if len(catalogue.problems) == 1 else f"{len(catalogue.problems)} problems"
+        raise SettingsError(f"{count}; what is named above is left out")
 
 
 @campaigns.command("simulate")
@@ -161,9 +162,15 @@ def simulate_command(
     catalogue = _catalogue(station, folder)
     zone = catalogue.zone
     midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    start = datetime.fromisoformat(proof.utc_bound(begin, zone)).astimezone(zone) if begin else midnight
+    start = midnight if begin is None else datetime.fromisoformat(proof.utc_bound(begin, zone)).astimezone(zone)
+    if not 1970 <= start.year < 9000:
+        raise SettingsError(f"--begin: {begin} is out of reach; write such as 2026-05-01 or 2026-05-01T08:00")
     scenes = simulate.read_scenes(audience_file) if audience_file else simulate.make_scenes(hours, start, Random(seed))
-    rules = Rules(policy=policy or station.choose.policy, minors=station.choose.minors == "target")
+    rules = Rules(
+        policy=policy or station.choose.policy,
+        minors=station.choose.minors == "target",
+        targeting=station.station.mode == "target",
+    )
     simulation = simulate.simulate(catalogue, scenes, start, rules, seed)
     _show(simulate.delivery(simulation), shape)
     if plot:
@@ -176,6 +183,8 @@ def simulate_command(
 @click.option("--force", is_flag=True, help="Write over a campaign file that is there already.")
 def import_command(folder: Path, advertiser: str, force: bool) -> None:
     """Write a campaign file for a folder laid out as `20's, F/*.jpg`, beside its pictures."""
+    if not 1 <= len(advertiser) <= 200:
+        raise SettingsError("--advertiser: give a name of 1 to 200 letters")
     if not folder.is_dir():
         raise SettingsError(f'{folder}: no such folder; name the one that holds folders such as "20\'s, F"')
     problems: list[str] = []
@@ -335,8 +344,8 @@ def _paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]:
 def _span(station: Station, since: str | None, until: str | None) -> tuple[str | None, str | None]:
     zone = _zone(station)
     return (
-        proof.utc_bound(since, zone) if since else None,
-        proof.utc_bound(proof.next_day(until), zone) if until else None,
+        None if since is None else proof.utc_bound(since, zone),
+        None if until is None else proof.utc_bound(proof.next_day(until), zone),
     )
 
 
@@ -360,7 +369,7 @@ def _print(table: Table) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError, UnicodeDecodeError):
+    except (ValueError, TypeError, OSError):
         raise SettingsError(f"{path}: not a signed statement; make one with `stationcast ledger sign`") from None
 
 

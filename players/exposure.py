@@ -11,12 +11,14 @@ from players.choose import Decision, Present, matched
 
 
 class Shown(Struct, frozen=True, kw_only=True):
-    """What came of a play. `failed` is a medium that could not be shown, `partial` one that was cut short."""
+    """What came of a play. `failed` is a medium that could not be shown, `partial` one that was cut short. `shown_ms`
+    is the time from its first flip to its last; without it the time between the two commits."""
 
     frames_expected: int
     frames_presented: int
     status: Literal["played", "partial", "failed"]
     stop_reason: str = ""
+    shown_ms: int | None = None
     exposure: "Exposure"
 
 

@@ -151,7 +151,7 @@ class Ledger:
         with self._lock:
             play = self._open.pop(play_id)
             mono_ns, exposure = time.monotonic_ns(), shown.exposure
-            shown_ms = (mono_ns - play.started_mono_ns) // 1_000_000
+            shown_ms = (mono_ns - play.started_mono_ns) // 1_000_000 if shown.shown_ms is None else shown.shown_ms
             billable, why = self._bill(play, shown, shown_ms)
             row = {
                 "matched_watchers": 0 if play.line.house else exposure.matched_watchers,
@@ -298,11 +298,11 @@ class Ledger:
         return self.history.committed.get(line.id, 0) + price_micro <= micro(line.budget)
 
     def _bill(self, play: _Open, shown: Shown, shown_ms: int) -> tuple[bool, str]:
-        """Whether a play is billable, and why. A play that was cut short lacks the frames of the rest, too."""
+        """Whether a play is billable, and why. Of a play that was cut short the frames of the rest are missing, too."""
         line = play.line
         share = shown.frames_presented / shown.frames_expected if shown.frames_expected else 0.0
         if shown_ms < play.planned_ms:
-            share = min(share, shown_ms / play.planned_ms)
+            share *= shown_ms / play.planned_ms
         matched_watchers = shown.exposure.matched_watchers
         if line.house:
             return False, "not billed: a house ad"

@@ -37,11 +37,13 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
             "'transit.subway.platform' or 'office_buildings.office_buildings.elevator'"
         )
     shown, mean = db.execute(
-        "SELECT COUNT(*), AVG(qty_multiplier) FROM plays WHERE screen = ? AND status IN ('played', 'partial')",
-        (screen.name,),
+        "SELECT COUNT(*), AVG(qty_multiplier) FROM plays "
+        "WHERE station = ? AND screen = ? AND status IN ('played', 'partial')",
+        (station.name, screen.name),
     ).fetchone()
     if not shown:
-        raise SettingsError(f"the ledger holds no play of screen {screen.name!r} that ended; let it play first")
+        place = f"screen {screen.name!r} of station {station.name!r}"
+        raise SettingsError(f"the ledger holds no play of {place} that ended; let it play first")
     turned = screen.rotation_deg in (90, 270)
     width_px, height_px = (screen.height_px, screen.width_px) if turned else (screen.width_px, screen.height_px)
     device: dict[str, Any] = {"devicetype": OOH_DEVICE, "w": width_px, "h": height_px, "language": screen.language}

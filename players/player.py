@@ -98,10 +98,11 @@ class Player:
         self._end_leaving()
         coming = _result(self._next) if self._next else None
         if coming and self._start and _result(self._start):
-            self._backstage.end(coming, _shown(coming, "partial", "the station stopped before it was shown", 0, 0))
+            self._backstage.end(coming, _shown(coming, "partial", "the station stopped before it was shown"))
         elif coming:
             self._backstage.drop(coming)
         self._backstage.close()
+        self.status = self.status | {"plays": self._backstage.plays}
         if self._screenshot:
             self._screenshot.close()
         self._screen.close()
@@ -204,7 +205,8 @@ class Player:
         presented = min(act.presented, expected)
         self._past_frames = (self._past_frames[0] + presented, self._past_frames[1] + expected)
         status: Status = "failed" if act.failure else "partial" if now_s < act.began_s + act.planned_s else "played"
-        self._leaving = act, _shown(act, status, why, expected, presented)
+        shown_ms = round(1000 * (now_s - act.began_s))
+        self._leaving = act, _shown(act, status, why, expected, presented, shown_ms)
 
     def _end_leaving(self) -> None:
         if self._leaving:
@@ -365,12 +367,13 @@ def screenshot_path(settings: PlayerSettings, windowed: bool) -> Path | None:
     return None if windowed else state_dir(settings.station, settings.folder) / f"screen-{screen.name}.png"
 
 
-def _shown(act: Act, status: Status, why: str, expected: int, presented: int) -> Shown:
+def _shown(act: Act, status: Status, why: str, expected: int = 0, presented: int = 0, shown_ms: int = 0) -> Shown:
     return Shown(
         frames_expected=expected,
         frames_presented=presented,
         status=status,
         stop_reason=why,
+        shown_ms=shown_ms,
         exposure=act.exposure,
     )
 

@@ -1,5 +1,6 @@
 """Reports as pictures that one can show a customer."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +12,12 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.log import log
 from pipeline.messages import DECADES
 from pipeline.settings import SettingsError
 from players.catalogue import WEEKDAYS
 from players.reports import Report
-from players.simulate import Simulation
+from players.simulate import Simulation, goal_by_now
 
 INK, SOFT, GRID = "#1c2733", "#6b7785", "#e3e8ee"
 COLOURS = ("#2a6f97", "#e07a5f", "#81b29a", "#f2cc8f", "#6d597a", "#89c2d9", "#b56576", "#a7a5c6", "#3d405b")
@@ -55,7 +57,8 @@ def plot_billing(report: Report, path: Path) -> None:
         for axes, (currency, mine) in zip(grid[:, 0], panels.items(), strict=True):
             _spend_bars(axes, currency, mine)
         _legend(grid[0, 0])
-        _save(figure, path, "")
+        shown = sum(len(mine) for mine in panels.values())
+        _save(figure, path, "\n".join((*_left_out(shown, len(rows)), *report.notes)))
 
 
 def _spend_bars(axes: Axes, currency: str, rows: list[dict[str, Any]]) -> None:
@@ -76,10 +79,10 @@ def _spend_bars(axes: Axes, currency: str, rows: list[dict[str, Any]]) -> None:
 def plot_plays(report: Report, path: Path) -> None:
     """Plays, those that are billable apart, one bar a group."""
     by = report.columns[: report.columns.index("plays")]
-    rows = [row for row in report.rows if row[by[0]] != "total"][:_ROWS_MAX]
+    every = [row for row in report.rows if row[by[0]] != "total"]
     if by == ("hour",):
-        return _plot_plays_by_hour(report, rows, path)
-    rows = rows[::-1]
+        return _plot_plays_by_hour(report, every, path)
+    rows = every[:_ROWS_MAX][::-1]
     with mpl.rc_context(_rc()):
         figure, axes = _figure(f"{report.title} by {', '.join(by)}", len(rows))
         at = np.arange(len(rows))
@@ -88,7 +91,8 @@ def plot_plays(report: Report, path: Path) -> None:
         axes.barh(at, [row["plays"] - row["billable"] for row in rows], 0.62, billable, color=UNBILLED, label="others")
         _names(axes, at, [", ".join(str(row[name]) for name in by) for row in rows])
         axes.set_xlabel("plays")
-        _finish(figure, axes, path)
+        _legend(axes)
+        _save(figure, path, "\n".join(_left_out(len(rows), len(every))))
     return None
 
 
@@ -96,25 +100,29 @@ def plot_audience(report: Report, path: Path) -> None:
     """Visitors: by weekday and hour as a map, by hour as columns, otherwise as bars; hidden cells are hatched."""
     by = report.columns[: report.columns.index("people")]
     rows = [row for row in report.rows if row[by[0]] != "total"]
+    along = next((name for name in _ALONG if name in by), None)
+    other = next((name for name in by if name != along), None)
+    left_out: tuple[str, ...] = ()
     with mpl.rc_context(_rc()):
         if set(by) == {"weekday", "hour"}:
             figure = _map(rows)
-        elif len(by) <= 2 and any(name in by for name in _ALONG):
-            along = next(name for name in _ALONG if name in by)
-            figure = _columns(rows, along, next((name for name in by if name != along), None))
+        elif len(by) <= 2 and along and len({row[other] for row in rows if other}) <= len(COLOURS):
+            figure = _columns(rows, along, other)
         else:
-            figure, axes = _figure(f"{report.title} by {', '.join(by)}", len(rows))
-            shown = rows[-_ROWS_MAX:][::-1]
+            shown = rows[:_ROWS_MAX][::-1]
+            left_out = _left_out(len(shown), len(rows))
+            figure, axes = _figure(f"{report.title} by {', '.join(by)}", len(shown))
             at = np.arange(len(shown))
             axes.barh(at, [_number(row) for row in shown], 0.62, color=COLOURS[0])
             _hatch(axes, at, shown)
             _names(axes, at, [", ".join(str(row[name]) for name in by) for row in shown])
             axes.set_xlabel("people (estimated)")
-        _save(figure, path, "\n".join(report.notes))
+            axes.set_xlim(0, 1.05 * max([1.0, *map(_number, shown)]))
+        _save(figure, path, "\n".join((*left_out, *report.notes)))
 
 
 def plot_simulation(simulation: Simulation, path: Path) -> None:
-    """Plays an hour by line, and the spend of each line with a budget against even delivery."""
+    """Plays an hour by line, and the spend of each line, dotted what even delivery of its budget would spend."""
     zone = simulation.catalogue.zone
     begin = simulation.began.timestamp()
     hours = max(1, int(np.ceil((simulation.ended.timestamp() - begin) / 3600)))
@@ -158,6 +166,9 @@ def _spend(axes: Axes, simulation: Simulation, shown: list[str], begin: float) -
         if len(spent) and spent[-1]:
             axes.step([0, *at_h, length_h], [0, *spent, spent[-1]], where="post", color=COLOURS[n], lw=2)
             ends.append((spent[-1], f"{name}  {spent[-1]:,.2f} {lines[name].currency}", COLOURS[n]))
+            goal = goal_by_now(lines[name], simulation)
+            if goal:
+                axes.plot([0, length_h], [0, float(goal)], ls=":", color=COLOURS[n], lw=1.2)
     room = 0.075 * max((end[0] for end in ends), default=1.0)
     at = -room
     for y, text, colour in sorted(ends):
@@ -239,8 +250,12 @@ def _columns(rows: list[dict[str, Any]], along: str, other: str | None) -> Figur
 
 
 def _legend(axes: Axes) -> None:
-    """Above the right corner, where it hides nothing."""
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=6, borderaxespad=0.2)
+    """Above the right corner, or beside it where there are many names: where it hides nothing."""
+    handles, names = axes.get_legend_handles_labels()
+    if len(names) > 3:
+        axes.legend(handles, names, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
+    elif names:
+        axes.legend(handles, names, frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)
 
 
 def _figure(title: str, bars: int) -> tuple[Figure, Axes]:
@@ -273,18 +288,23 @@ def _plain(axes: Axes, grid: str) -> None:
     axes.set_axisbelow(True)
 
 
-def _finish(figure: Figure, axes: Axes, path: Path) -> None:
-    _legend(axes)
-    _save(figure, path, "")
+def _left_out(shown: int, rows: int) -> tuple[str, ...]:
+    return (f"The first {shown} of {rows} rows; the report itself lists them all.",) if shown < rows else ()
 
 
 def _save(figure: Figure, path: Path, note: str) -> None:
     if note:
         figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color=SOFT)
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise SettingsError(f"--plot: {path}: not a picture; name a .png or .svg file")
     try:
-        figure.savefig(path)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            figure.savefig(path)
     except (OSError, ValueError) as error:
         raise SettingsError(f"--plot: {path}: {error}; name a .png file in a folder that is there") from None
+    if any("missing from font" in str(warning.message) for warning in said):
+        log("plot_letters_missing", file=path, remedy=f"install a font such as {_CJK[0]}")
 
 
 def _rc() -> Any:

@@ -4,12 +4,13 @@ import base64
 import csv
 import heapq
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, TextIO
@@ -40,19 +41,16 @@ class Verdict(Struct, frozen=True, kw_only=True):
 @contextmanager
 def reading(paths: list[Path]) -> Iterator[sqlite3.Connection]:
     """The ledgers as they stand, `plays`, `audience_hours` and `audience_groups` of all in one; read-only copies, so
-    that the players go on undisturbed. SettingsError where there is none or one cannot be read. Not for the process
-    that holds a ledger open: reading the file there gives its lock away."""
+    that the players go on undisturbed. SettingsError where there is none, one cannot be read, or two hold one play. Not
+    for the process that holds a ledger open: reading the file there gives its lock away."""
     if not paths:
         raise SettingsError("there is no ledger yet; let the station play first, or name a file with --ledger")
     with tempfile.TemporaryDirectory(prefix="stationcast-") as folder:
-        db = sqlite3.connect(":memory:")
+        copies = [_copy(path, Path(folder) / str(number)) for number, path in enumerate(paths)]
+        db = sqlite3.connect(copies[0] if len(copies) == 1 else Path(folder) / "all", isolation_level=None)
         try:
-            for number, path in enumerate(paths):
-                copy = _copy(path, Path(folder) / str(number))
-                db.execute(f"ATTACH ? AS l{number}", (str(copy),))
-            for table in ("plays", "audience_hours", "audience_groups"):
-                parts = " UNION ALL ".join(f"SELECT * FROM l{number}.{table}" for number in range(len(paths)))  # noqa: S608
-                db.execute(f"CREATE TEMP VIEW {table} AS {parts}")
+            if len(copies) > 1:
+                _join(db, copies)
             db.row_factory = sqlite3.Row
             yield db
         except sqlite3.DatabaseError as error:
@@ -169,18 +167,18 @@ def utc_bound(text: str, zone: Any) -> str:
     """A local day (2026-05-01) or time as the ledger writes times: UTC with milliseconds."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=zone)
+        return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError):
         raise SettingsError(f"{text!r} is no day or time; write such as 2026-05-01 or 2026-05-01T08:00") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def next_day(text: str) -> str:
     """The day after a day, for an `until` that includes it; other times as they are."""
     try:
-        return (datetime.strptime(text, "%Y-%m-%d") + timedelta(days=1)).date().isoformat()
-    except ValueError:
+        return (date.fromisoformat(text) + timedelta(days=1)).isoformat()
+    except (ValueError, OverflowError):
         return text
 
 
@@ -193,12 +191,12 @@ def _where(since: str | None, until: str | None, campaign: str | None) -> tuple[
 
 def _copy(path: Path, folder: Path) -> Path:
     """A consistent copy of a ledger and its log: taken again until neither changed meanwhile."""
+    if not path.is_file():
+        raise SettingsError(f"{path}: there is no such ledger; let the station play first")
     folder.mkdir()
     log = path.with_name(path.name + "-wal")
     for _ in range(_COPIES):
         before = _state(path), _state(log)
-        if before[0] is None:
-            raise SettingsError(f"{path}: there is no such ledger; let the station play first")
         try:
             shutil.copyfile(path, folder / path.name)
             (folder / log.name).unlink(missing_ok=True)
@@ -206,9 +204,24 @@ def _copy(path: Path, folder: Path) -> Path:
                 shutil.copyfile(log, folder / log.name)
         except FileNotFoundError:
             continue
+        except OSError as error:
+            raise SettingsError(f"{path}: cannot be copied to {folder.parent}: {error.strerror}; mend that") from None
         if before == (_state(path), _state(log)):
             return folder / path.name
     raise SettingsError(f"{path}: it changes too fast to be read; try again")
+
+
+def _join(db: sqlite3.Connection, ledgers: list[Path]) -> None:
+    """Put the tables of all ledgers into one file; a play in two of them would be billed twice."""
+    for number, ledger in enumerate(ledgers):
+        db.execute("ATTACH ? AS one", (str(ledger),))
+        for table in ("plays", "audience_hours", "audience_groups"):
+            into = f"INSERT INTO {table}" if number else f"CREATE TABLE {table} AS"
+            db.execute(f"{into} SELECT * FROM one.{table}")  # noqa: S608
+        db.execute("DETACH one")
+    twice = db.execute("SELECT play_id FROM plays GROUP BY play_id HAVING COUNT(*) > 1").fetchone()
+    if twice:
+        raise SettingsError(f"play {twice[0]} is in two of the ledgers; name each ledger once")
 
 
 def _state(path: Path) -> tuple[int, int] | None:
@@ -247,17 +260,19 @@ def _key(path: Path) -> Ed25519PrivateKey:
     if path.exists():
         try:
             key = serialization.load_pem_private_key(path.read_bytes(), None)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OSError):
             raise SettingsError(f"{path}: not an unencrypted PEM key; name another with --key") from None
         if not isinstance(key, Ed25519PrivateKey):
             raise SettingsError(f"{path}: not an Ed25519 key; name another with --key")
         return key
     key = Ed25519PrivateKey.generate()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(0o600, exist_ok=False)
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(0o600, exist_ok=False)
+        path.write_bytes(pem)
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be written: {error.strerror}; name another place with --key") from None
     return key
 
 
@@ -277,5 +292,10 @@ def _parquet(plays: Iterator[dict[str, Any]], target: TextIO | Path) -> int:
     ]
     fields = [(name, pyarrow.int64() if name.endswith("_seq") else kind) for name, kind in fields]
     listed = list(plays)
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(listed, schema=pyarrow.schema(fields)), target)
+    try:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(listed, schema=pyarrow.schema(fields)), target)
+    except OSError as error:
+        raise SettingsError(
+            f"{target}: cannot be written: {os.strerror(error.errno or 0)}; name another place"
+        ) from None
     return len(listed)

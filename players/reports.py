@@ -48,12 +48,13 @@ def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Since 
     """An invoice line for each line and currency, with a total for each currency; house ads cost nobody anything.
 
     An amount is summed exactly and rounded once, to the smallest unit of its currency; totals add rounded amounts up.
+    What is left is of the whole budget, which belongs to the line's id, whatever the span.
     """
-    contracted = {line.id: line for line in contracts}
+    contracted = {(line.advertiser, line.campaign, line.id, line.currency): line for line in contracts}
+    ever = dict(db.execute("SELECT line, SUM(price_micro) FROM plays WHERE billable = 1 GROUP BY line").fetchall())
     where, values = _span(span)
     groups: dict[tuple[str, str, str, str], dict[str, Any]] = {}
-    for line in contracted.values():
-        key = line.advertiser, line.campaign, line.id, line.currency
+    for key in contracted:
         groups[key] = {"plays": 0, "billable": 0, "micro": 0, "watchers": 0, "why": Counter()}
     for row in db.execute(
         "SELECT advertiser, campaign, line, currency, billable, bill_reason, COUNT(*) AS plays, "  # noqa: S608
@@ -70,16 +71,19 @@ def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Since 
             group["micro"] += row["micro"]
         else:
             group["why"][_why(row["bill_reason"])] += row["plays"]
-    rows = [_invoice_line(key, group, contracted.get(key[2])) for key, group in sorted(groups.items())]
+    rows = [
+        _invoice_line(key, group, contracted.get(key), ever.get(key[2], 0)) for key, group in sorted(groups.items())
+    ]
     totals = [
         _invoice_total(currency, rows) for currency in sorted({row["currency"] for row in rows if row["currency"]})
     ]
     columns = ("advertiser", "campaign", "line", "contracted", "plays", "billable", "not billed", "watchers", "spend")
-    return Report(title="Billing", columns=(*columns, "left", "currency"), rows=rows + totals)
+    notes = ("What is left is of the whole budget, not of this period's spend alone.",) if any(span) else ()
+    return Report(title="Billing", columns=(*columns, "left", "currency"), rows=rows + totals, notes=notes)
 
 
 def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Since = (None, None)) -> Report:
-    """What was shown, counted by any of PLAYS_BY; days and hours are the station's."""
+    """What was shown, counted by any of PLAYS_BY; days and hours are the station's. Few watchers are hidden."""
     _known(by, PLAYS_BY)
     where, values = _span(span)
     groups: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
@@ -93,12 +97,15 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Sin
         group["expected"] += row["frames_expected"] or 0
         group["presented"] += row["frames_presented"] or 0
         group["ots"] += row["ots"] or 0
-    rows = [_plays_row(dict(zip(by, key, strict=True)), groups[key]) for key in sorted(groups, key=_order(by))]
+    hidden = hide({key: group["ots"] for key, group in groups.items()}, len(by))
+    rows = []
+    for key in sorted(groups, key=_order(by)):
+        rows.append(_plays_row(dict(zip(by, key, strict=True)), groups[key], key in hidden))
     if rows:
         total: Counter[str] = sum(groups.values(), Counter())
-        rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total))
+        rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total, total["ots"] < FEWEST_PEOPLE))
     counts = ("plays", "billable", "partial", "failed", "aborted", "shown_s", "frames_pct", "watchers")
-    return Report(title="Plays", columns=(*by, *counts), rows=rows)
+    return Report(title="Plays", columns=(*by, *counts), rows=rows, notes=_hidden_note(hidden))
 
 
 def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Since = (None, None)) -> Report:
@@ -135,8 +142,10 @@ def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: 
         "Estimated without telling anybody apart: who leaves and comes back counts again; "
         "shares of groups are shares of person time."
     ]
-    if hidden:
-        notes.append(f"{len(hidden)} cells are hidden: fewer than {FEWEST_PEOPLE} people, or telling by subtraction.")
+    screens = {place[:2] for place in hours}
+    if len(screens) > 1:
+        notes.append(f"Counted at each of {len(screens)} screens: who is seen at two of them counts twice.")
+    notes += _hidden_note(hidden)
     columns: tuple[str, ...] = (*by, "people", "share_pct", "person_hours")
     if not {"gender", "decade"} & {*by}:
         columns += ("mean_s",)
@@ -194,7 +203,9 @@ def as_json(report: Report) -> str:
     return json.dumps(plain, indent=2, ensure_ascii=False, default=lambda amount: format(amount, "f"))
 
 
-def _invoice_line(key: tuple[str, str, str, str], group: dict[str, Any], contract: Line | None) -> dict[str, Any]:
+def _invoice_line(
+    key: tuple[str, str, str, str], group: dict[str, Any], contract: Line | None, ever_micro: int
+) -> dict[str, Any]:
     advertiser, campaign, line, currency = key
     spend = to_cents(money(group["micro"]), currency)
     budget = None if contract is None or contract.budget is None else to_cents(contract.budget, currency)
@@ -208,7 +219,7 @@ def _invoice_line(key: tuple[str, str, str, str], group: dict[str, Any], contrac
         "not billed": ", ".join(f"{count} {why}" for why, count in sorted(group["why"].items())),
         "watchers": group["watchers"],
         "spend": spend if currency else Decimal(0),
-        "left": None if budget is None else budget - spend,
+        "left": None if budget is None else budget - to_cents(money(ever_micro), currency),
         "currency": currency,
     }
 
@@ -216,10 +227,10 @@ def _invoice_line(key: tuple[str, str, str, str], group: dict[str, Any], contrac
 def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     mine = [row for row in rows if row["currency"] == currency]
     sums = {name: sum(row[name] for row in mine) for name in ("plays", "billable", "watchers")}
-    amounts = {
-        name: sum((row[name] for row in mine if row[name] is not None), to_cents(Decimal(0), currency))
-        for name in ("contracted", "spend", "left")
-    }
+    amounts: dict[str, Decimal | None] = {}
+    for name in ("contracted", "spend", "left"):
+        known = [row[name] for row in mine if row[name] is not None]
+        amounts[name] = sum(known, to_cents(Decimal(0), currency)) if known else None
     return {
         "advertiser": "total",
         "campaign": "",
@@ -243,11 +254,11 @@ def _why(reason: str | None) -> str:
     return "not ended"
 
 
-def _plays_row(row: dict[str, Any], group: Counter[str]) -> dict[str, Any]:
+def _plays_row(row: dict[str, Any], group: Counter[str], hidden: bool) -> dict[str, Any]:
     share = group["presented"] / group["expected"] if group["expected"] else 0.0
     counted = {name: group[name] for name in ("plays", "billable", "partial", "failed", "aborted")}
     measured = {"shown_s": round(group["shown_ms"] / 1000, 1), "frames_pct": round(100 * share, 1)}
-    return {**row, **counted, **measured, "watchers": group["ots"]}
+    return {**row, **counted, **measured, "watchers": HIDDEN if hidden else group["ots"]}
 
 
 def _people_row(people: int, person_ms: float, total: int) -> dict[str, Any]:
@@ -261,6 +272,13 @@ def _people_row(people: int, person_ms: float, total: int) -> dict[str, Any]:
 
 def _hidden_row() -> dict[str, Any]:
     return {"people": HIDDEN, "share_pct": HIDDEN, "person_hours": HIDDEN, "mean_s": HIDDEN}
+
+
+def _hidden_note(hidden: set[tuple[Any, ...]]) -> tuple[str, ...]:
+    if not hidden:
+        return ()
+    cells = "1 cell is" if len(hidden) == 1 else f"{len(hidden)} cells are"
+    return (f"{cells} hidden: fewer than {FEWEST_PEOPLE} people, or telling by subtraction.",)
 
 
 def _value(name: str, row: Any, local: datetime) -> Any:

@@ -1,5 +1,6 @@
 """Campaign files: what is read, what is refused in one line, what a change does, and hostile media."""
 
+import json
 import os
 import struct
 import time
@@ -215,6 +216,37 @@ def test_import_writes_a_campaign_file_that_says_the_same(layout: Path) -> None:
     assert isinstance(again.exception, SettingsError)
 
 
+def test_folders_and_files_whose_ids_would_be_alike_get_ids_of_their_own(layout: Path) -> None:
+    picture = layout / "20's, F" / "shoes.jpg"
+    for group, file in (("20s F", "shoes.jpg"), ("20's", "F shoes.jpg")):
+        (layout / group).mkdir()
+        (layout / group / file).write_bytes(picture.read_bytes())
+    for _ in ("as it is", "imported"):
+        catalogue = read(layout)
+        assert catalogue.problems == ()
+        assert {line.id for line in catalogue.lines} == {"0s-m", "20s", "20s-f", "20s-f-2"}
+        assert len({ad.id for ad in catalogue.creatives}) == 6
+        CliRunner().invoke(campaigns_command, ["import", str(layout)])
+
+
+def test_a_name_that_is_not_utf_8_is_one_line_and_the_rest_plays(layout: Path, tmp_path: Path) -> None:
+    korean = os.fsdecode("광고.jpg".encode("cp949"))
+    (layout / "20's, F" / "shoes.jpg").rename(layout / "20's, F" / korean)
+    catalogue = load_catalogue(layout, UTC, 8.0, tmp_path / "cache")
+    assert [line.id for line in catalogue.lines] == ["0s-m", "20s-f"]
+    (problem,) = catalogue.problems
+    assert "its name is not UTF-8; rename it" in problem and problem.isprintable()
+    (layout / os.fsdecode("광고.toml".encode("cp949"))).write_text(little("a"))
+    assert "its name is not UTF-8" in load_catalogue(layout, UTC, 8.0, tmp_path / "cache").problems[0]
+
+
+@pytest.mark.parametrize("advertiser", ["", "x" * 201])
+def test_import_writes_no_file_that_would_be_refused(layout: Path, advertiser: str) -> None:
+    done = CliRunner().invoke(campaigns_command, ["import", str(layout), "--advertiser", advertiser])
+    assert isinstance(done.exception, SettingsError)
+    assert not list(layout.glob("*.toml"))
+
+
 # what is refused, in one line each
 
 
@@ -277,6 +309,7 @@ BAD_MEDIA = [
     ("link.png", "'link.png' leads out of the folder"),
     ("linked/secret.png", "leads out of the folder"),
     ("loop.png", "'loop.png' is a link that leads nowhere"),
+    ("x" * 300 + ".png", "or too long a name"),
     (".", "there is no file '.'"),
     ("latte.txt", "unknown kind '.txt'"),
     ("empty.png", "it cannot be decoded"),
@@ -346,6 +379,15 @@ def test_a_campaign_file_may_not_be_a_link_out(folder: Path) -> None:
     outside.write_text(little("a"))
     (folder / "a.toml").symlink_to(outside)
     assert "it is a link out of campaigns" in read(folder).problems[0]
+
+
+def test_a_campaign_file_that_links_to_itself_is_one_line(folder: Path) -> None:
+    (folder / "a.toml").symlink_to(folder / "a.toml")
+    (folder / "b.toml").write_text(little("b"))
+    catalogue = read(folder)
+    assert [line.id for line in catalogue.lines] == ["b-line"]
+    (problem,) = catalogue.problems
+    assert problem.startswith("a.toml: it cannot be read")
 
 
 def test_a_campaign_file_that_is_no_file_does_not_hang(folder: Path) -> None:
@@ -578,6 +620,25 @@ def test_simulate_says_what_would_be_delivered(folder: Path, tmp_path: Path) -> 
     assert named["house-line"]["plays"] == "36"
     with Image.open(picture) as drawn:
         assert drawn.size[0] > 1000
+
+
+def test_simulate_targets_nobody_where_the_station_only_counts(folder: Path, tmp_path: Path) -> None:
+    (folder / "a.toml").write_text(little("a", 'target = { gender = "F" }'))
+    (folder / "house.toml").write_text(little("house", "house = true"))
+    (tmp_path / "audience.jsonl").write_text('{"at_s": 0, "people": [{"gender": "F"}]}\n{"at_s": 80, "people": []}\n')
+    plays = {}
+    for mode in ("count", "target"):
+        (tmp_path / "station.toml").write_text(
+            f'[station]\nmode = "{mode}"\n[ads]\ncampaigns = "campaigns"\n[[cameras]]\nname = "c"\nsource = "sample"\n'
+        )
+        done = CliRunner().invoke(
+            campaigns_command,
+            ["simulate", "--station", str(tmp_path / "station.toml"), "--audience", str(tmp_path / "audience.jsonl"),
+             "--format", "json"],
+        )  # fmt: skip
+        assert done.exit_code == 0, done.output
+        plays[mode] = {row["line"]: row["plays"] for row in json.loads(done.output)["rows"]}
+    assert plays == {"count": {"a-line": 0, "house-line": 10}, "target": {"a-line": 10, "house-line": 0}}
 
 
 @pytest.mark.slow

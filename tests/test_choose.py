@@ -274,6 +274,16 @@ def test_a_daypart_over_midnight_belongs_to_the_day_on_which_it_begins() -> None
     assert pick(who, night, at=NOON.replace(hour=1)).line.id == "house"
 
 
+def test_a_daypart_over_midnight_belongs_to_that_day_for_the_dates_too() -> None:
+    night = line("night", dayparts=((22 * 60, 2 * 60),), starts=NOON.date(), ends=NOON.date())
+    who = present(F20)
+    assert pick(who, night, at=NOON.replace(hour=1)).line.id == "house"
+    assert pick(who, night, at=NOON.replace(hour=23)).line.id == "night"
+    assert pick(who, night, at=NOON.replace(hour=1) + timedelta(days=1)).line.id == "night"
+    assert pick(who, night, at=NOON.replace(hour=2) + timedelta(days=1)).line.id == "house"
+    assert pick(who, night, at=NOON.replace(hour=23) + timedelta(days=1)).line.id == "house"
+
+
 def test_the_leap_day_is_a_day() -> None:
     leap = line("leap", starts=date(2028, 2, 29), ends=date(2028, 2, 29))
     assert pick(present(F20), leap, at=datetime(2028, 2, 29, 12, tzinfo=SEOUL)).line.id == "leap"

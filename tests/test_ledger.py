@@ -105,14 +105,30 @@ def test_a_play_cut_short_is_not_billed_however_smooth_it_was(ledger: Ledger, pa
     assert play_id is not None
     exposure = Exposure(chosen)
     exposure.add(present(F20), 0)
-    time.sleep(0.05)
-    cut = Shown(
-        frames_expected=3, frames_presented=3, status="partial", stop_reason="the station stopped", exposure=exposure
-    )
+    cut = Shown(frames_expected=3, frames_presented=3, status="partial", shown_ms=80, exposure=exposure)
     ledger.end(play_id, cut)
     ledger.close()
     (row,) = table(path)
     assert (row["billable"], row["bill_reason"]) == (0, "not billed: only 1 % of it was shown")
+
+
+@pytest.mark.parametrize(("presented", "billed", "share"), [(360, 0, 72), (380, 1, 76)])
+def test_frames_lost_and_time_cut_off_both_count_and_waiting_for_the_disk_does_not(
+    ledger: Ledger, path: Path, presented: int, billed: int, share: int
+) -> None:
+    """Four fifths of the time was shown, and of its 400 frames not all; the commits themselves took longer."""
+    chosen = decision(AD)
+    play_id = ledger.start(chosen, planned_ms=50)
+    assert play_id is not None
+    exposure = Exposure(chosen)
+    exposure.add(present(F20), 0)
+    time.sleep(0.06)
+    shown = Shown(frames_expected=400, frames_presented=presented, status="partial", shown_ms=40, exposure=exposure)
+    ledger.end(play_id, shown)
+    ledger.close()
+    (row,) = table(path)
+    assert (row["billable"], row["shown_ms"]) == (billed, 40)
+    assert f"{share} % " in row["bill_reason"]
 
 
 def test_a_row_holds_everything(ledger: Ledger, path: Path) -> None:
@@ -161,7 +177,7 @@ def test_a_row_holds_everything(ledger: Ledger, path: Path) -> None:
         "attention_ms": None,
     }
     assert {key: row[key] for key in expected} == expected
-    assert 50 <= row["shown_ms"] < 5000
+    assert 60 <= row["shown_ms"] < 600_000
     assert len(row["hash"]) == len(row["prev_hash"]) == 64
     assert row["clock_synced"] in (0, 1)
     age = datetime.now(UTC) - datetime.fromisoformat(row["started_utc"])
@@ -528,7 +544,7 @@ def test_durations_are_monotonic_when_the_clock_jumps(
     ledger.close()
     monkeypatch.undo()
     rows = table(path)
-    assert all(50 <= row["shown_ms"] < 2000 for row in rows)
+    assert all(50 <= row["shown_ms"] < 600_000 for row in rows)
     assert sound(path).billable == 3
     book = Ledger(path, STATION, "main")
     now_ns = time.monotonic_ns()
@@ -606,6 +622,30 @@ def test_a_signed_statement_holds_later_and_fails_after_a_change(ledger: Ledger,
     other.close()
     with pytest.raises(SettingsError, match="not the signed one"):
         proof.check_statement(path, statement)
+
+
+# several ledgers
+
+
+def test_more_ledgers_than_sqlite_attaches_are_read_together(tmp_path: Path) -> None:
+    paths = [tmp_path / f"ledger-{n}.sqlite" for n in range(12)]
+    for path in paths:
+        book = Ledger(path, STATION, path.stem)
+        play(book)
+        book.close()
+    with proof.reading(paths) as db:
+        rows = list(proof.rows(db))
+    assert sorted(row["screen"] for row in rows) == sorted(path.stem for path in paths)
+    assert all(row["price"] == Decimal("0.12") for row in rows)
+
+
+def test_a_play_is_not_counted_twice_when_a_ledger_is_named_twice(ledger: Ledger, path: Path, tmp_path: Path) -> None:
+    play(ledger)
+    ledger.close()
+    shutil.copyfile(path, tmp_path / "backup.sqlite")
+    for again in (path, tmp_path / "backup.sqlite"):
+        with pytest.raises(SettingsError, match="is in two of the ledgers"), proof.reading([path, again]):
+            pass
 
 
 # export

@@ -113,6 +113,24 @@ def test_the_invoice_says_what_was_contracted_delivered_and_why_not(record: Call
     assert totals == {"EUR": Decimal("0.38"), "KRW": Decimal(2), "KWD": Decimal("0.005")}
 
 
+def test_what_is_left_is_of_the_whole_budget_whatever_the_period_and_the_advertisers_name(
+    record: Callable[..., Path],
+) -> None:
+    path = record([(at(4, 9), MOKA, present(F20), 1.0), (at(5, 9), MOKA, present(F20), 1.0)])
+    renamed = msgspec.structs.replace(MOKA, advertiser="Moka Ltd")
+    since = proof.utc_bound("2026-05-05", BERLIN), None
+    with proof.reading([path]) as db:
+        late = reports.billing(db, [MOKA], since)
+        rows = {row["advertiser"]: row for row in reports.billing(db, [renamed]).rows}
+        bare = reports.billing(db).rows[-1]
+    assert (late.rows[0]["spend"], late.rows[0]["left"]) == (Decimal("0.13"), Decimal("99.75"))
+    assert late.notes
+    assert (rows["Moka"]["contracted"], rows["Moka"]["spend"]) == (None, Decimal("0.25"))
+    assert (rows["Moka Ltd"]["contracted"], rows["Moka Ltd"]["left"]) == (Decimal("100.00"), Decimal("99.75"))
+    assert (rows["total"]["contracted"], rows["total"]["left"]) == (Decimal("100.00"), Decimal("99.75"))
+    assert (bare["advertiser"], bare["contracted"], bare["left"]) == ("total", None, None)
+
+
 def test_ledger_csv_json_and_invoice_agree_to_the_cent(record: Callable[..., Path]) -> None:
     path = record(some_plays())
     with proof.reading([path]) as db:
@@ -167,6 +185,20 @@ def table_of(plays: list[tuple[str, int, bool]]) -> Any:
 
 
 # days and hours
+
+
+@pytest.mark.parametrize(
+    ("day", "after"),
+    [("2026-05-04", "2026-05-05"), ("20260504", "2026-05-05"), ("2028-02-28", "2028-02-29"),
+     ("2026-05-04T10:00", "2026-05-04T10:00"), ("9999-12-31", "9999-12-31")],
+)  # fmt: skip
+def test_until_a_day_is_with_that_day_however_it_is_written(day: str, after: str) -> None:
+    assert proof.next_day(day) == after
+
+
+def test_a_day_before_time_is_a_one_line_error() -> None:
+    with pytest.raises(SettingsError, match="is no day or time"):
+        proof.utc_bound("0001-01-01", SEOUL)
 
 
 def test_days_and_hours_are_the_stations_through_midnight_and_daylight_saving(record: Callable[..., Path]) -> None:
@@ -264,6 +296,31 @@ def test_no_margin_gives_a_small_cell_away(counts: dict[tuple[Any, ...], int]) -
         assert not hidden
 
 
+def test_few_watchers_of_plays_are_hidden_too(record: Callable[..., Path]) -> None:
+    her, him = present(F20), present(M30)
+    path = record(
+        [(at(4, 9, n), HOUSE, her, 1.0) for n in range(12)] + [(at(4, 9 + n), MOKA, him, 1.0) for n in (1, 2)]
+    )
+    with proof.reading([path]) as db:
+        by_line = reports.plays(db, ("line",), BERLIN)
+        one_line = reports.plays(db, ("line",), BERLIN, (proof.utc_bound("2026-05-04T10:00", BERLIN), None))
+    assert [(row["line"], row["plays"], row["watchers"]) for row in by_line.rows] == [
+        ("house", 12, reports.HIDDEN),
+        ("moka", 2, reports.HIDDEN),
+        ("total", 14, 14),
+    ]
+    assert {row["watchers"] for row in one_line.rows} == {reports.HIDDEN}
+    assert "2 cells are hidden" in by_line.notes[0]
+
+
+def test_people_of_several_screens_are_said_to_be_counted_at_each(record: Callable[..., Path]) -> None:
+    paths = [record([(at(4, 12), HOUSE, NOBODY, 1.0)], crowd(), screen=name) for name in ("left", "right")]
+    with proof.reading(paths) as db:
+        made = reports.audience(db, ("site",), BERLIN)
+    assert made.rows[0]["people"] == 80
+    assert "each of 2 screens" in made.notes[1]
+
+
 def test_an_unknown_dimension_is_a_one_line_error(record: Callable[..., Path]) -> None:
     path = record([])
     with proof.reading([path]) as db, pytest.raises(SettingsError, match="'mood' is unknown or named twice"):
@@ -281,6 +338,8 @@ def test_bid_objects_are_what_is_published_and_measured(record: Callable[..., Pa
         objects = openrtb.bid_objects(db, STATION, screen)
         with pytest.raises(SettingsError, match="no play of screen 'other'"):
             openrtb.bid_objects(db, STATION, Screen(name="other"))
+        with pytest.raises(SettingsError, match="of station 'elsewhere'"):
+            openrtb.bid_objects(db, msgspec.structs.replace(STATION, name="elsewhere"), screen)
         wrong = msgspec.structs.replace(STATION, venue_type="transit.bus_stops")
         with pytest.raises(SettingsError, match=r"station.venue_type: 'transit.bus_stops' is no venue of OpenOOH 1.1"):
             openrtb.bid_objects(db, wrong, screen)
@@ -330,6 +389,26 @@ def test_every_report_can_be_drawn(record: Callable[..., Path], tmp_path: Path) 
             assert len(image.convert("L").getcolors() or range(999)) > 10
 
 
+def test_a_report_of_many_rows_is_a_picture_that_can_be_looked_at(tmp_path: Path) -> None:
+    """The first rows, said to be the first; no colour stands for two names."""
+    days = [f"2026-05-{day:02}" for day in range(1, 32)]
+    rows = [{"day": day, "hour": hour, "people": 20, "share_pct": 1.0} for day in days for hour in range(24)]
+    audience = reports.Report(title="Audience", columns=("day", "hour", "people", "share_pct"), rows=rows)
+    plots.plot_audience(audience, tmp_path / "audience.svg")
+    plots.plot_audience(audience, tmp_path / "audience.png")
+    assert "<!-- The first 30 of 744 rows" in (tmp_path / "audience.svg").read_text("utf-8")
+    with Image.open(tmp_path / "audience.png") as image:
+        assert max(image.size) < 3000
+
+
+@pytest.mark.parametrize("name", ["plot", "plot.txt", "none/plot.png"])
+def test_a_picture_is_written_where_it_was_asked_for_or_not_at_all(tmp_path: Path, name: str) -> None:
+    report = reports.Report(title="Plays", columns=("line", "plays"), rows=[])
+    with pytest.raises(SettingsError, match="--plot: "):
+        plots.plot_plays(report, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def stationcast(*words: str) -> subprocess.CompletedProcess[str]:
     root = Path(__file__).parents[1]
     program = "from pipeline.cli import main; main()"
@@ -356,6 +435,17 @@ def test_the_commands_from_ledger_to_invoice(record: Callable[..., Path], tmp_pa
     assert "62.5" in table
     signed = stationcast("ledger", "sign", *named, "--out", str(tmp_path / "statement.json"))
     assert signed.returncode == 0, signed.stderr
+    for words, says in (
+        (("ledger", "export", *named, "--format", "parquet", "--out", "/none/x"), "/none/x: cannot be written"),
+        (("ledger", "export", *named, "--since", ""), "'' is no day or time"),
+        (("ledger", "sign", *named, "--key", "/proc/none/key.pem"), "cannot be written"),
+        (("ledger", "sign", *named, "--key", str(tmp_path)), "not an unencrypted PEM key"),
+        (("ledger", "verify", *named, "--signed", str(tmp_path)), "not a signed statement"),
+        (("report", "billing", *named, *named), "is in two of the ledgers"),
+    ):
+        done = stationcast(*words)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+        assert says in done.stderr
     held = stationcast("ledger", "verify", *named, "--signed", str(tmp_path / "statement.json"))
     assert "holds what was signed" in held.stdout
 
@@ -364,6 +454,8 @@ def test_the_commands_from_ledger_to_invoice(record: Callable[..., Path], tmp_pa
     ("words", "says"),
     [
         (("ledger", "verify", "--ledger", "/none.sqlite"), "/none.sqlite: there is no such ledger"),
+        (("ledger", "verify", "--ledger", "/"), "/: there is no such ledger"),
+        (("campaigns", "simulate", "--begin", "9999-12-31"), "--begin: 9999-12-31 is out of reach"),
         (("report", "billing"), "there is no ledger yet; let the station play first"),
         (("report", "plays", "--ledger", "/none", "--since", "soon"), "'soon' is no day or time"),
         (("campaigns", "check", "/none"), "no folder /none"),

@@ -11,10 +11,29 @@ from numpy.typing import NDArray
 
 from bench import coded
 from players import sound
+from players import video as video_module
 from players.pictures import Layout
 from players.video import AHEAD_FRAMES, Video
+from tests.conftest import wait_for
 
 SIZE = (320, 180)
+
+
+class Clock:
+    """Stands in for the module `time` of players/video.py: it goes on only when the test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(video_module, "time", clock)
+    return clock
 
 
 def pixels(surface: pygame.Surface) -> NDArray[np.uint8]:
@@ -22,38 +41,34 @@ def pixels(surface: pygame.Surface) -> NDArray[np.uint8]:
     return np.asarray(pygame.surfarray.array3d(surface), np.uint8).swapaxes(0, 1)
 
 
-def play(video: Video, hz: float = 60.0) -> list[tuple[float, pygame.Surface]]:
-    """(time since it began, surface) of every frame that was due at a tick, to the film's end."""
-    assert video.ready.wait(5)
-    began_s = time.monotonic()
+def play(video: Video, clock: Clock, hz: float = 60.0) -> list[tuple[float, pygame.Surface]]:
+    """(time since it began, surface) of every frame that was due at a tick, to the film's end. The clock waits for the
+    decoder, so that a busy machine changes nothing."""
+    began_s = clock.now_s
     video.begin(began_s)
     shown = []
     while not video.finished:
-        now_s = time.monotonic()
-        frame = video.due(now_s)
+        wait_for(lambda: video._ended or len(video._queue) >= AHEAD_FRAMES, "frames of the film")
+        frame = video.due(clock.now_s)
         if frame is not None:
-            shown.append((now_s - began_s, frame.copy()))
-        time.sleep(1 / hz)
+            shown.append((clock.now_s - began_s, frame.copy()))
+        clock.now_s += 1 / hz
     return shown
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "libx264"), (".mkv", "libx265"), (".webm", "libvpx-vp9")])
-def test_each_frame_comes_once_in_order_and_on_time(tmp_path: Path, suffix: str, codec: str) -> None:
+def test_each_frame_comes_once_in_order_and_on_time(tmp_path: Path, clock: Clock, suffix: str, codec: str) -> None:
     path = tmp_path / f"film{suffix}"
     coded.make_clip(path, 5, 45, SIZE, codec=codec)
     video = Video(path, Layout(*SIZE))
     try:
-        shown = play(video)
+        shown = play(video, clock)
     finally:
         video.close()
     codes = [coded.read(pixels(surface)) for _, surface in shown]
-    assert None not in codes
-    numbers = [code[1] for code in codes if code]
-    assert all(code and code[0] == 5 for code in codes)
-    assert numbers == sorted(set(numbers))
-    assert len(numbers) >= 0.6 * 45
-    for (at_s, _), number in zip(shown, numbers, strict=True):
-        assert at_s >= number / 30 - 0.002
+    assert codes == [(5, number) for number in range(45)]
+    for number, (at_s, _) in enumerate(shown):
+        assert number / 30 - 0.002 <= at_s <= number / 30 + 1 / 60 + 0.002
     assert video.error == "" and video.fps == pytest.approx(30, rel=0.01)
 
 
@@ -61,7 +76,7 @@ def test_it_decodes_no_further_than_allowed(tmp_path: Path) -> None:
     coded.make_clip(tmp_path / "film.mp4", 1, 60, SIZE)
     video = Video(tmp_path / "film.mp4", Layout(*SIZE))
     try:
-        assert video.ready.wait(5)
+        assert video.ready.wait(20)
         time.sleep(0.2)
         assert len(video._queue) == AHEAD_FRAMES
     finally:
@@ -79,7 +94,7 @@ def test_a_film_lies_on_the_screen_like_a_picture(tmp_path: Path, rotation: int,
     layout = Layout(300, 260, rotation, 4.0, scaling)  # type: ignore[arg-type]
     video = Video(film, layout)
     try:
-        assert video.ready.wait(5)
+        assert video.ready.wait(20)
         first = video.first()
         assert first is not None, video.error
         surface = pygame.Surface((300, 260), 0, 32)
@@ -91,7 +106,7 @@ def test_a_film_lies_on_the_screen_like_a_picture(tmp_path: Path, rotation: int,
     assert (pixels(surface)[:5] == 0).all()
 
 
-def test_damage_half_way_is_an_error_after_the_good_frames(tmp_path: Path) -> None:
+def test_damage_half_way_is_an_error_after_the_good_frames(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "film.mp4"
     coded.make_clip(path, 1, 90, SIZE)
     data = bytearray(path.read_bytes())
@@ -100,20 +115,20 @@ def test_damage_half_way_is_an_error_after_the_good_frames(tmp_path: Path) -> No
     path.write_bytes(data)
     video = Video(path, Layout(*SIZE))
     try:
-        shown = play(video)
+        shown = play(video, clock)
     finally:
         video.close()
     assert 10 < len(shown) < 85
     assert video.error
 
 
-def test_a_film_cut_short_ends_early(tmp_path: Path) -> None:
+def test_a_film_cut_short_ends_early(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "film.webm"
     coded.make_clip(path, 1, 60, SIZE, codec="libvpx-vp9")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     video = Video(path, Layout(*SIZE))
     try:
-        shown = play(video)
+        shown = play(video, clock)
     finally:
         video.close()
     assert 0 < len(shown) < 55
@@ -126,19 +141,19 @@ def test_no_film_at_all_is_an_error_at_once(tmp_path: Path, content: bytes | Non
     if content is not None:
         path.write_bytes(content)
     video = Video(path, Layout(*SIZE))
-    assert video.ready.wait(5)
+    assert video.ready.wait(20)
     assert video.first() is None and video.finished and video.error
     video.close()
 
 
-def test_late_frames_are_left_out_and_the_film_keeps_its_time(tmp_path: Path) -> None:
+def test_late_frames_are_left_out_and_the_film_keeps_its_time(tmp_path: Path, clock: Clock) -> None:
     coded.make_clip(tmp_path / "film.mp4", 1, 60, SIZE)
     video = Video(tmp_path / "film.mp4", Layout(*SIZE))
     try:
-        shown = play(video, hz=8)
+        shown = play(video, clock, hz=8)
     finally:
         video.close()
-    assert len(shown) < 25
+    assert len(shown) <= 18
     last = coded.read(pixels(shown[-1][1]))
     assert last is not None and last[1] >= 52
 
