@@ -60,7 +60,6 @@ def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     request.node.funcargs.clear()
     deadline_s = time.monotonic() + 5
     while True:
-        gc.collect()
         processes = [p for p in psutil.Process().children(recursive=True) if lives(p)]
         new_fds = {fd: target for fd, target in _open_fds().items() if fds.get(fd) != target}
         new_threads = [t.name for t in threading.enumerate() if t not in threads and not t.daemon]
@@ -68,6 +67,7 @@ def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
             return
         if time.monotonic() > deadline_s:
             pytest.fail(f"left behind: processes {processes}, file descriptors {new_fds}, threads {new_threads}")
+        gc.collect()  # a fifth of a second, once the heavy libraries are loaded: only where something is left
         time.sleep(0.05)
 
 
