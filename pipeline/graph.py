@@ -36,6 +36,8 @@ class Group(Struct, frozen=True, kw_only=True):
     workers: int = 1
     ahead: bool = False
     """Ask for the next batch before working on this one, so that it comes meanwhile; it is then that much older."""
+    nice: int = 0
+    """Added to the niceness of its processes: where the cores are short, what is half done goes before what is new."""
 
     @property
     def role(self) -> str:
@@ -84,7 +86,7 @@ def build(station: Station) -> Graph:
         groups=(
             *players,
             *captures,
-            Group(name="detect", stage="stages.detect:Detect", kind="worker", workers=s.workers.detect),
+            Group(name="detect", stage="stages.detect:Detect", kind="worker", workers=s.workers.detect, nice=5),
             Group(name="classify", stage=classify, kind="worker", workers=s.workers.classify, ahead=True),
         ),
         links=(

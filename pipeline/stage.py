@@ -4,6 +4,7 @@ The process ends when told to (SIGTERM), with its parent (pipeline/child.py), or
 """
 
 import importlib
+import os
 import secrets
 import signal
 import sys
@@ -120,6 +121,7 @@ class Outbox:
 
 def run_stage(spec: Spec, group: Group, cell: Cell) -> None:
     """Load the stage and feed it until SIGTERM."""
+    os.nice(group.nice)
     module, _, name = group.stage.partition(":")
     settings = settings_for(group, spec.station, spec.rings, spec.run_started_ms)
     stage: Stage = getattr(importlib.import_module(module), name)(settings)

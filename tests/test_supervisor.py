@@ -307,3 +307,9 @@ def test_a_stopped_station_leaves_nothing(running: RunningStation) -> None:
         pids = [child.process.pid for child in supervisor.children if child.process]
     assert not runtime_dir.exists() and list(runtime_root().iterdir()) == []
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_what_is_half_done_goes_before_what_is_new(running: RunningStation) -> None:
+    with running() as supervisor:
+        of = {child.role: psutil.Process(child.process.pid).nice() for child in supervisor.children if child.process}
+    assert of["detect"] > of["classify"] == of["capture"] == of["broker"]
