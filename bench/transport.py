@@ -50,7 +50,7 @@ def run(plan: Plan, say: Say) -> Findings:
 def _measure_case(
     case: str, image: NDArray[np.uint8], plan: Plan, findings: Findings, say: Say
 ) -> tuple[dict[str, Measure], dict[str, Measure]]:
-    seconds = plan.pick(0.05, 0.25, 1.5)
+    seconds = plan.pick(0.05, 0.25, 1.0)
     ways = {way: partial(hand_over_rate, way, image, seconds) for way in WAYS}
     ways |= {"memcpy": partial(memcpy_rate, image, 1, seconds)}
     ways |= {"memcpy, 6 buffers in turn": partial(memcpy_rate, image, SLOTS, seconds)}
