@@ -161,6 +161,15 @@ class Arrays:
                 groups.setdefault(line.separation, []).append(row)
         self.separation = {name: np.array(rows, dtype=np.intp) for name, rows in groups.items()}
         self._paced_day: tuple[date, NDArray, NDArray, NDArray] | None = None
+        self._minute: tuple[date, int] | None = None
+        self._of_minute: tuple[NDArray[np.bool_], NDArray[np.float64]]
+
+    def in_minute(self, day: date, minute: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """`open_at` and `elapsed_share` of that minute, worked out once a minute; read only."""
+        if self._minute != (day, minute):
+            self._of_minute = self.open_at(day, minute), self.elapsed_share(day, minute)
+            self._minute = day, minute
+        return self._of_minute
 
     def open_at(self, day: date, minute: int) -> NDArray[np.bool_]:
         """Which lines' dates, weekdays and dayparts include that minute of that local day: bool [lines]. After midnight

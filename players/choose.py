@@ -268,7 +268,9 @@ def _choose_paid(
     fits &= people + 1e-9 >= arrays.min_share * present.people
     if not rules.targeting:
         fits &= arrays.anyone
-    price_micro = arrays.price_micro + np.ceil(arrays.cpm_micro * whole[arrays.target_row] / 1000).astype(np.int64)
+    price_micro = arrays.price_micro
+    if arrays.cpm_micro.any():
+        price_micro = price_micro + np.ceil(arrays.cpm_micro * whole[arrays.target_row] / 1000).astype(np.int64)
     eligible = fits[arrays.target_row] & _open(catalogue, arrays, history, moment, price_micro)
     if not eligible.any():
         return None
@@ -312,12 +314,11 @@ def _open(
     local = moment.at.astimezone(catalogue.zone)
     minute = 60 * local.hour + local.minute
     committed, blocked_until_ns = history.columns(catalogue)
-    may = arrays.open_at(local.date(), minute)
-    may &= committed + price_micro <= arrays.budget_micro
+    is_open, elapsed_share = arrays.in_minute(local.date(), minute)
+    may = is_open & (committed + price_micro <= arrays.budget_micro)
     may &= blocked_until_ns <= moment.mono_ns
     if arrays.even.any():
-        paced = committed <= arrays.budget_micro * arrays.elapsed_share(local.date(), minute)
-        may &= paced | ~arrays.even
+        may &= (committed <= arrays.budget_micro * elapsed_share) | ~arrays.even
     if history.last is not None and history.last.separation:
         for row in arrays.separation.get(history.last.separation, ()):
             if catalogue.lines[row].advertiser != history.last.advertiser:
