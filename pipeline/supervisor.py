@@ -206,7 +206,7 @@ class Supervisor:
             stdin=subprocess.PIPE,
             stderr=self._stderr,
             pass_fds=[self.cells.fd, *(ring.fd for ring in rings.values())],
-            start_new_session=True,
+            process_group=0,
         )
         assert child.process.stdin
         with contextlib.suppress(BrokenPipeError), child.process.stdin as stdin:
@@ -302,15 +302,16 @@ class Supervisor:
         control.send(msgspec.msgpack.encode(answer))
 
     def _stop_all(self) -> None:
-        """Players (they close their ledger row) and cameras first, then each stage after the one that feeds it, so that
-        it finishes what is on its way, the broker; then the knife."""
+        """First players (they close their ledger row), cameras, and the stage that cameras feed: a frame that still waits
+        would only grow old, the broker drops it. Then each stage after the one that feeds it, so that it finishes what is
+        on its way, and the broker; then the knife."""
         self.ended_s = time.monotonic()
         deadline_s = self.ended_s + _STOP_S
         for child in self.children:
             child.sample()
         workers = [{group.name} for group in self.graph.groups if group.kind == "worker"]
-        others = {group.name for group in self.graph.groups if group.kind != "worker"}
-        for names in (others, *workers, {BROKER}):
+        first = {group.name for group in self.graph.groups if group.kind != "worker"}.union(*workers[:1])
+        for names in (first, *workers[1:], {BROKER}):
             batch = [child for child in self.children if (child.group.name if child.group else BROKER) in names]
             running = [child.process for child in batch if child.process]
             for process in running:

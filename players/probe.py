@@ -30,6 +30,7 @@ DURATION_MS_MAX = 600_000
 MEMORY_BYTES_MAX = 3 << 30
 CPU_S_MAX = 20
 WALL_S_MAX = 40.0
+_NICE = 10
 
 
 def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
@@ -59,7 +60,8 @@ def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
 
 def _serve() -> None:
     """Read paths as JSON lines, answer one JSON line each; every file is opened in a forked child only, and what they
-    all need is imported before."""
+    all need is imported before. Whatever else the machine does goes first: the cameras do not wait for new media."""
+    os.nice(_NICE)
     import av  # noqa: F401
     import PIL.Image  # noqa: F401
 
