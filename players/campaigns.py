@@ -4,6 +4,8 @@ What is wrong is left out and said in one line (`Catalogue.problems`); the rest 
 campaign files, the original project's layout (`ad/20's, F/*.jpg`) is read as it is.
 """
 
+import os
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -123,9 +125,10 @@ class _Reader:
         self._cache_path = cache
         self._screens = screens
         self._cache = _read_cache(cache)
-        self._files: dict[Path, Stamp] = {}
-        self._media: dict[Path, Stamp] = {}
-        self._settled: dict[Path, CampaignFile] = {}
+        # Keys are paths as text: ten thousand Paths take longer to make and to compare than all the rest.
+        self._files: dict[str, Stamp] = {}
+        self._media: dict[str, Stamp] = {}
+        self._settled: dict[str, CampaignFile] = {}
 
     def changed(self) -> bool:
         """Whether a campaign file, a folder of pictures, or a medium (missing ones too) is not as it was read."""
@@ -147,91 +150,88 @@ class _Reader:
         house = tuple(line for line in lines if line.house)
         return Catalogue(paid, house, self._zone, version, tuple(problems))
 
-    def _list(self) -> dict[Path, Stamp]:
+    def _list(self) -> dict[str, Stamp]:
         """Campaign files, or without any the pictures in the original layout's folders."""
-        found = [path for path in self._folder.iterdir() if not path.name.startswith(".")]
-        found.sort(key=lambda path: path.name)
-        files = [path for path in found if path.suffix == ".toml"]
+        names = sorted(name for name in os.listdir(self._folder) if not name.startswith("."))
+        files = [f"{self._folder}/{name}" for name in names if name.endswith(".toml")]
         if not files:
-            groups = [path for path in found if path.is_dir() and folder_target(path.name) is not None]
-            files = [path for group in groups for path in sorted(group.iterdir())]
+            groups = [self._folder / name for name in names if folder_target(name) is not None]
+            files = [str(path) for group in groups if group.is_dir() for path in sorted(group.iterdir())]
         return {path: _stamp(path) for path in files}
 
     def _forget(self) -> None:
         """Drop from the cache what is not in use; what could not be examined is tried again at the next start."""
-        campaigns = {str(path) for path in self._files}
-        media = {str(path) for path in self._media}
-        self._cache.campaigns = {k: v for k, v in self._cache.campaigns.items() if k in campaigns}
-        self._cache.media = {k: v for k, v in self._cache.media.items() if k in media}
+        self._cache.campaigns = {k: v for k, v in self._cache.campaigns.items() if k in self._files}
+        self._cache.media = {k: v for k, v in self._cache.media.items() if k in self._media}
 
-    def _campaigns(self, problems: list[str]) -> Iterator[tuple[Path, CampaignFile]]:
+    def _campaigns(self, problems: list[str]) -> Iterator[tuple[str, CampaignFile]]:
         """Each campaign file with what it says: its last good version where the present one is broken."""
         for path, stamp in self._files.items():
-            if path.suffix != ".toml":
+            if not path.endswith(".toml"):
                 continue
-            if not is_text(path.name):
-                problems.append(f"{path.name!a}: {NOT_TEXT}")
+            if not is_text(path):
+                problems.append(f"{_name(path)!a}: {NOT_TEXT}")
                 continue
-            known = self._cache.campaigns.get(str(path))
+            known = self._cache.campaigns.get(path)
             if known is not None and known[0] == stamp:
                 yield path, known[1]
                 continue
             try:
-                campaign = parse(path, self._folder)
+                campaign = parse(Path(path), self._folder)
             except SettingsError as error:
                 problems.append(f"{error}" + ("; its last good version plays on" if known else ""))
                 if known is not None:
                     yield path, known[1]
                 continue
-            self._cache.campaigns[str(path)] = (stamp, campaign)
+            self._cache.campaigns[path] = (stamp, campaign)
             yield path, campaign
-        if not any(path.suffix == ".toml" for path in self._files):
+        if not any(path.endswith(".toml") for path in self._files):
             layout = folder_campaign(self._folder, problems)
             if layout is not None:
-                yield self._folder / "folders", layout
+                yield f"{self._folder}/folders", layout
 
-    def _probe(self, campaigns: dict[Path, CampaignFile], problems: list[str]) -> dict[tuple[Path, str], Path]:
+    def _probe(self, campaigns: dict[str, CampaignFile], problems: list[str]) -> dict[tuple[str, str], str]:
         """Where each (campaign file, medium) lies; new media are probed, bad paths are problems."""
         inside = _Inside(self._folder)
-        places: dict[tuple[Path, str], Path] = {}
-        missing: list[Path] = []
+        places: dict[tuple[str, str], str] = {}
+        missing: list[str] = []
         for path, campaign in campaigns.items():
             for creative in (creative for line in campaign.lines for creative in line.creatives):
                 try:
                     places[path, creative.file] = inside.find(creative.file)
                 except SettingsError as error:
-                    problems.append(f"{path.name}: creative {creative.id}: file: {error}")
-                    missing.append(self._folder / creative.file)
-        self._media = {place: _stamp(place) for place in (*places.values(), *missing)}
+                    problems.append(f"{_name(path)}: creative {creative.id}: file: {error}")
+                    missing.append(f"{self._folder}/{creative.file}")
+        self._media = {place: _stamp(place) for place in {*places.values(), *missing}}
         known = self._cache.media
-        new = [place for place in set(places.values()) if known.get(str(place), (None,))[0] != self._media[place]]
-        for place, found in probe(sorted(new)).items():
-            known[str(place)] = (self._media[place], found)
+        new = {place for place in places.values() if known.get(place, (None,))[0] != self._media[place]}
+        for found_at, found in probe(map(Path, sorted(new))).items():
+            known[str(found_at)] = (self._media[str(found_at)], found)
         return places
 
-    def _settle(self, campaigns: dict[Path, CampaignFile], problems: list[str]) -> dict[Path, CampaignFile]:
+    def _settle(self, campaigns: dict[str, CampaignFile], problems: list[str]) -> dict[str, CampaignFile]:
         """The campaigns whose ids are their own. The unchanged come first; an edit that clashes keeps its last good
         version."""
         taken: dict[tuple[str, str], str] = {}
-        settled: dict[Path, CampaignFile] = {}
+        settled: dict[str, CampaignFile] = {}
         for path in sorted(campaigns, key=lambda path: self._settled.get(path) != campaigns[path]):
             campaign, last_good = campaigns[path], self._settled.get(path)
             clash = _clash(campaign, taken)
             if clash is not None:
                 kind, name = clash
-                owner = taken.get(clash, path.name)
-                problem = f"{path.name}: {kind} id {name!r} is used twice (also in {owner}); rename one"
+                owner = taken.get(clash, _name(path))
+                problem = f"{_name(path)}: {kind} id {name!r} is used twice (also in {owner}); rename one"
                 if last_good is None or _clash(last_good, taken) is not None:
                     problems.append(problem)
                     continue
                 problems.append(f"{problem}; its last good version plays on")
                 campaign = last_good
             settled[path] = campaign
-            taken.update((key, path.name) for key in _ids(campaign))
+            taken.update((key, _name(path)) for key in _ids(campaign))
         return settled
 
     def _lines(
-        self, campaigns: dict[Path, CampaignFile], places: dict[tuple[Path, str], Path], problems: list[str]
+        self, campaigns: dict[str, CampaignFile], places: dict[tuple[str, str], str], problems: list[str]
     ) -> Iterator[Line]:
         for path, campaign in campaigns.items():
             for table in campaign.lines:
@@ -240,15 +240,15 @@ class _Reader:
                     yield line_of(campaign, table, creatives, self._screens)
 
     def _creatives(
-        self, path: Path, line: LineTable, places: dict[tuple[Path, str], Path], problems: list[str]
+        self, path: str, line: LineTable, places: dict[tuple[str, str], str], problems: list[str]
     ) -> Iterator[Creative]:
         for table in line.creatives:
             place = places.get((path, table.file))
             if place is None:
                 continue
-            found = self._cache.media[str(place)][1]
+            found = self._cache.media[place][1]
             if "problem" in found:
-                problems.append(f"{path.name}: creative {table.id}: {table.file}: {found['problem']}")
+                problems.append(f"{_name(path)}: creative {table.id}: {table.file}: {found['problem']}")
                 continue
             own_ms = found["duration_ms"] or self._default_ms
             duration_ms = own_ms if table.duration_s is None else round(table.duration_s * 1000)
@@ -256,7 +256,7 @@ class _Reader:
                 duration_ms = min(duration_ms, own_ms)
             yield Creative(
                 id=table.id,
-                path=place,
+                path=Path(place),
                 sha256=found["sha256"],
                 kind=found["kind"],
                 duration_ms=duration_ms,
@@ -288,32 +288,53 @@ class _Inside:
 
     def __init__(self, folder: Path) -> None:
         self._root = folder.resolve()
-        self._real_parents: dict[Path, Path] = {}
+        self._folders: dict[str, tuple[str, bool]] = {}
 
-    def find(self, file: str) -> Path:
+    def find(self, file: str) -> str:
         """The absolute path of a medium; SettingsError where it is missing or outside."""
-        path = self._root / file
-        if "\0" in file or Path(file).is_absolute():
+        if "\0" in file or os.path.isabs(file):
             raise SettingsError(f"{file!r} is not a path beside the campaign file; copy the medium there")
+        folder, name = os.path.split(file)
         try:
-            parent = self._real_parents.get(path.parent)
-            if parent is None:
-                parent = self._real_parents[path.parent] = path.parent.resolve()
-            real = path.resolve() if path.is_symlink() else parent / path.name
+            if folder not in self._folders:
+                self._folders[folder] = self._really(self._root / folder)
+            real, inside = self._folders[folder]
+            path = f"{real}/{name}"
+            mode = _mode(path)
+            if stat.S_ISLNK(mode):
+                path, inside = self._really(Path(path))
+                mode = _mode(path)
         except (OSError, RuntimeError):
             text = f"{file!r} is a link that leads nowhere, or too long a name; copy the medium there"
             raise SettingsError(text) from None
-        if not real.is_relative_to(self._root):
+        if not inside:
             raise SettingsError(f"{file!r} leads out of the folder of the campaigns; copy the medium into it")
-        if not real.is_file():
+        if not stat.S_ISREG(mode):
             raise SettingsError(f"there is no file {file!r}; add it or remove the creative")
-        return real
+        return path
+
+    def _really(self, path: Path) -> tuple[str, bool]:
+        """Where a path leads, and whether that is within the folder."""
+        real = path.resolve()
+        return str(real), real.is_relative_to(self._root)
+
+
+def _mode(path: str) -> int:
+    """Of the file itself, not of what it links to; 0 where there is none."""
+    try:
+        return os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def _name(path: str) -> str:
+    return os.path.basename(path)
 
 
 def _stamp(path: Path | str) -> Stamp:
     """Size, mtime and inode; zeros where there is no file."""
     try:
-        info = Path(path).stat()
+        info = os.stat(path)
     except (OSError, ValueError):
         return (0, 0, 0)
     return (info.st_size, info.st_mtime_ns, info.st_ino)

@@ -160,14 +160,21 @@ class Arrays:
             if line.separation:
                 groups.setdefault(line.separation, []).append(row)
         self.separation = {name: np.array(rows, dtype=np.intp) for name, rows in groups.items()}
+        advertisers = {name: number for number, name in enumerate(dict.fromkeys(line.advertiser for line in lines))}
+        self.advertiser_number = advertisers
+        self.advertiser = np.array([advertisers[line.advertiser] for line in lines], dtype=np.intp)
         self._paced_day: tuple[date, NDArray, NDArray, NDArray] | None = None
         self._minute: tuple[date, int] | None = None
         self._of_minute: tuple[NDArray[np.bool_], NDArray[np.float64]]
 
     def in_minute(self, day: date, minute: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        """`open_at` and `elapsed_share` of that minute, worked out once a minute; read only."""
+        """`open_at` of that minute, and the millionths up to which a line may be committed then to keep an even pace
+        (infinite without one): two arrays [lines], worked out once a minute; read only."""
         if self._minute != (day, minute):
-            self._of_minute = self.open_at(day, minute), self.elapsed_share(day, minute)
+            paced = np.full(len(self.even), np.inf)
+            if self.even.any():
+                np.multiply(self.budget_micro, self.elapsed_share(day, minute), out=paced, where=self.even)
+            self._of_minute = self.open_at(day, minute), paced
             self._minute = day, minute
         return self._of_minute
 
@@ -179,7 +186,7 @@ class Arrays:
         may = np.zeros(len(self.starts), dtype=bool)
         for begun, its_plans in ((day.toordinal(), plan_open[:, 0]), (day.toordinal() - 1, plan_open[:, 1])):
             if its_plans.any():
-                may |= its_plans[self.plan_row] & (self.starts <= begun) & (begun <= self.ends)
+                may |= its_plans.take(self.plan_row) & (self.starts <= begun) & (begun <= self.ends)
         return may
 
     def elapsed_share(self, day: date, minute: int) -> NDArray[np.float64]:
@@ -187,7 +194,7 @@ class Arrays:
         if self._paced_day is None or self._paced_day[0] != day:
             self._paced_day = (day, *self._pace(day))
         _, before, total, today = self._paced_day
-        return np.minimum(1.0, (before + today[self.plan_row, minute]) / np.maximum(total, 1))
+        return np.minimum(1.0, (before + today[:, minute].take(self.plan_row)) / np.maximum(total, 1))
 
     def _pace(self, day: date) -> tuple[NDArray, NDArray, NDArray]:
         """Open minutes of each line before `day` and in all, and of each plan up to each minute of `day`."""

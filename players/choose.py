@@ -271,34 +271,36 @@ def _choose_paid(
     price_micro = arrays.price_micro
     if arrays.cpm_micro.any():
         price_micro = price_micro + np.ceil(arrays.cpm_micro * whole[arrays.target_row] / 1000).astype(np.int64)
-    eligible = fits[arrays.target_row] & _open(catalogue, arrays, history, moment, price_micro)
-    if not eligible.any():
+    may = _open(catalogue, arrays, history, moment, price_micro)
+    rows = np.flatnonzero(may & fits.take(arrays.target_row))
+    if rows.size and rules.targeting and not rules.minors and _minors_lead(present):
+        rows = rows[arrays.family[arrays.target_row[rows]]]
+    if not rows.size:
         return None
-    if rules.targeting and not rules.minors and _minors_lead(present):
-        eligible &= arrays.family[arrays.target_row]
+    targets = arrays.target_row[rows]
     why = "eligible"
     if rules.policy == "majority" and rules.targeting:
+        open_targets = np.bincount(targets, minlength=len(arrays.targets)) > 0
         for aim in _aims(present):
-            aimed = eligible & _wants(arrays, aim, rules.minors)[arrays.target_row]
+            aimed = open_targets & _wants(arrays, aim, rules.minors)
             if aimed.any():
-                eligible, why = aimed, f"most present: {aim.text} ({aim.people:.3g} of {present.people} people)"
+                rows = rows[aimed[targets]]
+                why = f"most present: {aim.text} ({aim.people:.3g} of {present.people} people)"
                 break
         else:
             return None
-    if rules.policy == "random":
-        odds = eligible.astype(np.float64)
-    else:
-        if not eligible.any():
-            return None
-        top = arrays.priority[eligible].max()
-        odds = np.where(eligible & (arrays.priority == top), arrays.weight, 0.0)
-        if rules.policy == "weighted":
-            expected = np.tensordot(arrays.cells[rules.minors], present.expected, 2)
-            odds *= np.maximum(expected, 1e-3)[arrays.target_row]
-            why = "expected matches"
+    if rules.policy != "random":
+        priority = arrays.priority[rows]
+        rows = rows[priority == priority.max()]
+    odds = np.ones(rows.size) if rules.policy == "random" else arrays.weight[rows]
+    if rules.policy == "weighted":
+        expected = np.tensordot(arrays.cells[rules.minors], present.expected, 2)
+        odds = odds * np.maximum(expected, 1e-3)[arrays.target_row[rows]]
+        why = "expected matches"
     if not odds.any():
         return None
-    row, probability = _draw(odds, rng)
+    drawn, probability = _draw(odds, rng)
+    row = int(rows[drawn])
     line = catalogue.lines[row]
     hits = int(whole[arrays.target_row[row]])
     reason = f"{why}; {np.count_nonzero(odds)} fit, drawn with probability {probability:.3g}"
@@ -314,15 +316,14 @@ def _open(
     local = moment.at.astimezone(catalogue.zone)
     minute = 60 * local.hour + local.minute
     committed, blocked_until_ns = history.columns(catalogue)
-    is_open, elapsed_share = arrays.in_minute(local.date(), minute)
+    is_open, paced_micro = arrays.in_minute(local.date(), minute)
     may = is_open & (committed + price_micro <= arrays.budget_micro)
     may &= blocked_until_ns <= moment.mono_ns
-    if arrays.even.any():
-        may &= (committed <= arrays.budget_micro * elapsed_share) | ~arrays.even
-    if history.last is not None and history.last.separation:
-        for row in arrays.separation.get(history.last.separation, ()):
-            if catalogue.lines[row].advertiser != history.last.advertiser:
-                may[row] = False
+    may &= committed <= paced_micro
+    last = history.last
+    if last is not None and last.separation in arrays.separation:
+        rivals = arrays.separation[last.separation]
+        may[rivals] &= arrays.advertiser[rivals] == arrays.advertiser_number.get(last.advertiser, -1)
     return may
 
 
