@@ -17,7 +17,7 @@ def run(plan: Plan, say: Say) -> Findings:
     lines: dict[str, list[tuple[float, float]]] = {}
     for load in plan.pick((3,), LOADS, LOADS):
         say(f"{load} x")
-        run = overloaded(load, plan.pick(1.0, 4.0, 20.0), plan.pick(0.5, 0.5, 0.5))
+        run = overloaded(load, plan.pick(1.0, 3.0, 20.0), 0.5)
         detect = run.roles["detect"]
         findings.measure(f"{load} x, processed", "frames/s", [detect.out_rate], "higher")
         findings.measure(f"{load} x, dropped", "frames/s", [run.roles["broker"].drop_rate])

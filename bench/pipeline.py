@@ -23,7 +23,7 @@ _WAIT_MS = 5.0
 def run(plan: Plan, say: Say) -> Findings:
     """Efficiency at saturation, latency at half load, the sequential ways, and what an idle station costs."""
     findings = Findings()
-    seconds = plan.pick(1.0, 5.0, 20.0)
+    seconds = plan.pick(1.0, 3.0, 20.0)
     cores = len(os.sched_getaffinity(0))
     rates: dict[str, list[float]] = {"bare": [], "station": [], "loop": []}
     for i in range(plan.pick(1, 1, 3)):
@@ -58,7 +58,7 @@ def run(plan: Plan, say: Say) -> Findings:
         _latency(cameras, half, run_loops("bare", seconds / 2), findings)
     findings.tables.append(_by_process("station at half load, by stage", half))
     say("idle station")
-    _idle(plan.pick(2.0, 6.0, 20.0), findings)
+    _idle(plan.pick(2.0, 4.0, 20.0), findings)
     return findings
 
 

@@ -16,7 +16,7 @@ _DROPS_MAX = 0.01
 def run(plan: Plan, say: Say) -> Findings:
     """Throughput against workers of each stage; frame age against cameras, until it doubles."""
     findings = Findings()
-    seconds = plan.pick(1.0, 2.0, 6.0)
+    seconds = plan.pick(1.0, 1.0, 6.0)
     lines: dict[str, list[tuple[float, float]]] = {"detect, frames/s": [], "classify, faces/s": []}
     for workers in plan.pick(WORKERS[:1], WORKERS[:2], WORKERS):
         say(f"{workers} x detect")
@@ -46,7 +46,7 @@ def _sizing(plan: Plan, findings: Findings, say: Say) -> None:
     rows: list[tuple[str, ...]] = []
     lines: dict[str, list[tuple[float, float]]] = {}
     for fps in plan.pick(FPS[1:2], FPS[1:2], FPS):
-        points = ages_by_cameras(fps, plan.pick(1.0, 2.5, 6.0), plan.pick(1, 8, _CAMERAS_MAX), cores, say)
+        points = ages_by_cameras(fps, plan.pick(1.0, 1.0, 6.0), plan.pick(1, 4, _CAMERAS_MAX), cores, say)
         carried = max(cameras for cameras, _, fine in points if fine)
         busy = next(run for cameras, run, _ in points if cameras == carried)
         used = sum(role.cores for role in busy.roles.values())

@@ -32,6 +32,8 @@ from pipeline.stage import Spec
 CONTROL = "control"
 _TICK_MS = 50
 _SILENT_S, _LOADING_S = 5.0, 30.0
+_START_S = 60.0
+"""A run of a given length is given up when the station is not ready so long after its start; others try for ever."""
 _STALLED_S = 1.0
 """A supervisor that was itself held up for so long lets its children catch up before it calls any of them silent."""
 _BACKOFF_FIRST_S, _BACKOFF_MAX_S, _HEALTHY_S = 0.05, 30.0, 60.0
@@ -219,7 +221,7 @@ class Supervisor:
         on_tick: Callable[["Supervisor"], None] | None,
     ) -> None:
         sample_at_s = 0.0
-        last_s = time.monotonic()
+        began_s = last_s = time.monotonic()
         while not self._stopping:
             if control.poll(_TICK_MS):
                 self._answer(control)
@@ -243,7 +245,10 @@ class Supervisor:
                 for child in self.children:
                     child.mark_ready()
                 log("ready", station=self.station.station.name, processes=len(self.children))
-            if self.ready_s and duration_s is not None and now_s >= self.ready_s + duration_s:
+            if duration_s is not None and now_s >= (self.ready_s or began_s + _START_S) + duration_s:
+                if not self.ready_s:
+                    late = ", ".join(child.worker for child in self.children if not child.ready)
+                    self._refused = f"{late}: not ready within {_START_S + duration_s:g} s; its messages stand above"
                 return
             if on_tick:
                 on_tick(self)
@@ -302,9 +307,9 @@ class Supervisor:
         control.send(msgspec.msgpack.encode(answer))
 
     def _stop_all(self) -> None:
-        """First players (they close their ledger row), cameras, and the stage that cameras feed: a frame that still waits
-        would only grow old, the broker drops it. Then each stage after the one that feeds it, so that it finishes what is
-        on its way, and the broker; then the knife."""
+        """First players (they close their ledger row), cameras, and the stage that cameras feed: a frame that still
+        waits would only grow old, the broker drops it. Then each stage after the one that feeds it, so that it finishes
+        what is on its way, and the broker; then the knife."""
         self.ended_s = time.monotonic()
         deadline_s = self.ended_s + _STOP_S
         for child in self.children:

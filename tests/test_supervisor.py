@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from pipeline import graph as graphs
-from pipeline.settings import Camera, SettingsError, Station, Workers
+from pipeline.settings import Camera, SettingsError, Station, StationTable, Workers
 from pipeline.summary import summarise
 from pipeline.supervisor import Child, Supervisor, _ring_of, request_scale, running_stations, runtime_root
 from pipeline.view import View
@@ -181,6 +181,18 @@ def test_a_machine_that_stood_still_costs_no_process(tmp_path: Path) -> None:
     supervisor.terminate()
     assert supervisor.wait(timeout=15) == 0
     assert json.loads(summary_file.read_text()) == [0] * 6
+
+
+def test_a_run_of_a_given_length_ends_though_a_stage_never_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.supervisor._START_S", 3.0)
+    station = Station(
+        station=StationTable(name="broken"), cameras=(Camera(name="c0", source="sample"),), folder=tmp_path
+    )
+    graph = replaced(graph_of_toys(graphs.build(station)), "classify", "tests.toys:NoSuchStage")
+    with pytest.raises(SettingsError, match=r"classify\.0: not ready within 3\.5 s"):
+        Supervisor(station, graph).run(0.5)
 
 
 def test_a_bad_frame_is_counted_and_the_stage_goes_on(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
