@@ -23,7 +23,7 @@ _WAIT_MS = 5.0
 def run(plan: Plan, say: Say) -> Findings:
     """Efficiency at saturation, latency at half load, the sequential ways, and what an idle station costs."""
     findings = Findings()
-    seconds = plan.pick(1.0, 3.0, 20.0)
+    seconds = plan.pick(1.0, 3.0, 16.0)
     cores = len(os.sched_getaffinity(0))
     rates: dict[str, list[float]] = {"bare": [], "station": [], "loop": []}
     for i in range(plan.pick(1, 1, 3)):

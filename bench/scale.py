@@ -16,7 +16,7 @@ _DROPS_MAX = 0.01
 def run(plan: Plan, say: Say) -> Findings:
     """Throughput against workers of each stage; frame age against cameras, until it doubles."""
     findings = Findings()
-    seconds = plan.pick(1.0, 1.0, 6.0)
+    seconds = plan.pick(1.0, 1.0, 5.0)
     lines: dict[str, list[tuple[float, float]]] = {"detect, frames/s": [], "classify, faces/s": []}
     for workers in plan.pick(WORKERS[:1], WORKERS[:2], WORKERS):
         say(f"{workers} x detect")
@@ -46,7 +46,7 @@ def _sizing(plan: Plan, findings: Findings, say: Say) -> None:
     rows: list[tuple[str, ...]] = []
     lines: dict[str, list[tuple[float, float]]] = {}
     for fps in plan.pick(FPS[1:2], FPS[1:2], FPS):
-        points = ages_by_cameras(fps, plan.pick(1.0, 1.0, 6.0), plan.pick(1, 4, _CAMERAS_MAX), cores, say)
+        points = ages_by_cameras(fps, plan.pick(1.0, 1.0, 4.0), plan.pick(1, 4, _CAMERAS_MAX), cores, say)
         carried = max(cameras for cameras, _, fine in points if fine)
         busy = next(run for cameras, run, _ in points if cameras == carried)
         used = sum(role.cores for role in busy.roles.values())
@@ -71,8 +71,10 @@ def ages_by_cameras(fps: float, seconds: float, at_most: int, cores: int, say: S
         say(f"{cameras} cameras at {fps} fps")
         station = make_station(cameras, fps, detect=cores)
         graph = make_graph(station, without=("player",), capture=SCENE_CAMERA)
-        run = run_station(station, graph, settle_s=1.5, seconds=seconds)
+        run = run_station(station, graph, settle_s=3.0, seconds=seconds)
         first = points[0][1] if points else run
+        if not is_fine(run, first):  # once is chance
+            run = run_station(station, graph, settle_s=3.0, seconds=seconds)
         fine = is_fine(run, first)
         points.append((cameras, run, fine or not points))
         if not fine and points[1:]:
@@ -82,7 +84,7 @@ def ages_by_cameras(fps: float, seconds: float, at_most: int, cores: int, say: S
 
 
 def is_fine(run: Run, first: Run) -> bool:
-    """Whether results are at most twice as old as with the first camera, and at most 1 % of frames are dropped."""
+    """Whether results are at most twice as old as with the first camera, and at most 1 % of frames (or one) dropped."""
     age_ms, first_ms = run.roles["classify"].age_out_ms[0], first.roles["classify"].age_out_ms[0]
-    captured = max(1e-9, run.roles["capture"].out_rate)
-    return age_ms <= 2 * first_ms and run.roles["broker"].drop_rate <= _DROPS_MAX * captured
+    captured, dropped = (run.seconds * rate for rate in (run.roles["capture"].out_rate, run.roles["broker"].drop_rate))
+    return age_ms <= 2 * first_ms and dropped <= max(1.5, _DROPS_MAX * captured)
