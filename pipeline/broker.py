@@ -124,6 +124,11 @@ class Broker:
         self._inbox = wire.pull(self._context, wire.endpoint(runtime_dir, BROKER))
         taps = [Link(message=message, target=TAP, keep="latest", batch=_DRAIN) for message in MESSAGES]
         self._queues = [LinkQueue(link) for link in (*links, *taps)]
+        self._by_message: dict[str, list[LinkQueue]] = {
+            message: [queue for queue in self._queues if queue.link.message == message] for message in MESSAGES
+        }
+        self._poller = zmq.Poller()
+        self._poller.register(self._inbox, zmq.POLLIN)
         self._workers: dict[str, OrderedDict[str, Worker]] = {q.link.target: OrderedDict() for q in self._queues}
         self._dropped_before = dict(cell.status().get("dropped", {}))
 
@@ -136,7 +141,7 @@ class Broker:
             if now_ns > housekeeping_ns:
                 self._housekeeping(now_ns)
                 housekeeping_ns = now_ns + int(_HOUSEKEEPING_S * 1e9)
-            if self._inbox.poll(self._patience_ms(now_ns)):
+            if self._poller.poll(self._patience_ms(now_ns)):
                 self._drain()
             self._dispatch(time.monotonic_ns())
             cell.beat()
@@ -149,29 +154,35 @@ class Broker:
         self._context.destroy(linger=0)
 
     def _drain(self) -> None:
+        """Take in what has come, as long as there is more; asking costs less than being refused."""
         for _ in range(_DRAIN):
             try:
                 parts = self._inbox.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 return
-            try:
-                message = wire.decode_head(parts)
-            except wire.WireError as error:
-                self._cell.add("skipped")
-                skip("hostile_message", error=error)
+            self._take(parts)
+            if not int(self._inbox.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+                return
+
+    def _take(self, parts: list[bytes]) -> None:
+        try:
+            message = wire.decode_head(parts)
+        except wire.WireError as error:
+            self._cell.add("skipped")
+            skip("hostile_message", error=error)
+            return
+        now_ns = time.monotonic_ns()
+        if isinstance(message, Credit):
+            self._credit(message, now_ns)
+            return
+        self._cell.add("in")
+        self._cell.arrived(max(0, now_ns - message.captured_ns))
+        for queue in self._by_message[type(message).__name__]:
+            link = queue.link
+            if link.target == TAP and not self._workers[TAP]:
                 continue
-            now_ns = time.monotonic_ns()
-            if isinstance(message, Credit):
-                self._credit(message, now_ns)
-                continue
-            self._cell.add("in")
-            self._cell.arrived(max(0, now_ns - message.captured_ns))
-            for queue in self._queues:
-                link = queue.link
-                if link.target == TAP and not self._workers[TAP]:
-                    continue
-                if link.message == type(message).__name__ and (not link.cameras or message.camera in link.cameras):
-                    queue.put(message.camera, Waiting(parts, message.captured_ns, now_ns))
+            if not link.cameras or message.camera in link.cameras:
+                queue.put(message.camera, Waiting(parts, message.captured_ns, now_ns))
 
     def _credit(self, credit: Credit, now_ns: int) -> None:
         workers = self._workers.get(credit.group)
@@ -195,6 +206,8 @@ class Broker:
 
     def _dispatch(self, now_ns: int) -> None:
         for queue in self._queues:
+            if not queue:
+                continue
             queue.drop_old(now_ns)
             workers = self._workers[queue.link.target]
             for name, worker in list(workers.items()):
@@ -215,7 +228,7 @@ class Broker:
         """How long to wait for the next message: until a micro-batch is due that somebody is free to take."""
         patience_ms = int(_HOUSEKEEPING_S * 1000)
         for queue in self._queues:
-            due_in_ns = queue.due_in_ns(now_ns)
+            due_in_ns = queue.due_in_ns(now_ns) if queue else None
             if due_in_ns is not None and any(worker.free for worker in self._workers[queue.link.target].values()):
                 patience_ms = min(patience_ms, max(1, due_in_ns // 1_000_000))
         return patience_ms

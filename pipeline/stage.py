@@ -178,7 +178,7 @@ def _feed(stage: Stage, batch: list[Any], outbox: Outbox, cell: Cell) -> bool:
 
 def _publish(stage: Stage, cell: Cell) -> None:
     status = getattr(stage, "status", None)
-    if status is not None:
+    if status:  # an empty one would take away what the process before this one said
         cell.publish(status)
     cell["skipped"] = _skipped_before + sum(skipped.values())
 

@@ -3,6 +3,7 @@
 Every mistake is a SettingsError of one line: file, key, remedy.
 """
 
+import os
 import re
 import stat
 from datetime import date
@@ -82,31 +83,34 @@ class CampaignFile(Table, frozen=True, kw_only=True):
     currency: str = ""
 
 
-def parse(path: Path, inside: Path) -> CampaignFile:
+def parse(path: str, inside: Path) -> CampaignFile:
     """Read and check one campaign file; SettingsError says file, key and remedy."""
+    name = os.path.basename(path)
     try:
-        info = path.lstat()
+        info = os.lstat(path)
         if stat.S_ISLNK(info.st_mode):
-            if not path.resolve(strict=True).is_relative_to(inside.resolve()):
-                raise SettingsError(f"{path.name}: it is a link out of {inside.name}; put the file itself there")
-            info = path.stat()
+            if not Path(path).resolve(strict=True).is_relative_to(inside.resolve()):
+                raise SettingsError(f"{name}: it is a link out of {inside.name}; put the file itself there")
+            info = os.stat(path)
         if not stat.S_ISREG(info.st_mode):
-            raise SettingsError(f"{path.name}: it is not a regular file; put a text file there")
+            raise SettingsError(f"{name}: it is not a regular file; put a text file there")
         if info.st_size > 4 << 20:
-            raise SettingsError(f"{path.name}: it is larger than 4 MiB; split the campaign")
+            raise SettingsError(f"{name}: it is larger than 4 MiB; split the campaign")
+        with open(path, "rb", buffering=0) as file:
+            text = file.readall().decode()
         # Not tomllib: that takes eight times as long, and minutes for a file that is meant to keep it busy.
-        campaign = msgspec.convert(rtoml.loads(path.read_bytes().decode()), CampaignFile)
+        campaign = msgspec.convert(rtoml.loads(text), CampaignFile)
         for i, line in enumerate(campaign.lines):
             _check_line(f"lines[{i}]", line, campaign.currency)
         if campaign.currency and campaign.currency not in CURRENCIES:
             raise SettingsError(f"currency: there is no currency {campaign.currency!r}; use an ISO 4217 code: EUR, KRW")
     except SettingsError as error:
-        text = str(error)
-        raise SettingsError(text if text.startswith(path.name) else f"{path.name}: {text}") from None
+        problem = str(error)
+        raise SettingsError(problem if problem.startswith(name) else f"{name}: {problem}") from None
     except rtoml.TomlParsingError as error:
-        raise SettingsError(f"{path.name}: not TOML: {error}; mend the line") from None
+        raise SettingsError(f"{name}: not TOML: {error}; mend the line") from None
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a link to itself, too deep a nest
-        raise SettingsError(f"{path.name}: {_plain(error)}") from None
+        raise SettingsError(f"{name}: {_plain(error)}") from None
     return campaign
 
 

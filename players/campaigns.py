@@ -177,7 +177,7 @@ class _Reader:
                 yield path, known[1]
                 continue
             try:
-                campaign = parse(Path(path), self._folder)
+                campaign = parse(path, self._folder)
             except SettingsError as error:
                 problems.append(f"{error}" + ("; its last good version plays on" if known else ""))
                 if known is not None:

@@ -479,7 +479,7 @@ def test_whatever_a_file_says_the_answer_is_one_line(
     for text in ("\n".join(f"{key} = {value}" for key, value in pairs), GOOD[:at] + noise + GOOD[at:]):
         (folder / "x.toml").write_text(text, "utf-8", "surrogatepass")
         try:
-            parse(folder / "x.toml", folder)
+            parse(str(folder / "x.toml"), folder)
         except SettingsError as error:
             assert str(error).startswith("x.toml: ")
             assert "\n" not in str(error)
