@@ -69,10 +69,10 @@ def speeds_of(name: str, threads: int, plan: Plan, say: Say, device: str = "cpu"
     classifier = Classifier(model, device, threads)  # type: ignore[arg-type]
     bare = BareCall(model, threads, list(_providers(device)))
     speeds = []
-    for batch in plan.pick((1, 4), (1, 8, 32), BATCHES):
+    for batch in plan.pick((1, 4), (1, 16), BATCHES):
         say(f"{name}, {threads} threads, batch {batch}")
         crops = np.random.default_rng(batch).integers(0, 256, (batch, *2 * (classifier.size_px,), 3), np.uint8)
-        calls = max(3, plan.pick(3, 24, 200) // batch)
+        calls = max(3, plan.pick(3, 12, 150) // batch)
         ours_ms, bare_ms = [], []
         for _ in range(2):
             ours_ms += call_times_ms(partial(classifier.classify, crops), calls // 2 + 1)
@@ -136,7 +136,7 @@ def _report_speeds(name: str, threads: int, speeds: list[Speed], findings: Findi
 
 def _micro_batching(speeds: list[Speed], plan: Plan, findings: Findings, say: Say) -> None:
     """Rising load; then at saturation beside the bare call and mosec, in turn; then one face at a time."""
-    seconds = plan.pick(1.0, 2.0, 6.0)
+    seconds = plan.pick(1.0, 1.2, 6.0)
     best = min(speeds, key=lambda speed: speed.bare_ms)
     bare_rate = 1e3 / best.bare_ms
     rows: list[tuple[str, ...]] = []

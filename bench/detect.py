@@ -34,7 +34,7 @@ def run(plan: Plan, say: Say) -> Findings:
 
 
 def _rates(ways: dict[str, Detect], plan: Plan, findings: Findings, say: Say) -> None:
-    images = plan.pick(2, 40, 1000)
+    images = plan.pick(2, 20, 1000)
     times_ms: dict[str, list[float]] = {name: [] for name in ways}
     for i in range(images):
         if i % 10 == 0:
@@ -67,7 +67,7 @@ def time_ms(detect: Detect, scene: Scene) -> float:
 
 
 def _recall(ways: dict[str, Detect], plan: Plan, findings: Findings, say: Say) -> None:
-    scenes = plan.pick(1, 6, 60)
+    scenes = plan.pick(1, 4, 60)
     lines: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     rows = []
     for width_px in plan.pick(WIDTHS_PX[:1], WIDTHS_PX, WIDTHS_PX):

@@ -225,8 +225,7 @@ class Feeder:
 
     def _batch(self, rng: np.random.Generator) -> Batch:
         recipe = self._recipe
-        p = self._weights / self._weights.sum() if recipe.balance == "sample" else None
-        picked = rng.choice(self._rows.size, recipe.batch, p=p)
+        picked, weight = _drawn(rng, self._weights, recipe.balance, recipe.batch)
         rows = self._rows[picked]
         others = rng.choice(self._rows, recipe.batch)
         size = self.size_px
@@ -246,7 +245,6 @@ class Feeder:
                 for row, other in zip(rows, others, strict=True)
             ]
         )
-        weight = self._weights[picked] if recipe.balance == "weight" else np.ones(recipe.batch)
         return batch_of(to_tensor(images, PREPROCESSING[recipe.arch]), rows, self._targets, weight)
 
 
@@ -298,8 +296,8 @@ def fit_heads(
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / steps))
-        picked = rng.choice(len(rows), batch, p=weights / weights.sum())
-        labels = batch_of(features[torch.from_numpy(picked)], rows[picked], targets, np.ones(batch))
+        picked, counts = _drawn(rng, weights, recipe.balance, batch)
+        labels = batch_of(features[torch.from_numpy(picked)], rows[picked], targets, counts)
         labels = Batch(*(getattr(labels, name).to(device) for name in Batch.__struct_fields__))
         loss = loss_of(net.heads(labels.images), labels)
         optimizer.zero_grad(set_to_none=True)
@@ -597,6 +595,14 @@ def _optimizer(net: FaceNet, recipe: Recipe) -> torch.optim.Optimizer:
             decay = recipe.weight_decay if decays else 0.0
             groups.append({"params": chosen, "weight_decay": decay, "peak": peak, "heads": heads, "lr": 0.0})
     return torch.optim.AdamW(groups, fused=True)
+
+
+def _drawn(
+    rng: np.random.Generator, weights: NDArray[np.float64], balance: str, batch: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Which rows make the next batch, and how much each counts: rare ones drawn more often, weighted, or neither."""
+    picked = rng.choice(len(weights), batch, p=weights / weights.sum() if balance == "sample" else None)
+    return picked, weights[picked] if balance == "weight" else np.ones(batch)
 
 
 def _size_now(recipe: Recipe, progress: float) -> int:

@@ -30,7 +30,7 @@ from pipeline.settings import Camera, RingRef, SettingsError, Station
 from pipeline.stage import Spec
 
 CONTROL = "control"
-_TICK_MS = 50
+_TICK_MS = 100
 _SILENT_S, _LOADING_S = 5.0, 30.0
 _START_S = 60.0
 """A run of a given length is given up when the station is not ready so long after its start; others try for ever."""
