@@ -14,11 +14,16 @@ pytest.importorskip("onnxscript", reason="needs the extra [train]")
 from models.cards import ModelError  # noqa: E402
 from models.commands import models  # noqa: E402
 from models.datasets.index import Row  # noqa: E402
-from models.networks import YEARS, MobileNet, build  # noqa: E402
+from models.networks import YEARS, Arch, MobileNet, build  # noqa: E402
 from models.session import Classifier  # noqa: E402
 from models.train import (  # noqa: E402
     Batch,
+    Recipe,
     Targets,
+    _Halves,
+    _optimizer,
+    _placed,
+    _train_step,
     age_loss,
     balance_weights,
     gender_loss,
@@ -199,6 +204,41 @@ def test_rare_ages_weigh_more() -> None:
     assert weights.mean() == pytest.approx(1)
     assert weights[-1] / weights[0] == pytest.approx(np.sqrt(10))
     assert (balance_weights(rows, 0.5, natural=("",)) == 1).all()
+
+
+@pytest.mark.parametrize("arch", ["mobilenet", "efficientnet_b0"])
+def test_a_step_is_that_of_plain_adamw(arch: Arch) -> None:
+    """The threads, gradients taken by hand and the fused optimizer change nothing: weights end where PyTorch's plain
+    way leaves them, whatever the layout of a kernel in memory."""
+    recipe = Recipe(arch=arch, size_px=33, batch=32, warmup_epochs=0, learning_rate=1e-3)
+    cpu = torch.device("cpu")
+    torch.manual_seed(3)
+    net, plain, ema = (_placed(build(arch, 33, "random"), cpu).eval() for _ in range(3))
+    plain.load_state_dict(net.state_dict())
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    n, age, one = recipe.batch, torch.linspace(1, 80, recipe.batch), torch.ones(recipe.batch)
+    batch = Batch(torch.randn(n, 3, 33, 33), torch.arange(n) % 2.0, one, age, age, one, one)
+    optimizer, threads = _optimizer(net, recipe), torch.get_num_threads()
+    halves = _Halves(cpu, recipe)
+    try:
+        _train_step(net, ema, optimizer, batch, recipe, cpu, 0.5, 0.0, halves)
+    finally:
+        halves.close()
+        torch.set_num_threads(threads)
+
+    reference = torch.optim.AdamW(
+        [{"params": [p], "lr": group["lr"], "weight_decay": group["weight_decay"]}
+         for theirs, group in zip(_optimizer(plain, recipe).param_groups, optimizer.param_groups, strict=True)
+         for p in theirs["params"]],
+        foreach=False,
+    )  # fmt: skip
+    loss_of(plain(batch.images), batch).backward()
+    torch.nn.utils.clip_grad_norm_(plain.parameters(), 5.0)
+    reference.step()
+    for name, theirs in plain.state_dict().items():
+        moved, wanted = net.state_dict()[name] - before[name], theirs - before[name]
+        # Adam's first step is a sign: it may differ where a gradient is about zero, nowhere else.
+        assert torch.isclose(moved, wanted, rtol=0.05, atol=1e-6).float().mean() > 0.97, name
 
 
 @pytest.mark.slow
