@@ -1,6 +1,7 @@
 """The command `stationcast`. Other folders' commands are named as strings and imported when they are called."""
 
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -264,7 +265,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except Exception as error:
-        if getattr(error, "exit_code", None) != 2 and not (isinstance(error, OSError) and error.filename):
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            sys.stdout = None  # or what is left in it fails once more on the way out
+        elif getattr(error, "exit_code", None) != 2 and not (isinstance(error, OSError) and error.filename):
             raise
         click.echo(f"stationcast: error: {' '.join(str(error).split())}", err=True)
         sys.exit(2)

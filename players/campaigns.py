@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from hashlib import sha256
+from os.path import basename
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -170,7 +171,7 @@ class _Reader:
             if not path.endswith(".toml"):
                 continue
             if not is_text(path):
-                problems.append(f"{_name(path)!a}: {NOT_TEXT}")
+                problems.append(f"{basename(path)!a}: {NOT_TEXT}")
                 continue
             known = self._cache.campaigns.get(path)
             if known is not None and known[0] == stamp:
@@ -200,7 +201,7 @@ class _Reader:
                 try:
                     places[path, creative.file] = inside.find(creative.file)
                 except SettingsError as error:
-                    problems.append(f"{_name(path)}: creative {creative.id}: file: {error}")
+                    problems.append(f"{basename(path)}: creative {creative.id}: file: {error}")
                     missing.append(f"{self._folder}/{creative.file}")
         self._media = {place: _stamp(place) for place in {*places.values(), *missing}}
         known = self._cache.media
@@ -219,15 +220,15 @@ class _Reader:
             clash = _clash(campaign, taken)
             if clash is not None:
                 kind, name = clash
-                owner = taken.get(clash, _name(path))
-                problem = f"{_name(path)}: {kind} id {name!r} is used twice (also in {owner}); rename one"
+                owner = taken.get(clash, basename(path))
+                problem = f"{basename(path)}: {kind} id {name!r} is used twice (also in {owner}); rename one"
                 if last_good is None or _clash(last_good, taken) is not None:
                     problems.append(problem)
                     continue
                 problems.append(f"{problem}; its last good version plays on")
                 campaign = last_good
             settled[path] = campaign
-            taken.update((key, _name(path)) for key in _ids(campaign))
+            taken.update((key, basename(path)) for key in _ids(campaign))
         return settled
 
     def _lines(
@@ -248,7 +249,7 @@ class _Reader:
                 continue
             found = self._cache.media[place][1]
             if "problem" in found:
-                problems.append(f"{_name(path)}: creative {table.id}: {table.file}: {found['problem']}")
+                problems.append(f"{basename(path)}: creative {table.id}: {table.file}: {found['problem']}")
                 continue
             own_ms = found["duration_ms"] or self._default_ms
             duration_ms = own_ms if table.duration_s is None else round(table.duration_s * 1000)
@@ -325,10 +326,6 @@ def _mode(path: str) -> int:
         return os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return 0
-
-
-def _name(path: str) -> str:
-    return os.path.basename(path)
 
 
 def _stamp(path: Path | str) -> Stamp:

@@ -94,6 +94,13 @@ def test_a_mistaken_option_is_exit_code_2() -> None:
     assert done.returncode == 2 and "Traceback" not in done.stderr
 
 
+def test_a_full_disk_behind_the_output_is_one_line_and_exit_code_2() -> None:
+    command = [sys.executable, "-m", "pipeline.cli", "models", "list"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No space left" in done.stderr
+
+
 def test_what_a_killed_station_left_is_no_running_station() -> None:
     folder = runtime_root() / "killed"
     folder.mkdir()
