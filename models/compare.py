@@ -27,6 +27,7 @@ COLUMNS: tuple[tuple[str, Callable[[Compared], str]], ...] = (
     ("decade", lambda row: shown(row.report["decade_accuracy"])),
     ("within one", lambda row: shown(row.report["decade_within_one"])),
     ("both", lambda row: shown(row.report["joint_accuracy"])),
+    ("the original's measure", lambda row: shown(row.report["original_project_measure"])),
     ("MB", lambda row: f"{row.size_mb:.1f}"),
     ("ms/face at 1", lambda row: f"{row.report['ms_per_face']:.2f}"),
     ("ms/face at 32", lambda row: f"{row.report['ms_per_face_at_32']:.2f}"),
