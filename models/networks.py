@@ -7,7 +7,7 @@ is male) and age logits [N, YEARS]; with the original project's head it answers 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import torch
@@ -139,17 +139,43 @@ class KerasBackbone(nn.Module):
             "vgg16": keras.applications.VGG16,
             "efficientnet_b0": keras.applications.EfficientNetB0,
         }
-        # Names of layers, and so of saved weights, count on from model to model without this.
-        keras.utils.clear_session()
         shape = (size_px, size_px, 3)
         try:
-            self.model = classes[arch](include_top=False, weights=weights, input_shape=shape, pooling="avg")
+            model = classes[arch](include_top=False, weights=weights, input_shape=shape, pooling="avg")
         except Exception as error:  # a download that fails, a file of another network: each raises its own
             raise ModelError(f"{arch} from {weights or 'random'}: {' '.join(str(error).split())}") from error
+        self.model = _with_batch_norms_of_torch(model)
         self.features = int(self.model.output_shape[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x.permute(0, 2, 3, 1), training=self.training)
+
+
+def _with_batch_norms_of_torch(model: Any) -> Any:
+    """The same Keras model with batch norms that are one operation: Keras makes a dozen of each, which take a quarter
+    of a step, and which nobody folds into the convolutions of an exported model."""
+    import keras
+
+    keras.utils.clear_session()  # or names of layers, and so of saved weights, count on from model to model
+
+    class BatchNorm(keras.layers.BatchNormalization):
+        def call(self, inputs: Tensor, training: bool | None = None, mask: None = None) -> Tensor:
+            if inputs.is_meta:  # Keras asks for the shape of the answer
+                return inputs
+            moving = self.moving_mean.value, self.moving_variance.value
+            learned = self.gamma.value, self.beta.value
+            x = inputs.movedim(-1, 1)
+            x = functional.batch_norm(x, *moving, *learned, bool(training), 1 - self.momentum, self.epsilon)
+            return x.movedim(1, -1)
+
+    def cloned(layer: Any) -> Any:
+        kind = BatchNorm if isinstance(layer, keras.layers.BatchNormalization) else type(layer)
+        return kind.from_config(layer.get_config())
+
+    same = keras.models.clone_model(model, clone_function=cloned)
+    for mine, theirs in zip(same.weights, model.weights, strict=True):
+        mine.assign(theirs.value)
+    return same
 
 
 class FaceNet(nn.Module):

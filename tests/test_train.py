@@ -14,7 +14,7 @@ pytest.importorskip("onnxscript", reason="needs the extra [train]")
 from models.cards import ModelError  # noqa: E402
 from models.commands import models  # noqa: E402
 from models.datasets.index import Row  # noqa: E402
-from models.networks import YEARS, Arch, MobileNet, build  # noqa: E402
+from models.networks import YEARS, Arch, MobileNet, _with_batch_norms_of_torch, build  # noqa: E402
 from models.session import Classifier  # noqa: E402
 from models.train import (  # noqa: E402
     Batch,
@@ -239,6 +239,22 @@ def test_a_step_is_that_of_plain_adamw(arch: Arch) -> None:
         moved, wanted = net.state_dict()[name] - before[name], theirs - before[name]
         # Adam's first step is a sign: it may differ where a gradient is about zero, nowhere else.
         assert torch.isclose(moved, wanted, rtol=0.05, atol=1e-6).float().mean() > 0.97, name
+
+
+def test_batch_norms_of_torch_are_those_of_keras(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    import keras
+
+    torch.manual_seed(0)
+    plain = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(33, 33, 3), pooling="avg")
+    ours = _with_batch_norms_of_torch(plain)
+    x = torch.rand(64, 33, 33, 3)
+    for training in (True, False):  # the second answers by the means and variances that the first one moved
+        with torch.no_grad():
+            wanted, got = (model(x, training=training) for model in (plain, ours))
+        assert torch.allclose(wanted, got, rtol=0.02, atol=0.01)
+    moved = [(a, b) for a, b in zip(plain.weights, ours.weights, strict=True) if "moving" in a.path]
+    assert moved and all(torch.allclose(a.value, b.value, rtol=1e-2, atol=1e-4) for a, b in moved)
 
 
 @pytest.mark.slow
