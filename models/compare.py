@@ -75,22 +75,31 @@ def draw(rows: Sequence[Compared], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for axis, key, title in zip(
         axes, ("gender_accuracy", "age_mae"), ("gender accuracy", "age error, years"), strict=True
     ):
-        for row in rows:
+        for at, row in enumerate(rows):
             value = row.report[key]
             if value is None:
                 continue
-            x = row.report["ms_per_face"]
             spread = [[value["value"] - value["low"]], [value["high"] - value["value"]]]
-            axis.errorbar(x, value["value"], yerr=spread, fmt="o", capsize=3)
-            axis.annotate(row.name, (x, value["value"]), xytext=(6, 4), textcoords="offset points", fontsize=8)
+            x = row.report["ms_per_face"]
+            axis.errorbar(
+                x,
+                value["value"],
+                yerr=spread,
+                fmt="o",
+                capsize=3,
+                color=matplotlib.colormaps["tab20"](at % 20),
+                label=row.name,
+            )
         axis.set_xlabel("ms a face, batch 1, one core")
         axis.set_title(title)
         axis.grid(alpha=0.3)
-        axis.margins(x=0.25, y=0.15)
+        axis.margins(x=0.1, y=0.1)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", fontsize=8)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 

@@ -58,20 +58,27 @@ def quantize_int8(source: Path, out: Path, images: NDArray[np.float32], batch: i
             raise ModelError(
                 f"{source}: has no last linear layer with a bias; export it with `stationcast models export`"
             )
+
+        def quantize(method: CalibrationMethod) -> None:
+            quantize_static(
+                str(ready),
+                str(out),
+                Reader(),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                reduce_range=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                nodes_to_exclude=[last.name],
+                calibrate_method=method,
+                extra_options={"CalibStridedMinMax": 1, "CalibPercentile": 99.99},
+            )
+
         bounded = any(node.op_type == "Clip" for node in plain.graph.node)
-        quantize_static(
-            str(ready),
-            str(out),
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=[last.name],
-            calibrate_method=CalibrationMethod.MinMax if bounded else CalibrationMethod.Percentile,
-            extra_options={"CalibStridedMinMax": 1, "CalibPercentile": 99.99},
-        )
+        try:
+            quantize(CalibrationMethod.MinMax if bounded else CalibrationMethod.Percentile)
+        except ValueError:  # a layer of a hardly trained network always says the same: nothing to make a histogram of
+            quantize(CalibrationMethod.MinMax)
         small = onnx.load(str(out))
         _correct_biases(plain, small, images[:CORRECTION_IMAGES], batch)
         onnx.save(small, str(out))
