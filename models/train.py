@@ -34,6 +34,8 @@ from models.networks import ORIGINAL_LABELS, PREPROCESSING, YEARS, Arch, FaceNet
 
 AGE_BINS = (0, 3, 10, 20, 30, 40, 50, 60, 70, 121)
 """Photos are drawn evenly (to a power) over these ranges of age."""
+MIMIC_WEIGHT = 3.0
+"""Of a squared deviation of the features, at first; it falls to 0 with the run."""
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +68,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     augment: bool = True
     spoil: float = 1.0
     """How often photos are spoilt on purpose, beside the usual."""
+    mimic_px: int = 0
+    """Also learn to say of a spoilt photo at `size_px` what the backbone, as it came, says of the clean one at this
+    size: weights learnt at 224 px know less at 161. 0: no."""
     age_groups: tuple[tuple[int, int], ...] = ()
     """Ages are only taught as these ranges (first and last year), as the original project merged its classes."""
     patience: int = 0
@@ -86,6 +91,8 @@ class Batch(msgspec.Struct, frozen=True):
     age_hi: Tensor
     age_weight: Tensor
     weight: Tensor
+    features: Tensor
+    """float32 [N, F] that the backbone should give, or [N, 0]."""
 
 
 class Targets:
@@ -187,9 +194,10 @@ class Feeder:
         recipe: Recipe,
         weights: NDArray[np.float64],
         start_step: int,
+        features: Tensor,
     ) -> None:
         self._cache, self._rows, self._targets, self._recipe = cache, rows, targets, recipe
-        self._weights = weights
+        self._weights, self._features = weights, features
         self._queue: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=3)
         self._stop = threading.Event()
         self._step = start_step
@@ -245,10 +253,14 @@ class Feeder:
                 for row, other in zip(rows, others, strict=True)
             ]
         )
-        return batch_of(to_tensor(images, PREPROCESSING[recipe.arch]), rows, self._targets, weight)
+        return batch_of(
+            to_tensor(images, PREPROCESSING[recipe.arch]), rows, self._targets, weight, self._features[picked]
+        )
 
 
-def batch_of(images: Tensor, rows: NDArray[np.int64], targets: Targets, weight: NDArray[np.float64]) -> Batch:
+def batch_of(
+    images: Tensor, rows: NDArray[np.int64], targets: Targets, weight: NDArray[np.float64], features: Tensor
+) -> Batch:
     """Images and the labels of their rows."""
 
     def column(values: NDArray[Any]) -> Tensor:
@@ -262,30 +274,38 @@ def batch_of(images: Tensor, rows: NDArray[np.int64], targets: Targets, weight: 
         age_hi=column(targets.age_hi),
         age_weight=column(targets.age_weight),
         weight=torch.from_numpy(weight.astype(np.float32)),
+        features=features,
     )
+
+
+def features_of(
+    net: FaceNet, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe, pool: ThreadPoolExecutor
+) -> Tensor:
+    """The backbone's features, float32 [n, F], of unspoilt photos at `mimic_px` or else `size_px`."""
+    device = next(net.parameters()).device
+    size = recipe.mimic_px or recipe.size_px
+    net.eval()
+
+    def part(start: int) -> Tensor:
+        crops = np.stack([view(cache.crops[i], recipe.scale, size) for i in rows[start : start + recipe.batch]])
+        images = to_tensor(crops, PREPROCESSING[recipe.arch]).to(device, memory_format=torch.channels_last)
+        with torch.inference_mode(), _autocast(device):
+            return net.backbone(images).float()
+
+    return torch.cat(list(pool.map(part, range(0, len(rows), recipe.batch)))).clone()
 
 
 def fit_heads(
     net: FaceNet,
-    cache: CropCache,
+    features: Tensor,
     rows: NDArray[np.int64],
     targets: Targets,
     weights: NDArray[np.float64],
     recipe: Recipe,
-    device: torch.device,
 ) -> None:
-    """Fit the heads to the backbone's features of unspoilt photos. The features are brought to mean 0 and deviation 1
-    for it, and the first layer then takes that over."""
-    net.eval()
-    parts: list[Tensor] = []
-    with torch.inference_mode():
-        for start in range(0, len(rows), recipe.batch):
-            chosen = rows[start : start + recipe.batch]
-            crops = np.stack([view(cache.crops[i], recipe.scale, recipe.size_px) for i in chosen])
-            images = to_tensor(crops, PREPROCESSING[recipe.arch]).to(device, memory_format=torch.channels_last)
-            with _autocast(device):
-                parts.append(net.backbone(images).float())
-    features = torch.cat(parts).clone()
+    """Fit the heads to features [n, F] of rows [n]. The features are brought to mean 0 and deviation 1 for it, and the
+    first layer then takes that over."""
+    device = features.device
     mean, deviation = features.mean(0), features.std(0) + 1e-3
     features = (features - mean) / deviation
     net.heads.train()
@@ -297,7 +317,7 @@ def fit_heads(
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / steps))
         picked, counts = _drawn(rng, weights, recipe.balance, batch)
-        labels = batch_of(features[torch.from_numpy(picked)], rows[picked], targets, counts)
+        labels = batch_of(features[torch.from_numpy(picked)], rows[picked], targets, counts, torch.empty(batch, 0))
         labels = Batch(*(getattr(labels, name).to(device) for name in Batch.__struct_fields__))
         loss = loss_of(net.heads(labels.images), labels)
         optimizer.zero_grad(set_to_none=True)
@@ -376,7 +396,6 @@ def train(
     if device == "cuda" and not torch.cuda.is_available():
         raise ModelError("--device cuda: PyTorch finds none; give `auto` or `cpu`")
     where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    torch.manual_seed(recipe.seed)
     cv2.setNumThreads(1)
     splits = np.array([row.split for row in cache.rows])
     train_rows, val_rows = np.flatnonzero(splits == "train"), np.flatnonzero(splits == "val")
@@ -387,8 +406,7 @@ def train(
     for rows in (train_rows, val_rows):
         if not (targets.male_weight[rows].any() and targets.age_weight[rows].any()):
             raise ModelError(f"{cache.folder}: needs photos with gender and photos with age in both splits")
-    net = _placed(build(recipe.arch, recipe.size_px, _built_from(recipe), recipe.head), where)
-    _start(net, recipe)
+    net = _begun(recipe, where)
     ema = _placed(build(recipe.arch, recipe.size_px, "random", recipe.head), where)
     ema.load_state_dict(net.state_dict())
     optimizer = _optimizer(net, recipe)
@@ -398,10 +416,19 @@ def train(
     step, spent_s = state["step"], state["spent_s"]
     weights = balance_weights([cache.rows[i] for i in train_rows], recipe.balance_power, recipe.natural)
     halves = _Halves(where, recipe)
+    features = torch.empty(len(train_rows), 0)
+    if recipe.mimic_px or (recipe.probe_epochs and step == 0):
+        origin = net if step == 0 else _begun(recipe, where)
+        features = features_of(origin, cache, train_rows, recipe, halves.pool)
     if recipe.probe_epochs and step == 0:
-        fit_heads(net, cache, train_rows, targets, weights, recipe, where)
+        fit_heads(net, features, train_rows, targets, weights, recipe)
         ema.load_state_dict(net.state_dict())
-    feeder = Feeder(cache, train_rows, targets, recipe, weights, step)
+    deviation = torch.empty(0)
+    if recipe.mimic_px:  # a floor under it, as some features hardly ever speak
+        deviation = (features.std(0) + 0.1 * features.std(0).mean()).to(where)
+    else:
+        features = features[:, :0]
+    feeder = Feeder(cache, train_rows, targets, recipe, weights, step, features)
     started = time.monotonic() - spent_s
     best = max((entry["score"] for entry in history), default=-math.inf)
     since_best = next((n for n, entry in enumerate(reversed(history)) if entry["score"] == best), 0)
@@ -421,7 +448,16 @@ def train(
                 feeder.strength = recipe.spoil * min(1.0, 1.6 - 1.2 * progress)
                 losses.append(
                     _train_step(
-                        net, ema, optimizer, next(feeder), recipe, where, step / steps_an_epoch, progress, halves
+                        net,
+                        ema,
+                        optimizer,
+                        next(feeder),
+                        recipe,
+                        where,
+                        step / steps_an_epoch,
+                        progress,
+                        halves,
+                        deviation,
                     )
                 )
                 step += 1
@@ -533,6 +569,7 @@ def _train_step(
     epoch: float,
     progress: float,
     halves: "_Halves",
+    deviation: Tensor,
 ) -> float:
     warm = epoch < recipe.warmup_epochs
     rise = min(1.0, (epoch if warm else epoch - recipe.warmup_epochs) * 4 + 0.02)
@@ -545,8 +582,12 @@ def _train_step(
 
     def gradients(part: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
         with _autocast(device):
-            outputs = net(part.images.contiguous(memory_format=torch.channels_last))
+            features = net.backbone(part.images.contiguous(memory_format=torch.channels_last))
+            outputs = net.heads(features)
         loss = loss_of(outputs, part)
+        if part.features.numel():
+            apart = ((features.float() - part.features) / deviation).square().mean(1)
+            loss = loss + MIMIC_WEIGHT * (1 - progress) * (apart * part.weight).mean()
         return loss.detach(), torch.autograd.grad(loss, trained, allow_unused=True)
 
     parts = [
@@ -625,21 +666,22 @@ def _placed(net: FaceNet, device: torch.device) -> FaceNet:
     return net.to(device)
 
 
-def _built_from(recipe: Recipe) -> str:
-    return "random" if recipe.init.endswith(".pt") else recipe.init
-
-
-def _start(net: FaceNet, recipe: Recipe) -> None:
-    """Weights of an earlier run's best.pt, and the layers that stay."""
-    if recipe.init.endswith(".pt"):
+def _begun(recipe: Recipe, device: torch.device) -> FaceNet:
+    """The network as a run begins with it: weights of `init`, which may be an earlier run's best.pt, and the layers
+    that stay."""
+    torch.manual_seed(recipe.seed)
+    earlier = recipe.init.endswith(".pt")
+    net = _placed(build(recipe.arch, recipe.size_px, "random" if earlier else recipe.init, recipe.head), device)
+    if earlier:
         start, then = load(Path(recipe.init))
         if (then.arch, then.head) != (recipe.arch, recipe.head):
             raise ModelError(f"--init {recipe.init}: is a {then.arch} with the head `{then.head}`")
         net.load_state_dict(start.state_dict())
     if isinstance(net.backbone, MobileNet):
         net.backbone.frozen = recipe.freeze
-    elif recipe.freeze:
-        raise ModelError("--freeze is for mobilenet only")
+    elif recipe.freeze or recipe.mimic_px:
+        raise ModelError("--freeze and --mimic are for mobilenet only")
+    return net
 
 
 def _autocast(device: torch.device) -> Any:

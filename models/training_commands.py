@@ -94,6 +94,14 @@ def index(
 @click.option(
     "--spoil", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="How often photos are spoilt."
 )
+@click.option(
+    "--mimic",
+    "mimic_px",
+    type=click.IntRange(0, 511),
+    default=0,
+    show_default=True,
+    help="Larger photos to learn from.",
+)
 @click.option("--ema", type=click.FloatRange(0, 0.9999), default=0.998, show_default=True)
 @click.option(
     "--patience", type=int, default=0, show_default=True, help="Stop after so many epochs without gain; 0: no."

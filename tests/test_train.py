@@ -1,6 +1,8 @@
 """A tiny training run all the way: train, resume, export, quantize, evaluate, serve; and the losses it stands on."""
 
+import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -13,6 +15,7 @@ pytest.importorskip("onnxscript", reason="needs the extra [train]")
 
 from models.cards import ModelError  # noqa: E402
 from models.commands import models  # noqa: E402
+from models.datasets.crops import CropCache  # noqa: E402
 from models.datasets.index import Row  # noqa: E402
 from models.networks import YEARS, Arch, MobileNet, _with_batch_norms_of_torch, build  # noqa: E402
 from models.session import Classifier  # noqa: E402
@@ -20,12 +23,14 @@ from models.train import (  # noqa: E402
     Batch,
     Recipe,
     Targets,
+    _begun,
     _Halves,
     _optimizer,
     _placed,
     _train_step,
     age_loss,
     balance_weights,
+    features_of,
     gender_loss,
     load,
     loss_of,
@@ -105,6 +110,24 @@ def test_a_stopped_run_goes_on(faces: Path, tmp_path: Path) -> None:
     assert again["spent_s"] > first["spent_s"]
 
 
+def test_a_run_learns_what_larger_photos_say_also_after_a_stop(faces: Path, tmp_path: Path) -> None:
+    arguments = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu"]
+    arguments += ["--warmup-epochs", "0", "--no-augment", "--ema", "0"]
+    for name, mimic in (("with", "65"), ("without", "0")):
+        for epochs in ("1", "6"):
+            invoke(*arguments, "--mimic", mimic, "--epochs", epochs, "--out", str(tmp_path / name))
+    cache = CropCache(tmp_path / "with" / "crops")
+    rows = np.flatnonzero([row.split == "train" for row in cache.rows])
+    with ThreadPoolExecutor(1) as pool:
+        large, small = Recipe(size_px=65), Recipe(size_px=33)
+        wanted = features_of(_begun(large, torch.device("cpu")), cache, rows, large, pool)
+        far, near = (
+            (features_of(load(tmp_path / name / "best.pt")[0], cache, rows, small, pool) - wanted).square().mean()
+            for name in ("without", "with")
+        )
+    assert near < 0.5 * far
+
+
 def test_a_leaking_split_is_named_first_and_patience_ends_a_run(faces: Path, tmp_path: Path) -> None:
     lines = (faces / "labels.csv").read_text().splitlines()
     leaking = tmp_path / "leaking.csv"
@@ -131,7 +154,7 @@ def test_what_is_not_known_teaches_nothing_and_counts_for_nothing() -> None:
     targets = Targets(rows)
     columns = {name: torch.from_numpy(getattr(targets, name).astype(np.float32)) for name in
                ("male", "male_weight", "age_lo", "age_hi", "age_weight")}  # fmt: skip
-    batch = Batch(images=torch.zeros(3), weight=torch.ones(3), **columns)
+    batch = Batch(images=torch.zeros(3), weight=torch.ones(3), features=torch.empty(3, 0), **columns)
     for outputs in ((torch.zeros(3, 1), torch.zeros(3, YEARS)), torch.zeros(3, 9)):
         leaves = [part.requires_grad_() for part in (outputs if isinstance(outputs, tuple) else (outputs,))]
         loss_of(outputs, batch).backward()
@@ -207,9 +230,10 @@ def test_rare_ages_weigh_more() -> None:
 
 
 @pytest.mark.parametrize("arch", ["mobilenet", "efficientnet_b0"])
-def test_a_step_is_that_of_plain_adamw(arch: Arch) -> None:
+def test_a_step_is_that_of_plain_adamw(arch: Arch, monkeypatch: pytest.MonkeyPatch) -> None:
     """The threads, gradients taken by hand and the fused optimizer change nothing: weights end where PyTorch's plain
-    way leaves them, whatever the layout of a kernel in memory."""
+    way leaves them, whatever the layout of a kernel in memory. In float32: bfloat16 would round them apart."""
+    monkeypatch.setattr("models.train._autocast", lambda device: contextlib.nullcontext())
     recipe = Recipe(arch=arch, size_px=33, batch=32, warmup_epochs=0, learning_rate=1e-3)
     cpu = torch.device("cpu")
     torch.manual_seed(3)
@@ -217,11 +241,11 @@ def test_a_step_is_that_of_plain_adamw(arch: Arch) -> None:
     plain.load_state_dict(net.state_dict())
     before = {name: value.clone() for name, value in net.state_dict().items()}
     n, age, one = recipe.batch, torch.linspace(1, 80, recipe.batch), torch.ones(recipe.batch)
-    batch = Batch(torch.randn(n, 3, 33, 33), torch.arange(n) % 2.0, one, age, age, one, one)
+    batch = Batch(torch.randn(n, 3, 33, 33), torch.arange(n) % 2.0, one, age, age, one, one, torch.empty(n, 0))
     optimizer, threads = _optimizer(net, recipe), torch.get_num_threads()
     halves = _Halves(cpu, recipe)
     try:
-        _train_step(net, ema, optimizer, batch, recipe, cpu, 0.5, 0.0, halves)
+        _train_step(net, ema, optimizer, batch, recipe, cpu, 0.5, 0.0, halves, torch.empty(0))
     finally:
         halves.close()
         torch.set_num_threads(threads)
