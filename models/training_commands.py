@@ -100,7 +100,7 @@ def index(
     type=click.IntRange(0, 511),
     default=0,
     show_default=True,
-    help="Larger photos to learn from.",
+    help="Also learn what `init` says of photos of this size; 0: no.",
 )
 @click.option("--ema", type=click.FloatRange(0, 0.9999), default=0.998, show_default=True)
 @click.option(
