@@ -391,7 +391,7 @@ _people = st.lists(
     st.builds(
         person,
         st.sampled_from(["M", "F", "unknown"]),
-        st.one_of(st.none(), st.floats(0, 120)),
+        st.one_of(st.none(), st.floats(0, 120, allow_subnormal=False)),
         st.floats(10, 900),
         st.floats(0.5, 1.0),
     ),

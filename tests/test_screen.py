@@ -45,7 +45,7 @@ def quadrants(path: Path, width: int = 80, height: int = 40) -> Path:
     screen=st.tuples(st.integers(64, 4000), st.integers(64, 4000)),
     picture=st.tuples(st.integers(1, 9000), st.integers(1, 9000)),
     rotation=st.sampled_from([0, 90, 180, 270]),
-    overscan=st.floats(0, 20),
+    overscan=st.floats(0, 20, allow_subnormal=False),  # ONNX Runtime may have turned subnormal numbers off
     scaling=st.sampled_from(["fit", "fill", "stretch"]),
 )
 def test_any_picture_lies_inside_any_screen(screen, picture, rotation, overscan, scaling) -> None:  # type: ignore[no-untyped-def]
