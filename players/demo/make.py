@@ -874,8 +874,8 @@ def railway(canvas: skia.Canvas) -> None:
     for x in (1110, 1180, 1420, 1570, 1640, 1860):
         canvas.drawCircle(x, 770, 17, paint("#2b2b2b"))
     canvas.drawRect(skia.Rect.MakeLTRB(0, 900, W, H), paint("#12343f"))
-    write(canvas, "SLOW COAST RAILWAY", 900, 1000, 64, "sans-black", "#f6d7a0", spacing=6)
-    write(canvas, "Tickets with a window seat, always", 902, 1050, 36, "sans", "#9fc3c9")
+    write(canvas, "SLOW COAST RAILWAY", 1000, 1000, 64, "sans-black", "#f6d7a0", spacing=6)
+    write(canvas, "Tickets with a window seat, always", 1002, 1050, 36, "sans", "#9fc3c9")
     write(canvas, "Take the long", 700, 190, 132, "serif-black", "#7a2b20")
     write(canvas, "way home.", 700, 322, 132, "serif-black", "#c7332b")
 
