@@ -681,6 +681,8 @@ def _begun(recipe: Recipe, device: torch.device) -> FaceNet:
         net.backbone.frozen = recipe.freeze
     elif recipe.freeze or recipe.mimic_px:
         raise ModelError("--freeze and --mimic are for mobilenet only")
+    if 0 < recipe.mimic_px <= recipe.size_px:
+        raise ModelError(f"--mimic {recipe.mimic_px}: give a size over --size {recipe.size_px}, or 0")
     return net
 
 

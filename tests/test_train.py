@@ -309,6 +309,10 @@ def test_starts_that_cannot_be_are_refused(tmp_path: Path) -> None:
             load(tmp_path / "best.pt")
     with pytest.raises(ModelError, match=r"none\.pt: cannot be read: No such file"):
         load(tmp_path / "none.pt")
+    with pytest.raises(ModelError, match="--mimic 33: give a size over --size 33, or 0"):
+        _begun(Recipe(size_px=33, mimic_px=33), torch.device("cpu"))
+    with pytest.raises(ModelError, match="--freeze and --mimic are for mobilenet only"):
+        _begun(Recipe(arch="vgg16", size_px=33, mimic_px=65), torch.device("cpu"))
 
 
 def test_labels_of_one_kind_are_too_few(faces: Path, tmp_path: Path) -> None:
