@@ -7,7 +7,7 @@ is male) and age logits [N, YEARS]; with the original project's head it answers 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 import torch
@@ -62,7 +62,7 @@ class Heads(nn.Module):
 class MobileNet(nn.Module):
     """MobileNet 1.0 without batch norms (they are folded into its weights) -> features [N, 1024].
 
-    Symmetric padding: at an odd input size it equals the TensorFlow padding of faceres_deep in every layer.
+    Padded as TensorFlow pads (`SAME`), and so as faceres_deep was made: an even side gets its border at the end only.
     """
 
     blocks = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
@@ -85,15 +85,24 @@ class MobileNet(nn.Module):
         layers = list(self._layers())
         with torch.no_grad():
             for layer in layers[: self.frozen]:
-                x = functional.relu6(layer(x))
+                x = functional.relu6(self._convolved(layer, x))
         for layer in layers[self.frozen :]:
             if self.training and layer.groups > 1 and layer.stride == (2, 2):
                 # The same numbers; a CPU takes four times as long for the gradient of the strided form in bfloat16.
-                x = functional.conv2d(x, layer.weight, layer.bias, 1, 1, 1, layer.groups)[:, :, ::2, ::2]
+                x = functional.conv2d(x, layer.weight, layer.bias, 1, 1, 1, layer.groups)
+                first = 1 - x.shape[2] % 2
+                x = x[:, :, first::2, first::2]
             else:
-                x = layer(x)
+                x = self._convolved(layer, x)
             x = functional.relu6(x)
         return x.mean((2, 3))
+
+    @staticmethod
+    def _convolved(layer: nn.Conv2d, x: Tensor) -> Tensor:
+        if layer.stride == (2, 2) and x.shape[2] % 2 == 0:
+            x = functional.pad(x, (0, 1, 0, 1))
+            return functional.conv2d(x, layer.weight, layer.bias, 2, 0, 1, layer.groups)
+        return cast(Tensor, layer(x))
 
     def load_faceres(self, path: Path) -> None:
         """Take the weights out of faceres_deep.onnx; its outputs then agree to 1e-4 (see tests/test_train.py)."""

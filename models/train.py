@@ -30,12 +30,14 @@ from models.cards import ModelError
 from models.datasets.augment import augment, view
 from models.datasets.crops import CropCache
 from models.datasets.index import Row
-from models.networks import ORIGINAL_LABELS, PREPROCESSING, YEARS, Arch, FaceNet, MobileNet, Preprocessing, build
+from models.networks import ORIGINAL_LABELS, PREPROCESSING, YEARS, Arch, FaceNet, Heads, MobileNet, Preprocessing, build
 
 AGE_BINS = (0, 3, 10, 20, 30, 40, 50, 60, 70, 121)
 """Photos are drawn evenly (to a power) over these ranges of age."""
 MIMIC_WEIGHT = 3.0
 """Of a squared deviation of the features, at first; it falls to 0 with the run."""
+FOLDS = 5
+"""Of the photos, for `cross_fit`."""
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +46,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     arch: Arch = "mobilenet"
     init: str = "random"
     head: Literal["years", "original"] = "years"
-    size_px: int = 161
+    size_px: int = 144
     scale: float = 1.3
     epochs: int = 16
     batch: int = 64
@@ -70,7 +72,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """How often photos are spoilt on purpose, beside the usual."""
     mimic_px: int = 0
     """Also learn to say of a spoilt photo at `size_px` what the backbone, as it came, says of the clean one at this
-    size: weights learnt at 224 px know less at 161. 0: no."""
+    size: weights learnt at 224 px know less at 144. 0: no."""
+    cross_fit: float = 0.0
+    """Share of a label that gives way to what heads fitted to the features of other people's photos say of this one, so
+    that a label that is off is not learnt by heart (cross-fitted distillation: Dao et al., ICLR 2021)."""
     age_groups: tuple[tuple[int, int], ...] = ()
     """Ages are only taught as these ranges (first and last year), as the original project merged its classes."""
     patience: int = 0
@@ -93,6 +98,8 @@ class Batch(msgspec.Struct, frozen=True):
     weight: Tensor
     features: Tensor
     """float32 [N, F] that the backbone should give, or [N, 0]."""
+    opinions: Tensor
+    """Probabilities float32 [N, 1 + YEARS] of a man and of each year that give way for part of the label, or [N, 0]."""
 
 
 class Targets:
@@ -132,24 +139,36 @@ def balance_weights(rows: list[Row], power: float, natural: tuple[str, ...] = ()
     return weights / weights.mean()
 
 
-def age_loss(logits: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
-    """Loss [N] of age logits [N, YEARS] against ages (lo == hi) and ranges (lo < hi), in years, ends included."""
+def age_loss(logits: Tensor, lo: Tensor, hi: Tensor, opinions: Tensor | None = None, share: float = 0.0) -> Tensor:
+    """Loss [N] of age logits [N, YEARS] against ages (lo == hi) and ranges (lo < hi), in years, ends included.
+
+    Of an exact age, `share` (0 to 1) gives way to the probabilities `opinions` [N, YEARS]; a range is vague by itself.
+    """
     log_p = functional.log_softmax(logits, dim=1)
     years = torch.arange(YEARS, dtype=logits.dtype, device=logits.device)
     expected = log_p.exp() @ years
     exact = lo == hi
-    sigma = 1.5 + 0.04 * lo
-    bell = torch.softmax(-0.5 * ((years[None] - lo[:, None]) / sigma[:, None]) ** 2, dim=1)
-    towards_bell = (bell * (bell.clamp_min(1e-9).log() - log_p)).sum(1)
     inside = (years[None] >= lo[:, None]) & (years[None] <= hi[:, None])
     towards_range = -torch.logsumexp(log_p.masked_fill(~inside, -1e4), dim=1)
+    sigma = 1.5 + 0.04 * lo
+    bell = torch.softmax(-0.5 * ((years[None] - lo[:, None]) / sigma[:, None]) ** 2, dim=1)
+    if opinions is not None:
+        bell = (1 - share) * bell + share * opinions
+        middle = (1 - share) * lo + share * (opinions @ years)
+        lo, hi = torch.where(exact, middle, lo), torch.where(exact, middle, hi)
+    towards_bell = (bell * (bell.clamp_min(1e-9).log() - log_p)).sum(1)
     distance = functional.relu(lo - expected) + functional.relu(expected - hi)
     return torch.where(exact, towards_bell, towards_range) + 0.1 * distance
 
 
-def gender_loss(logits: Tensor, male: Tensor, weight: Tensor) -> Tensor:
-    """Loss [N] of gender logits [N, 1]; labels are softened by .04, some of them are wrong."""
+def gender_loss(
+    logits: Tensor, male: Tensor, weight: Tensor, opinions: Tensor | None = None, share: float = 0.0
+) -> Tensor:
+    """Loss [N] of gender logits [N, 1]; labels are softened by .04, some of them are wrong, and `share` of each gives
+    way to the probabilities of a man `opinions` [N]."""
     target = male * 0.92 + 0.04
+    if opinions is not None:
+        target = (1 - share) * target + share * opinions
     return functional.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none") * weight
 
 
@@ -160,16 +179,17 @@ def original_targets(male: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     return torch.cat([male[:, None], 1 - male[:, None], ages], dim=1)
 
 
-def loss_of(outputs: tuple[Tensor, Tensor] | Tensor, batch: Batch) -> Tensor:
-    """Mean loss of a batch under either head."""
+def loss_of(outputs: tuple[Tensor, Tensor] | Tensor, batch: Batch, share: float = 0.0) -> Tensor:
+    """Mean loss of a batch under either head; `share` of the labels gives way to the batch's opinions."""
     if isinstance(outputs, Tensor):
         targets = original_targets(batch.male, batch.age_lo, batch.age_hi)
         known = torch.stack([batch.male_weight] * 2 + [batch.age_weight] * (ORIGINAL_LABELS - 2), dim=1) > 0
         each = functional.binary_cross_entropy_with_logits(outputs.float(), targets, reduction="none") * known
         return (each.mean(1) * batch.weight).mean()
     gender, age = outputs
-    each = 2 * gender_loss(gender.float(), batch.male, batch.male_weight)
-    each = each + age_loss(age.float(), batch.age_lo, batch.age_hi) * batch.age_weight
+    male, ages = (batch.opinions[:, 0], batch.opinions[:, 1:]) if batch.opinions.numel() else (None, None)
+    each = 2 * gender_loss(gender.float(), batch.male, batch.male_weight, male, share)
+    each = each + age_loss(age.float(), batch.age_lo, batch.age_hi, ages, share) * batch.age_weight
     return (each * batch.weight).mean()
 
 
@@ -195,9 +215,10 @@ class Feeder:
         weights: NDArray[np.float64],
         start_step: int,
         features: Tensor,
+        opinions: Tensor,
     ) -> None:
         self._cache, self._rows, self._targets, self._recipe = cache, rows, targets, recipe
-        self._weights, self._features = weights, features
+        self._weights, self._features, self._opinions = weights, features, opinions
         self._queue: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=3)
         self._stop = threading.Event()
         self._step = start_step
@@ -253,13 +274,17 @@ class Feeder:
                 for row, other in zip(rows, others, strict=True)
             ]
         )
-        return batch_of(
-            to_tensor(images, PREPROCESSING[recipe.arch]), rows, self._targets, weight, self._features[picked]
-        )
+        inputs = to_tensor(images, PREPROCESSING[recipe.arch])
+        return batch_of(inputs, rows, self._targets, weight, self._features[picked], self._opinions[picked])
 
 
 def batch_of(
-    images: Tensor, rows: NDArray[np.int64], targets: Targets, weight: NDArray[np.float64], features: Tensor
+    images: Tensor,
+    rows: NDArray[np.int64],
+    targets: Targets,
+    weight: NDArray[np.float64],
+    features: Tensor,
+    opinions: Tensor,
 ) -> Batch:
     """Images and the labels of their rows."""
 
@@ -275,28 +300,33 @@ def batch_of(
         age_weight=column(targets.age_weight),
         weight=torch.from_numpy(weight.astype(np.float32)),
         features=features,
+        opinions=opinions,
     )
 
 
 def features_of(
     net: FaceNet, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe, pool: ThreadPoolExecutor
 ) -> Tensor:
-    """The backbone's features, float32 [n, F], of unspoilt photos at `mimic_px` or else `size_px`."""
+    """The backbone's features, float32 [n, F], of unspoilt photos at `mimic_px` or else `size_px`: the mean of a photo
+    and its mirror image, which says more than either (a tenth of a year)."""
     device = next(net.parameters()).device
     size = recipe.mimic_px or recipe.size_px
     net.eval()
 
     def part(start: int) -> Tensor:
         crops = np.stack([view(cache.crops[i], recipe.scale, size) for i in rows[start : start + recipe.batch]])
-        images = to_tensor(crops, PREPROCESSING[recipe.arch]).to(device, memory_format=torch.channels_last)
+        sides = [to_tensor(each, PREPROCESSING[recipe.arch]) for each in (crops, crops[:, :, ::-1])]
         with torch.inference_mode(), _autocast(device):
-            return net.backbone(images).float()
+            plain, mirrored = (
+                net.backbone(images.to(device, memory_format=torch.channels_last)).float() for images in sides
+            )
+            return (plain + mirrored) / 2
 
     return torch.cat(list(pool.map(part, range(0, len(rows), recipe.batch)))).clone()
 
 
 def fit_heads(
-    net: FaceNet,
+    heads: Heads,
     features: Tensor,
     rows: NDArray[np.int64],
     targets: Targets,
@@ -308,25 +338,54 @@ def fit_heads(
     device = features.device
     mean, deviation = features.mean(0), features.std(0) + 1e-3
     features = (features - mean) / deviation
-    net.heads.train()
-    optimizer = torch.optim.AdamW(net.heads.parameters(), 1e-3, weight_decay=0.05)
+    heads.train()
+    optimizer = torch.optim.AdamW(heads.parameters(), 1e-3, weight_decay=0.05)
     rng = np.random.default_rng(recipe.seed)
     batch = min(256, len(rows))
+    none = torch.empty(batch, 0), torch.empty(batch, 0)
     steps = max(1, recipe.probe_epochs * len(rows) // batch)
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / steps))
         picked, counts = _drawn(rng, weights, recipe.balance, batch)
-        labels = batch_of(features[torch.from_numpy(picked)], rows[picked], targets, counts, torch.empty(batch, 0))
+        labels = batch_of(features[torch.from_numpy(picked)], rows[picked], targets, counts, *none)
         labels = Batch(*(getattr(labels, name).to(device) for name in Batch.__struct_fields__))
-        loss = loss_of(net.heads(labels.images), labels)
+        loss = loss_of(heads(labels.images), labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        hidden = net.heads.hidden
+        hidden = heads.hidden
         hidden.weight.div_(deviation)
         hidden.bias.sub_(hidden.weight @ mean)
+
+
+def opinions_of(
+    features: Tensor,
+    rows: list[Row],
+    numbers: NDArray[np.int64],
+    targets: Targets,
+    weights: NDArray[np.float64],
+    recipe: Recipe,
+) -> Tensor:
+    """Probabilities float32 [n, 1 + YEARS] of a man and of each year, of rows [n] (`numbers` in the cache) with
+    features [n, F], by heads that were fitted to the rows of other people (`FOLDS` parts, persons kept together)."""
+    people = [f"{row.data}/{row.family or row.person}" if row.family or row.person else row.file for row in rows]
+    _, person = np.unique(np.array(people), return_inverse=True)
+    fold = np.random.default_rng(recipe.seed).permutation(person.max() + 1)[person] % FOLDS
+    opinions = torch.empty(len(rows), 1 + YEARS)
+    for part in range(FOLDS):
+        mine, others = np.flatnonzero(fold == part), np.flatnonzero(fold != part)
+        if not len(mine) or not len(others):
+            raise ModelError("--cross-fit: needs photos of more people")
+        torch.manual_seed(recipe.seed + part)  # a resumed run is told the same
+        heads = Heads(features.shape[1], "years").to(features.device)
+        fit_heads(heads, features[torch.from_numpy(others)], numbers[others], targets, weights[others], recipe)
+        heads.eval()
+        with torch.no_grad():
+            gender, age = heads(features[torch.from_numpy(mine)])
+            opinions[torch.from_numpy(mine)] = torch.cat([gender.sigmoid(), age.softmax(1)], 1).cpu()
+    return opinions
 
 
 def predict(
@@ -416,19 +475,22 @@ def train(
     step, spent_s = state["step"], state["spent_s"]
     weights = balance_weights([cache.rows[i] for i in train_rows], recipe.balance_power, recipe.natural)
     halves = _Halves(where, recipe)
-    features = torch.empty(len(train_rows), 0)
-    if recipe.mimic_px or (recipe.probe_epochs and step == 0):
+    features = opinions = torch.empty(len(train_rows), 0)
+    if recipe.mimic_px or recipe.cross_fit or (recipe.probe_epochs and step == 0):
         origin = net if step == 0 else _begun(recipe, where)
         features = features_of(origin, cache, train_rows, recipe, halves.pool)
     if recipe.probe_epochs and step == 0:
-        fit_heads(net, features, train_rows, targets, weights, recipe)
+        fit_heads(net.heads, features, train_rows, targets, weights, recipe)
         ema.load_state_dict(net.state_dict())
+    if recipe.cross_fit:
+        people = [cache.rows[i] for i in train_rows]
+        opinions = opinions_of(features, people, train_rows, targets, weights, recipe)
     deviation = torch.empty(0)
     if recipe.mimic_px:  # a floor under it, as some features hardly ever speak
         deviation = (features.std(0) + 0.1 * features.std(0).mean()).to(where)
     else:
         features = features[:, :0]
-    feeder = Feeder(cache, train_rows, targets, recipe, weights, step, features)
+    feeder = Feeder(cache, train_rows, targets, recipe, weights, step, features, opinions)
     started = time.monotonic() - spent_s
     best = max((entry["score"] for entry in history), default=-math.inf)
     since_best = next((n for n, entry in enumerate(reversed(history)) if entry["score"] == best), 0)
@@ -584,7 +646,7 @@ def _train_step(
         with _autocast(device):
             features = net.backbone(part.images.contiguous(memory_format=torch.channels_last))
             outputs = net.heads(features)
-        loss = loss_of(outputs, part)
+        loss = loss_of(outputs, part, recipe.cross_fit)
         if part.features.numel():
             apart = ((features.float() - part.features) / deviation).square().mean(1)
             loss = loss + MIMIC_WEIGHT * (1 - progress) * (apart * part.weight).mean()
@@ -655,7 +717,7 @@ def _size_now(recipe: Recipe, progress: float) -> int:
     if not recipe.grow:
         return recipe.size_px
     share = 0.7 if progress < 0.5 else 0.8 if progress < 0.8 else 1.0
-    return int(recipe.size_px * share) // 16 * 16 + 1 if share < 1 else recipe.size_px
+    return int(recipe.size_px * share) // 16 * 16 if share < 1 else recipe.size_px
 
 
 def _placed(net: FaceNet, device: torch.device) -> FaceNet:
@@ -681,6 +743,8 @@ def _begun(recipe: Recipe, device: torch.device) -> FaceNet:
         net.backbone.frozen = recipe.freeze
     elif recipe.freeze or recipe.mimic_px:
         raise ModelError("--freeze and --mimic are for mobilenet only")
+    if recipe.cross_fit and (recipe.init == "random" or recipe.head != "years" or not recipe.probe_epochs):
+        raise ModelError("--cross-fit needs --init with weights, --head years and --probe-epochs")
     if 0 < recipe.mimic_px <= recipe.size_px:
         raise ModelError(f"--mimic {recipe.mimic_px}: give a size over --size {recipe.size_px}, or 0")
     return net

@@ -77,7 +77,7 @@ def index(
 @click.option("--arch", type=click.Choice(_ARCHS), default="mobilenet", show_default=True)
 @click.option("--init", default="random", show_default=True, help="random, imagenet, a weights file, best.pt of a run.")
 @click.option("--head", type=click.Choice(["years", "original"]), default="years", show_default=True)
-@click.option("--size", "size_px", type=click.IntRange(33, 511), default=161, show_default=True)
+@click.option("--size", "size_px", type=click.IntRange(33, 511), default=144, show_default=True)
 @click.option("--scale", type=click.FloatRange(1, 1.95), default=1.3, show_default=True, help="Crop, in face boxes.")
 @click.option("--epochs", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True)
@@ -101,6 +101,13 @@ def index(
     default=0,
     show_default=True,
     help="Also learn what `init` says of photos of this size; 0: no.",
+)
+@click.option(
+    "--cross-fit",
+    type=click.FloatRange(0, 0.9),
+    default=0.0,
+    show_default=True,
+    help="Share of a label that gives way to what models of other people's photos say.",
 )
 @click.option("--ema", type=click.FloatRange(0, 0.9999), default=0.998, show_default=True)
 @click.option(

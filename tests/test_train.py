@@ -34,6 +34,7 @@ from models.train import (  # noqa: E402
     gender_loss,
     load,
     loss_of,
+    opinions_of,
     original_targets,
     score,
 )
@@ -128,6 +129,56 @@ def test_a_run_learns_what_larger_photos_say_also_after_a_stop(faces: Path, tmp_
     assert near < 0.5 * far
 
 
+def test_labels_give_way_to_what_photos_of_others_say() -> None:
+    """Two photos of one man are labelled as of a woman of 20: the others know better, and so is taught."""
+    rng = np.random.default_rng(0)
+    male = np.arange(60) % 2
+    ages = np.where(male, 50, 20)
+    features = torch.from_numpy(male[:, None] * 3 + rng.normal(0, 1, (60, 8))).float()
+    people = [f"p{i}" for i in range(58)] + ["twice", "twice"]
+    features[58:] = 3 + torch.from_numpy(rng.normal(0, 0.1, (2, 8))).float()
+    ages[58:], male[58:] = 20, 0
+    rows = [
+        Row(file=f"{i}", gender="M" if male[i] else "F", age_lo=ages[i], age_hi=ages[i], person=people[i])
+        for i in range(60)
+    ]
+    targets, recipe = Targets(rows), Recipe(probe_epochs=100)
+    numbers, weights = np.arange(60), np.ones(60)
+    opinions = opinions_of(features, rows, numbers, targets, weights, recipe)
+    assert opinions.shape == (60, 1 + YEARS)
+    assert torch.allclose(opinions[:, 1:].sum(1), torch.ones(60), atol=1e-4)
+    assert (opinions[58:, 0] > 0.8).all()
+    expected = opinions[:, 1:] @ torch.arange(YEARS, dtype=torch.float32)
+    assert (expected[58:] > 38).all()
+    assert torch.equal(opinions, opinions_of(features, rows, numbers, targets, weights, recipe))
+
+    lo, known = torch.from_numpy(targets.age_lo), torch.ones(60)
+    years = torch.arange(YEARS, dtype=torch.float32)
+    means = torch.linspace(10, 60, 101)
+    logits = -0.5 * ((years - means[:, None]) / 4) ** 2
+    same = opinions[58:59, 1:].expand(101, -1), lo[58:59].expand(101)
+    taught = [float(means[age_loss(logits, same[1], same[1], same[0], share).argmin()]) for share in (0, 0.4, 0.9)]
+    assert 17 < taught[0] < 23 < taught[1] < taught[2]
+    gender = torch.linspace(-4, 4, 101)[:, None]
+    man, male_of = opinions[58, 0].expand(101), torch.zeros(101)
+    best = [float(gender[gender_loss(gender, male_of, known[:1].expand(101), man, share).argmin(), 0])
+            for share in (0, 0.4, 0.9)]  # fmt: skip
+    assert best[0] < best[1] < 0 < best[2]
+
+
+def test_a_run_with_cross_fit_labels_goes_on(faces: Path, tmp_path: Path) -> None:
+    arguments = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu"]
+    invoke(*arguments, "--epochs", "1", "--out", str(tmp_path / "first"))
+    arguments += ["--init", str(tmp_path / "first" / "best.pt"), "--cross-fit", "0.4", "--out", str(tmp_path / "run")]
+    with pytest.raises(ModelError, match="--cross-fit needs --init with weights, --head years and --probe-epochs"):
+        invoke(*arguments, "--epochs", "1")
+    for epochs in ("1", "2"):
+        invoke(*arguments, "--probe-epochs", "2", "--epochs", epochs)
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert record["recipe"]["cross_fit"] == 0.4
+    assert len(record["history"]) == 2
+
+
 def test_a_leaking_split_is_named_first_and_patience_ends_a_run(faces: Path, tmp_path: Path) -> None:
     lines = (faces / "labels.csv").read_text().splitlines()
     leaking = tmp_path / "leaking.csv"
@@ -154,7 +205,9 @@ def test_what_is_not_known_teaches_nothing_and_counts_for_nothing() -> None:
     targets = Targets(rows)
     columns = {name: torch.from_numpy(getattr(targets, name).astype(np.float32)) for name in
                ("male", "male_weight", "age_lo", "age_hi", "age_weight")}  # fmt: skip
-    batch = Batch(images=torch.zeros(3), weight=torch.ones(3), features=torch.empty(3, 0), **columns)
+    batch = Batch(
+        images=torch.zeros(3), weight=torch.ones(3), features=torch.empty(3, 0), opinions=torch.empty(3, 0), **columns
+    )
     for outputs in ((torch.zeros(3, 1), torch.zeros(3, YEARS)), torch.zeros(3, 9)):
         leaves = [part.requires_grad_() for part in (outputs if isinstance(outputs, tuple) else (outputs,))]
         loss_of(outputs, batch).backward()
@@ -182,7 +235,7 @@ def test_mobilenet_takes_the_weights_of_faceres(shared_dir: Path) -> None:
     net = MobileNet().eval()
     net.load_faceres(path)
     rng = np.random.default_rng(0)
-    for side in (129, 161):
+    for side in (129, 144, 224):
         images = (rng.random((2, side, side, 3)) * 255 - 110).astype(np.float32)
         wanted = session.run(["global_pooling_Mean"], {"input_1": images})[0]
         with torch.inference_mode():
@@ -241,7 +294,8 @@ def test_a_step_is_that_of_plain_adamw(arch: Arch, monkeypatch: pytest.MonkeyPat
     plain.load_state_dict(net.state_dict())
     before = {name: value.clone() for name, value in net.state_dict().items()}
     n, age, one = recipe.batch, torch.linspace(1, 80, recipe.batch), torch.ones(recipe.batch)
-    batch = Batch(torch.randn(n, 3, 33, 33), torch.arange(n) % 2.0, one, age, age, one, one, torch.empty(n, 0))
+    labels = (torch.arange(n) % 2.0, one, age, age, one, one)
+    batch = Batch(torch.randn(n, 3, 33, 33), *labels, torch.empty(n, 0), torch.empty(n, 0))
     optimizer, threads = _optimizer(net, recipe), torch.get_num_threads()
     halves = _Halves(cpu, recipe)
     try:
