@@ -87,7 +87,7 @@ class MobileNet(nn.Module):
             for layer in layers[: self.frozen]:
                 x = functional.relu6(self._convolved(layer, x))
         for layer in layers[self.frozen :]:
-            if self.training and layer.groups > 1 and layer.stride == (2, 2):
+            if self.training and not x.is_cuda and layer.groups > 1 and layer.stride == (2, 2):
                 # The same numbers; a CPU takes four times as long for the gradient of the strided form in bfloat16.
                 x = functional.conv2d(x, layer.weight, layer.bias, 1, 1, 1, layer.groups)
                 first = 1 - x.shape[2] % 2

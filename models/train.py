@@ -8,9 +8,7 @@ import json
 import math
 import os
 import platform
-import queue
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
 
 from models.cards import ModelError
 from models.datasets.augment import augment, view
@@ -76,6 +75,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     cross_fit: float = 0.0
     """Share of a label that gives way to what heads fitted to the features of other people's photos say of this one, so
     that a label that is off is not learnt by heart (cross-fitted distillation: Dao et al., ICLR 2021)."""
+    teachers: tuple[str, ...] = ()
+    """best.pt of runs with `fold` that say it instead of those heads."""
+    fold: int | None = None
+    """Leave out this one of `FOLDS` parts of the people, so that the run can be a teacher of theirs."""
     age_groups: tuple[tuple[int, int], ...] = ()
     """Ages are only taught as these ranges (first and last year), as the original project merged its classes."""
     patience: int = 0
@@ -87,7 +90,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """float32 images [N, 3, S, S]; labels [N] each and how much each counts."""
+    """uint8 images [N, S, S, 3], or whatever `loss_of` does not look at; labels [N] each and how much each counts."""
 
     images: Tensor
     male: Tensor
@@ -193,98 +196,50 @@ def loss_of(outputs: tuple[Tensor, Tensor] | Tensor, batch: Batch, share: float 
     return (each * batch.weight).mean()
 
 
-def to_tensor(crops: NDArray[np.uint8], preprocessing: Preprocessing) -> Tensor:
-    """uint8 RGB [N, S, S, 3] -> float32 [N, 3, S, S] as the network wants it."""
-    if preprocessing.channels == "BGR":
-        crops = crops[..., ::-1]
-    images = crops.astype(np.float32)
-    images -= np.array(preprocessing.mean, np.float32)
-    images /= np.array(preprocessing.std, np.float32)
-    return torch.from_numpy(images).permute(0, 3, 1, 2)
+def to_tensor(crops: NDArray[np.uint8] | Tensor, preprocessing: Preprocessing) -> Tensor:
+    """uint8 RGB [N, S, S, 3] -> float32 [N, 3, S, S] as the network wants it, where the crops are."""
+    images = torch.as_tensor(crops)
+    images = (images.flip(3) if preprocessing.channels == "BGR" else images).float()
+    mean, std = (torch.tensor(values, device=images.device) for values in (preprocessing.mean, preprocessing.std))
+    return ((images - mean) / std).permute(0, 3, 1, 2)
 
 
-class Feeder:
-    """Batches made by threads ahead of the training: `next(feeder)` gives the next one."""
+class Views(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Item n is what step n learns from: photos as the network sees them, uint8 RGB [N, S, S, 3]; their places in
+    `rows`, int64 [N]; and how much each counts, float32 [N].
 
-    def __init__(
-        self,
-        cache: CropCache,
-        rows: NDArray[np.int64],
-        targets: Targets,
-        recipe: Recipe,
-        weights: NDArray[np.float64],
-        start_step: int,
-        features: Tensor,
-        opinions: Tensor,
-    ) -> None:
-        self._cache, self._rows, self._targets, self._recipe = cache, rows, targets, recipe
-        self._weights, self._features, self._opinions = weights, features, opinions
-        self._queue: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=3)
-        self._stop = threading.Event()
-        self._step = start_step
-        self.size_px = recipe.size_px
-        self.strength = 1.0
-        self._thread = threading.Thread(target=self._run, daemon=True, name="feeder")
-        self._thread.start()
+    A generator of its own for every step: a resumed run sees what an uninterrupted one would have seen.
+    """
 
-    def __next__(self) -> Batch:
-        item = self._queue.get()
-        if isinstance(item, BaseException):
-            raise item
-        return item
+    def __init__(self, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe, weights: NDArray[np.float64]) -> None:
+        self._cache, self._rows, self._recipe, self._weights = cache, rows, recipe, weights
+        self._now = torch.tensor([float(recipe.size_px), 1.0]).share_memory_()
 
-    def close(self) -> None:
-        """End the thread."""
-        self._stop.set()
-        while self._thread.is_alive():
-            with self._queue.mutex:
-                self._queue.queue.clear()
-                self._queue.not_full.notify_all()
-            self._thread.join(0.05)
+    def set(self, size_px: int, strength: float) -> None:
+        """From now on, in every worker process: the size of a view and how often it is spoilt, 0 to 1."""
+        self._now.copy_(torch.tensor([float(size_px), strength]))
 
-    def _run(self) -> None:
-        try:
-            while not self._stop.is_set():
-                # A generator of its own for every step: a resumed run sees what an uninterrupted one would have seen.
-                rng = np.random.default_rng((self._recipe.seed, self._step))
-                self._queue.put(self._batch(rng))
-                self._step += 1
-        except BaseException as error:
-            self._queue.put(error)
-
-    def _batch(self, rng: np.random.Generator) -> Batch:
-        recipe = self._recipe
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        recipe, cache = self._recipe, self._cache
+        cv2.setNumThreads(1)
+        rng = np.random.default_rng((recipe.seed, step))
+        size, strength = int(self._now[0]), float(self._now[1])
         picked, weight = _drawn(rng, self._weights, recipe.balance, recipe.batch)
         rows = self._rows[picked]
         others = rng.choice(self._rows, recipe.batch)
-        size = self.size_px
-        images = np.stack(
+        views = np.stack(
             [
-                augment(
-                    self._cache.crops[row],
-                    self._cache.corners[row],
-                    recipe.scale,
-                    size,
-                    self._cache.crops[other],
-                    rng,
-                    self.strength,
-                )
+                augment(cache.crops[row], cache.corners[row], recipe.scale, size, cache.crops[other], rng, strength)
                 if recipe.augment
-                else view(self._cache.crops[row], recipe.scale, size)
+                else view(cache.crops[row], recipe.scale, size)
                 for row, other in zip(rows, others, strict=True)
             ]
         )
-        inputs = to_tensor(images, PREPROCESSING[recipe.arch])
-        return batch_of(inputs, rows, self._targets, weight, self._features[picked], self._opinions[picked])
+        return torch.from_numpy(views), torch.from_numpy(picked), torch.from_numpy(weight.astype(np.float32))
 
 
 def batch_of(
-    images: Tensor,
-    rows: NDArray[np.int64],
-    targets: Targets,
-    weight: NDArray[np.float64],
-    features: Tensor,
-    opinions: Tensor,
+    images: Tensor, rows: NDArray[np.int64], targets: Targets, weight: Tensor, features: Tensor, opinions: Tensor
 ) -> Batch:
     """Images and the labels of their rows."""
 
@@ -298,7 +253,7 @@ def batch_of(
         age_lo=column(targets.age_lo),
         age_hi=column(targets.age_hi),
         age_weight=column(targets.age_weight),
-        weight=torch.from_numpy(weight.astype(np.float32)),
+        weight=weight,
         features=features,
         opinions=opinions,
     )
@@ -315,12 +270,9 @@ def features_of(
 
     def part(start: int) -> Tensor:
         crops = np.stack([view(cache.crops[i], recipe.scale, size) for i in rows[start : start + recipe.batch]])
-        sides = [to_tensor(each, PREPROCESSING[recipe.arch]) for each in (crops, crops[:, :, ::-1])]
+        images = to_tensor(torch.from_numpy(crops).to(device), PREPROCESSING[recipe.arch])
         with torch.inference_mode(), _autocast(device):
-            plain, mirrored = (
-                net.backbone(images.to(device, memory_format=torch.channels_last)).float() for images in sides
-            )
-            return (plain + mirrored) / 2
+            return (net.backbone(images).float() + net.backbone(images.flip(3)).float()) / 2
 
     return torch.cat(list(pool.map(part, range(0, len(rows), recipe.batch)))).clone()
 
@@ -348,7 +300,8 @@ def fit_heads(
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / steps))
         picked, counts = _drawn(rng, weights, recipe.balance, batch)
-        labels = batch_of(features[torch.from_numpy(picked)], rows[picked], targets, counts, *none)
+        counted = torch.from_numpy(counts.astype(np.float32))
+        labels = batch_of(features[torch.from_numpy(picked)], rows[picked], targets, counted, *none)
         labels = Batch(*(getattr(labels, name).to(device) for name in Batch.__struct_fields__))
         loss = loss_of(heads(labels.images), labels)
         optimizer.zero_grad(set_to_none=True)
@@ -360,6 +313,14 @@ def fit_heads(
         hidden.bias.sub_(hidden.weight @ mean)
 
 
+def folds_of(rows: Sequence[Row], seed: int) -> NDArray[np.int64]:
+    """Which of `FOLDS` parts each row [n] is in, at random; the rows of a person or family are in one."""
+    people = [f"{row.data}/{row.family or row.person}" if row.family or row.person else row.file for row in rows]
+    _, person = np.unique(np.array(people), return_inverse=True)
+    fold: NDArray[np.int64] = np.random.default_rng(seed).permutation(person.max() + 1)[person] % FOLDS
+    return fold
+
+
 def opinions_of(
     features: Tensor,
     rows: list[Row],
@@ -369,10 +330,8 @@ def opinions_of(
     recipe: Recipe,
 ) -> Tensor:
     """Probabilities float32 [n, 1 + YEARS] of a man and of each year, of rows [n] (`numbers` in the cache) with
-    features [n, F], by heads that were fitted to the rows of other people (`FOLDS` parts, persons kept together)."""
-    people = [f"{row.data}/{row.family or row.person}" if row.family or row.person else row.file for row in rows]
-    _, person = np.unique(np.array(people), return_inverse=True)
-    fold = np.random.default_rng(recipe.seed).permutation(person.max() + 1)[person] % FOLDS
+    features [n, F], by heads that were fitted to the rows of other people."""
+    fold = folds_of(rows, recipe.seed)
     opinions = torch.empty(len(rows), 1 + YEARS)
     for part in range(FOLDS):
         mine, others = np.flatnonzero(fold == part), np.flatnonzero(fold != part)
@@ -388,15 +347,38 @@ def opinions_of(
     return opinions
 
 
+def opinions_of_teachers(
+    cache: CropCache, rows: list[Row], numbers: NDArray[np.int64], recipe: Recipe, device: torch.device
+) -> Tensor:
+    """Probabilities float32 [n, 1 + YEARS] of a man and of each year, of rows [n] (`numbers` in the cache): the mean of
+    what the teachers that were not trained on a photo say of it and of its mirror image. Raises ModelError."""
+    fold = folds_of(rows, recipe.seed)
+    sums, count = torch.zeros(len(rows), 1 + YEARS), np.zeros(len(rows), np.int64)
+    for path in recipe.teachers:
+        net, then = load(Path(path))
+        if then.fold is None or then.seed != recipe.seed or then.head != "years":
+            raise ModelError(f"--teacher {path}: give runs with --fold, --head years and --seed {recipe.seed}")
+        net = _placed(net, device)
+        mine = np.flatnonzero(fold == then.fold)
+        for mirrored in (False, True):
+            gender, age = (torch.from_numpy(v) for v in predict(net, cache, numbers[mine], then, mirrored=mirrored))
+            sums[torch.from_numpy(mine)] += torch.cat([gender.sigmoid()[:, None], age.softmax(1)], 1)
+        count[mine] += 2
+    if not count.all():
+        raise ModelError(f"--teacher: none for some photos; give one run for each --fold 0 to {FOLDS - 1}")
+    return sums / torch.from_numpy(count)[:, None]
+
+
 def predict(
     net: FaceNet,
     cache: CropCache,
     rows: NDArray[np.int64],
     recipe: Recipe,
     batch: int = 64,
+    mirrored: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Gender logits [n] (positive is male) and age logits [n, YEARS] of rows; of the original head, its own nine
-    split in the same way: man minus woman, and seven decades."""
+    """Gender logits [n] (positive is male) and age logits [n, YEARS] of rows, or of their mirror images; of the
+    original head, its own nine split in the same way: man minus woman, and seven decades."""
     device = next(net.parameters()).device
     net.eval()
     gender: list[Tensor] = []
@@ -404,9 +386,9 @@ def predict(
     with torch.inference_mode():
         for start in range(0, len(rows), batch):
             views = np.stack([view(cache.crops[i], recipe.scale, recipe.size_px) for i in rows[start : start + batch]])
-            images = to_tensor(views, PREPROCESSING[recipe.arch]).to(device, memory_format=torch.channels_last)
+            images = to_tensor(torch.from_numpy(views).to(device), PREPROCESSING[recipe.arch])
             with _autocast(device):
-                out = net(images)
+                out = net(images.flip(3) if mirrored else images)
             if isinstance(out, Tensor):
                 gender.append((out[:, 0] - out[:, 1]).float().cpu())
                 age.append(out[:, 2:].float().cpu())
@@ -444,20 +426,31 @@ def score(
 
 
 def train(
-    cache: CropCache, recipe: Recipe, out: Path, device: str = "auto", leaking: Sequence[str] = ()
+    cache: CropCache,
+    recipe: Recipe,
+    out: Path,
+    device: str = "auto",
+    leaking: Sequence[str] = (),
+    workers: int | None = None,
 ) -> dict[str, Any]:
     """Train, going on with what `out` holds of the same recipe (its length may differ); returns the run's record.
 
     `out` gets last.pt (to go on from), best.pt (weights of the best validation score), record.json, curves.png. Rows
-    of the split `train` train, rows of the split `val` steer.
+    of the split `train` train, rows of the split `val` steer. `workers` processes cut and spoil the photos, if not
+    None: by default one a core beside a graphics card, and one for four cores without.
     """
     out.mkdir(parents=True, exist_ok=True)
     if device == "cuda" and not torch.cuda.is_available():
         raise ModelError("--device cuda: PyTorch finds none; give `auto` or `cpu`")
     where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    torch.backends.cudnn.benchmark = True
     cv2.setNumThreads(1)
+    if workers is None:
+        workers = cores() - 1 if where.type == "cuda" else cores() // 4
     splits = np.array([row.split for row in cache.rows])
     train_rows, val_rows = np.flatnonzero(splits == "train"), np.flatnonzero(splits == "val")
+    if recipe.fold is not None:
+        train_rows = train_rows[folds_of([cache.rows[i] for i in train_rows], recipe.seed) != recipe.fold]
     if not len(train_rows) or not len(val_rows):
         raise ModelError(f"{cache.folder}: needs rows of both splits `train` and `val`")
     targets = Targets(cache.rows, recipe.age_groups)
@@ -475,59 +468,72 @@ def train(
     step, spent_s = state["step"], state["spent_s"]
     weights = balance_weights([cache.rows[i] for i in train_rows], recipe.balance_power, recipe.natural)
     halves = _Halves(where, recipe)
-    features = opinions = torch.empty(len(train_rows), 0)
-    if recipe.mimic_px or recipe.cross_fit or (recipe.probe_epochs and step == 0):
+    people = [cache.rows[i] for i in train_rows]
+    features, opinions = (torch.empty(len(train_rows), 0, device=where) for _ in range(2))
+    if recipe.mimic_px or (recipe.cross_fit and not recipe.teachers) or (recipe.probe_epochs and step == 0):
         origin = net if step == 0 else _begun(recipe, where)
         features = features_of(origin, cache, train_rows, recipe, halves.pool)
     if recipe.probe_epochs and step == 0:
         fit_heads(net.heads, features, train_rows, targets, weights, recipe)
         ema.load_state_dict(net.state_dict())
-    if recipe.cross_fit:
-        people = [cache.rows[i] for i in train_rows]
-        opinions = opinions_of(features, people, train_rows, targets, weights, recipe)
+    if recipe.teachers:
+        opinions = opinions_of_teachers(cache, people, train_rows, recipe, where).to(where)
+    elif recipe.cross_fit:
+        opinions = opinions_of(features, people, train_rows, targets, weights, recipe).to(where)
     deviation = torch.empty(0)
     if recipe.mimic_px:  # a floor under it, as some features hardly ever speak
-        deviation = (features.std(0) + 0.1 * features.std(0).mean()).to(where)
+        deviation = features.std(0) + 0.1 * features.std(0).mean()
     else:
         features = features[:, :0]
-    feeder = Feeder(cache, train_rows, targets, recipe, weights, step, features, opinions)
+    views = Views(cache, train_rows, recipe, weights)
+    views.set(recipe.size_px, recipe.spoil)
+    last_step = recipe.epochs * steps_an_epoch
+    batches = iter(
+        DataLoader(
+            views,
+            batch_size=None,
+            sampler=range(step, last_step),
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            multiprocessing_context="spawn" if workers else None,
+        )
+    )
+    floats = [name for name, value in ema.state_dict().items() if value.is_floating_point()]
+    averages, currents = ([net_.state_dict()[name] for name in floats] for net_ in (ema, net))
     started = time.monotonic() - spent_s
     best = max((entry["score"] for entry in history), default=-math.inf)
     since_best = next((n for n, entry in enumerate(reversed(history)) if entry["score"] == best), 0)
     try:
         while len(history) < recipe.epochs and not (recipe.patience and since_best >= recipe.patience):
-            losses: list[float] = []
+            losses: list[Tensor] = []
             begun = time.monotonic()
             net.train()
             for _ in range(steps_an_epoch):
-                progress = step / (recipe.epochs * steps_an_epoch)
+                progress = step / last_step
                 if recipe.minutes:
                     progress = max(progress, (time.monotonic() - started) / 60 / recipe.minutes)
                 if progress >= 1:
                     break
-                feeder.size_px = _size_now(recipe, progress)
                 # At the end, photos mostly as they are: the model settles on what it will see most.
-                feeder.strength = recipe.spoil * min(1.0, 1.6 - 1.2 * progress)
+                size_px = _size_now(recipe, progress)
+                views.set(size_px, recipe.spoil * min(1.0, 1.6 - 1.2 * progress))
+                images, picked, weight = next(batches)
+                there = picked.to(where)
+                batch = batch_of(images, train_rows[picked.numpy()], targets, weight, features[there], opinions[there])
                 losses.append(
                     _train_step(
-                        net,
-                        ema,
-                        optimizer,
-                        next(feeder),
-                        recipe,
-                        where,
-                        step / steps_an_epoch,
-                        progress,
-                        halves,
-                        deviation,
+                        net, optimizer, batch, recipe, where, step / steps_an_epoch, progress, halves, deviation
                     )
                 )
+                keep = min(recipe.ema, 1 - 1 / (1 + step / steps_an_epoch * 100))
+                with torch.no_grad():
+                    torch._foreach_lerp_(averages, currents, 1 - keep)
                 step += 1
                 if len(losses) % 50 == 0:
                     speed = recipe.batch * len(losses) / (time.monotonic() - begun)
                     print(
                         f"epoch {len(history) + 1} step {len(losses)}/{steps_an_epoch} loss "
-                        f"{np.mean(losses[-50:]):.3f} size {feeder.size_px} {speed:.0f} faces/s {progress:.1%}",
+                        f"{torch.stack(losses[-50:]).mean():.3f} size {size_px} {speed:.0f} faces/s {progress:.1%}",
                         file=sys.stderr,
                         flush=True,
                     )
@@ -541,8 +547,8 @@ def train(
                     f"{name}.{k}": v for k, v in score(gender[part], age[part], plain_targets, val_rows[part]).items()
                 }
             entry |= {
-                "loss": float(np.mean(losses)),
-                "size_px": feeder.size_px,
+                "loss": float(torch.stack(losses).mean()),
+                "size_px": size_px,
                 "seconds": time.monotonic() - begun,
                 "score": entry["even_gender"] + entry["even_age_bins"] - entry["even_age_mae"] / 20,
             }
@@ -565,7 +571,7 @@ def train(
                 },
             )
     finally:
-        feeder.close()
+        del batches  # and so its processes end
         halves.close()
     if not history:
         raise ModelError(f"--minutes {recipe.minutes:g}: no time for a single step")
@@ -623,7 +629,6 @@ def draw_curves(history: list[dict[str, float]], path: Path) -> None:
 
 def _train_step(
     net: FaceNet,
-    ema: FaceNet,
     optimizer: torch.optim.Optimizer,
     batch: Batch,
     recipe: Recipe,
@@ -632,7 +637,8 @@ def _train_step(
     progress: float,
     halves: "_Halves",
     deviation: Tensor,
-) -> float:
+) -> Tensor:
+    """One step; returns the mean loss, a scalar that may still be on its way on the graphics card."""
     warm = epoch < recipe.warmup_epochs
     rise = min(1.0, (epoch if warm else epoch - recipe.warmup_epochs) * 4 + 0.02)
     fall = 0.5 * (1 + math.cos(math.pi * progress)) + 0.005
@@ -644,7 +650,7 @@ def _train_step(
 
     def gradients(part: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
         with _autocast(device):
-            features = net.backbone(part.images.contiguous(memory_format=torch.channels_last))
+            features = net.backbone(to_tensor(part.images, PREPROCESSING[recipe.arch]))
             outputs = net.heads(features)
         loss = loss_of(outputs, part, recipe.cross_fit)
         if part.features.numel():
@@ -658,19 +664,22 @@ def _train_step(
     ]
     results = list(halves.pool.map(gradients, parts)) if halves.count > 1 else [gradients(parts[0])]
     for parameter, *each in zip(trained, *(grads for _, grads in results), strict=True):
+        if each[0] is None:
+            parameter.grad = None
+            continue
+        mean = each[0] if len(each) == 1 else sum(each[1:], each[0]) / len(each)
         # The fused optimizer pairs elements by their place in memory: a gradient has to lie as its parameter does.
-        parameter.grad = (
-            None if each[0] is None else torch.empty_like(parameter).copy_(sum(each[1:], each[0]) / halves.count)
-        )
+        alike = mean.stride() == parameter.stride()
+        parameter.grad = mean if alike else torch.empty_like(parameter).copy_(mean)
     torch.nn.utils.clip_grad_norm_(trained, 5.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    with torch.no_grad():
-        keep = min(recipe.ema, 1 - 1 / (1 + epoch * 100))
-        mine, theirs = ema.state_dict(), net.state_dict()
-        floats = [name for name, value in mine.items() if value.is_floating_point()]
-        torch._foreach_lerp_([mine[n] for n in floats], [theirs[n] for n in floats], 1 - keep)
-    return float(sum(loss for loss, _ in results)) / halves.count
+    return torch.stack([loss for loss, _ in results]).mean()
+
+
+def cores() -> int:
+    """Of this machine, as far as this process may use them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Halves:
@@ -682,9 +691,8 @@ class _Halves:
     """
 
     def __init__(self, device: torch.device, recipe: Recipe) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         alone = device.type != "cpu" or recipe.arch != "mobilenet"
-        self.count = 1 if alone else min(cores, max(1, recipe.batch // 16))
+        self.count = 1 if alone else min(cores(), max(1, recipe.batch // 16))
         if self.count > 1:
             torch.set_num_threads(1)
         self.pool = ThreadPoolExecutor(self.count, "gradients")
@@ -743,10 +751,14 @@ def _begun(recipe: Recipe, device: torch.device) -> FaceNet:
         net.backbone.frozen = recipe.freeze
     elif recipe.freeze or recipe.mimic_px:
         raise ModelError("--freeze and --mimic are for mobilenet only")
-    if recipe.cross_fit and (recipe.init == "random" or recipe.head != "years" or not recipe.probe_epochs):
-        raise ModelError("--cross-fit needs --init with weights, --head years and --probe-epochs")
-    if 0 < recipe.mimic_px <= recipe.size_px:
-        raise ModelError(f"--mimic {recipe.mimic_px}: give a size over --size {recipe.size_px}, or 0")
+    if recipe.cross_fit and recipe.head != "years":
+        raise ModelError("--cross-fit needs --head years")
+    if recipe.cross_fit and not recipe.teachers and (recipe.init == "random" or not recipe.probe_epochs):
+        raise ModelError("--cross-fit needs --teacher, or --init with weights and --probe-epochs")
+    if recipe.teachers and not recipe.cross_fit:
+        raise ModelError("--teacher needs --cross-fit, the share of a label that it decides")
+    if 0 < recipe.mimic_px < recipe.size_px:
+        raise ModelError(f"--mimic {recipe.mimic_px}: give --size {recipe.size_px} or more, or 0")
     return net
 
 
@@ -764,7 +776,7 @@ def _resume(
     saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     then, now = (
         {key: value for key, value in what.items() if key not in ("epochs", "minutes", "patience")}
-        for what in (saved["recipe"], msgspec.to_builtins(recipe))
+        for what in (msgspec.to_builtins(msgspec.convert(saved["recipe"], Recipe)), msgspec.to_builtins(recipe))
     )
     if then != now:
         raise ModelError(f"{path}: was made by another recipe; give another --out or remove the folder")

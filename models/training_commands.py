@@ -109,6 +109,8 @@ def index(
     show_default=True,
     help="Share of a label that gives way to what models of other people's photos say.",
 )
+@click.option("--teacher", "teachers", type=_PATH, multiple=True, help="best.pt of a run with --fold, for --cross-fit.")
+@click.option("--fold", type=click.IntRange(0, 4), help="Leave out this fifth of the people: a teacher of theirs.")
 @click.option("--ema", type=click.FloatRange(0, 0.9999), default=0.998, show_default=True)
 @click.option(
     "--patience", type=int, default=0, show_default=True, help="Stop after so many epochs without gain; 0: no."
@@ -116,6 +118,7 @@ def index(
 @click.option("--minutes", type=float, default=0.0, show_default=True, help="Be done by then; 0: no limit.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--workers", type=click.IntRange(0), help="Processes that cut photos; by default by cores.")
 @click.option("--detector", default="mediapipe-full-range", show_default=True, help="A model, or none.")
 @click.option("--force", is_flag=True, help="Train on a split that leaks; the report says so in its first line.")
 def train(
@@ -124,6 +127,8 @@ def train(
     out: Path,
     age_groups: str,
     natural: tuple[str, ...],
+    teachers: tuple[Path, ...],
+    workers: int | None,
     no_augment: bool,
     device: str,
     detector: str,
@@ -135,11 +140,12 @@ def train(
     from models.train import Recipe
     from models.train import train as run_training
 
-    recipe = Recipe(augment=not no_augment, age_groups=parse_groups(age_groups), natural=natural, **options)
+    options |= {"age_groups": parse_groups(age_groups), "natural": natural, "teachers": tuple(map(str, teachers))}
+    recipe = Recipe(augment=not no_augment, **options)
     with _progress("cutting crops") as progress:
         cache, leaking = prepare(sources, label_files, out / "crops", detector, recipe.seed, force, progress)
     _warn(leaking)
-    record = run_training(cache, recipe, out, device, leaking)
+    record = run_training(cache, recipe, out, device, leaking, workers)
     last = max(record["history"], key=lambda entry: entry["score"])
     click.echo(
         f"{out / 'best.pt'}: validation gender {last['gender']:.4f}, age error {last['age_mae']:.2f} years, "

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import cv2
@@ -13,16 +15,20 @@ from click.testing import CliRunner
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("onnxscript", reason="needs the extra [train]")
 
+from torch.utils.data import DataLoader  # noqa: E402
+
 from models.cards import ModelError  # noqa: E402
 from models.commands import models  # noqa: E402
 from models.datasets.crops import CropCache  # noqa: E402
 from models.datasets.index import Row  # noqa: E402
-from models.networks import YEARS, Arch, MobileNet, _with_batch_norms_of_torch, build  # noqa: E402
+from models.networks import PREPROCESSING, YEARS, Arch, MobileNet, _with_batch_norms_of_torch, build  # noqa: E402
 from models.session import Classifier  # noqa: E402
 from models.train import (  # noqa: E402
+    FOLDS,
     Batch,
     Recipe,
     Targets,
+    Views,
     _begun,
     _Halves,
     _optimizer,
@@ -31,13 +37,24 @@ from models.train import (  # noqa: E402
     age_loss,
     balance_weights,
     features_of,
+    folds_of,
     gender_loss,
     load,
     loss_of,
     opinions_of,
+    opinions_of_teachers,
     original_targets,
+    predict,
     score,
+    to_tensor,
 )
+
+
+@pytest.fixture
+def workers_end() -> Iterator[None]:
+    """Python keeps a process that tracks the semaphores of spawned workers until the program ends."""
+    yield
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")
@@ -170,13 +187,68 @@ def test_a_run_with_cross_fit_labels_goes_on(faces: Path, tmp_path: Path) -> Non
     arguments = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu"]
     invoke(*arguments, "--epochs", "1", "--out", str(tmp_path / "first"))
     arguments += ["--init", str(tmp_path / "first" / "best.pt"), "--cross-fit", "0.4", "--out", str(tmp_path / "run")]
-    with pytest.raises(ModelError, match="--cross-fit needs --init with weights, --head years and --probe-epochs"):
+    with pytest.raises(ModelError, match="--cross-fit needs --teacher, or --init with weights and --probe-epochs"):
         invoke(*arguments, "--epochs", "1")
-    for epochs in ("1", "2"):
-        invoke(*arguments, "--probe-epochs", "2", "--epochs", epochs)
+    invoke(*arguments, "--probe-epochs", "2", "--epochs", "1")
+    saved = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
+    del saved["recipe"]["teachers"], saved["recipe"]["fold"]  # as saved before these could be chosen
+    torch.save(saved, tmp_path / "run" / "last.pt")
+    invoke(*arguments, "--probe-epochs", "2", "--epochs", "2")
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     assert record["recipe"]["cross_fit"] == 0.4
     assert len(record["history"]) == 2
+
+
+@pytest.mark.usefixtures("workers_end")
+def test_teachers_speak_of_people_whom_they_were_not_trained_on(faces: Path, tmp_path: Path) -> None:
+    arguments = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu"]
+    for fold in range(FOLDS):
+        out = tmp_path / f"teacher{fold}"
+        out.mkdir()
+        if fold:
+            (out / "crops").symlink_to(tmp_path / "teacher0" / "crops")
+        invoke(*arguments, "--epochs", "1", "--fold", str(fold), "--out", str(out))
+    cache = CropCache(tmp_path / "teacher0" / "crops")
+    numbers = np.array([i for i, row in enumerate(cache.rows) if row.split == "train"])
+    rows = [cache.rows[i] for i in numbers]
+    paths = tuple(str(tmp_path / f"teacher{fold}" / "best.pt") for fold in range(FOLDS))
+    said = opinions_of_teachers(cache, rows, numbers, Recipe(teachers=paths), torch.device("cpu"))
+    fold_of = folds_of(rows, 0)
+    assert set(fold_of) == set(range(FOLDS))
+    for place in (0, 7, 20):
+        net, recipe = load(Path(paths[fold_of[place]]))
+        both = [predict(net, cache, numbers[place : place + 1], recipe, mirrored=side) for side in (False, True)]
+        man = np.mean([1 / (1 + np.exp(-gender[0])) for gender, _ in both])
+        assert float(said[place, 0]) == pytest.approx(man, abs=1e-5)
+        assert float(said[place, 1:].sum()) == pytest.approx(1, abs=1e-5)
+
+    with pytest.raises(ModelError, match="--teacher: none for some photos; give one run for each --fold 0 to 4"):
+        opinions_of_teachers(cache, rows, numbers, Recipe(teachers=paths[1:]), torch.device("cpu"))
+    with pytest.raises(ModelError, match=r"best\.pt: give runs with --fold, --head years and --seed 1"):
+        opinions_of_teachers(cache, rows, numbers, Recipe(teachers=paths, seed=1), torch.device("cpu"))
+    arguments += ["--out", str(tmp_path / "teacher0" / "student")]
+    arguments += [word for path in paths for word in ("--teacher", path)]
+    with pytest.raises(ModelError, match="--teacher needs --cross-fit"):
+        invoke(*arguments, "--epochs", "1")
+    for epochs in ("1", "2"):
+        invoke(*arguments, "--cross-fit", "0.5", "--epochs", epochs, "--workers", "1")
+    record = json.loads((tmp_path / "teacher0" / "student" / "record.json").read_text())
+    assert len(record["history"]) == 2
+
+
+@pytest.mark.usefixtures("workers_end")
+def test_worker_processes_make_the_same_views(faces: Path, tmp_path: Path) -> None:
+    invoke("train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu",
+           "--epochs", "1", "--out", str(tmp_path))  # fmt: skip
+    views = Views(CropCache(tmp_path / "crops"), np.arange(20), Recipe(size_px=33, batch=4), np.ones(20))
+    views.set(40, 0.5)
+    here = [views[step] for step in range(3, 7)]
+    there = list(
+        DataLoader(views, batch_size=None, sampler=range(3, 7), num_workers=2, multiprocessing_context="spawn")
+    )
+    assert here[0][0].shape == (4, 40, 40, 3)
+    for mine, theirs in zip(here, there, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
 
 def test_a_leaking_split_is_named_first_and_patience_ends_a_run(faces: Path, tmp_path: Path) -> None:
@@ -290,16 +362,17 @@ def test_a_step_is_that_of_plain_adamw(arch: Arch, monkeypatch: pytest.MonkeyPat
     recipe = Recipe(arch=arch, size_px=33, batch=32, warmup_epochs=0, learning_rate=1e-3)
     cpu = torch.device("cpu")
     torch.manual_seed(3)
-    net, plain, ema = (_placed(build(arch, 33, "random"), cpu).eval() for _ in range(3))
+    net, plain = (_placed(build(arch, 33, "random"), cpu).eval() for _ in range(2))
     plain.load_state_dict(net.state_dict())
     before = {name: value.clone() for name, value in net.state_dict().items()}
     n, age, one = recipe.batch, torch.linspace(1, 80, recipe.batch), torch.ones(recipe.batch)
     labels = (torch.arange(n) % 2.0, one, age, age, one, one)
-    batch = Batch(torch.randn(n, 3, 33, 33), *labels, torch.empty(n, 0), torch.empty(n, 0))
+    photos = torch.randint(0, 256, (n, 33, 33, 3), dtype=torch.uint8)
+    batch = Batch(photos, *labels, torch.empty(n, 0), torch.empty(n, 0))
     optimizer, threads = _optimizer(net, recipe), torch.get_num_threads()
     halves = _Halves(cpu, recipe)
     try:
-        _train_step(net, ema, optimizer, batch, recipe, cpu, 0.5, 0.0, halves, torch.empty(0))
+        _train_step(net, optimizer, batch, recipe, cpu, 0.5, 0.0, halves, torch.empty(0))
     finally:
         halves.close()
         torch.set_num_threads(threads)
@@ -310,7 +383,7 @@ def test_a_step_is_that_of_plain_adamw(arch: Arch, monkeypatch: pytest.MonkeyPat
          for p in theirs["params"]],
         foreach=False,
     )  # fmt: skip
-    loss_of(plain(batch.images), batch).backward()
+    loss_of(plain(to_tensor(photos, PREPROCESSING[arch])), batch).backward()
     torch.nn.utils.clip_grad_norm_(plain.parameters(), 5.0)
     reference.step()
     for name, theirs in plain.state_dict().items():
@@ -363,8 +436,8 @@ def test_starts_that_cannot_be_are_refused(tmp_path: Path) -> None:
             load(tmp_path / "best.pt")
     with pytest.raises(ModelError, match=r"none\.pt: cannot be read: No such file"):
         load(tmp_path / "none.pt")
-    with pytest.raises(ModelError, match="--mimic 33: give a size over --size 33, or 0"):
-        _begun(Recipe(size_px=33, mimic_px=33), torch.device("cpu"))
+    with pytest.raises(ModelError, match="--mimic 32: give --size 33 or more, or 0"):
+        _begun(Recipe(size_px=33, mimic_px=32), torch.device("cpu"))
     with pytest.raises(ModelError, match="--freeze and --mimic are for mobilenet only"):
         _begun(Recipe(arch="vgg16", size_px=33, mimic_px=65), torch.device("cpu"))
 

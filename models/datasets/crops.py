@@ -147,6 +147,10 @@ class CropCache:
             raise ModelError(f"{folder}: is no cache of crops: {error}; remove it and run again") from error
         self.sha256 = hashlib.sha256(text).hexdigest()
 
+    def __reduce__(self) -> tuple[type["CropCache"], tuple[Path]]:
+        """In another process, the same files."""
+        return CropCache, (self.folder,)
+
 
 def _faces(image: NDArray[np.uint8], detector: FaceDetector, pad: float) -> list[DetectedFace]:
     """Faces, in pixels of the image, that the detector sees in it with a border of this share, or without its rim."""
