@@ -95,6 +95,8 @@ def draw(rows: Sequence[Compared], path: Path) -> None:
                 label=row.name,
             )
         axis.set_xlabel("ms a face, batch 1, one core")
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.set_title(title)
         axis.grid(alpha=0.3)
         axis.margins(x=0.1, y=0.1)

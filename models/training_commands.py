@@ -83,6 +83,7 @@ def index(
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--learning-rate", type=float, default=4e-4, show_default=True)
 @click.option("--head-learning-rate", type=float, default=1.5e-3, show_default=True)
+@click.option("--weight-decay", type=click.FloatRange(0), default=0.02, show_default=True)
 @click.option("--probe-epochs", type=click.IntRange(0), default=0, show_default=True, help="Heads on fixed features.")
 @click.option("--warmup-epochs", type=float, default=1.0, show_default=True, help="Heads only, at first.")
 @click.option("--freeze", type=click.IntRange(0, 27), default=0, show_default=True, help="Mobilenet layers that stay.")
@@ -171,7 +172,7 @@ def export(
     from models.compare import shown
     from models.datasets.crops import CropCache
     from models.datasets.splits import leaks
-    from models.package import Costs, Words, package
+    from models.package import Costs, Words, package, to_serve
 
     costs = Costs(unknown_gender_cost, unknown_decade_cost)
     cache = CropCache(run / "crops")
@@ -183,7 +184,11 @@ def export(
             f"age error {shown(report['age_mae'], 2)}, decade {shown(report['decade_accuracy'])}, "
             f"{report['n_age']} held-out faces"
         )
-    click.echo(f"serve it: [classify] model = {json.dumps(str(out / f'{name}.toml'))}")
+    chosen = f"{name}.toml"
+    if to_serve(reports) == "fp32":
+        chosen = f"{name}-fp32.toml"
+        click.echo(f"INT8 answers much worse than FP32: do not serve {name}.toml")
+    click.echo(f"serve it: [classify] model = {json.dumps(str(out / chosen))}")
 
 
 @click.command()

@@ -22,6 +22,7 @@ from models.commands import models  # noqa: E402
 from models.datasets.crops import CropCache  # noqa: E402
 from models.datasets.index import Row  # noqa: E402
 from models.networks import PREPROCESSING, YEARS, Arch, MobileNet, _with_batch_norms_of_torch, build  # noqa: E402
+from models.package import to_serve  # noqa: E402
 from models.session import Classifier  # noqa: E402
 from models.train import (  # noqa: E402
     FOLDS,
@@ -113,6 +114,20 @@ def test_train_export_quantize_evaluate_and_serve(faces: Path, tmp_path: Path) -
     classifier = Classifier(resolve("tiny.toml", served), "cpu")
     crops = np.zeros((3, classifier.size_px, classifier.size_px, 3), np.uint8)
     assert len(classifier.classify(crops)) == 3
+
+
+@pytest.mark.parametrize(
+    ("gender", "age", "served"), [(0.935, 5.4, "int8"), (0.91, 5.0, "fp32"), (0.94, 6.1, "fp32"), (None, None, "int8")]
+)
+def test_int8_that_answers_much_worse_is_not_the_one_to_serve(
+    gender: float | None, age: float | None, served: str
+) -> None:
+    def report(gender: float | None, age: float | None) -> dict[str, dict[str, float] | None]:
+        values = (("gender_accuracy", gender), ("age_mae", age))
+        return {key: None if value is None else {"value": value} for key, value in values}
+
+    full = report(None if gender is None else 0.94, None if age is None else 5.0)
+    assert to_serve({"fp32": full, "int8": report(gender, age)}) == served
 
 
 def test_a_stopped_run_goes_on(faces: Path, tmp_path: Path) -> None:
