@@ -55,12 +55,12 @@ def _open_fds() -> dict[int, str]:
 @pytest.fixture(autouse=True)
 def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves a process, a thread of its own or a file descriptor behind."""
-    fds, threads = _open_fds(), set(threading.enumerate())
+    fds, threads, children = _open_fds(), set(threading.enumerate()), set(psutil.Process().children(recursive=True))
     yield
     request.node.funcargs.clear()
     deadline_s = time.monotonic() + 5
     while True:
-        processes = [p for p in psutil.Process().children(recursive=True) if lives(p)]
+        processes = [p for p in psutil.Process().children(recursive=True) if p not in children and lives(p)]
         new_fds = {fd: target for fd, target in _open_fds().items() if fds.get(fd) != target}
         new_threads = [t.name for t in threading.enumerate() if t not in threads and not t.daemon]
         if not processes and not new_fds and not new_threads:

@@ -1,6 +1,7 @@
 """A tiny training run all the way: train, resume, export, quantize, evaluate, serve; and the losses it stands on."""
 
 import contextlib
+import gc
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -51,10 +52,12 @@ from models.train import (  # noqa: E402
 )
 
 
-@pytest.fixture
-def workers_end() -> Iterator[None]:
-    """Python keeps a process that tracks the semaphores of spawned workers until the program ends."""
+@pytest.fixture(scope="module", autouse=True)
+def semaphores_tracked() -> Iterator[None]:
+    """Python keeps a process that tracks the semaphores of spawned workers: here from the first test to the last."""
+    resource_tracker.ensure_running()
     yield
+    gc.collect()
     resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
 
 
@@ -214,7 +217,6 @@ def test_a_run_with_cross_fit_labels_goes_on(faces: Path, tmp_path: Path) -> Non
     assert len(record["history"]) == 2
 
 
-@pytest.mark.usefixtures("workers_end")
 def test_teachers_speak_of_people_whom_they_were_not_trained_on(faces: Path, tmp_path: Path) -> None:
     arguments = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu"]
     for fold in range(FOLDS):
@@ -251,7 +253,6 @@ def test_teachers_speak_of_people_whom_they_were_not_trained_on(faces: Path, tmp
     assert len(record["history"]) == 2
 
 
-@pytest.mark.usefixtures("workers_end")
 def test_worker_processes_make_the_same_views(faces: Path, tmp_path: Path) -> None:
     invoke("train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu",
            "--epochs", "1", "--out", str(tmp_path))  # fmt: skip
