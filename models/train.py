@@ -90,7 +90,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """uint8 images [N, S, S, 3], or whatever `loss_of` does not look at; labels [N] each and how much each counts."""
+    """Images uint8 [N, S, S, 3], or features float32 [N, F] where only heads are fitted; labels [N] each and how much
+    each counts."""
 
     images: Tensor
     male: Tensor
@@ -499,7 +500,7 @@ def train(
         )
     )
     floats = [name for name, value in ema.state_dict().items() if value.is_floating_point()]
-    averages, currents = ([net_.state_dict()[name] for name in floats] for net_ in (ema, net))
+    averages, currents = ([each.state_dict()[name] for name in floats] for each in (ema, net))
     started = time.monotonic() - spent_s
     best = max((entry["score"] for entry in history), default=-math.inf)
     since_best = next((n for n, entry in enumerate(reversed(history)) if entry["score"] == best), 0)
