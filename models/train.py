@@ -236,7 +236,7 @@ class Views(Dataset[tuple[Tensor, Tensor, Tensor]]):
                 for row, other in zip(rows, others, strict=True)
             ]
         )
-        return torch.from_numpy(views), torch.from_numpy(picked), torch.from_numpy(weight.astype(np.float32))
+        return torch.from_numpy(views), torch.from_numpy(picked), torch.from_numpy(weight)
 
 
 def batch_of(
@@ -301,8 +301,8 @@ def fit_heads(
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / steps))
         picked, counts = _drawn(rng, weights, recipe.balance, batch)
-        counted = torch.from_numpy(counts.astype(np.float32))
-        labels = batch_of(features[torch.from_numpy(picked)], rows[picked], targets, counted, *none)
+        some = features[torch.from_numpy(picked)]
+        labels = batch_of(some, rows[picked], targets, torch.from_numpy(counts), *none)
         labels = Batch(*(getattr(labels, name).to(device) for name in Batch.__struct_fields__))
         loss = loss_of(heads(labels.images), labels)
         optimizer.zero_grad(set_to_none=True)
@@ -467,9 +467,9 @@ def train(
     state = _resume(out / "last.pt", recipe, net, ema, optimizer, where)
     history: list[dict[str, float]] = state["history"]
     step, spent_s = state["step"], state["spent_s"]
-    weights = balance_weights([cache.rows[i] for i in train_rows], recipe.balance_power, recipe.natural)
-    halves = _Halves(where, recipe)
     people = [cache.rows[i] for i in train_rows]
+    weights = balance_weights(people, recipe.balance_power, recipe.natural)
+    halves = _Halves(where, recipe)
     features, opinions = (torch.empty(len(train_rows), 0, device=where) for _ in range(2))
     if recipe.mimic_px or (recipe.cross_fit and not recipe.teachers) or (recipe.probe_epochs and step == 0):
         origin = net if step == 0 else _begun(recipe, where)
@@ -716,10 +716,10 @@ def _optimizer(net: FaceNet, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _drawn(
     rng: np.random.Generator, weights: NDArray[np.float64], balance: str, batch: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Which rows make the next batch, and how much each counts: rare ones drawn more often, weighted, or neither."""
     picked = rng.choice(len(weights), batch, p=weights / weights.sum() if balance == "sample" else None)
-    return picked, weights[picked] if balance == "weight" else np.ones(batch)
+    return picked, weights[picked].astype(np.float32) if balance == "weight" else np.ones(batch, np.float32)
 
 
 def _size_now(recipe: Recipe, progress: float) -> int:
