@@ -90,8 +90,7 @@ def package(cache: CropCache, run: Path, out: Path, name: str, words: Words, cos
 
 
 def to_serve(reports: dict[str, Figures]) -> Precision:
-    """INT8, or FP32 where rounding cost more than 2 points of gender or a year of age: deep networks without batch
-    norms may not stand it."""
+    """INT8, or FP32 where rounding cost more than 2 points of gender or a year of age."""
     gender, age = (
         [report[key]["value"] for report in (reports["fp32"], reports["int8"]) if report[key] is not None]
         for key in ("gender_accuracy", "age_mae")
