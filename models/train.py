@@ -1,8 +1,4 @@
-"""Training: two heads on any of the networks, from an index of photos, resumable, every run with its record.
-
-The age head is a distribution over years. An exact age trains it towards a narrow bell around that age and its
-expectation towards the age; a range of ages asks only that the probability lies in the range.
-"""
+"""Training: two heads on any of the networks, from an index of photos, resumable, every run with its record."""
 
 import json
 import math
@@ -22,14 +18,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from models.cards import ModelError
 from models.datasets.augment import augment, view
 from models.datasets.crops import CropCache
 from models.datasets.index import Row
-from models.networks import ORIGINAL_LABELS, PREPROCESSING, YEARS, Arch, FaceNet, Heads, MobileNet, Preprocessing, build
+from models.losses import Batch, Targets, batch_of, loss_of
+from models.networks import PREPROCESSING, YEARS, Arch, FaceNet, Heads, MobileNet, Preprocessing, build
 
 AGE_BINS = (0, 3, 10, 20, 30, 40, 50, 60, 70, 121)
 """Photos are drawn evenly (to a power) over these ranges of age."""
@@ -89,42 +85,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
 
-class Batch(msgspec.Struct, frozen=True):
-    """Images uint8 [N, S, S, 3], or features float32 [N, F] where only heads are fitted; labels [N] each and how much
-    each counts."""
-
-    images: Tensor
-    male: Tensor
-    male_weight: Tensor
-    age_lo: Tensor
-    age_hi: Tensor
-    age_weight: Tensor
-    weight: Tensor
-    features: Tensor
-    """float32 [N, F] that the backbone should give, or [N, 0]."""
-    opinions: Tensor
-    """Probabilities float32 [N, 1 + YEARS] of a man and of each year that give way for part of the label, or [N, 0]."""
-
-
-class Targets:
-    """Labels of all rows as arrays."""
-
-    def __init__(self, rows: list[Row], age_groups: tuple[tuple[int, int], ...] = ()) -> None:
-        lo, hi = (
-            np.array([0 if a is None else a for a in ages], np.float32)
-            for ages in ([row.age_lo for row in rows], [row.age_hi for row in rows])
-        )
-        self.age_weight = np.array([row.age_lo is not None and row.age_hi is not None for row in rows], np.float32)
-        for first, last in age_groups:
-            inside = ((lo + hi) / 2 >= first) & ((lo + hi) / 2 < last + 1)
-            lo, hi = np.where(inside, first, lo), np.where(inside, last, hi)
-        self.age_lo, self.age_hi = np.clip(lo, 0, YEARS - 1), np.clip(hi, 0, YEARS - 1)
-        self.male = np.array([row.gender == "M" for row in rows], np.float32)
-        known = np.array([row.gender is not None for row in rows], np.float32)
-        # Nobody can tell the gender of a baby: such labels teach half as much.
-        self.male_weight = known * np.where(self.age_hi < 3, 0.5, 1.0).astype(np.float32)
-
-
 def balance_weights(rows: list[Row], power: float, natural: tuple[str, ...] = ()) -> NDArray[np.float64]:
     """Weight of each row, mean 1: (rows in its data set, age range, gender and group) to the minus `power`; within the
     data sets `natural` all weigh the same."""
@@ -141,60 +101,6 @@ def balance_weights(rows: list[Row], power: float, natural: tuple[str, ...] = ()
         if mine.any():
             weights[mine] = weights[mine].mean()
     return weights / weights.mean()
-
-
-def age_loss(logits: Tensor, lo: Tensor, hi: Tensor, opinions: Tensor | None = None, share: float = 0.0) -> Tensor:
-    """Loss [N] of age logits [N, YEARS] against ages (lo == hi) and ranges (lo < hi), in years, ends included.
-
-    Of an exact age, `share` (0 to 1) gives way to the probabilities `opinions` [N, YEARS]; a range is vague by itself.
-    """
-    log_p = functional.log_softmax(logits, dim=1)
-    years = torch.arange(YEARS, dtype=logits.dtype, device=logits.device)
-    expected = log_p.exp() @ years
-    exact = lo == hi
-    inside = (years[None] >= lo[:, None]) & (years[None] <= hi[:, None])
-    towards_range = -torch.logsumexp(log_p.masked_fill(~inside, -1e4), dim=1)
-    sigma = 1.5 + 0.04 * lo
-    bell = torch.softmax(-0.5 * ((years[None] - lo[:, None]) / sigma[:, None]) ** 2, dim=1)
-    if opinions is not None:
-        bell = (1 - share) * bell + share * opinions
-        middle = (1 - share) * lo + share * (opinions @ years)
-        lo, hi = torch.where(exact, middle, lo), torch.where(exact, middle, hi)
-    towards_bell = (bell * (bell.clamp_min(1e-9).log() - log_p)).sum(1)
-    distance = functional.relu(lo - expected) + functional.relu(expected - hi)
-    return torch.where(exact, towards_bell, towards_range) + 0.1 * distance
-
-
-def gender_loss(
-    logits: Tensor, male: Tensor, weight: Tensor, opinions: Tensor | None = None, share: float = 0.0
-) -> Tensor:
-    """Loss [N] of gender logits [N, 1]; labels are softened by .04, some of them are wrong, and `share` of each gives
-    way to the probabilities of a man `opinions` [N]."""
-    target = male * 0.92 + 0.04
-    if opinions is not None:
-        target = (1 - share) * target + share * opinions
-    return functional.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none") * weight
-
-
-def original_targets(male: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
-    """The original project's nine labels [N, 9]: man, woman, seven decades to 60+; two of them are 1."""
-    decade = ((lo + hi) / 2 // 10).clamp(0, ORIGINAL_LABELS - 3).long()
-    ages = functional.one_hot(decade, ORIGINAL_LABELS - 2).to(male.dtype)
-    return torch.cat([male[:, None], 1 - male[:, None], ages], dim=1)
-
-
-def loss_of(outputs: tuple[Tensor, Tensor] | Tensor, batch: Batch, share: float = 0.0) -> Tensor:
-    """Mean loss of a batch under either head; `share` of the labels gives way to the batch's opinions."""
-    if isinstance(outputs, Tensor):
-        targets = original_targets(batch.male, batch.age_lo, batch.age_hi)
-        known = torch.stack([batch.male_weight] * 2 + [batch.age_weight] * (ORIGINAL_LABELS - 2), dim=1) > 0
-        each = functional.binary_cross_entropy_with_logits(outputs.float(), targets, reduction="none") * known
-        return (each.mean(1) * batch.weight).mean()
-    gender, age = outputs
-    male, ages = (batch.opinions[:, 0], batch.opinions[:, 1:]) if batch.opinions.numel() else (None, None)
-    each = 2 * gender_loss(gender.float(), batch.male, batch.male_weight, male, share)
-    each = each + age_loss(age.float(), batch.age_lo, batch.age_hi, ages, share) * batch.age_weight
-    return (each * batch.weight).mean()
 
 
 def to_tensor(crops: NDArray[np.uint8] | Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -237,27 +143,6 @@ class Views(Dataset[tuple[Tensor, Tensor, Tensor]]):
             ]
         )
         return torch.from_numpy(views), torch.from_numpy(picked), torch.from_numpy(weight)
-
-
-def batch_of(
-    images: Tensor, rows: NDArray[np.int64], targets: Targets, weight: Tensor, features: Tensor, opinions: Tensor
-) -> Batch:
-    """Images and the labels of their rows."""
-
-    def column(values: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(values[rows].astype(np.float32))
-
-    return Batch(
-        images=images,
-        male=column(targets.male),
-        male_weight=column(targets.male_weight),
-        age_lo=column(targets.age_lo),
-        age_hi=column(targets.age_hi),
-        age_weight=column(targets.age_weight),
-        weight=weight,
-        features=features,
-        opinions=opinions,
-    )
 
 
 def features_of(

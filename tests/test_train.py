@@ -22,30 +22,25 @@ from models.cards import ModelError  # noqa: E402
 from models.commands import models  # noqa: E402
 from models.datasets.crops import CropCache  # noqa: E402
 from models.datasets.index import Row  # noqa: E402
+from models.losses import Batch, Targets, age_loss, gender_loss, loss_of, original_targets  # noqa: E402
 from models.networks import PREPROCESSING, YEARS, Arch, MobileNet, _with_batch_norms_of_torch, build  # noqa: E402
 from models.package import to_serve  # noqa: E402
 from models.session import Classifier  # noqa: E402
 from models.train import (  # noqa: E402
     FOLDS,
-    Batch,
     Recipe,
-    Targets,
     Views,
     _begun,
     _Halves,
     _optimizer,
     _placed,
     _train_step,
-    age_loss,
     balance_weights,
     features_of,
     folds_of,
-    gender_loss,
     load,
-    loss_of,
     opinions_of,
     opinions_of_teachers,
-    original_targets,
     predict,
     score,
     to_tensor,
