@@ -1,6 +1,9 @@
-"""`stationcast models ...`"""
+"""`stationcast models ...`; the heavy libraries are imported when a command needs them."""
 
 import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,10 @@ from rich.table import Table
 
 from models.assets import cached, resolve
 from models.cards import DEFAULT_CLASSIFIER, read_card, registry
-from models.training_commands import COMMANDS
+
+_ARCHS = ("mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0")
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_PATH = click.Path(path_type=Path)
 
 
 @click.group()
@@ -72,5 +78,255 @@ def list_models(as_json: bool) -> None:
     Console().print(table)
 
 
-for command in COMMANDS:
-    models.add_command(command)
+@models.command()
+@click.argument("folder", type=_FOLDER)
+@click.option(
+    "--format", "data_format", type=click.Choice(["aihub", "utkface", "aaf", "fairface", "csv"]), required=True
+)
+@click.option("--out", type=_PATH, default=Path("labels.csv"), show_default=True, help="The index to write.")
+@click.option("--check", is_flag=True, help="Open every image: drop unreadable ones, find one photo under two names.")
+@click.option("--studio", is_flag=True, help="AI-Hub: keep the _CAM studio pictures.")
+@click.option("--val", type=click.FloatRange(0, 0.9), default=0.08, show_default=True, help="Share to steer by.")
+@click.option("--test", type=click.FloatRange(0, 0.9), default=0.08, show_default=True, help="Share to report on.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def index(
+    folder: Path, data_format: Any, out: Path, check: bool, studio: bool, val: float, test: float, seed: int
+) -> None:
+    """Write labels.csv for the data set in FOLDER, from names and labels alone; persons and families stay together."""
+    from models.cards import ModelError
+    from models.datasets.formats import index_folder
+    from models.datasets.index import Photos, write_index
+    from models.datasets.splits import assign, components, leaks, look, name_persons, near_duplicates
+
+    rows, left_out = index_folder(folder, data_format, studio)
+    duplicates: list[tuple[int, int]] = []
+    if check:
+        photos = Photos(folder)
+        readable: list[Any] = []
+
+        def images() -> Iterator[Any]:
+            for done, row in enumerate(rows):
+                progress(done, len(rows))
+                image = photos.read(row.file)
+                if image is None:
+                    left_out["cannot be read as an image"] += 1
+                    continue
+                readable.append(row)
+                yield image
+
+        with photos, _progress("opening photos") as progress:
+            looks = look(images())
+        rows = readable
+        if not rows:
+            raise ModelError(f"{folder}: none of its {left_out.total()} photos can be read")
+        duplicates = near_duplicates(looks)
+        rows = name_persons(rows, duplicates)
+    rows = assign(rows, components(rows, duplicates), val, test, seed)
+    write_index(rows, out)
+    counts = Counter(row.split for row in rows)
+    persons = len({(row.data, row.person) for row in rows if row.person})
+    _warn(leaks(rows))
+    said = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    click.echo(f"{out}: {len(rows)} photos ({said}), {persons} known persons, {len(duplicates)} pairs of one photo")
+    for reason, count in left_out.most_common(8):
+        click.echo(f"left out {count}: {reason}")
+
+
+@models.command()
+@click.option("--data", "sources", type=_PATH, multiple=True, required=True, help="Folder or zip; may be repeated.")
+@click.option("--labels", "label_files", type=_PATH, multiple=True, help="An index for each --data, in their order.")
+@click.option("--out", type=_FOLDER, required=True, help="Folder of the run; a run found there goes on.")
+@click.option("--arch", type=click.Choice(_ARCHS), default="mobilenet", show_default=True)
+@click.option("--init", default="random", show_default=True, help="random, imagenet, a weights file, best.pt of a run.")
+@click.option("--head", type=click.Choice(["years", "original"]), default="years", show_default=True)
+@click.option("--size", "size_px", type=click.IntRange(33, 511), default=144, show_default=True)
+@click.option("--scale", type=click.FloatRange(1, 1.95), default=1.3, show_default=True, help="Crop, in face boxes.")
+@click.option("--epochs", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--learning-rate", type=float, default=4e-4, show_default=True)
+@click.option("--head-learning-rate", type=float, default=1.5e-3, show_default=True)
+@click.option("--weight-decay", type=click.FloatRange(0), default=0.02, show_default=True)
+@click.option("--probe-epochs", type=click.IntRange(0), default=0, show_default=True, help="Heads on fixed features.")
+@click.option("--warmup-epochs", type=float, default=1.0, show_default=True, help="Heads only, at first.")
+@click.option("--freeze", type=click.IntRange(0, 27), default=0, show_default=True, help="Mobilenet layers that stay.")
+@click.option("--grow", is_flag=True, help="Start at 0.7 of the size: more epochs in the same time.")
+@click.option("--balance", type=click.Choice(["sample", "weight", "none"]), default="sample", show_default=True)
+@click.option("--natural", multiple=True, help="A data set whose ages and groups stay as frequent as they are.")
+@click.option("--age-groups", default="", help="Merge ages, as in 0-9,10-29,30-49,50+.")
+@click.option("--no-augment", is_flag=True)
+@click.option(
+    "--spoil", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="How often photos are spoilt."
+)
+@click.option(
+    "--mimic",
+    "mimic_px",
+    type=click.IntRange(0, 511),
+    default=0,
+    show_default=True,
+    help="Also learn what `init` says of photos of this size; 0: no.",
+)
+@click.option(
+    "--cross-fit",
+    type=click.FloatRange(0, 0.9),
+    default=0.0,
+    show_default=True,
+    help="Share of a label that gives way to what models of other people's photos say.",
+)
+@click.option("--teacher", "teachers", type=_PATH, multiple=True, help="best.pt of a run with --fold, for --cross-fit.")
+@click.option("--fold", type=click.IntRange(0, 4), help="Leave out this fifth of the people: a teacher of theirs.")
+@click.option("--ema", type=click.FloatRange(0, 0.9999), default=0.998, show_default=True)
+@click.option(
+    "--patience", type=int, default=0, show_default=True, help="Stop after so many epochs without gain; 0: no."
+)
+@click.option("--minutes", type=float, default=0.0, show_default=True, help="Be done by then; 0: no limit.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--workers", type=click.IntRange(0), help="Processes that cut photos; by default by cores.")
+@click.option("--detector", default="mediapipe-full-range", show_default=True, help="A model, or none.")
+@click.option("--force", is_flag=True, help="Train on a split that leaks; the report says so in its first line.")
+def train(
+    sources: tuple[Path, ...],
+    label_files: tuple[Path, ...],
+    out: Path,
+    age_groups: str,
+    natural: tuple[str, ...],
+    teachers: tuple[Path, ...],
+    workers: int | None,
+    no_augment: bool,
+    device: str,
+    detector: str,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Train gender and age on labelled photos: cut the crops once, then train, resuming where the last run stopped."""
+    from models.training.prepare import parse_groups, prepare
+    from models.training.recipe import Recipe
+    from models.training.train import train as run_training
+
+    options |= {"age_groups": parse_groups(age_groups), "natural": natural, "teachers": tuple(map(str, teachers))}
+    recipe = Recipe(augment=not no_augment, **options)
+    recipe.check_files()
+    with _progress("cutting crops") as progress:
+        cache, leaking = prepare(sources, label_files, out / "crops", detector, recipe.seed, force, progress)
+    _warn(leaking)
+    record = run_training(cache, recipe, out, device, leaking, workers)
+    last = max(record["history"], key=lambda entry: entry["score"])
+    click.echo(
+        f"{out / 'best.pt'}: validation gender {last['gender']:.4f}, age error {last['age_mae']:.2f} years, "
+        f"{len(record['history'])} epochs in {record['seconds'] / 60:.1f} min"
+    )
+
+
+@models.command()
+@click.argument("run", type=_FOLDER)
+@click.option("--out", type=_FOLDER, required=True, help="Folder for the ONNX files and their cards.")
+@click.option("--name", default="my-model", show_default=True)
+@click.option("--title", default="Gender and age of a face", show_default=True)
+@click.option("--licence", default="as the photos that it was trained on allow", show_default=True)
+@click.option("--source", default="trained with `stationcast models train`", show_default=True)
+@click.option("--intended-use", default="Audience estimates on the operator's own screens.", show_default=True)
+@click.option("--limits", default="Measured only as its metrics say.", show_default=True)
+@click.option("--unknown-gender-cost", type=click.FloatRange(0.01, 0.5), default=0.3, show_default=True)
+@click.option("--unknown-decade-cost", type=click.FloatRange(0.01, 0.99), default=0.7, show_default=True)
+def export(
+    run: Path, out: Path, name: str, unknown_gender_cost: float, unknown_decade_cost: float, **said: str
+) -> None:
+    """Turn the training RUN into models to serve: FP32, INT8 (the plain name) and FP16, calibrated, with cards."""
+    from models.compare import shown
+    from models.datasets.crops import CropCache
+    from models.datasets.splits import leaks
+    from models.training.package import Costs, Words, package, to_serve
+
+    costs = Costs(unknown_gender_cost, unknown_decade_cost)
+    cache = CropCache(run / "crops")
+    reports = package(cache, run, out, name, Words(**said), costs)
+    _warn(leaks(cache.rows))
+    for precision, report in reports.items():
+        click.echo(
+            f"{precision}: {report['size_bytes'] / 1e6:.1f} MB, gender {shown(report['gender_accuracy'])}, "
+            f"age error {shown(report['age_mae'], 2)}, decade {shown(report['decade_accuracy'])}, "
+            f"{report['n_age']} held-out faces"
+        )
+    chosen = f"{name}.toml"
+    if to_serve(reports) == "fp32":
+        chosen = f"{name}-fp32.toml"
+        click.echo(f"INT8 answers much worse than FP32: do not serve {name}.toml")
+    click.echo(f"serve it: [classify] model = {json.dumps(str(out / chosen))}")
+
+
+@models.command()
+@click.argument("model")
+@click.option("--data", type=_PATH, required=True, help="Folder or zip with labels.csv and photos.")
+@click.option("--labels", type=_PATH, help="Another index for the photos.")
+@click.option("--split", help="Only rows of this split.")
+@click.option("--detector", default="mediapipe", show_default=True, help="mediapipe, another model's name, or none.")
+@click.option("--json", "as_json", is_flag=True, help="The whole report as one JSON object.")
+def evaluate(model: str, data: Path, labels: Path | None, split: str | None, detector: str, as_json: bool) -> None:
+    """Measure MODEL (`default`, a name or the path of a card) on labelled photos."""
+    from models.evaluate import evaluate as run_evaluation
+    from models.evaluate import plain, table
+
+    with _progress("looking at photos") as progress:
+        report = run_evaluation(model, data, _detector(detector), labels, split, progress=progress)
+    if as_json:
+        click.echo(json.dumps(plain(report)))
+    else:
+        _warn(report.get("leaking_split", ()))
+        Console().print(table(report))
+
+
+@models.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("--data", type=_PATH, required=True, help="Folder or zip with labels.csv and photos.")
+@click.option("--labels", type=_PATH, help="Another index for the photos.")
+@click.option("--split", help="Only rows of this split.")
+@click.option("--detector", default="mediapipe", show_default=True)
+@click.option("--plot", type=_PATH, help="Write a PNG: accuracy against milliseconds.")
+@click.option("--markdown", is_flag=True, help="The table as Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="All reports as one JSON list.")
+def compare(
+    models: tuple[str, ...],
+    data: Path,
+    labels: Path | None,
+    split: str | None,
+    detector: str,
+    plot: Path | None,
+    markdown: bool,
+    as_json: bool,
+) -> None:
+    """Put MODELS (names or cards) side by side on the same photos: accuracy, size and time."""
+    from models.compare import compare as run_comparison
+    from models.compare import draw, rich_table, to_markdown
+    from models.evaluate import plain
+
+    with _progress("comparing") as progress:
+        rows = run_comparison(models, data, _detector(detector), labels, split, progress)
+    if plot:
+        draw(rows, plot)
+    if as_json:
+        click.echo(json.dumps([plain(row.report) | {"size_mb": row.size_mb} for row in rows]))
+        return
+    _warn(rows[0].report.get("leaking_split", ()))
+    if markdown:
+        click.echo(to_markdown(rows))
+    else:
+        Console().print(rich_table(rows))
+
+
+def _warn(leaking: Sequence[str]) -> None:
+    """The first line of a report on people who are in more than one split."""
+    if leaking:
+        click.echo(f"LEAKING SPLIT: {len(leaking)} cases, such as: {leaking[0]}. Its figures flatter.")
+
+
+def _detector(name: str) -> str | None:
+    return {"none": None, "mediapipe": "mediapipe-full-range"}.get(name, name)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Any]:
+    """A bar on stderr, only where someone looks."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

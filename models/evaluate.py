@@ -68,8 +68,7 @@ def figures(outputs: Outputs, truth: Truth) -> Figures:
     decade = outputs.p_decade.argmax(1)
     first, last = (np.digitize(bound, _EDGES) - 1 for bound in (truth.age_lo, truth.age_hi))
     decade_off = np.maximum(first - decade, 0) + np.maximum(decade - last, 0)
-    # 0.5: a model that says 19.6 means 20 when ages are whole years.
-    rounded = np.floor(outputs.age_years + 0.5)
+    rounded = whole_years(outputs.age_years)
     g, a = truth.has_gender, truth.has_age
     both = g & a
     result: Figures = {
@@ -118,6 +117,12 @@ def figures(outputs: Outputs, truth: Truth) -> Figures:
     if len(set(truth.group.tolist()) - {""}) > 1:
         result["groups"] = _by_group(gender_right, error, decade_off == 0, truth)
     return result
+
+
+def whole_years(age_years: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Ages as labels give them: who says 19.6 means 20."""
+    rounded: NDArray[np.floating[Any]] = np.floor(age_years + 0.5)
+    return rounded
 
 
 def calibration_error(confidence: NDArray[Any], right: NDArray[np.bool_], bins: int = 15) -> float | None:

@@ -22,7 +22,7 @@ from models.datasets.formats import index_folder
 from models.datasets.index import Photos, Row, parse_age, parse_table, write_index
 from models.datasets.splits import assign, components, leaks, look, near_duplicates
 from models.detector import DetectedFace, FaceDetector
-from models.prepare import parse_groups, prepare
+from models.training.prepare import parse_groups, prepare
 
 
 def portrait(seed: int, size_px: int = 96) -> np.ndarray:
@@ -311,8 +311,9 @@ def test_a_leaking_split_is_refused_unless_forced(tmp_path: Path) -> None:
     cache, leaking = prepare([data], [], tmp_path / "crops", "none", 0, force=True)
     assert leaking == ["person d/same is in train and val"]
     assert len(cache.rows) == 4
+    (data / "4.png").write_bytes((data / "3.png").read_bytes())
     with pytest.raises(ModelError, match="holds crops of other photos"):
-        prepare([tmp_path / "others"], [], tmp_path / "crops", "none", 0, force=True)
+        prepare([data], [], tmp_path / "crops", "none", 0, force=True)
 
 
 def test_the_cache_holds_wide_crops_and_where_the_photo_ends(tmp_path: Path) -> None:

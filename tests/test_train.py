@@ -3,6 +3,9 @@
 import contextlib
 import gc
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import resource_tracker
@@ -22,29 +25,24 @@ from models.cards import ModelError  # noqa: E402
 from models.commands import models  # noqa: E402
 from models.datasets.crops import CropCache  # noqa: E402
 from models.datasets.index import Row  # noqa: E402
-from models.losses import Batch, Targets, age_loss, gender_loss, loss_of, original_targets  # noqa: E402
-from models.networks import PREPROCESSING, YEARS, Arch, MobileNet, _with_batch_norms_of_torch, build  # noqa: E402
-from models.package import to_serve  # noqa: E402
 from models.session import Classifier  # noqa: E402
-from models.train import (  # noqa: E402
-    FOLDS,
-    Recipe,
-    Views,
-    _begun,
-    _Halves,
-    _optimizer,
-    _placed,
-    _train_step,
-    balance_weights,
-    features_of,
-    folds_of,
-    load,
-    opinions_of,
-    opinions_of_teachers,
-    predict,
-    score,
-    to_tensor,
+from models.training.checkpoints import initial_network, load  # noqa: E402
+from models.training.losses import Batch, Targets, age_loss, gender_loss, loss_of, original_targets  # noqa: E402
+from models.training.networks import (  # noqa: E402
+    PREPROCESSING,
+    YEARS,
+    Arch,
+    MobileNet,
+    _with_batch_norms_of_torch,
+    build,
+    placed,
 )
+from models.training.package import to_serve  # noqa: E402
+from models.training.recipe import Recipe  # noqa: E402
+from models.training.steps import Steps, _optimizer  # noqa: E402
+from models.training.teachers import FOLDS, features_of, folds_of, soft_targets_of, soft_targets_of_teachers  # noqa: E402
+from models.training.validation import predict, score  # noqa: E402
+from models.training.views import Views, balance_weights, to_tensor  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -128,17 +126,49 @@ def test_int8_that_answers_much_worse_is_not_the_one_to_serve(
     assert to_serve({"fp32": full, "int8": report(gender, age)}) == served
 
 
-def test_a_stopped_run_goes_on(faces: Path, tmp_path: Path) -> None:
-    arguments = ["train", "--data", str(faces), "--out", str(tmp_path), "--detector", "none", "--size", "33"]
-    arguments += ["--batch", "8", "--device", "cpu", "--probe-epochs", "20", "--warmup-epochs", "0"]
+def test_a_killed_run_ends_where_one_ends_that_nobody_killed(faces: Path, tmp_path: Path) -> None:
+    arguments = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--grow", "--batch", "8"]
+    arguments += ["--device", "cpu", "--probe-epochs", "20", "--warmup-epochs", "0", "--epochs", "20"]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, "-m", "pipeline.cli", "models", *arguments, "--out", str(killed)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        epochs = (line for line in process.stderr if line.startswith("{"))
+        for _ in range(3):
+            next(epochs)
+        process.kill()
+    stopped = torch.load(killed / "last.pt", weights_only=True)
+    assert 2 <= len(stopped["history"]) < 20
+    for out in (killed, whole):
+        invoke(*arguments, "--out", str(out))
+    again, straight = (torch.load(out / "last.pt", weights_only=True) for out in (killed, whole))
+    assert again["step"] == straight["step"] == 80
+    assert again["spent_s"] > stopped["spent_s"]
+    for name, weights in straight["weights"].items():
+        assert torch.allclose(again["weights"][name], weights, rtol=1e-3, atol=1e-4), name
+    figures = ("gender", "age_mae", "loss", "size_px")
+    for mine, theirs in zip(again["history"], straight["history"], strict=True):
+        assert [mine[key] for key in figures] == pytest.approx([theirs[key] for key in figures], rel=1e-3)
+
+
+def test_labels_that_were_corrected_are_not_overlooked(faces: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text((faces / "labels.csv").read_text())
+    arguments = ["train", "--data", str(faces), "--labels", str(labels), "--detector", "none", "--size", "33"]
+    arguments += ["--batch", "8", "--device", "cpu", "--out", str(tmp_path / "run")]
     invoke(*arguments, "--epochs", "1")
-    first = torch.load(tmp_path / "last.pt", weights_only=True)
-    assert (first["step"], len(first["history"])) == (4, 1)
-    invoke(*arguments, "--epochs", "3")
-    again = torch.load(tmp_path / "last.pt", weights_only=True)
-    assert (again["step"], len(again["history"])) == (12, 3)
-    assert again["history"][0] == first["history"][0]
-    assert again["spent_s"] > first["spent_s"]
+    invoke(*arguments, "--epochs", "2")
+    index = (tmp_path / "run" / "index" / f"{faces.name}.csv").read_text().splitlines()
+    assert len(index) == 1 + 48
+    labels.write_text(labels.read_text().replace("\n0.png,F,0,9,", "\n0.png,F,70,79,"))
+    with pytest.raises(ModelError, match="crops: holds crops of other photos, labels, --detector or --seed"):
+        invoke(*arguments, "--epochs", "3")
+
+
+def test_a_run_whose_loss_is_no_number_is_no_success(faces: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="the loss is no number any more: give a lower --learning-rate"):
+        invoke("train", "--data", str(faces), "--out", str(tmp_path), "--detector", "none", "--size", "33", "--device",
+               "cpu", "--batch", "8", "--learning-rate", "1e30", "--warmup-epochs", "0", "--epochs", "9")  # fmt: skip
 
 
 def test_a_run_learns_what_larger_photos_say_also_after_a_stop(faces: Path, tmp_path: Path) -> None:
@@ -151,9 +181,9 @@ def test_a_run_learns_what_larger_photos_say_also_after_a_stop(faces: Path, tmp_
     rows = np.flatnonzero([row.split == "train" for row in cache.rows])
     with ThreadPoolExecutor(1) as pool:
         large, small = Recipe(size_px=65), Recipe(size_px=33)
-        wanted = features_of(_begun(large, torch.device("cpu")), cache, rows, large, pool)
+        wanted = features_of(initial_network(large, torch.device("cpu")), cache, rows, large, pool)
         far, near = (
-            (features_of(load(tmp_path / name / "best.pt")[0], cache, rows, small, pool) - wanted).square().mean()
+            (features_of(load(tmp_path / name / "best.pt").net, cache, rows, small, pool) - wanted).square().mean()
             for name in ("without", "with")
         )
     assert near < 0.5 * far
@@ -174,23 +204,23 @@ def test_labels_give_way_to_what_photos_of_others_say() -> None:
     ]
     targets, recipe = Targets(rows), Recipe(probe_epochs=100)
     numbers, weights = np.arange(60), np.ones(60)
-    opinions = opinions_of(features, rows, numbers, targets, weights, recipe)
-    assert opinions.shape == (60, 1 + YEARS)
-    assert torch.allclose(opinions[:, 1:].sum(1), torch.ones(60), atol=1e-4)
-    assert (opinions[58:, 0] > 0.8).all()
-    expected = opinions[:, 1:] @ torch.arange(YEARS, dtype=torch.float32)
+    soft_targets = soft_targets_of(features, rows, numbers, targets, weights, recipe)
+    assert soft_targets.shape == (60, 1 + YEARS)
+    assert torch.allclose(soft_targets[:, 1:].sum(1), torch.ones(60), atol=1e-4)
+    assert (soft_targets[58:, 0] > 0.8).all()
+    expected = soft_targets[:, 1:] @ torch.arange(YEARS, dtype=torch.float32)
     assert (expected[58:] > 38).all()
-    assert torch.equal(opinions, opinions_of(features, rows, numbers, targets, weights, recipe))
+    assert torch.equal(soft_targets, soft_targets_of(features, rows, numbers, targets, weights, recipe))
 
     lo, known = torch.from_numpy(targets.age_lo), torch.ones(60)
     years = torch.arange(YEARS, dtype=torch.float32)
     means = torch.linspace(10, 60, 101)
     logits = -0.5 * ((years - means[:, None]) / 4) ** 2
-    same = opinions[58:59, 1:].expand(101, -1), lo[58:59].expand(101)
+    same = soft_targets[58:59, 1:].expand(101, -1), lo[58:59].expand(101)
     taught = [float(means[age_loss(logits, same[1], same[1], same[0], share).argmin()]) for share in (0, 0.4, 0.9)]
     assert 17 < taught[0] < 23 < taught[1] < taught[2]
     gender = torch.linspace(-4, 4, 101)[:, None]
-    man, male_of = opinions[58, 0].expand(101), torch.zeros(101)
+    man, male_of = soft_targets[58, 0].expand(101), torch.zeros(101)
     best = [float(gender[gender_loss(gender, male_of, known[:1].expand(101), man, share).argmin(), 0])
             for share in (0, 0.4, 0.9)]  # fmt: skip
     assert best[0] < best[1] < 0 < best[2]
@@ -224,24 +254,26 @@ def test_teachers_speak_of_people_whom_they_were_not_trained_on(faces: Path, tmp
     numbers = np.array([i for i, row in enumerate(cache.rows) if row.split == "train"])
     rows = [cache.rows[i] for i in numbers]
     paths = tuple(str(tmp_path / f"teacher{fold}" / "best.pt") for fold in range(FOLDS))
-    said = opinions_of_teachers(cache, rows, numbers, Recipe(teachers=paths), torch.device("cpu"))
+    cpu = torch.device("cpu")
+    said = soft_targets_of_teachers(cache, rows, numbers, Recipe(teachers=paths, cross_fit=0.5), cpu)
     fold_of = folds_of(rows, 0)
     assert set(fold_of) == set(range(FOLDS))
     for place in (0, 7, 20):
-        net, recipe = load(Path(paths[fold_of[place]]))
+        net, recipe, _ = load(Path(paths[fold_of[place]]))
         both = [predict(net, cache, numbers[place : place + 1], recipe, mirrored=side) for side in (False, True)]
         man = np.mean([1 / (1 + np.exp(-gender[0])) for gender, _ in both])
         assert float(said[place, 0]) == pytest.approx(man, abs=1e-5)
         assert float(said[place, 1:].sum()) == pytest.approx(1, abs=1e-5)
 
     with pytest.raises(ModelError, match="--teacher: none for some photos; give one run for each --fold 0 to 4"):
-        opinions_of_teachers(cache, rows, numbers, Recipe(teachers=paths[1:]), torch.device("cpu"))
+        soft_targets_of_teachers(cache, rows, numbers, Recipe(teachers=paths[1:], cross_fit=0.5), cpu)
     with pytest.raises(ModelError, match=r"best\.pt: give runs with --fold, --head years and --seed 1"):
-        opinions_of_teachers(cache, rows, numbers, Recipe(teachers=paths, seed=1), torch.device("cpu"))
+        soft_targets_of_teachers(cache, rows, numbers, Recipe(teachers=paths, cross_fit=0.5, seed=1), cpu)
+    cache.sha256 = "of other labels"
+    with pytest.raises(ModelError, match=r"best\.pt: is of other photos, labels or splits"):
+        soft_targets_of_teachers(cache, rows, numbers, Recipe(teachers=paths, cross_fit=0.5), cpu)
     arguments += ["--out", str(tmp_path / "teacher0" / "student")]
     arguments += [word for path in paths for word in ("--teacher", path)]
-    with pytest.raises(ModelError, match="--teacher needs --cross-fit"):
-        invoke(*arguments, "--epochs", "1")
     for epochs in ("1", "2"):
         invoke(*arguments, "--cross-fit", "0.5", "--epochs", epochs, "--workers", "1")
     record = json.loads((tmp_path / "teacher0" / "student" / "record.json").read_text())
@@ -252,11 +284,9 @@ def test_worker_processes_make_the_same_views(faces: Path, tmp_path: Path) -> No
     invoke("train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu",
            "--epochs", "1", "--out", str(tmp_path))  # fmt: skip
     views = Views(CropCache(tmp_path / "crops"), np.arange(20), Recipe(size_px=33, batch=4), np.ones(20))
-    views.set(40, 0.5)
-    here = [views[step] for step in range(3, 7)]
-    there = list(
-        DataLoader(views, batch_size=None, sampler=range(3, 7), num_workers=2, multiprocessing_context="spawn")
-    )
+    plan = [(step, 40, 0.5) for step in range(3, 7)]
+    here = [views[item] for item in plan]
+    there = list(DataLoader(views, batch_size=None, sampler=plan, num_workers=2, multiprocessing_context="spawn"))
     assert here[0][0].shape == (4, 40, 40, 3)
     for mine, theirs in zip(here, there, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
@@ -289,7 +319,11 @@ def test_what_is_not_known_teaches_nothing_and_counts_for_nothing() -> None:
     columns = {name: torch.from_numpy(getattr(targets, name).astype(np.float32)) for name in
                ("male", "male_weight", "age_lo", "age_hi", "age_weight")}  # fmt: skip
     batch = Batch(
-        images=torch.zeros(3), weight=torch.ones(3), features=torch.empty(3, 0), opinions=torch.empty(3, 0), **columns
+        images=torch.zeros(3),
+        weight=torch.ones(3),
+        features=torch.empty(3, 0),
+        soft_targets=torch.empty(3, 0),
+        **columns,
     )
     for outputs in ((torch.zeros(3, 1), torch.zeros(3, YEARS)), torch.zeros(3, 9)):
         leaves = [part.requires_grad_() for part in (outputs if isinstance(outputs, tuple) else (outputs,))]
@@ -298,6 +332,8 @@ def test_what_is_not_known_teaches_nothing_and_counts_for_nothing() -> None:
         genders = 1 if isinstance(outputs, tuple) else 2
         assert taught[:, :genders].all(dim=1).tolist() == [True, False, True]
         assert taught[:, genders:].any(dim=1).tolist() == [True, True, False]
+    assert targets.male_weight.tolist() == [1, 0, 1]  # half of it is for babies, not for who knows whom
+    assert balance_weights(rows, 1).tolist() == [1, 1, 1]
     age = np.full((3, YEARS), -99, np.float32)
     age[:, 25] = 0
     figures = score(np.array([1, -1, 1], np.float32), age, targets, np.arange(3))
@@ -369,28 +405,28 @@ def test_rare_ages_weigh_more() -> None:
 def test_a_step_is_that_of_plain_adamw(arch: Arch, monkeypatch: pytest.MonkeyPatch) -> None:
     """The threads, gradients taken by hand and the fused optimizer change nothing: weights end where PyTorch's plain
     way leaves them, whatever the layout of a kernel in memory. In float32: bfloat16 would round them apart."""
-    monkeypatch.setattr("models.train._autocast", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr("models.training.steps.autocast", lambda device: contextlib.nullcontext())
     recipe = Recipe(arch=arch, size_px=33, batch=32, warmup_epochs=0, learning_rate=1e-3)
     cpu = torch.device("cpu")
     torch.manual_seed(3)
-    net, plain = (_placed(build(arch, 33, "random"), cpu).eval() for _ in range(2))
+    net, plain = (placed(build(arch, 33, "random"), cpu).eval() for _ in range(2))
     plain.load_state_dict(net.state_dict())
     before = {name: value.clone() for name, value in net.state_dict().items()}
     n, age, one = recipe.batch, torch.linspace(1, 80, recipe.batch), torch.ones(recipe.batch)
     labels = (torch.arange(n) % 2.0, one, age, age, one, one)
     photos = torch.randint(0, 256, (n, 33, 33, 3), dtype=torch.uint8)
     batch = Batch(photos, *labels, torch.empty(n, 0), torch.empty(n, 0))
-    optimizer, threads = _optimizer(net, recipe), torch.get_num_threads()
-    halves = _Halves(cpu, recipe)
+    threads = torch.get_num_threads()
+    steps = Steps(net, recipe, cpu)
     try:
-        _train_step(net, optimizer, batch, recipe, cpu, 0.5, 0.0, halves, torch.empty(0))
+        steps.take(batch, 0.5, 0.0, torch.empty(0))
     finally:
-        halves.close()
+        steps.close()
         torch.set_num_threads(threads)
 
     reference = torch.optim.AdamW(
         [{"params": [p], "lr": group["lr"], "weight_decay": group["weight_decay"]}
-         for theirs, group in zip(_optimizer(plain, recipe).param_groups, optimizer.param_groups, strict=True)
+         for theirs, group in zip(_optimizer(plain, recipe).param_groups, steps.optimizer.param_groups, strict=True)
          for p in theirs["params"]],
         foreach=False,
     )  # fmt: skip
@@ -426,7 +462,7 @@ def test_the_four_classics_train_and_export(arch: str, faces: Path, tmp_path: Pa
     invoke("train", "--data", str(faces), "--out", str(run), "--arch", arch, "--detector", "none", "--size", "65",
            "--epochs", "1", "--batch", "16", "--device", "cpu",
            "--head", "original", "--warmup-epochs", "0")  # fmt: skip
-    _, recipe = load(run / "best.pt")
+    recipe = load(run / "best.pt")
     assert recipe.arch == arch
     assert "held-out faces" in invoke("export", str(run), "--out", str(tmp_path / "served"), "--name", "classic")
 
@@ -447,10 +483,27 @@ def test_starts_that_cannot_be_are_refused(tmp_path: Path) -> None:
             load(tmp_path / "best.pt")
     with pytest.raises(ModelError, match=r"none\.pt: cannot be read: No such file"):
         load(tmp_path / "none.pt")
-    with pytest.raises(ModelError, match="--mimic 32: give --size 33 or more, or 0"):
-        _begun(Recipe(size_px=33, mimic_px=32), torch.device("cpu"))
-    with pytest.raises(ModelError, match="--freeze and --mimic are for mobilenet only"):
-        _begun(Recipe(arch="vgg16", size_px=33, mimic_px=65), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--size 33 --mimic 32", "--mimic 32: give --size 33 or more, or 0"),
+        ("--arch vgg16 --mimic 224", "--freeze and --mimic are for mobilenet only"),
+        ("--arch vgg16 --freeze 2", "--freeze and --mimic are for mobilenet only"),
+        ("--cross-fit 0.4 --head original", "--cross-fit needs --head years"),
+        ("--cross-fit 0.4 --probe-epochs 2", "--cross-fit needs --teacher, or --init with weights and --probe-epochs"),
+        ("--teacher best.pt", "--teacher needs --cross-fit"),
+        ("--init none.onnx", "--init none.onnx: no such file"),
+        ("--cross-fit 0.4 --teacher none.pt", "--teacher none.pt: no such file"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_any_photo_is_opened(
+    options: str, said: str, faces: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=f"^{re.escape(said)}"):
+        invoke("train", "--data", str(faces), "--out", str(tmp_path / "run"), *options.split())
+    assert not (tmp_path / "run").exists()
 
 
 def test_labels_of_one_kind_are_too_few(faces: Path, tmp_path: Path) -> None:

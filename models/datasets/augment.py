@@ -119,7 +119,7 @@ def _degrade(image: Image, rng: np.random.Generator) -> Image:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if rng.random() < 0.35:
         # The face box is about 1 / scale of the view: 30 px of the view are a face of about 24 px.
-        small = int(np.exp(rng.uniform(np.log(30), np.log(size))))
+        small = int(np.exp(rng.uniform(np.log(min(30, size)), np.log(size))))
         tiny = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
         if rng.random() < 0.5:
             tiny = _jpeg(tiny, int(rng.integers(40, 96)))

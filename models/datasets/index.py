@@ -1,6 +1,7 @@
 """The index of a data set: `labels.csv`, one row a photo, and the photos beside it in a folder or a zip."""
 
 import csv
+import hashlib
 import io
 import itertools
 import os
@@ -178,6 +179,19 @@ class Photos:
             raise ModelError(f"{path or f'{self.where}: {self._table}'}: cannot be read: {why}") from error
         except ModelError as error:
             raise ModelError(f"{path or self.where}: {error}") from error
+
+    def fingerprint(self, labels: Path | None = None) -> str:
+        """A sha256 over the names and sizes of all files, and over the labels (of labels.csv, or of the file given)."""
+        digest = hashlib.sha256()
+        for name in self._names:
+            size = self._zip.getinfo(name).file_size if self._zip else (self.where / name).stat().st_size
+            digest.update(f"{name}:{size}\n".encode())
+        table = labels or (self.where / self._table if self._table and not self._zip else None)
+        try:
+            digest.update(table.read_bytes() if table else self._bytes(self._table) if self._table else b"")
+        except OSError as error:
+            raise ModelError(f"{table}: cannot be read: {error.strerror}") from error
+        return digest.hexdigest()
 
     def read(self, file: str) -> np.ndarray | None:
         """A photo, uint8 BGR [H, W, 3], by its name in the index; None when it is missing or no image."""

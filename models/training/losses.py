@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.datasets.index import Row
-from models.networks import ORIGINAL_LABELS, YEARS
+from models.training.networks import ORIGINAL_LABELS, YEARS
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Batch(msgspec.Struct, frozen=True):
     weight: Tensor
     features: Tensor
     """float32 [N, F] that the backbone should give, or [N, 0]."""
-    opinions: Tensor
+    soft_targets: Tensor
     """Probabilities float32 [N, 1 + YEARS] of a man and of each year that give way for part of the label, or [N, 0]."""
 
 
@@ -50,11 +50,12 @@ class Targets:
         self.male = np.array([row.gender == "M" for row in rows], np.float32)
         known = np.array([row.gender is not None for row in rows], np.float32)
         # Nobody can tell the gender of a baby: such labels teach half as much.
-        self.male_weight = known * np.where(self.age_hi < 3, 0.5, 1.0).astype(np.float32)
+        baby = (self.age_weight > 0) & (self.age_hi < 3)
+        self.male_weight = known * np.where(baby, 0.5, 1.0).astype(np.float32)
 
 
 def batch_of(
-    images: Tensor, rows: NDArray[np.int64], targets: Targets, weight: Tensor, features: Tensor, opinions: Tensor
+    images: Tensor, rows: NDArray[np.int64], targets: Targets, weight: Tensor, features: Tensor, soft_targets: Tensor
 ) -> Batch:
     """Images and the labels of their rows."""
 
@@ -70,14 +71,14 @@ def batch_of(
         age_weight=column(targets.age_weight),
         weight=weight,
         features=features,
-        opinions=opinions,
+        soft_targets=soft_targets,
     )
 
 
-def age_loss(logits: Tensor, lo: Tensor, hi: Tensor, opinions: Tensor | None = None, share: float = 0.0) -> Tensor:
+def age_loss(logits: Tensor, lo: Tensor, hi: Tensor, soft_targets: Tensor | None = None, share: float = 0.0) -> Tensor:
     """Loss [N] of age logits [N, YEARS] against ages (lo == hi) and ranges (lo < hi), in years, ends included.
 
-    Of an exact age, `share` (0 to 1) gives way to the probabilities `opinions` [N, YEARS]; a range is vague by itself.
+    Of an exact age, `share` (0 to 1) gives way to `soft_targets`, probabilities [N, YEARS]; a range is vague by itself.
     """
     log_p = functional.log_softmax(logits, dim=1)
     years = torch.arange(YEARS, dtype=logits.dtype, device=logits.device)
@@ -87,9 +88,9 @@ def age_loss(logits: Tensor, lo: Tensor, hi: Tensor, opinions: Tensor | None = N
     towards_range = -torch.logsumexp(log_p.masked_fill(~inside, -1e4), dim=1)
     sigma = 1.5 + 0.04 * lo
     bell = torch.softmax(-0.5 * ((years[None] - lo[:, None]) / sigma[:, None]) ** 2, dim=1)
-    if opinions is not None:
-        bell = (1 - share) * bell + share * opinions
-        middle = (1 - share) * lo + share * (opinions @ years)
+    if soft_targets is not None:
+        bell = (1 - share) * bell + share * soft_targets
+        middle = (1 - share) * lo + share * (soft_targets @ years)
         lo, hi = torch.where(exact, middle, lo), torch.where(exact, middle, hi)
     towards_bell = (bell * (bell.clamp_min(1e-9).log() - log_p)).sum(1)
     distance = functional.relu(lo - expected) + functional.relu(expected - hi)
@@ -97,13 +98,13 @@ def age_loss(logits: Tensor, lo: Tensor, hi: Tensor, opinions: Tensor | None = N
 
 
 def gender_loss(
-    logits: Tensor, male: Tensor, weight: Tensor, opinions: Tensor | None = None, share: float = 0.0
+    logits: Tensor, male: Tensor, weight: Tensor, soft_targets: Tensor | None = None, share: float = 0.0
 ) -> Tensor:
     """Loss [N] of gender logits [N, 1]; labels are softened by .04, some of them are wrong, and `share` of each gives
-    way to the probabilities of a man `opinions` [N]."""
+    way to `soft_targets`, probabilities of a man [N]."""
     target = male * 0.92 + 0.04
-    if opinions is not None:
-        target = (1 - share) * target + share * opinions
+    if soft_targets is not None:
+        target = (1 - share) * target + share * soft_targets
     return functional.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none") * weight
 
 
@@ -115,14 +116,14 @@ def original_targets(male: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
 
 
 def loss_of(outputs: tuple[Tensor, Tensor] | Tensor, batch: Batch, share: float = 0.0) -> Tensor:
-    """Mean loss of a batch under either head; `share` of the labels gives way to the batch's opinions."""
+    """Mean loss of a batch under either head; `share` of the labels gives way to the batch's soft targets."""
     if isinstance(outputs, Tensor):
         targets = original_targets(batch.male, batch.age_lo, batch.age_hi)
         known = torch.stack([batch.male_weight] * 2 + [batch.age_weight] * (ORIGINAL_LABELS - 2), dim=1) > 0
         each = functional.binary_cross_entropy_with_logits(outputs.float(), targets, reduction="none") * known
         return (each.mean(1) * batch.weight).mean()
     gender, age = outputs
-    male, ages = (batch.opinions[:, 0], batch.opinions[:, 1:]) if batch.opinions.numel() else (None, None)
+    male, ages = (batch.soft_targets[:, 0], batch.soft_targets[:, 1:]) if batch.soft_targets.numel() else (None, None)
     each = 2 * gender_loss(gender.float(), batch.male, batch.male_weight, male, share)
     each = each + age_loss(age.float(), batch.age_lo, batch.age_hi, ages, share) * batch.age_weight
     return (each * batch.weight).mean()

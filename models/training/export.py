@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.cards import ModelError
-from models.networks import PREPROCESSING
-from models.train import Recipe, load, to_tensor
+from models.training.checkpoints import load
+from models.training.networks import PREPROCESSING
+from models.training.recipe import Recipe
+from models.training.views import to_tensor
 
 INPUT, GENDER, AGE = "image", "gender", "age"
 PARITY = 1e-3
@@ -41,7 +43,7 @@ def export_onnx(checkpoint: Path, out: Path, rng_seed: int = 0) -> tuple[Recipe,
     does not answer as the network does."""
     import onnx
 
-    net, recipe = load(checkpoint)
+    net, recipe, _ = load(checkpoint)
     served = _Served(net).eval()
     size = recipe.size_px
     example = torch.zeros(2, 3, size, size)

@@ -11,7 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from models.cards import ModelError
-from models.export import INPUT, quiet
+from models.training.export import INPUT, quiet
 
 CORRECTION_IMAGES = 128
 

@@ -14,7 +14,7 @@ from models.assets import resolve
 from models.cards import ModelError
 from models.datasets.crops import CropCache, Progress, build_cache
 from models.datasets.index import MAX_AGE, Photos, Row
-from models.datasets.splits import assign, components, leaks, look, near_duplicates
+from models.datasets.splits import assign, components, leaks, look, name_persons, near_duplicates
 from models.detector import FaceDetector
 
 VAL_SHARE = TEST_SHARE = 0.06
@@ -49,18 +49,30 @@ def prepare(
     """
     if label_files and len(label_files) != len(sources):
         raise ModelError(f"{len(label_files)} --labels for {len(sources)} --data: give one for each, or none")
-    made_of = [path.name for path in (*sources, *label_files)] + [detector]
+    made_of = [detector, seed, *_fingerprints(sources, label_files)]
     note = folder / "made_of.json"
     if not (folder / "crops.npy").is_file():
         _cut(sources, label_files, folder, detector, seed, progress)
         note.write_bytes(msgspec.json.encode(made_of))
     elif note.is_file() and msgspec.json.decode(note.read_bytes()) != made_of:
-        raise ModelError(f"{folder}: holds crops of other photos; give another --out or remove the folder")
+        raise ModelError(
+            f"{folder}: holds crops of other photos, labels, --detector or --seed; "
+            "give another --out or remove the folder"
+        )
     cache = CropCache(folder)
     leaking = leaks(cache.rows)
     if leaking and not force:
         raise ModelError(f"the split leaks in {len(leaking)} cases: {leaking[0]}; index again or give --force")
     return cache, leaking
+
+
+def _fingerprints(sources: Sequence[Path], label_files: Sequence[Path]) -> list[str]:
+    """What changes with the photos (as far as names and sizes of files tell) and their labels."""
+    prints = []
+    for number, source in enumerate(sources):
+        with Photos(source) as photos:
+            prints.append(f"{source.name} {photos.fingerprint(label_files[number] if label_files else None)}")
+    return prints
 
 
 def _cut(
@@ -95,6 +107,7 @@ def _join(parts: Sequence[Path], folder: Path, seed: int) -> None:
     rows: list[Row] = [row for cache in caches for row in cache.rows]
     if not all(row.split for row in rows):
         near = near_duplicates(look(crop for cache in caches for crop in cache.crops[: len(cache.rows)]))
+        rows = name_persons(rows, near)  # so that folds, too, keep them together
         rows = assign(rows, components(rows, near), VAL_SHARE, TEST_SHARE, seed)
     side = caches[0].crops.shape[1]
     joined = np.lib.format.open_memmap(folder / "crops.part.npy", "w+", np.uint8, (len(rows), side, side, 3))

@@ -26,11 +26,12 @@ from models.datasets.augment import view
 from models.datasets.crops import CropCache
 from models.datasets.splits import leaks
 from models.evaluate import Figures, figures, truth_of
-from models.export import AGE, GENDER, INPUT, export_onnx, run_onnx
-from models.networks import PREPROCESSING, YEARS
-from models.quantize import convert_fp16, quantize_int8
 from models.session import Classifier, Outputs, golden_crops
-from models.train import Recipe, to_tensor
+from models.training.export import AGE, GENDER, INPUT, export_onnx, run_onnx
+from models.training.networks import PREPROCESSING, YEARS
+from models.training.quantize import convert_fp16, quantize_int8
+from models.training.recipe import Recipe
+from models.training.views import to_tensor
 
 Precision = Literal["fp32", "int8", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "fp16")

@@ -216,3 +216,17 @@ def build(arch: Arch, size_px: int, init: str = "random", head: Literal["years",
         return FaceNet(mobilenet, Heads(mobilenet.features, head))
     classic = KerasBackbone(arch, size_px, None if init == "random" else init)
     return FaceNet(classic, Heads(classic.features, head))
+
+
+def placed(net: FaceNet, device: torch.device) -> FaceNet:
+    if isinstance(net.backbone, MobileNet):  # Keras turns the kernels of the others itself
+        for parameter in net.backbone.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return net.to(device)
+
+
+def autocast(device: torch.device) -> Any:
+    """bfloat16 where the processor or card computes in it; emulated, it makes a step twenty times as long."""
+    native = device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=bool(native))

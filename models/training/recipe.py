@@ -1,0 +1,78 @@
+"""What a run is: its options, and which of them go together."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from models.cards import ModelError
+from models.training.networks import Arch
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a run depends on besides its data; kept in its record."""
+
+    arch: Arch = "mobilenet"
+    init: str = "random"
+    head: Literal["years", "original"] = "years"
+    size_px: int = 144
+    scale: float = 1.3
+    epochs: int = 16
+    batch: int = 64
+    learning_rate: float = 4e-4
+    head_learning_rate: float = 1.5e-3
+    weight_decay: float = 0.02
+    probe_epochs: int = 0
+    """First fit the heads to features of photos as they are, computed once: a minute that a fine-tuning with too large
+    steps does not catch up with in forty (measured)."""
+    warmup_epochs: float = 1.0
+    """Heads only, the backbone frozen."""
+    freeze: int = 0
+    """First convolutions of a mobilenet that stay as they came: 9 of 27 halve the time of a step."""
+    grow: bool = False
+    """Start at 0.7 of the size and end at all of it: the same accuracy in less time."""
+    balance: Literal["sample", "weight", "none"] = "sample"
+    """Rare ages and groups: drawn more often, weighted in the loss, or left as they are."""
+    balance_power: float = 0.6
+    natural: tuple[str, ...] = ()
+    """Data sets whose rows are drawn evenly all the same, as the people that they stand for are spread like that."""
+    augment: bool = True
+    spoil: float = 1.0
+    """How often photos are spoilt on purpose, beside the usual."""
+    mimic_px: int = 0
+    """Also learn to say of a spoilt photo at `size_px` what the backbone, as it came, says of the clean one at this
+    size: weights learnt at 224 px know less at 144. 0: no."""
+    cross_fit: float = 0.0
+    """Share of a label that gives way to what heads fitted to the features of other people's photos say of this one, so
+    that a label that is off is not learnt by heart (cross-fitted distillation: Dao et al., ICLR 2021)."""
+    teachers: tuple[str, ...] = ()
+    """best.pt of runs with `fold` that say it instead of those heads."""
+    fold: int | None = None
+    """Leave out this one of `FOLDS` parts of the people, so that the run can be a teacher of theirs."""
+    age_groups: tuple[tuple[int, int], ...] = ()
+    """Ages are only taught as these ranges (first and last year), as the original project merged its classes."""
+    patience: int = 0
+    """Stop after so many epochs without a better validation score; 0: never."""
+    minutes: float = 0.0
+    """Anneal and stop by then at the latest; 0: no limit."""
+    ema: float = 0.998
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ModelError for options that do not go together."""
+        if self.arch != "mobilenet" and (self.freeze or self.mimic_px):
+            raise ModelError("--freeze and --mimic are for mobilenet only")
+        if 0 < self.mimic_px < self.size_px:
+            raise ModelError(f"--mimic {self.mimic_px}: give --size {self.size_px} or more, or 0")
+        if self.cross_fit and self.head != "years":
+            raise ModelError("--cross-fit needs --head years")
+        if self.cross_fit and not self.teachers and (self.init == "random" or not self.probe_epochs):
+            raise ModelError("--cross-fit needs --teacher, or --init with weights and --probe-epochs")
+        if self.teachers and not self.cross_fit:
+            raise ModelError("--teacher needs --cross-fit, the share of a label that it decides")
+
+    def check_files(self) -> None:
+        """Raises ModelError for weights to start from, or teachers, that are not there."""
+        for option, path in (("--init", self.init), *(("--teacher", teacher) for teacher in self.teachers)):
+            if path not in ("random", "imagenet") and not Path(path).is_file():
+                raise ModelError(f"{option} {path}: no such file")

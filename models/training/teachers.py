@@ -1,0 +1,137 @@
+"""What others say of a photo: features of larger photos, heads and networks that were fitted to other people."""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.cards import ModelError
+from models.datasets.augment import view
+from models.datasets.crops import CropCache
+from models.datasets.index import Row
+from models.datasets.splits import components
+from models.training.checkpoints import load
+from models.training.losses import Batch, Targets, batch_of, loss_of
+from models.training.networks import PREPROCESSING, YEARS, FaceNet, Heads, autocast, placed
+from models.training.recipe import Recipe
+from models.training.validation import predict
+from models.training.views import drawn, to_tensor
+
+FOLDS = 5
+"""Of the photos, for `cross_fit`."""
+
+
+def features_of(
+    net: FaceNet, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe, pool: ThreadPoolExecutor
+) -> Tensor:
+    """The backbone's features, float32 [n, F], of unspoilt photos at `mimic_px` or else `size_px`: the mean of a photo
+    and its mirror image, which says more than either (a tenth of a year)."""
+    device = next(net.parameters()).device
+    size = recipe.mimic_px or recipe.size_px
+    net.eval()
+
+    def part(start: int) -> Tensor:
+        crops = np.stack([view(cache.crops[i], recipe.scale, size) for i in rows[start : start + recipe.batch]])
+        images = to_tensor(torch.from_numpy(crops).to(device), PREPROCESSING[recipe.arch])
+        with torch.inference_mode(), autocast(device):
+            return (net.backbone(images).float() + net.backbone(images.flip(3)).float()) / 2
+
+    return torch.cat(list(pool.map(part, range(0, len(rows), recipe.batch)))).clone()
+
+
+def fit_heads(
+    heads: Heads,
+    features: Tensor,
+    rows: NDArray[np.int64],
+    targets: Targets,
+    weights: NDArray[np.float64],
+    recipe: Recipe,
+) -> None:
+    """Fit the heads to features [n, F] of rows [n]. The features are brought to mean 0 and deviation 1 for it, and the
+    first layer then takes that over."""
+    device = features.device
+    mean, deviation = features.mean(0), features.std(0) + 1e-3
+    features = (features - mean) / deviation
+    heads.train()
+    optimizer = torch.optim.AdamW(heads.parameters(), 1e-3, weight_decay=0.05)
+    rng = np.random.default_rng(recipe.seed)
+    batch = min(256, len(rows))
+    none = torch.empty(batch, 0), torch.empty(batch, 0)
+    steps = max(1, recipe.probe_epochs * len(rows) // batch)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / steps))
+        picked, counts = drawn(rng, weights, recipe.balance, batch)
+        some = features[torch.from_numpy(picked)]
+        labels = batch_of(some, rows[picked], targets, torch.from_numpy(counts), *none)
+        labels = Batch(*(getattr(labels, name).to(device) for name in Batch.__struct_fields__))
+        loss = loss_of(heads(labels.images), labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        hidden = heads.hidden
+        hidden.weight.div_(deviation)
+        hidden.bias.sub_(hidden.weight @ mean)
+
+
+def folds_of(rows: Sequence[Row], seed: int) -> NDArray[np.int64]:
+    """Which of `FOLDS` parts each row [n] is in, at random; all rows of a person, and of a family, are in one."""
+    groups = components(rows)
+    fold: NDArray[np.int64] = np.random.default_rng(seed).permutation(groups.max(initial=-1) + 1)[groups] % FOLDS
+    return fold
+
+
+def soft_targets_of(
+    features: Tensor,
+    rows: list[Row],
+    numbers: NDArray[np.int64],
+    targets: Targets,
+    weights: NDArray[np.float64],
+    recipe: Recipe,
+) -> Tensor:
+    """Probabilities float32 [n, 1 + YEARS] of a man and of each year, of rows [n] (`numbers` in the cache) with
+    features [n, F], by heads that were fitted to the rows of other people."""
+    fold = folds_of(rows, recipe.seed)
+    soft_targets = torch.empty(len(rows), 1 + YEARS)
+    for part in range(FOLDS):
+        mine, others = np.flatnonzero(fold == part), np.flatnonzero(fold != part)
+        if not len(mine) or not len(others):
+            raise ModelError("--cross-fit: needs photos of more people")
+        torch.manual_seed(recipe.seed + part)  # a resumed run is told the same
+        heads = Heads(features.shape[1], "years").to(features.device)
+        fit_heads(heads, features[torch.from_numpy(others)], numbers[others], targets, weights[others], recipe)
+        heads.eval()
+        with torch.no_grad():
+            gender, age = heads(features[torch.from_numpy(mine)])
+            soft_targets[torch.from_numpy(mine)] = torch.cat([gender.sigmoid(), age.softmax(1)], 1).cpu()
+    return soft_targets
+
+
+def soft_targets_of_teachers(
+    cache: CropCache, rows: list[Row], numbers: NDArray[np.int64], recipe: Recipe, device: torch.device
+) -> Tensor:
+    """Probabilities float32 [n, 1 + YEARS] of a man and of each year, of rows [n] (`numbers` in the cache): the mean of
+    what the teachers that were not trained on a photo say of it and of its mirror image. Raises ModelError."""
+    fold = folds_of(rows, recipe.seed)
+    sums, count = torch.zeros(len(rows), 1 + YEARS), np.zeros(len(rows), np.int64)
+    for path in recipe.teachers:
+        net, then, index_sha256 = load(Path(path))
+        if then.fold is None or then.seed != recipe.seed or then.head != "years":
+            raise ModelError(f"--teacher {path}: give runs with --fold, --head years and --seed {recipe.seed}")
+        if index_sha256 != cache.sha256:
+            raise ModelError(f"--teacher {path}: is of other photos, labels or splits: train it on this --data")
+        net = placed(net, device)
+        mine = np.flatnonzero(fold == then.fold)
+        for mirrored in (False, True):
+            gender, age = (torch.from_numpy(v) for v in predict(net, cache, numbers[mine], then, mirrored=mirrored))
+            sums[torch.from_numpy(mine)] += torch.cat([gender.sigmoid()[:, None], age.softmax(1)], 1)
+        count[mine] += 2
+    if not count.all():
+        raise ModelError(f"--teacher: none for some photos; give one run for each --fold 0 to {FOLDS - 1}")
+    return sums / torch.from_numpy(count)[:, None]

@@ -1,0 +1,299 @@
+"""Training: two heads on any of the networks, from an index of photos, resumable, every run with its record."""
+
+import json
+import math
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from models.cards import ModelError
+from models.datasets.crops import CropCache
+from models.datasets.index import write_index
+from models.training.checkpoints import initial_network, resume, save
+from models.training.losses import Targets, batch_of
+from models.training.networks import build, placed
+from models.training.recipe import Recipe
+from models.training.steps import Steps, cores
+from models.training.teachers import features_of, fit_heads, folds_of, soft_targets_of, soft_targets_of_teachers
+from models.training.validation import predict, score
+from models.training.views import Views, balance_weights
+
+
+def train(
+    cache: CropCache,
+    recipe: Recipe,
+    out: Path,
+    device: str = "auto",
+    leaking: Sequence[str] = (),
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Train, going on with what `out` holds of the same recipe (its length may differ); returns the run's record.
+
+    `out` gets last.pt (to go on from), best.pt (weights of the best validation score), record.json, curves.png and, in
+    index/, the labels of each data set with their splits, to evaluate by. Rows of the split `train` train, rows of the
+    split `val` steer. `workers` processes cut and spoil the photos, if not None: by default one a core beside a
+    graphics card, and one for four cores without. Raises ModelError.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError("--device cuda: PyTorch finds none; give `auto` or `cpu`")
+    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    torch.backends.cudnn.benchmark = True
+    cv2.setNumThreads(1)
+    if workers is None:
+        workers = cores() - 1 if where.type == "cuda" else cores() // 4
+    for name in sorted({row.data for row in cache.rows}):
+        (out / "index").mkdir(exist_ok=True)
+        file = re.sub(r"[^\w.-]+", "-", name) or "photos"
+        write_index((row for row in cache.rows if row.data == name), out / "index" / f"{file}.csv")
+    run = _Run(cache, recipe, out, where)
+    try:
+        run.go(workers)
+    finally:
+        run.steps.close()
+    if not run.history:
+        raise ModelError(f"--minutes {recipe.minutes:g}: no time for a single step")
+    record: dict[str, Any] = {"leaking_split": list(leaking)} if leaking else {}
+    record |= {
+        "recipe": msgspec.to_builtins(recipe),
+        "data": {"train": len(run.train_rows), "val": len(run.val_rows), "index_sha256": cache.sha256},
+        "versions": {name: version(name) for name in ("torch", "keras", "numpy", "opencv-python")}
+        | {"python": platform.python_version()},
+        "device": str(where),
+        "seconds": round(run.spent_s(), 1),
+        "history": run.history,
+    }
+    (out / "record.json").write_text(json.dumps(record, indent=1))
+    draw_curves(run.history, out / "curves.png")
+    return record
+
+
+class _Lessons(NamedTuple):
+    """What a photo teaches beside its label; of each photo [n], or nothing [n, 0]."""
+
+    features: Tensor
+    """float32 [n, F] that the backbone should give."""
+    deviation: Tensor
+    """Of those features, float32 [F]: what a difference is measured by."""
+    soft_targets: Tensor
+    """Probabilities float32 [n, 1 + YEARS] of a man and of each year that give way for part of the label."""
+
+
+class _Run:
+    """Networks, labels and progress of one training."""
+
+    def __init__(self, cache: CropCache, recipe: Recipe, out: Path, device: torch.device) -> None:
+        self._cache, self._recipe, self._out, self._device = cache, recipe, out, device
+        self.train_rows, self.val_rows = _rows(cache, recipe)
+        self._targets, self._plain_targets = Targets(cache.rows, recipe.age_groups), Targets(cache.rows)
+        for rows in (self.train_rows, self.val_rows):
+            if not (self._targets.male_weight[rows].any() and self._targets.age_weight[rows].any()):
+                raise ModelError(f"{cache.folder}: needs photos with gender and photos with age in both splits")
+        self._weights = balance_weights([cache.rows[i] for i in self.train_rows], recipe.balance_power, recipe.natural)
+        self._steps_an_epoch = max(1, len(self.train_rows) // recipe.batch)
+        saved = resume(out / "last.pt", recipe, device)
+        self._net = initial_network(recipe, device)
+        self._ema = placed(build(recipe.arch, recipe.size_px, "random", recipe.head), device)
+        self._ema.load_state_dict(self._net.state_dict())
+        self.steps = Steps(self._net, recipe, device)
+        self._lessons = self._prepared(beginning=saved is None)
+        self.history: list[dict[str, float]] = []
+        self._step = 0
+        self._started = time.monotonic()
+        if saved:
+            self._net.load_state_dict(saved["weights"])
+            self._ema.load_state_dict(saved["ema"])
+            self.steps.optimizer.load_state_dict(saved["optimizer"])
+            self.history, self._step = saved["history"], saved["step"]
+            self._started -= saved["spent_s"]
+
+    def spent_s(self) -> float:
+        """Seconds of training so far, those before a stop included."""
+        return time.monotonic() - self._started
+
+    def go(self, workers: int) -> None:
+        """Train until the epochs, the minutes or the patience are used up."""
+        recipe = self._recipe
+        batches = iter(
+            DataLoader(
+                Views(self._cache, self.train_rows, recipe, self._weights),
+                batch_size=None,
+                sampler=self._plan(),
+                num_workers=workers,
+                prefetch_factor=4 if workers else None,
+                multiprocessing_context="spawn" if workers else None,
+            )
+        )
+        best = max((entry["score"] for entry in self.history), default=-math.inf)
+        since_best = next((n for n, entry in enumerate(reversed(self.history)) if entry["score"] == best), 0)
+        try:
+            while len(self.history) < recipe.epochs and not (recipe.patience and since_best >= recipe.patience):
+                begun_s = self.spent_s()
+                losses, size_px = self._epoch(batches)
+                if not losses:
+                    break
+                entry = self._validated() | {"loss": float(torch.stack(losses).mean()), "size_px": size_px}
+                entry["seconds"] = self.spent_s() - begun_s
+                if not math.isfinite(entry["loss"]):
+                    raise ModelError(f"{self._out}: the loss is no number any more: give a lower --learning-rate")
+                self.history.append(entry)
+                print(json.dumps({k: round(v, 4) for k, v in entry.items()}), file=sys.stderr, flush=True)
+                since_best += 1
+                if entry["score"] > best:
+                    best, since_best = entry["score"], 0
+                    save(
+                        self._out / "best.pt",
+                        {
+                            "weights": self._ema.state_dict(),
+                            "recipe": msgspec.to_builtins(recipe),
+                            "index_sha256": self._cache.sha256,
+                        },
+                    )
+                self._save()
+        finally:
+            del batches  # and so its processes end
+
+    def _prepared(self, beginning: bool) -> _Lessons:
+        """The features and soft targets that the recipe asks for, by the network as it came; at the beginning, the
+        heads are fitted to those features."""
+        recipe, cache, rows = self._recipe, self._cache, self.train_rows
+        people = [cache.rows[i] for i in rows]
+        fitted = beginning and recipe.probe_epochs > 0
+        features, soft_targets = (torch.empty(len(rows), 0, device=self._device) for _ in range(2))
+        if recipe.mimic_px or (recipe.cross_fit and not recipe.teachers) or fitted:
+            features = features_of(self._net, cache, rows, recipe, self.steps.pool)
+        if fitted:
+            fit_heads(self._net.heads, features, rows, self._targets, self._weights, recipe)
+            self._ema.load_state_dict(self._net.state_dict())
+        if recipe.teachers:
+            soft_targets = soft_targets_of_teachers(cache, people, rows, recipe, self._device)
+        elif recipe.cross_fit:
+            soft_targets = soft_targets_of(features, people, rows, self._targets, self._weights, recipe)
+        if not recipe.mimic_px:
+            return _Lessons(features[:, :0], torch.empty(0), soft_targets.to(self._device))
+        deviation = features.std(0)
+        deviation = deviation + 0.1 * deviation.mean()  # a floor under it, as some features hardly ever speak
+        return _Lessons(features, deviation, soft_targets.to(self._device))
+
+    def _progress(self, step: int) -> float:
+        """Share of the run that is over, 0 to 1, by steps or by minutes, whichever is further."""
+        by_steps = step / (self._steps_an_epoch * self._recipe.epochs)
+        return max(by_steps, self.spent_s() / 60 / self._recipe.minutes) if self._recipe.minutes else by_steps
+
+    def _plan(self) -> Iterator[tuple[int, int, float]]:
+        """Of the steps to come: number, size of the photos, and how often they are spoilt; towards the end they are
+        mostly as they are, so that the model settles on what it will see most."""
+        for step in range(self._step, self._steps_an_epoch * self._recipe.epochs):
+            progress = self._progress(step)
+            yield step, _size_px(self._recipe, progress), self._recipe.spoil * min(1.0, max(0.0, 1.6 - 1.2 * progress))
+
+    def _epoch(self, batches: Iterator[Any]) -> tuple[list[Tensor], int]:
+        """Losses of the steps of an epoch, or of as many as there is time for, and the size of the last photos."""
+        recipe, lessons = self._recipe, self._lessons
+        floats = [name for name, value in self._ema.state_dict().items() if value.is_floating_point()]
+        averages, currents = ([net.state_dict()[name] for name in floats] for net in (self._ema, self._net))
+        losses: list[Tensor] = []
+        size_px = recipe.size_px
+        begun_s = self.spent_s()
+        self._net.train()
+        for _ in range(self._steps_an_epoch):
+            epoch, progress = self._step / self._steps_an_epoch, self._progress(self._step)
+            if progress >= 1:
+                break
+            images, picked, weight = next(batches)
+            size_px = images.shape[1]
+            rows, there = self.train_rows[picked.numpy()], picked.to(self._device)
+            batch = batch_of(images, rows, self._targets, weight, lessons.features[there], lessons.soft_targets[there])
+            torch.manual_seed(recipe.seed + self._step)  # of the dropout, also after a stop
+            losses.append(self.steps.take(batch, epoch, progress, lessons.deviation))
+            keep = min(recipe.ema, 1 - 1 / (1 + epoch * 100))
+            with torch.no_grad():
+                torch._foreach_lerp_(averages, currents, 1 - keep)
+            self._step += 1
+            if len(losses) % 50 == 0:
+                speed = recipe.batch * len(losses) / (self.spent_s() - begun_s)
+                print(
+                    f"epoch {len(self.history) + 1} step {len(losses)}/{self._steps_an_epoch} loss "
+                    f"{torch.stack(losses[-50:]).mean():.3f} size {size_px} {speed:.0f} faces/s {progress:.1%}",
+                    file=sys.stderr,
+                    flush=True,
+                )
+        return losses, size_px
+
+    def _validated(self) -> dict[str, float]:
+        """Figures of the averaged weights on the rows that steer, of all and of each data set."""
+        rows, targets = self.val_rows, self._plain_targets
+        gender, age = predict(self._ema, self._cache, rows, self._recipe)
+        entry = score(gender, age, targets, rows)
+        entry["score"] = entry["even_gender"] + entry["even_age_bins"] - entry["even_age_mae"] / 20
+        data = np.array([self._cache.rows[i].data for i in rows])
+        for name in np.unique(data):
+            part = data == name
+            entry |= {f"{name}.{key}": v for key, v in score(gender[part], age[part], targets, rows[part]).items()}
+        return entry
+
+    def _save(self) -> None:
+        state = {
+            "weights": self._net.state_dict(),
+            "ema": self._ema.state_dict(),
+            "optimizer": self.steps.optimizer.state_dict(),
+            "history": self.history,
+            "step": self._step,
+            "spent_s": self.spent_s(),
+            "recipe": msgspec.to_builtins(self._recipe),
+        }
+        save(self._out / "last.pt", state)
+
+
+def draw_curves(history: list[dict[str, float]], path: Path) -> None:
+    """Loss, gender accuracy and age error over the epochs, as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.2), layout="constrained")
+    epochs = range(1, len(history) + 1)
+    for axis, key, title in zip(
+        axes,
+        ("loss", "gender", "age_mae"),
+        ("training loss", "gender accuracy (validation)", "age error, years (validation)"),
+        strict=True,
+    ):
+        axis.plot(epochs, [entry[key] for entry in history], marker="o", markersize=3, color="#1f5fa8")
+        axis.set_title(title)
+        axis.set_xlabel("epoch")
+        axis.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _rows(cache: CropCache, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of the rows that train and of those that steer."""
+    splits = np.array([row.split for row in cache.rows])
+    train_rows, val_rows = np.flatnonzero(splits == "train"), np.flatnonzero(splits == "val")
+    if recipe.fold is not None:
+        train_rows = train_rows[folds_of([cache.rows[i] for i in train_rows], recipe.seed) != recipe.fold]
+    if not len(train_rows) or not len(val_rows):
+        raise ModelError(f"{cache.folder}: needs rows of both splits `train` and `val`")
+    return train_rows, val_rows
+
+
+def _size_px(recipe: Recipe, progress: float) -> int:
+    if not recipe.grow:
+        return recipe.size_px
+    share = 0.7 if progress < 0.5 else 0.8 if progress < 0.8 else 1.0
+    return int(recipe.size_px * share) // 16 * 16 if share < 1 else recipe.size_px

@@ -1,0 +1,70 @@
+"""How a network does on photos that it is not trained on, between epochs."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.datasets.augment import view
+from models.datasets.crops import CropCache
+from models.evaluate import FAIRFACE_EDGES, whole_years
+from models.training.losses import Targets
+from models.training.networks import PREPROCESSING, YEARS, FaceNet, autocast
+from models.training.recipe import Recipe
+from models.training.views import to_tensor
+
+
+def predict(
+    net: FaceNet,
+    cache: CropCache,
+    rows: NDArray[np.int64],
+    recipe: Recipe,
+    batch: int = 64,
+    mirrored: bool = False,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Gender logits [n] (positive is male) and age logits [n, YEARS] of rows, or of their mirror images; of the
+    original head, its own nine split in the same way: man minus woman, and seven decades."""
+    device = next(net.parameters()).device
+    net.eval()
+    gender: list[Tensor] = []
+    age: list[Tensor] = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), batch):
+            views = np.stack([view(cache.crops[i], recipe.scale, recipe.size_px) for i in rows[start : start + batch]])
+            images = to_tensor(torch.from_numpy(views).to(device), PREPROCESSING[recipe.arch])
+            with autocast(device):
+                out = net(images.flip(3) if mirrored else images)
+            if isinstance(out, Tensor):
+                gender.append((out[:, 0] - out[:, 1]).float().cpu())
+                age.append(out[:, 2:].float().cpu())
+            else:
+                gender.append(out[0][:, 0].float().cpu())
+                age.append(out[1].float().cpu())
+    return torch.cat(gender).numpy(), torch.cat(age).numpy()
+
+
+def score(
+    gender: NDArray[np.float32], age: NDArray[np.float32], targets: Targets, rows: NDArray[np.int64]
+) -> dict[str, float]:
+    """Gender accuracy, age error in years and accuracy of FairFace's nine bins, over all rows with such a label and
+    evenly over the bins; 0 where there is none."""
+    lo, hi = targets.age_lo[rows], targets.age_hi[rows]
+    has_gender, has_age = targets.male_weight[rows] > 0, targets.age_weight[rows] > 0
+    right = (gender > 0) == (targets.male[rows] > 0.5)
+    p = np.exp(age - age.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    middles = np.arange(YEARS) if age.shape[1] == YEARS else np.arange(age.shape[1]) * 10 + 4.5
+    expected = p @ middles
+    error = np.maximum(lo - expected, 0) + np.maximum(expected - hi, 0)
+    bins = np.where(has_age, np.digitize((lo + hi) / 2, FAIRFACE_EDGES), 0)
+    same = bins == np.digitize(whole_years(expected), FAIRFACE_EDGES)
+    scores: dict[str, float] = {}
+    for name, values, known in (
+        ("gender", right, has_gender),
+        ("age_mae", error, has_age),
+        ("age_bins", same, has_age),
+    ):
+        evenly = [values[known & (bins == b)].mean() for b in np.unique(bins[known])]
+        scores[name] = float(values[known].mean()) if known.any() else 0.0
+        scores[f"even_{name}"] = float(np.mean(evenly)) if evenly else 0.0
+    return scores
