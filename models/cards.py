@@ -14,6 +14,10 @@ from msgspec import Meta, Struct
 from models.crop import CropSpec
 
 DECADES = ("0-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70-79", "80+")
+DECADE_EDGES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 121)
+FAIRFACE_EDGES = (0, 3, 10, 20, 30, 40, 50, 60, 70, 121)
+"""FairFace's nine ranges of age (Karkkainen and Joo, WACV 2021), as first years and the year after the last."""
+FAIRFACE_RANGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70+")
 REGISTRY = Path(__file__).parent / "registry"
 WEIGHTS = Path(__file__).parent / "weights"
 """Models trained by this project, their files beside their cards."""
@@ -24,6 +28,7 @@ Gender = Literal["M", "F", "unknown"]
 Text = Annotated[str, Meta(min_length=1)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits in lower case")]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
+CardName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$", description="lower-case letters, digits, _.-")]
 Share = Annotated[float, Meta(ge=0, le=1)]
 # Not gt=0: that is compared with a denormal number, and ONNX Runtime has the processor take those for zero.
 Positive = Annotated[float, Meta(ge=1e-6)]
@@ -59,7 +64,7 @@ class File(Table, frozen=True, kw_only=True):
     sha256: Sha256
     size_bytes: Annotated[int, Meta(gt=0)]
     wheel: Wheel | None = None
-    path: str = ""
+    path: Annotated[str, Meta(pattern=r"^[^\x00-\x1f]*$", description="a path without control characters")] = ""
 
     def __post_init__(self) -> None:
         if self.wheel and self.path:
@@ -138,9 +143,9 @@ class Golden(Table, frozen=True, kw_only=True):
 
     p_male: tuple[Share, ...]
     age_years: tuple[float, ...]
-    tolerance: Positive = 0.01
+    tolerance: Annotated[float, Meta(ge=1e-6, le=0.05)] = 0.01
     """Of probabilities; wide enough for another processor, far too narrow for a damaged file."""
-    tolerance_years: Positive = 0.3
+    tolerance_years: Annotated[float, Meta(ge=1e-6, le=1)] = 0.3
 
 
 class Metric(Table, frozen=True, kw_only=True):
@@ -156,7 +161,7 @@ class Metric(Table, frozen=True, kw_only=True):
 class ModelCard(Table, frozen=True, kw_only=True):
     """A model card; the tables from `crop` to `golden` are for the task `classify`."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$", description="lower-case letters, digits, _.-")]
+    name: CardName
     task: Literal["detect", "classify"]
     title: Text
     licence: Text
@@ -198,7 +203,7 @@ def read_card(path: Path) -> tuple[ModelCard, str]:
         raise ModelError(f"{path}: cannot read the model card: {error.strerror}") from error
     try:
         card = msgspec.toml.decode(text, type=ModelCard)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: {_one_line(error)}") from error
     return card, hashlib.sha256(text).hexdigest()
 

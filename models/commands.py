@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 
 from models.assets import cached, resolve
-from models.cards import DEFAULT_CLASSIFIER, read_card, registry
+from models.cards import DEFAULT_CLASSIFIER, ModelError, read_card, registry
 
 _ARCHS = ("mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0")
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -88,17 +88,27 @@ def list_models(as_json: bool) -> None:
 @click.option("--studio", is_flag=True, help="AI-Hub: keep the _CAM studio pictures.")
 @click.option("--val", type=click.FloatRange(0, 0.9), default=0.08, show_default=True, help="Share to steer by.")
 @click.option("--test", type=click.FloatRange(0, 0.9), default=0.08, show_default=True, help="Share to report on.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--force", is_flag=True, help="Write a split that leaks; the first line says so.")
 def index(
-    folder: Path, data_format: Any, out: Path, check: bool, studio: bool, val: float, test: float, seed: int
+    folder: Path,
+    data_format: Any,
+    out: Path,
+    check: bool,
+    studio: bool,
+    val: float,
+    test: float,
+    seed: int,
+    force: bool,
 ) -> None:
     """Write labels.csv for the data set in FOLDER, from names and labels alone; persons and families stay together."""
-    from models.cards import ModelError
     from models.datasets.formats import index_folder
     from models.datasets.index import Photos, write_index
     from models.datasets.splits import assign, components, leaks, look, name_persons, near_duplicates
 
-    rows, left_out = index_folder(folder, data_format, studio)
+    if val + test > 0.9:
+        raise ModelError(f"--val {val:g} and --test {test:g} leave too little to train on; give less than .9 together")
+    rows, left_out = index_folder(folder, data_format, studio, out)
     duplicates: list[tuple[int, int]] = []
     if check:
         photos = Photos(folder)
@@ -121,15 +131,18 @@ def index(
             raise ModelError(f"{folder}: none of its {left_out.total()} photos can be read")
         duplicates = near_duplicates(looks)
         rows = name_persons(rows, duplicates)
-    rows = assign(rows, components(rows, duplicates), val, test, seed)
+    given = any(row.split == "test" for row in rows)  # then the rest is to train and to steer
+    rows = assign(rows, components(rows, duplicates), val, 0.0 if given else test, seed)
+    leaking = leaks(rows)
+    if leaking and not force:
+        raise ModelError(f"{folder}: its split leaks in {len(leaking)} cases: {leaking[0]}; give --force to write it")
     write_index(rows, out)
     counts = Counter(row.split for row in rows)
     persons = len({(row.data, row.person) for row in rows if row.person})
-    _warn(leaks(rows))
+    _warn(leaking)
     said = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
     click.echo(f"{out}: {len(rows)} photos ({said}), {persons} known persons, {len(duplicates)} pairs of one photo")
-    for reason, count in left_out.most_common(8):
-        click.echo(f"left out {count}: {reason}")
+    _say(left_out)
 
 
 @models.command()
@@ -143,11 +156,11 @@ def index(
 @click.option("--scale", type=click.FloatRange(1, 1.95), default=1.3, show_default=True, help="Crop, in face boxes.")
 @click.option("--epochs", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--learning-rate", type=float, default=4e-4, show_default=True)
-@click.option("--head-learning-rate", type=float, default=1.5e-3, show_default=True)
+@click.option("--learning-rate", type=click.FloatRange(0), default=4e-4, show_default=True)
+@click.option("--head-learning-rate", type=click.FloatRange(0), default=1.5e-3, show_default=True)
 @click.option("--weight-decay", type=click.FloatRange(0), default=0.02, show_default=True)
 @click.option("--probe-epochs", type=click.IntRange(0), default=0, show_default=True, help="Heads on fixed features.")
-@click.option("--warmup-epochs", type=float, default=1.0, show_default=True, help="Heads only, at first.")
+@click.option("--warmup-epochs", type=click.FloatRange(0), default=1.0, show_default=True, help="Heads only, at first.")
 @click.option("--freeze", type=click.IntRange(0, 27), default=0, show_default=True, help="Mobilenet layers that stay.")
 @click.option("--grow", is_flag=True, help="Start at 0.7 of the size: more epochs in the same time.")
 @click.option("--balance", type=click.Choice(["sample", "weight", "none"]), default="sample", show_default=True)
@@ -176,9 +189,13 @@ def index(
 @click.option("--fold", type=click.IntRange(0, 4), help="Leave out this fifth of the people: a teacher of theirs.")
 @click.option("--ema", type=click.FloatRange(0, 0.9999), default=0.998, show_default=True)
 @click.option(
-    "--patience", type=int, default=0, show_default=True, help="Stop after so many epochs without gain; 0: no."
+    "--patience",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Stop after so many epochs without gain.",
 )
-@click.option("--minutes", type=float, default=0.0, show_default=True, help="Be done by then; 0: no limit.")
+@click.option("--minutes", type=click.FloatRange(0), default=0.0, show_default=True, help="0: no limit.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--workers", type=click.IntRange(0), help="Processes that cut photos; by default by cores.")
@@ -199,6 +216,7 @@ def train(
     **options: Any,
 ) -> None:
     """Train gender and age on labelled photos: cut the crops once, then train, resuming where the last run stopped."""
+    from models.training.checkpoints import taught_before
     from models.training.prepare import parse_groups, prepare
     from models.training.recipe import Recipe
     from models.training.train import train as run_training
@@ -207,8 +225,13 @@ def train(
     recipe = Recipe(augment=not no_augment, **options)
     recipe.check_files()
     with _progress("cutting crops") as progress:
-        cache, leaking = prepare(sources, label_files, out / "crops", detector, recipe.seed, force, progress)
+        cache, leaking, left_out = prepare(sources, label_files, out / "crops", detector, recipe.seed, force, progress)
+    taught = taught_before(recipe, cache.rows)
+    if taught and not force:
+        raise ModelError(f"the start leaks in {len(taught)} cases: {taught[0]}; give another --init, or --force")
+    leaking += taught
     _warn(leaking)
+    _say(left_out)
     record = run_training(cache, recipe, out, device, leaking, workers)
     last = max(record["history"], key=lambda entry: entry["score"])
     click.echo(
@@ -267,7 +290,7 @@ def evaluate(model: str, data: Path, labels: Path | None, split: str | None, det
     from models.evaluate import plain, table
 
     with _progress("looking at photos") as progress:
-        report = run_evaluation(model, data, _detector(detector), labels, split, progress=progress)
+        [report] = run_evaluation([model], data, _detector(detector), labels, split, progress=progress)
     if as_json:
         click.echo(json.dumps(plain(report)))
     else:
@@ -281,7 +304,7 @@ def evaluate(model: str, data: Path, labels: Path | None, split: str | None, det
 @click.option("--labels", type=_PATH, help="Another index for the photos.")
 @click.option("--split", help="Only rows of this split.")
 @click.option("--detector", default="mediapipe", show_default=True)
-@click.option("--plot", type=_PATH, help="Write a PNG: accuracy against milliseconds.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG: accuracy against ms.")
 @click.option("--markdown", is_flag=True, help="The table as Markdown.")
 @click.option("--json", "as_json", is_flag=True, help="All reports as one JSON list.")
 def compare(
@@ -299,6 +322,8 @@ def compare(
     from models.compare import draw, rich_table, to_markdown
     from models.evaluate import plain
 
+    if plot and not plot.parent.is_dir():
+        raise ModelError(f"--plot {plot}: there is no folder {plot.parent}")
     with _progress("comparing") as progress:
         rows = run_comparison(models, data, _detector(detector), labels, split, progress)
     if plot:
@@ -317,6 +342,12 @@ def _warn(leaking: Sequence[str]) -> None:
     """The first line of a report on people who are in more than one split."""
     if leaking:
         click.echo(f"LEAKING SPLIT: {len(leaking)} cases, such as: {leaking[0]}. Its figures flatter.")
+
+
+def _say(left_out: Counter[str]) -> None:
+    """Why photos or lines were left out, the commonest reasons first."""
+    for reason, count in left_out.most_common(8):
+        click.echo(f"left out {count}: {reason}")
 
 
 def _detector(name: str) -> str | None:

@@ -43,12 +43,12 @@ def compare(
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Compared]:
     """Reports of several models (names or cards) on one data set, each with its own crop. Raises ModelError."""
-    rows = []
-    for name in names:
-        model = resolve(name, Path.cwd())
-        size_mb = sum(file.size_bytes for file in model.card.files) / 1e6
-        rows.append(Compared(model.card.name, size_mb, evaluate(name, data, detector, labels, split, None, progress)))
-    return rows
+    cards = [resolve(name, Path.cwd()).card for name in names]
+    reports = evaluate(names, data, detector, labels, split, None, progress)
+    return [
+        Compared(card.name, sum(file.size_bytes for file in card.files) / 1e6, report)
+        for card, report in zip(cards, reports, strict=True)
+    ]
 
 
 def to_markdown(rows: Sequence[Compared]) -> str:

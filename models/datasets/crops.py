@@ -1,9 +1,12 @@
 """Crops of all photos of an index, cut once by the detector and the one crop routine, kept outside the repository."""
 
 import hashlib
+import math
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import msgspec
@@ -115,7 +118,7 @@ def build_cache(
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / "crops.part.npy"
     side = CACHE_SPEC.size_px
-    crops = np.lib.format.open_memmap(part, "w+", np.uint8, (len(rows), side, side, 3))
+    crops = new_crops(part, len(rows), side)
     corners: list[NDArray[np.float32]] = []
     kept: list[Row] = []
     counts: Counter[str] = Counter()
@@ -124,12 +127,27 @@ def build_cache(
         corners.append(corners_in_crop(image.shape, face, CACHE_SPEC))
         kept.append(row)
     if not kept:
-        raise ModelError(f"{photos.where}: none of its {len(rows)} photos can be read")
+        raise ModelError(f"{photos.where}: none of its {len(rows)} photos can be read: {photos.why_not(rows[0].file)}")
     crops.flush()
     np.save(folder / "corners.npy", np.stack(corners))
     (folder / "rows.json").write_bytes(msgspec.json.encode(kept))
     part.replace(folder / "crops.npy")
     return counts
+
+
+def new_crops(path: Path, count: int, side_px: int) -> "np.memmap[Any, np.dtype[np.uint8]]":
+    """A file of crops, uint8 [count, side_px, side_px, 3], mapped to be written. Raises ModelError where the disk has
+    no room for all of it: writing to a hole in a mapped file would kill the process then."""
+    shape = (count, side_px, side_px, 3)
+    try:
+        crops = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+        with path.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, crops.offset + crops.nbytes)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        needed = f"{math.prod(shape) / 1e6:.0f} MB for {count} crops: {error.strerror}"
+        raise ModelError(f"{path.parent}: no room for {needed}; make room or give another --out") from error
+    return crops
 
 
 class CropCache:

@@ -12,7 +12,7 @@ import msgspec
 
 from models.cards import ModelError
 from models.datasets import aihub
-from models.datasets.index import MAX_AGE, SUFFIXES, Gender, Row, decode, parse_table
+from models.datasets.index import MAX_AGE, SUFFIXES, Gender, Photos, Row, decode, parse_table
 
 Format = Literal["aihub", "utkface", "aaf", "fairface", "csv"]
 FORMATS: tuple[Format, ...] = ("aihub", "utkface", "aaf", "fairface", "csv")
@@ -24,16 +24,24 @@ _AAF_FIRST_MALE = 7381
 """All-Age-Faces numbers its photos: women and girls first."""
 
 
-def index_folder(folder: Path, data_format: Format, studio: bool = False) -> tuple[list[Row], Counter[str]]:
-    """Rows of every photo under `folder`, and why other files were left out. Raises ModelError when none is found.
+def index_folder(
+    folder: Path, data_format: Format, studio: bool = False, out: Path | None = None
+) -> tuple[list[Row], Counter[str]]:
+    """Rows of every photo under `folder`, and why other files were left out. Raises ModelError when none is found, and
+    when tables contradict each other or name a photo of which there are several.
 
-    `studio` keeps AI-Hub's `_CAM` pictures, which the original project dropped.
+    `studio` keeps AI-Hub's `_CAM` pictures, which the original project dropped. A table at `out`, the index of an
+    earlier time, is not read.
     """
     if not folder.is_dir():
         raise ModelError(f"{folder}: is no folder; give the one that holds the data set")
     left_out: Counter[str] = Counter()
     if data_format in ("fairface", "csv"):
-        rows = _tables(folder, data_format, left_out)
+        rows = _tables(folder, data_format, left_out, out)
+        with Photos(folder) as photos:
+            for row in rows:
+                if len(photos.candidates(row.file)) > 1:
+                    raise ModelError(f"{folder}: {photos.why_not(row.file)}")
     else:
         rows = []
         for path in _images(folder):
@@ -91,11 +99,17 @@ def _aaf(path: str) -> Row | str:
 _READERS = {"aihub": _aihub, "utkface": _utkface, "aaf": _aaf}
 
 
-def _tables(folder: Path, data_format: Format, left_out: Counter[str]) -> list[Row]:
-    """FairFace's two tables (file, age range, gender, race), or every CSV in the folder; a photo counts once."""
-    pattern = "*label*.csv" if data_format == "fairface" else "*.csv"
+def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path | None) -> list[Row]:
+    """FairFace's two tables (file, age range, gender, race; its validation photos are the split `test`), or every CSV
+    in the folder; a photo counts once."""
     rows: dict[str, Row] = {}
-    for path in sorted(folder.rglob(pattern)):
+    told: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.name.lower()
+        if path.suffix.lower() != ".csv" or (out and path.resolve() == out.resolve()):
+            continue
+        if data_format == "fairface" and "label" not in name:
+            continue
         try:
             found, bad = parse_table(
                 decode(path.read_bytes()), "fairface" if data_format == "fairface" else folder.name
@@ -107,7 +121,12 @@ def _tables(folder: Path, data_format: Format, left_out: Counter[str]) -> list[R
         base = PurePosixPath(path.parent.relative_to(folder).as_posix())
         for row in found:
             file = str(base / row.file)
-            if file in rows:
+            row = msgspec.structs.replace(row, file=file)
+            if data_format == "fairface" and "val" in (row.file.split("/")[-2:-1] or [""])[0] + name:
+                row = msgspec.structs.replace(row, split="test")
+            first = rows.setdefault(file, row)
+            if (first.gender, first.age_lo, first.age_hi) != (row.gender, row.age_lo, row.age_hi):
+                raise ModelError(f"{path}: says otherwise of {file} than {told[file]}; leave one of the two there")
+            if told.setdefault(file, path) != path:
                 left_out["named twice"] += 1
-            rows.setdefault(file, msgspec.structs.replace(row, file=file))
     return list(rows.values())

@@ -10,7 +10,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -27,8 +27,8 @@ MAX_AGE = 120
 COLUMNS = ("file", "gender", "age_lo", "age_hi", "person", "family", "race", "data", "split")
 
 _GENDERS: dict[str, Gender] = {
-    **dict.fromkeys(("m", "male", "man", "boy", "남", "남자", "남성"), "M"),
-    **dict.fromkeys(("f", "female", "woman", "girl", "여", "여자", "여성"), "F"),
+    **dict.fromkeys(("m", "male", "man", "men", "boy", "남", "남자", "남성"), "M"),
+    **dict.fromkeys(("f", "female", "woman", "women", "girl", "여", "여자", "여성"), "F"),
 }
 _UNKNOWN = ("", "unknown", "none", "nan", "n/a", "na", "null", "inf", "-1", "-", "?")
 
@@ -58,23 +58,34 @@ def parse_gender(text: str) -> Gender | None:
     return _GENDERS[word]
 
 
+_N = r"(\d+(?:\.\d+)?)"
+_AGES: tuple[tuple[str, Callable[..., tuple[float, float]]], ...] = (
+    (_N, lambda age: (age, age)),
+    (rf"[(\[]?{_N} ?(?:-|–|~|to) ?{_N}[)\]]?", lambda first, last: (first, min(last, MAX_AGE))),
+    (rf"[(\[]{_N} ?, ?{_N}[)\]]", lambda first, last: (first, min(last, MAX_AGE))),
+    (rf"(?:more than|over|older than|at least|from|>=?|≥) ?{_N}", lambda first: (first, MAX_AGE)),
+    (rf"{_N} ?(?:\+|(?:and|or) (?:more|over|older|above)|이상)", lambda first: (first, MAX_AGE)),
+    (rf"(?:less than|under|younger than|below|<) ?{_N}", lambda after: (0, max(0, after - 1))),
+    (r"(\d*0)(?:'?s|대)", lambda first: (first, first + 9)),
+)
+
+
 def parse_age(text: str) -> tuple[float, float] | None:
-    """`34`, `20-29`, `more than 70`, `60+`, `20s` -> first and last year, at most MAX_AGE; None for an empty text.
-    Raises ValueError."""
-    word = text.strip().lower()
+    """`34`, `34 years`, `6 months`, `20-29`, `(25, 32)`, `under 3`, `more than 70`, `60+`, `20s`, `20대` -> first and
+    last year, at most MAX_AGE; None for an empty text. Raises ValueError."""
+    word = re.sub(r"\s+", " ", text.strip().lower())
     if word in _UNKNOWN:
         return None
-    numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", word)]
-    if len(numbers) == 1 and re.fullmatch(r"[\d.]+", word):
-        lo = hi = numbers[0]
-    elif len(numbers) == 1 and re.search(r"more|over|older|>|≥|\+$", word):
-        lo, hi = numbers[0], float(MAX_AGE)
-    elif len(numbers) == 1 and word.endswith("s"):
-        lo, hi = numbers[0], numbers[0] + 9
-    elif len(numbers) == 2:
-        lo, hi = numbers[0], min(numbers[1], float(MAX_AGE))
+    in_months = re.search(r"[\d ]mo(nth)?s?\.?( old)?$", word)
+    word = re.sub(r" ?(mo(nth)?s?\.?|years?|yrs?\.?|y|세|살)( old)?$", "", word)
+    for pattern, bounds in _AGES:
+        if found := re.fullmatch(pattern, word):
+            lo, hi = bounds(*map(float, found.groups()))
+            break
     else:
         raise ValueError(f"age {text!r} is neither a number nor a range")
+    if in_months:
+        lo, hi = lo / 12, hi / 12
     if not 0 <= lo <= hi <= MAX_AGE:
         raise ValueError(f"age {text!r} is not within 0 to {MAX_AGE}")
     return lo, hi
@@ -87,15 +98,16 @@ def parse_table(text: str, data: str = "") -> tuple[list[Row], Counter[str]]:
     person (identity, person_id), family, race (ethnicity, group), data, split. Raises ModelError without a column of
     files.
     """
+    text = re.sub(r"^\s*(sep=.\s+)?", "", text.lstrip("\ufeff"), flags=re.IGNORECASE)
     heading = text.partition("\n")[0]
-    delimiter = max(",;\t", key=heading.count)
-    reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter=delimiter)
+    delimiter = max(",;\t|", key=heading.count)
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True)
     names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
 
     def column(*aliases: str) -> str | None:
         return next((names[alias] for alias in aliases if alias in names), None)
 
-    file = column("file", "filename", "file_name", "image", "img", "path")
+    file = column("file", "filename", "file_name", "filepath", "file_path", "image", "img", "img_path", "path")
     if file is None:
         raise ModelError(f"labels: no column `file` among {', '.join(names) or 'none'}; name one `file`")
     gender, age = column("gender", "sex"), column("age", "age_range", "age_group", "decade")
@@ -116,7 +128,7 @@ def parse_table(text: str, data: str = "") -> tuple[list[Row], Counter[str]]:
             if not name:
                 raise ValueError("no file name")
             bounds = parse_age((line[age] or "") if age else "")
-            first, last = (_known(line[bound]) if lo and hi else "" for bound in (lo, hi))
+            first, last = (_known(line[bound]) if bound else "" for bound in (lo, hi))
             if first or last:
                 bounds = parse_age(f"{first or 0}-{last or MAX_AGE}")
             who = parse_gender((line[gender] or "") if gender else "")
@@ -194,13 +206,21 @@ class Photos:
         return digest.hexdigest()
 
     def read(self, file: str) -> np.ndarray | None:
-        """A photo, uint8 BGR [H, W, 3], by its name in the index; None when it is missing or no image."""
+        """A photo, uint8 BGR [H, W, 3], by its name in the index; None when it is missing, one of several, or no
+        image."""
         try:
-            name = self._find(file)
-            data = np.frombuffer(self._bytes(name) if name else b"", np.uint8)
+            names = self.candidates(file)
+            data = np.frombuffer(self._bytes(names[0]) if len(names) == 1 else b"", np.uint8)
             return cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
         except (OSError, cv2.error, *_DAMAGED):
             return None
+
+    def why_not(self, file: str) -> str:
+        """Why `read` gives no photo."""
+        names = self.candidates(file)
+        if len(names) > 1:
+            return f"{file} may be {' or '.join(sorted(names)[:2])}: leave one of them there, or name it in full"
+        return f"{file} is no image that can be read" if names else f"{file} is missing"
 
     def close(self) -> None:
         """Close the zip."""
@@ -213,20 +233,20 @@ class Photos:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _find(self, file: str) -> str | None:
-        """As given, under images/, beside labels.csv, or else the one photo whose path ends most like it."""
+    def candidates(self, file: str) -> list[str]:
+        """Names that a photo of the index may mean: one where it is found as given, under images/, beside labels.csv,
+        or where one path ends most like it; several where paths end equally like it; none where it is missing."""
         base = PurePosixPath(self._table or "").parent
         for folder in dict.fromkeys((PurePosixPath(), base)):
             for name in (str(folder / file), str(folder / "images" / file)):
                 if name in self._known:
-                    return name
+                    return [name]
         wanted = _parts(file)
         alike: dict[int, list[str]] = defaultdict(list)
         for name in self._by_name.get(wanted[-1:], ()):
             pairs = zip(reversed(wanted), reversed(_parts(name)), strict=False)
             alike[sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))].append(name)
-        best = alike[max(alike)] if alike else []
-        return best[0] if len(best) == 1 else None
+        return alike[max(alike)] if alike else []
 
     def _bytes(self, name: str) -> bytes:
         return self._zip.read(name) if self._zip else (self.where / name).read_bytes()

@@ -1,22 +1,29 @@
 """Networks and runs as files: best.pt (weights to serve or to start from) and last.pt (a run to go on with)."""
 
+import hashlib
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import torch
+from torch import Tensor
 
 from models.cards import ModelError
+from models.datasets.index import Row
 from models.training.networks import FaceNet, MobileNet, build, placed
 from models.training.recipe import Recipe
 
 
 class Trained(NamedTuple):
-    """What a best.pt holds: a network, ready to answer, its recipe and the sha256 of the index it was trained on."""
+    """What a best.pt holds: a network, ready to answer, its recipe, the sha256 of the index that it was trained on, and
+    which photos taught it, as `names_of` gives them; those that taught what it started from, too."""
 
     net: FaceNet
     recipe: Recipe
     index_sha256: str
+    photos: Tensor
 
 
 def load(path: Path) -> Trained:
@@ -30,7 +37,23 @@ def load(path: Path) -> Trained:
         raise ModelError(f"{path}: is not what `stationcast models train` saves") from error
     net = build(recipe.arch, recipe.size_px, "random", recipe.head)
     net.load_state_dict(saved["weights"])
-    return Trained(net.eval(), recipe, saved.get("index_sha256", ""))
+    photos = saved.get("photos", torch.empty(0, dtype=torch.int64))
+    return Trained(net.eval(), recipe, saved.get("index_sha256", ""), photos)
+
+
+def names_of(rows: Iterable[Row]) -> Tensor:
+    """Photos as numbers, int64 [n], that are the same in every run."""
+    digests = (hashlib.blake2b(f"{row.data}/{row.file}".encode(), digest_size=8).digest() for row in rows)
+    return torch.tensor([int.from_bytes(digest, "little", signed=True) for digest in digests], dtype=torch.int64)
+
+
+def taught_before(recipe: Recipe, rows: Iterable[Row]) -> list[str]:
+    """Photos that are held out now, but taught the run that this one starts from."""
+    held_out = [row for row in rows if row.split != "train"]
+    known = load(Path(recipe.init)).photos if recipe.init.endswith(".pt") else torch.empty(0, dtype=torch.int64)
+    seen = torch.isin(names_of(held_out), known).tolist()
+    return [f"photo {row.data}/{row.file} of the split {row.split} taught --init {recipe.init}"
+            for row, taught in zip(held_out, seen, strict=True) if taught]  # fmt: skip
 
 
 def initial_network(recipe: Recipe, device: torch.device) -> FaceNet:
@@ -72,5 +95,12 @@ def resume(path: Path, recipe: Recipe, device: torch.device) -> dict[str, Any] |
 def save(path: Path, what: dict[str, Any]) -> None:
     """Write a checkpoint as a whole or not at all."""
     part = path.with_suffix(".part")
-    torch.save(what, part)
+    try:
+        with part.open("wb") as opened:
+            torch.save(what, opened)
+            opened.flush()
+            os.fsync(opened.fileno())
+    except (OSError, RuntimeError) as error:  # of a full disk, torch makes an error of its own
+        part.unlink(missing_ok=True)
+        raise ModelError(f"{path}: cannot be written ({' '.join(str(error).split())}): is the disk full?") from error
     part.replace(path)

@@ -43,7 +43,7 @@ def export_onnx(checkpoint: Path, out: Path, rng_seed: int = 0) -> tuple[Recipe,
     does not answer as the network does."""
     import onnx
 
-    net, recipe, _ = load(checkpoint)
+    net, recipe, *_ = load(checkpoint)
     served = _Served(net).eval()
     size = recipe.size_px
     example = torch.zeros(2, 3, size, size)

@@ -46,6 +46,8 @@ class Targets:
         for first, last in age_groups:
             inside = ((lo + hi) / 2 >= first) & ((lo + hi) / 2 < last + 1)
             lo, hi = np.where(inside, first, lo), np.where(inside, last, hi)
+        vague = lo < hi  # of a range, whole years
+        lo, hi = np.where(vague, np.floor(lo), lo), np.where(vague, np.ceil(hi), hi)
         self.age_lo, self.age_hi = np.clip(lo, 0, YEARS - 1), np.clip(hi, 0, YEARS - 1)
         self.male = np.array([row.gender == "M" for row in rows], np.float32)
         known = np.array([row.gender is not None for row in rows], np.float32)
@@ -109,9 +111,12 @@ def gender_loss(
 
 
 def original_targets(male: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
-    """The original project's nine labels [N, 9]: man, woman, seven decades to 60+; two of them are 1."""
-    decade = ((lo + hi) / 2 // 10).clamp(0, ORIGINAL_LABELS - 3).long()
-    ages = functional.one_hot(decade, ORIGINAL_LABELS - 2).to(male.dtype)
+    """The original project's nine labels [N, 9]: man, woman, seven decades to 60+; two of them are 1, or more where the
+    age is a range that reaches over several decades."""
+    last = ORIGINAL_LABELS - 3
+    decades = torch.arange(last + 1, device=lo.device)
+    first, final = ((bound // 10).clamp(0, last)[:, None] for bound in (lo, hi))
+    ages = ((decades >= first) & (decades <= final)).to(male.dtype)
     return torch.cat([male[:, None], 1 - male[:, None], ages], dim=1)
 
 

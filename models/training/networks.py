@@ -20,6 +20,8 @@ YEARS = 101
 """Classes of the age head: 0 to 100 years."""
 ORIGINAL_LABELS = 9
 """The original project's head: man, woman, and seven decades from 0-9 to 60+, each a sigmoid of its own."""
+ORIGINAL_EDGES = (0, 10, 20, 30, 40, 50, 60, 80)
+"""Of its decades, as they are served; 60+ stands for 60 to 79, as few are older."""
 Arch = Literal["mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0"]
 ARCHS: tuple[Arch, ...] = ("mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0")
 
@@ -105,7 +107,8 @@ class MobileNet(nn.Module):
         return cast(Tensor, layer(x))
 
     def load_faceres(self, path: Path) -> None:
-        """Take the weights out of faceres_deep.onnx; its outputs then agree to 1e-4 (see tests/test_train.py)."""
+        """Take the weights out of faceres_deep.onnx (features then agree to 1e-4, see tests/test_train.py), or out of
+        an FP32 or FP16 file that `models export` made of a mobilenet. Raises ModelError."""
         import onnx
         from onnx import numpy_helper
 
@@ -119,9 +122,15 @@ class MobileNet(nn.Module):
         for node in graph.node:
             if node.op_type == "Conv":
                 layer = next(layers, None)
-                if layer is None or values[node.input[1]].shape != layer.weight.shape:
+                weight = values.get(node.input[1])
+                if weight is None or not weight.is_floating_point():
+                    raise ModelError(f"{path}: its weights are rounded; give the FP32 or FP16 file of that model")
+                if layer is None or weight.shape != layer.weight.shape:
                     raise ModelError(f"{path}: its layers are not those of a MobileNet 1.0")
-                layer.weight.data.copy_(values[node.input[1]])
+                layer.weight.data.copy_(weight)
+                if len(node.input) > 2:  # a file that we exported
+                    assert layer.bias is not None
+                    layer.bias.data.copy_(values[node.input[2]])
             elif node.op_type == "Mul" and layer is not None:
                 layer.weight.data.mul_(values[node.input[1]][:, None, None, None])
             elif node.op_type == "Add" and layer is not None:

@@ -4,20 +4,30 @@ import contextlib
 import itertools
 import re
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from models.assets import resolve
 from models.cards import ModelError
-from models.datasets.crops import CropCache, Progress, build_cache
+from models.datasets.crops import CropCache, Progress, build_cache, new_crops
 from models.datasets.index import MAX_AGE, Photos, Row
 from models.datasets.splits import assign, components, leaks, look, name_persons, near_duplicates
 from models.detector import FaceDetector
 
 VAL_SHARE = TEST_SHARE = 0.06
+
+
+class Prepared(NamedTuple):
+    """Crops and labels to train on, the leaks of their split, and why photos were left out, if they were cut now."""
+
+    cache: CropCache
+    leaking: list[str]
+    left_out: Counter[str]
 
 
 def parse_groups(text: str) -> tuple[tuple[int, int], ...]:
@@ -41,8 +51,8 @@ def prepare(
     seed: int,
     force: bool,
     progress: Progress | None = None,
-) -> tuple[CropCache, list[str]]:
-    """The cache in `folder`, cut from `sources` when it is not there yet, and the leaks of its split.
+) -> Prepared:
+    """The cache in `folder`, cut from `sources` when it is not there yet.
 
     Labels without splits get one by person, family and near-duplicate photo. A leaking split raises ModelError, unless
     `force`.
@@ -51,10 +61,11 @@ def prepare(
         raise ModelError(f"{len(label_files)} --labels for {len(sources)} --data: give one for each, or none")
     made_of = [detector, seed, *_fingerprints(sources, label_files)]
     note = folder / "made_of.json"
-    if not (folder / "crops.npy").is_file():
-        _cut(sources, label_files, folder, detector, seed, progress)
+    left_out: Counter[str] = Counter()
+    if not note.is_file():
+        left_out = _cut(sources, label_files, folder, detector, seed, progress)
         note.write_bytes(msgspec.json.encode(made_of))
-    elif note.is_file() and msgspec.json.decode(note.read_bytes()) != made_of:
+    elif msgspec.json.decode(note.read_bytes()) != made_of:
         raise ModelError(
             f"{folder}: holds crops of other photos, labels, --detector or --seed; "
             "give another --out or remove the folder"
@@ -63,7 +74,7 @@ def prepare(
     leaking = leaks(cache.rows)
     if leaking and not force:
         raise ModelError(f"the split leaks in {len(leaking)} cases: {leaking[0]}; index again or give --force")
-    return cache, leaking
+    return Prepared(cache, leaking, left_out)
 
 
 def _fingerprints(sources: Sequence[Path], label_files: Sequence[Path]) -> list[str]:
@@ -82,7 +93,8 @@ def _cut(
     detector: str,
     seed: int,
     progress: Progress | None,
-) -> None:
+) -> Counter[str]:
+    left_out: Counter[str] = Counter()
     names = None if detector == "none" else {"mediapipe": "mediapipe-full-range"}.get(detector, detector)
     parts = []
     with contextlib.ExitStack() as stack:
@@ -91,26 +103,28 @@ def _cut(
             stack.enter_context(finder)
         for number, source in enumerate(sources):
             photos = stack.enter_context(Photos(source))
-            rows, _ = photos.labels(label_files[number] if label_files else None)
+            rows, why = photos.labels(label_files[number] if label_files else None)
             labelled = [row for row in rows if row.gender or row.age_lo is not None]
+            left_out += why + Counter({"neither gender nor age": len(rows) - len(labelled)})
             if not labelled:
                 raise ModelError(f"{source}: its labels have no gender and no age")
             part = folder / f"part{number}"
-            build_cache(photos, labelled, finder, part, progress)
+            counts = build_cache(photos, labelled, finder, part, progress)
+            left_out["the photo is missing or cannot be read"] += counts["unreadable"]
             parts.append(part)
     _join(parts, folder, seed)
+    return +left_out
 
 
 def _join(parts: Sequence[Path], folder: Path, seed: int) -> None:
     """One cache out of several, its splits assigned where none are given."""
     caches = [CropCache(part) for part in parts]
     rows: list[Row] = [row for cache in caches for row in cache.rows]
-    if not all(row.split for row in rows):
-        near = near_duplicates(look(crop for cache in caches for crop in cache.crops[: len(cache.rows)]))
-        rows = name_persons(rows, near)  # so that folds, too, keep them together
-        rows = assign(rows, components(rows, near), VAL_SHARE, TEST_SHARE, seed)
+    near = near_duplicates(look(crop for cache in caches for crop in cache.crops[: len(cache.rows)]))
+    rows = name_persons(rows, near)  # so that folds, and the search for leaks, know that they are of one person
+    rows = assign(rows, components(rows, near), VAL_SHARE, TEST_SHARE, seed)
     side = caches[0].crops.shape[1]
-    joined = np.lib.format.open_memmap(folder / "crops.part.npy", "w+", np.uint8, (len(rows), side, side, 3))
+    joined = new_crops(folder / "crops.part.npy", len(rows), side)
     start = 0
     for cache in caches:
         joined[start : start + len(cache.rows)] = cache.crops[: len(cache.rows)]

@@ -62,6 +62,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         """Raises ModelError for options that do not go together."""
         if self.arch != "mobilenet" and (self.freeze or self.mimic_px):
             raise ModelError("--freeze and --mimic are for mobilenet only")
+        if self.grow and self.arch == "efficientnet_b0":
+            raise ModelError("--grow is not for efficientnet_b0, which takes photos of one size only")
         if 0 < self.mimic_px < self.size_px:
             raise ModelError(f"--mimic {self.mimic_px}: give --size {self.size_px} or more, or 0")
         if self.cross_fit and self.head != "years":

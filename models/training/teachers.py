@@ -121,7 +121,7 @@ def soft_targets_of_teachers(
     fold = folds_of(rows, recipe.seed)
     sums, count = torch.zeros(len(rows), 1 + YEARS), np.zeros(len(rows), np.int64)
     for path in recipe.teachers:
-        net, then, index_sha256 = load(Path(path))
+        net, then, index_sha256, _ = load(Path(path))
         if then.fold is None or then.seed != recipe.seed or then.head != "years":
             raise ModelError(f"--teacher {path}: give runs with --fold, --head years and --seed {recipe.seed}")
         if index_sha256 != cache.sha256:

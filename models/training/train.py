@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from models.cards import ModelError
 from models.datasets.crops import CropCache
 from models.datasets.index import write_index
-from models.training.checkpoints import initial_network, resume, save
+from models.training.checkpoints import initial_network, load, names_of, resume, save
 from models.training.losses import Targets, batch_of
 from models.training.networks import build, placed
 from models.training.recipe import Recipe
@@ -99,12 +99,23 @@ class _Run:
         self._cache, self._recipe, self._out, self._device = cache, recipe, out, device
         self.train_rows, self.val_rows = _rows(cache, recipe)
         self._targets, self._plain_targets = Targets(cache.rows, recipe.age_groups), Targets(cache.rows)
-        for rows in (self.train_rows, self.val_rows):
-            if not (self._targets.male_weight[rows].any() and self._targets.age_weight[rows].any()):
-                raise ModelError(f"{cache.folder}: needs photos with gender and photos with age in both splits")
+        for split, rows in (("train", self.train_rows), ("val", self.val_rows)):
+            genders = self._targets.male[rows][self._targets.male_weight[rows] > 0]
+            if len(set(genders.tolist())) < (2 if split == "train" else 1):
+                raise ModelError(f"{out}: the split `{split}` has too few genders: it needs photos of men and of women")
+            if not self._targets.age_weight[rows].any():
+                raise ModelError(f"{out}: the split `{split}` has no ages: it needs photos with an age, or a range")
+        if unknown := set(recipe.natural) - {row.data for row in cache.rows}:
+            there = ", ".join(sorted({row.data for row in cache.rows}))
+            raise ModelError(f"--natural {min(unknown)}: there is no such data set; give some of {there}")
         self._weights = balance_weights([cache.rows[i] for i in self.train_rows], recipe.balance_power, recipe.natural)
         self._steps_an_epoch = max(1, len(self.train_rows) // recipe.batch)
+        self._photos = names_of(cache.rows[i] for i in self.train_rows)
+        if recipe.init.endswith(".pt"):
+            self._photos = torch.cat([self._photos, load(Path(recipe.init)).photos]).unique()
         saved = resume(out / "last.pt", recipe, device)
+        if saved and not (out / "best.pt").is_file():
+            raise ModelError(f"{out}: has a last.pt, but no best.pt any more; remove the folder to start anew")
         self._net = initial_network(recipe, device)
         self._ema = placed(build(recipe.arch, recipe.size_px, "random", recipe.head), device)
         self._ema.load_state_dict(self._net.state_dict())
@@ -160,6 +171,7 @@ class _Run:
                             "weights": self._ema.state_dict(),
                             "recipe": msgspec.to_builtins(recipe),
                             "index_sha256": self._cache.sha256,
+                            "photos": self._photos,
                         },
                     )
                 self._save()
@@ -288,7 +300,9 @@ def _rows(cache: CropCache, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[
     if recipe.fold is not None:
         train_rows = train_rows[folds_of([cache.rows[i] for i in train_rows], recipe.seed) != recipe.fold]
     if not len(train_rows) or not len(val_rows):
-        raise ModelError(f"{cache.folder}: needs rows of both splits `train` and `val`")
+        raise ModelError(
+            f"{cache.folder}: needs rows of both splits `train` and `val`: more people, or another column `split`"
+        )
     return train_rows, val_rows
 
 

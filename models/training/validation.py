@@ -5,11 +5,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.cards import FAIRFACE_EDGES, AgeHead
 from models.datasets.augment import view
 from models.datasets.crops import CropCache
-from models.evaluate import FAIRFACE_EDGES, whole_years
+from models.session import AgeDecoder
 from models.training.losses import Targets
-from models.training.networks import PREPROCESSING, YEARS, FaceNet, autocast
+from models.training.networks import ORIGINAL_EDGES, PREPROCESSING, YEARS, FaceNet, autocast
 from models.training.recipe import Recipe
 from models.training.views import to_tensor
 
@@ -46,25 +47,24 @@ def predict(
 def score(
     gender: NDArray[np.float32], age: NDArray[np.float32], targets: Targets, rows: NDArray[np.int64]
 ) -> dict[str, float]:
-    """Gender accuracy, age error in years and accuracy of FairFace's nine bins, over all rows with such a label and
-    evenly over the bins; 0 where there is none."""
+    """Gender accuracy, age error in years and accuracy of FairFace's nine ranges (the likeliest has to overlap the
+    label), over all rows with such a label and evenly over the ranges; 0 where there is none."""
     lo, hi = targets.age_lo[rows], targets.age_hi[rows]
     has_gender, has_age = targets.male_weight[rows] > 0, targets.age_weight[rows] > 0
     right = (gender > 0) == (targets.male[rows] > 0.5)
-    p = np.exp(age - age.max(1, keepdims=True))
-    p /= p.sum(1, keepdims=True)
-    middles = np.arange(YEARS) if age.shape[1] == YEARS else np.arange(age.shape[1]) * 10 + 4.5
-    expected = p @ middles
+    classes = {"years": (0, YEARS - 1)} if age.shape[1] == YEARS else {"edges": ORIGINAL_EDGES}
+    decoded = AgeDecoder(AgeHead(output="age", values="logits", **classes)).decode(age)
+    expected, said = decoded["age_years"], decoded["p_fairface"].argmax(1)
     error = np.maximum(lo - expected, 0) + np.maximum(expected - hi, 0)
-    bins = np.where(has_age, np.digitize((lo + hi) / 2, FAIRFACE_EDGES), 0)
-    same = bins == np.digitize(whole_years(expected), FAIRFACE_EDGES)
+    bins, first, last = (np.digitize(years, FAIRFACE_EDGES) - 1 for years in ((lo + hi) / 2, lo, hi))
+    same = (said >= first) & (said <= last)
     scores: dict[str, float] = {}
     for name, values, known in (
         ("gender", right, has_gender),
         ("age_mae", error, has_age),
         ("age_bins", same, has_age),
     ):
-        evenly = [values[known & (bins == b)].mean() for b in np.unique(bins[known])]
+        evenly = [values[known & has_age & (bins == b)].mean() for b in np.unique(bins[known & has_age])]
         scores[name] = float(values[known].mean()) if known.any() else 0.0
         scores[f"even_{name}"] = float(np.mean(evenly)) if evenly else 0.0
     return scores

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from models.cards import FAIRFACE_EDGES
 from models.datasets.augment import augment, view
 from models.datasets.crops import CropCache
 from models.datasets.index import Row
-from models.evaluate import FAIRFACE_EDGES
 from models.training.networks import Preprocessing
 from models.training.recipe import Recipe
 
