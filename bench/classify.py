@@ -22,7 +22,7 @@ from bench.report import number
 from bench.station import Run, make_graph, make_station, run_station
 from models.assets import Model, resolve
 from models.cards import DEFAULT_CLASSIFIER, Input, read_card, registry
-from models.session import Classifier
+from models.session import Classifier, session_options
 from pipeline.supervisor import Supervisor
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -89,12 +89,13 @@ class BareCall:
     """Run all networks of a model by ONNX Runtime alone, on noise that is ready."""
 
     def __init__(self, model: Model, threads: int, providers: list[str]) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.set_denormal_as_zero", "1")
         self._runs = [
-            (onnxruntime.InferenceSession(model.read(network.file), options, providers=providers), network.input)
+            (
+                onnxruntime.InferenceSession(
+                    model.read(network.file), session_options(network, threads), providers=providers
+                ),
+                network.input,
+            )
             for network in model.card.networks
         ]
         self._ready: dict[int, list[NDArray[np.floating[Any]]]] = {}

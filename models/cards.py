@@ -145,7 +145,7 @@ class Golden(Table, frozen=True, kw_only=True):
     age_years: tuple[float, ...]
     tolerance: Annotated[float, Meta(ge=1e-6, le=0.05)] = 0.01
     """Of probabilities; wide enough for another processor, far too narrow for a damaged file."""
-    tolerance_years: Annotated[float, Meta(ge=1e-6, le=1)] = 0.3
+    tolerance_years: Annotated[float, Meta(ge=1e-6, le=3)] = 0.3
 
 
 class Metric(Table, frozen=True, kw_only=True):

@@ -283,14 +283,24 @@ def export(
 @click.option("--labels", type=_PATH, help="Another index for the photos.")
 @click.option("--split", help="Only rows of this split.")
 @click.option("--detector", default="mediapipe", show_default=True, help="mediapipe, another model's name, or none.")
+@click.option("--condition", type=click.Choice(["face-40px", "face-24px", "dark", "covered"]), help="Spoil all faces.")
 @click.option("--json", "as_json", is_flag=True, help="The whole report as one JSON object.")
-def evaluate(model: str, data: Path, labels: Path | None, split: str | None, detector: str, as_json: bool) -> None:
+def evaluate(
+    model: str,
+    data: Path,
+    labels: Path | None,
+    split: str | None,
+    detector: str,
+    condition: str | None,
+    as_json: bool,
+) -> None:
     """Measure MODEL (`default`, a name or the path of a card) on labelled photos."""
     from models.evaluate import evaluate as run_evaluation
     from models.evaluate import plain, table
 
     with _progress("looking at photos") as progress:
-        [report] = run_evaluation([model], data, _detector(detector), labels, split, progress=progress)
+        chosen = _detector(detector)
+        [report] = run_evaluation([model], data, chosen, labels, split, progress=progress, condition=condition)
     if as_json:
         click.echo(json.dumps(plain(report)))
     else:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from models.assets import resolve
 from models.cards import DECADE_EDGES, DECADES, FAIRFACE_EDGES, FAIRFACE_RANGES, ModelError
+from models.conditions import CONDITIONS
 from models.crop import crop_face
 from models.datasets.crops import Located, portraits
 from models.datasets.index import Photos, Row
@@ -131,14 +132,15 @@ def evaluate(
     split: str | None = None,
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    condition: str | None = None,
 ) -> list[Figures]:
     """Reports of models (`default`, names or cards) on a folder or zip with labels.csv. Raises ModelError.
 
     Faces are found once and cropped as each model wants them. A photo without a found face is cropped where the faces
     of the others are and counts like any other; photos that cannot be read and lines without sense are counted and
-    left out. A `split` that leaks is named first.
+    left out. A `split` that leaks is named first. Under a `condition`, one of CONDITIONS, all crops are spoilt so.
     """
-    measured = [_Measured(Classifier(resolve(name, folder or Path.cwd()), "cpu")) for name in models]
+    measured = [_Measured(Classifier(resolve(name, folder or Path.cwd()), "cpu"), condition) for name in models]
     kept: list[Row] = []
     counts: Counter[str] = Counter()
     with Photos(data) as photos, contextlib.ExitStack() as stack:
@@ -168,6 +170,7 @@ def evaluate(
             "card_sha256": each.classifier.sha256,
             "data": data.name,
             "detector": detector or "none",
+            "condition": condition or "as they are",
             "n": len(kept),
             "faces_found": counts["found"] if detector else None,
             "photos_unreadable": counts["unreadable"],
@@ -181,8 +184,9 @@ def evaluate(
 class _Measured:
     """A model and what it says of the faces that it was shown, a batch at a time."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, condition: str | None) -> None:
         self.classifier = classifier
+        self._condition = CONDITIONS[condition] if condition else None
         self.last = np.empty((0, classifier.size_px, classifier.size_px, 3), np.uint8)
         self._crops: list[NDArray[np.uint8]] = []
         self._said: list[Outputs] = []
@@ -191,7 +195,8 @@ class _Measured:
         """Crop a face of a photo, uint8 BGR [H, W, 3]."""
         spec = self.classifier.card.crop
         assert spec is not None
-        self._crops.append(crop_face(image, face.box_px, face.keypoints_px, spec)[..., ::-1])
+        crop = crop_face(image, face.box_px, face.keypoints_px, spec)[..., ::-1]
+        self._crops.append(self._condition(crop, spec.scale) if self._condition else crop)
         if len(self._crops) == MAX_BATCH:
             self._classify()
 

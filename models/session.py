@@ -6,7 +6,6 @@ A graphics card is used when it is really there; otherwise nothing is asked of i
 import contextlib
 import ctypes
 import io
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -136,21 +135,27 @@ def golden_crops(size_px: int) -> NDArray[np.uint8]:
     return np.stack([picture, 255 - picture[::-1]])
 
 
+def session_options(network: Network, threads: int) -> onnxruntime.SessionOptions:
+    """How a network is run, on `threads` threads."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    level = f"ORT_ENABLE_{network.optimization.upper()}"
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+    # Threads that spin between runs would take the other stages' processor time.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Numbers that are almost zero take the processor's slow way: 5.8 ms a face instead of 0.9 in age-v1.onnx.
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    return options
+
+
 class _Network:
     """One ONNX session and its heads."""
 
     def __init__(self, model: Model, network: Network, providers: list[Any], threads: int) -> None:
         where = f"{model.card_path}: {network.file}"
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        level = f"ORT_ENABLE_{network.optimization.upper()}"
-        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
-        # Threads that spin between runs would take the other stages' processor time.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Numbers that are almost zero take the processor's slow way: 5.8 ms a face instead of 0.9 in age-v1.onnx.
-        options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        options = session_options(network, threads)
         try:
             self._session = onnxruntime.InferenceSession(model.read(network.file), options, providers=providers)
         except ModelError:
@@ -284,14 +289,12 @@ def cuda_missing() -> str | None:
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         return "this ONNX Runtime is built without it"
     try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return "there is no NVIDIA driver"
     count = ctypes.c_int(0)
     if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
         return "the NVIDIA driver finds no device"
-    if sys.platform != "linux":
-        return None
     folder = Path(onnxruntime.__file__).parent / "capi"
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it misses, to stdout

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from models.cards import DECADE_EDGES, FAIRFACE_EDGES, ModelError
 from models.commands import models
 from models.compare import compare, draw, to_markdown
+from models.conditions import CONDITIONS
 from models.datasets.index import Row
 from models.evaluate import calibration_error, figures, truth_of
 from models.session import Outputs
@@ -152,6 +153,23 @@ def test_figures_of_fairface_ranges() -> None:
     assert report["fairface_bin_confusion"]["rows_true_columns_said"][1][2] == 1
     assert (report["n_age_over_several_fairface_bins"], report["n_age_over_several_decades"]) == (1, 2)
     assert report["mean_over_fairface_bins"] == {"gender_accuracy": 0.8, "age_mae": 1.4, "fairface_bin_accuracy": 0.8}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_conditions_spoil_every_face_in_the_same_way(condition: str, photos: Path) -> None:
+    crop = np.random.default_rng(0).integers(0, 256, (144, 144, 3), np.uint8)
+    spoilt = CONDITIONS[condition](crop, 1.2)
+    assert spoilt.shape == crop.shape
+    assert spoilt.dtype == np.uint8
+    assert (spoilt == CONDITIONS[condition](crop, 1.2)).all()
+    assert np.abs(spoilt.astype(int) - crop).mean() > 10
+    arguments = ["evaluate", "default", "--data", str(photos), "--detector", "none", "--json"]
+    plain, report = (
+        json.loads(CliRunner().invoke(models, [*arguments, *more]).stdout) for more in ([], ["--condition", condition])
+    )
+    assert (plain["condition"], report["condition"]) == ("as they are", condition)
+    assert plain["n"] == report["n"]
+    assert plain["age_mae"] != report["age_mae"]
 
 
 def test_models_side_by_side(photos: Path, tmp_path: Path) -> None:
