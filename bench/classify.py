@@ -47,7 +47,7 @@ def run(plan: Plan, say: Say) -> Findings:
         for threads in plan.pick((1,), (1,), (1, 2)):
             speeds = speeds_of(name, threads, plan, say)
             _report_speeds(name, threads, speeds, findings)
-            lines[f"{name}, {threads} threads"] = [(float(x.batch), x.ours_ms) for x in speeds]
+            lines[f"{name}, {_threads(threads)}"] = [(float(x.batch), x.ours_ms) for x in speeds]
             if name == DEFAULT_CLASSIFIER and threads == 1:
                 best = speeds
     title = "Classification by batch"
@@ -70,7 +70,7 @@ def speeds_of(name: str, threads: int, plan: Plan, say: Say, device: str = "cpu"
     bare = BareCall(model, threads, list(_providers(device)))
     speeds = []
     for batch in plan.pick((1, 4), (1, 16), BATCHES):
-        say(f"{name}, {threads} threads, batch {batch}")
+        say(f"{name}, {_threads(threads)}, batch {batch}")
         crops = np.random.default_rng(batch).integers(0, 256, (batch, *2 * (classifier.size_px,), 3), np.uint8)
         calls = max(3, plan.pick(3, 12, 150) // batch)
         ours_ms, bare_ms = [], []
@@ -79,6 +79,10 @@ def speeds_of(name: str, threads: int, plan: Plan, say: Say, device: str = "cpu"
             bare_ms += call_times_ms(partial(bare, batch), calls // 2 + 1)
         speeds.append(Speed(batch, statistics.median(ours_ms) / batch, statistics.median(bare_ms) / batch))
     return speeds
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def _providers(device: str) -> tuple[str, ...]:
@@ -124,7 +128,7 @@ def noise(session: onnxruntime.InferenceSession, wanted: Input, batch: int) -> N
 
 def _report_speeds(name: str, threads: int, speeds: list[Speed], findings: Findings) -> None:
     for speed in speeds:
-        label = f"{name}, {threads} threads, batch {speed.batch}"
+        label = f"{name}, {_threads(threads)}, batch {speed.batch}"
         findings.measure(label, "ms a face", [speed.ours_ms], "lower", listed=False)
         findings.measure(f"{label}, bare ONNX Runtime", "ms a face", [speed.bare_ms], "lower", listed=False)
     rows: list[tuple[str, ...]] = [
@@ -132,7 +136,7 @@ def _report_speeds(name: str, threads: int, speeds: list[Speed], findings: Findi
         for x in speeds
     ]
     columns = ("batch", "ms a face", "bare ONNX Runtime", "share of bare", "faces/s")
-    findings.tables.append(Table(title=f"{name}, {threads} threads, CPU", columns=columns, rows=rows))
+    findings.tables.append(Table(title=f"{name}, {_threads(threads)}, CPU", columns=columns, rows=rows))
 
 
 def _micro_batching(speeds: list[Speed], plan: Plan, findings: Findings, say: Say) -> None:
@@ -155,9 +159,12 @@ def _micro_batching(speeds: list[Speed], plan: Plan, findings: Findings, say: Sa
     title = f"micro-batching, default model, wait {_WAIT_MS:g} ms"
     findings.tables.append(Table(title=title, columns=columns, rows=rows))
     lines = {"classified": rates, "offered": [(x, x) for x, _ in rates]}
-    findings.curves.append(Curve(title="Micro-batching", x="faces offered a second", y="faces/s", lines=lines))
+    findings.curves.append(
+        Curve(title="Micro-batching: faces classified", x="faces offered a second", y="faces/s", lines=lines)
+    )
     latency = {"p95": ages}
-    findings.curves.append(Curve(title="Micro-batching", x="faces offered a second", y="age, ms", lines=latency))
+    title = "Micro-batching: age of faces when classified"
+    findings.curves.append(Curve(title=title, x="faces offered a second", y="age, ms", lines=latency))
     histogram = {"batches": [(float(size), float(n)) for size, n in sorted(sizes.items())]}
     title = f"Batch sizes at {share:g} times the bare rate"
     findings.curves.append(Curve(title=title, x="faces in a batch", y="batches", lines=histogram))

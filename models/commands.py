@@ -14,8 +14,11 @@ from rich.table import Table
 
 from models.assets import cached, resolve
 from models.cards import DEFAULT_CLASSIFIER, ModelError, read_card, registry
+from models.conditions import CONDITIONS
+from models.datasets.formats import FORMATS
+from models.training.recipe import ARCHS, Recipe
 
-_ARCHS = ("mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0")
+_RECIPE = Recipe()
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _PATH = click.Path(path_type=Path)
 
@@ -80,9 +83,7 @@ def list_models(as_json: bool) -> None:
 
 @models.command()
 @click.argument("folder", type=_FOLDER)
-@click.option(
-    "--format", "data_format", type=click.Choice(["aihub", "utkface", "aaf", "fairface", "csv"]), required=True
-)
+@click.option("--format", "data_format", type=click.Choice(FORMATS), required=True)
 @click.option("--out", type=_PATH, default=Path("labels.csv"), show_default=True, help="The index to write.")
 @click.option("--check", is_flag=True, help="Open every image: drop unreadable ones, find one photo under two names.")
 @click.option("--studio", is_flag=True, help="AI-Hub: keep the _CAM studio pictures.")
@@ -103,34 +104,16 @@ def index(
 ) -> None:
     """Write labels.csv for the data set in FOLDER, from names and labels alone; persons and families stay together."""
     from models.datasets.formats import index_folder
-    from models.datasets.index import Photos, write_index
-    from models.datasets.splits import assign, components, leaks, look, name_persons, near_duplicates
+    from models.datasets.index import write_index
+    from models.datasets.splits import assign, check_photos, components, leaks
 
     if val + test > 0.9:
         raise ModelError(f"--val {val:g} and --test {test:g} leave too little to train on; give less than .9 together")
     rows, left_out = index_folder(folder, data_format, studio, out)
     duplicates: list[tuple[int, int]] = []
     if check:
-        photos = Photos(folder)
-        readable: list[Any] = []
-
-        def images() -> Iterator[Any]:
-            for done, row in enumerate(rows):
-                progress(done, len(rows))
-                image = photos.read(row.file)
-                if image is None:
-                    left_out["cannot be read as an image"] += 1
-                    continue
-                readable.append(row)
-                yield image
-
-        with photos, _progress("opening photos") as progress:
-            looks = look(images())
-        rows = readable
-        if not rows:
-            raise ModelError(f"{folder}: none of its {left_out.total()} photos can be read")
-        duplicates = near_duplicates(looks)
-        rows = name_persons(rows, duplicates)
+        with _progress("opening photos") as progress:
+            rows, duplicates = check_photos(folder, rows, left_out, progress)
     given = any(row.split == "test" for row in rows)  # then the rest is to train and to steer
     rows = assign(rows, components(rows, duplicates), val, 0.0 if given else test, seed)
     leaking = leaks(rows)
@@ -149,53 +132,79 @@ def index(
 @click.option("--data", "sources", type=_PATH, multiple=True, required=True, help="Folder or zip; may be repeated.")
 @click.option("--labels", "label_files", type=_PATH, multiple=True, help="An index for each --data, in their order.")
 @click.option("--out", type=_FOLDER, required=True, help="Folder of the run; a run found there goes on.")
-@click.option("--arch", type=click.Choice(_ARCHS), default="mobilenet", show_default=True)
-@click.option("--init", default="random", show_default=True, help="random, imagenet, a weights file, best.pt of a run.")
-@click.option("--head", type=click.Choice(["years", "original"]), default="years", show_default=True)
-@click.option("--size", "size_px", type=click.IntRange(33, 511), default=144, show_default=True)
-@click.option("--scale", type=click.FloatRange(1, 1.95), default=1.3, show_default=True, help="Crop, in face boxes.")
-@click.option("--epochs", type=click.IntRange(1), default=16, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--learning-rate", type=click.FloatRange(0), default=4e-4, show_default=True)
-@click.option("--head-learning-rate", type=click.FloatRange(0), default=1.5e-3, show_default=True)
-@click.option("--weight-decay", type=click.FloatRange(0), default=0.02, show_default=True)
-@click.option("--probe-epochs", type=click.IntRange(0), default=0, show_default=True, help="Heads on fixed features.")
-@click.option("--warmup-epochs", type=click.FloatRange(0), default=1.0, show_default=True, help="Heads only, at first.")
-@click.option("--freeze", type=click.IntRange(0, 27), default=0, show_default=True, help="Mobilenet layers that stay.")
+@click.option("--arch", type=click.Choice(ARCHS), default=_RECIPE.arch, show_default=True)
+@click.option(
+    "--init", default=_RECIPE.init, show_default=True, help="random, imagenet, a weights file, best.pt of a run."
+)
+@click.option("--head", type=click.Choice(["years", "original"]), default=_RECIPE.head, show_default=True)
+@click.option("--size", "size_px", type=click.IntRange(33, 511), default=_RECIPE.size_px, show_default=True)
+@click.option(
+    "--scale", type=click.FloatRange(1, 1.95), default=_RECIPE.scale, show_default=True, help="Crop, in face boxes."
+)
+@click.option("--epochs", type=click.IntRange(1), default=_RECIPE.epochs, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=_RECIPE.batch, show_default=True)
+@click.option("--learning-rate", type=click.FloatRange(0), default=_RECIPE.learning_rate, show_default=True)
+@click.option("--head-learning-rate", type=click.FloatRange(0), default=_RECIPE.head_learning_rate, show_default=True)
+@click.option("--weight-decay", type=click.FloatRange(0), default=_RECIPE.weight_decay, show_default=True)
+@click.option(
+    "--probe-epochs",
+    type=click.IntRange(0),
+    default=_RECIPE.probe_epochs,
+    show_default=True,
+    help="Heads on fixed features.",
+)
+@click.option(
+    "--warmup-epochs",
+    type=click.FloatRange(0),
+    default=_RECIPE.warmup_epochs,
+    show_default=True,
+    help="Heads only, at first.",
+)
+@click.option(
+    "--freeze",
+    type=click.IntRange(0, 27),
+    default=_RECIPE.freeze,
+    show_default=True,
+    help="Mobilenet layers that stay.",
+)
 @click.option("--grow", is_flag=True, help="Start at 0.7 of the size: more epochs in the same time.")
-@click.option("--balance", type=click.Choice(["sample", "weight", "none"]), default="sample", show_default=True)
+@click.option("--balance", type=click.Choice(["sample", "weight", "none"]), default=_RECIPE.balance, show_default=True)
 @click.option("--natural", multiple=True, help="A data set whose ages and groups stay as frequent as they are.")
 @click.option("--age-groups", default="", help="Merge ages, as in 0-9,10-29,30-49,50+.")
 @click.option("--no-augment", is_flag=True)
 @click.option(
-    "--spoil", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="How often photos are spoilt."
+    "--spoil",
+    type=click.FloatRange(0, 1),
+    default=_RECIPE.spoil,
+    show_default=True,
+    help="How often photos are spoilt.",
 )
 @click.option(
     "--mimic",
     "mimic_px",
     type=click.IntRange(0, 511),
-    default=0,
+    default=_RECIPE.mimic_px,
     show_default=True,
     help="Also learn what `init` says of photos of this size; 0: no.",
 )
 @click.option(
     "--cross-fit",
     type=click.FloatRange(0, 0.9),
-    default=0.0,
+    default=_RECIPE.cross_fit,
     show_default=True,
     help="Share of a label that gives way to what models of other people's photos say.",
 )
 @click.option("--teacher", "teachers", type=_PATH, multiple=True, help="best.pt of a run with --fold, for --cross-fit.")
 @click.option("--fold", type=click.IntRange(0, 4), help="Leave out this fifth of the people: a teacher of theirs.")
-@click.option("--ema", type=click.FloatRange(0, 0.9999), default=0.998, show_default=True)
+@click.option("--ema", type=click.FloatRange(0, 0.9999), default=_RECIPE.ema, show_default=True)
 @click.option(
     "--patience",
     type=click.IntRange(0),
-    default=0,
+    default=_RECIPE.patience,
     show_default=True,
     help="Stop after so many epochs without gain.",
 )
-@click.option("--minutes", type=click.FloatRange(0), default=0.0, show_default=True, help="0: no limit.")
+@click.option("--minutes", type=click.FloatRange(0), default=_RECIPE.minutes, show_default=True, help="0: no limit.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--workers", type=click.IntRange(0), help="Processes that cut photos; by default by cores.")
@@ -218,14 +227,15 @@ def train(
     """Train gender and age on labelled photos: cut the crops once, then train, resuming where the last run stopped."""
     from models.training.checkpoints import taught_before
     from models.training.prepare import parse_groups, prepare
-    from models.training.recipe import Recipe
     from models.training.train import train as run_training
 
     options |= {"age_groups": parse_groups(age_groups), "natural": natural, "teachers": tuple(map(str, teachers))}
     recipe = Recipe(augment=not no_augment, **options)
     recipe.check_files()
     with _progress("cutting crops") as progress:
-        cache, leaking, left_out = prepare(sources, label_files, out / "crops", detector, recipe.seed, force, progress)
+        cache, leaking, left_out = prepare(
+            sources, label_files, out / "crops", _detector(detector), recipe.seed, force, progress
+        )
     taught = taught_before(recipe, cache.rows)
     if taught and not force:
         raise ModelError(f"the start leaks in {len(taught)} cases: {taught[0]}; give another --init, or --force")
@@ -283,7 +293,7 @@ def export(
 @click.option("--labels", type=_PATH, help="Another index for the photos.")
 @click.option("--split", help="Only rows of this split.")
 @click.option("--detector", default="mediapipe", show_default=True, help="mediapipe, another model's name, or none.")
-@click.option("--condition", type=click.Choice(["face-40px", "face-24px", "dark", "covered"]), help="Spoil all faces.")
+@click.option("--condition", type=click.Choice(tuple(CONDITIONS)), help="Spoil all faces.")
 @click.option("--json", "as_json", is_flag=True, help="The whole report as one JSON object.")
 def evaluate(
     model: str,

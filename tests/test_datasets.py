@@ -57,7 +57,12 @@ def test_aihub_names_agree_with_every_true_label(shared_dir: Path) -> None:
         ("F0083_IND_F_45_ 0_04.JPG", "F0083-F", "M", (45, 45)),
         ("F0618_IND_D2_19_-45.JPG", "F0618-D2", "F", (19, 19)),
         ("F0009_IND_S3_8_90_0012345.jpg", "F0009-S3", "M", (8, 8)),
+        ("F0001_IND_S_8 45_02.JPG", "F0001-S", "M", (8, 8)),
+        ("F0001_IND_S_8 -45_02.JPG", "F0001-S", "M", (8, 8)),
+        ("F0001_IND_S1__8._45_02.JPG ", "F0001-S1", "M", (8, 8)),
         ("F0001_AGE_D_18_a1.jpg", "F0001-D", "F", (0, 6)),
+        ("F0001_AGE_D_18-a1.jpg", "F0001-D", "F", (0, 6)),
+        ("F0001_AGE_D_18__b 1.jpg", "F0001-D", "F", (7, 12)),
         ("F0001_AGE_GM_77_h2.jpg", "F0001-GM", "F", (67, 80)),
         ("F0001_AGE_D_25_d1.jpg", "F0001-D", "F", (20, 30)),
         ("B외가/F0001_IND_GM_70_0_01.JPG", "F0001-BGM", "F", (70, 70)),
@@ -316,13 +321,13 @@ def test_a_leaking_split_is_refused_unless_forced(tmp_path: Path) -> None:
         rows.append(row(f"{i}.png", 20 + i, person="same", data="d", split=("train", "val")[i % 2]))
     write_index(rows, data / "labels.csv")
     with pytest.raises(ModelError, match="the split leaks in 1 cases: person d/same is in train and val"):
-        prepare([data], [], tmp_path / "crops", "none", 0, force=False)
-    cache, leaking, _ = prepare([data], [], tmp_path / "crops", "none", 0, force=True)
+        prepare([data], [], tmp_path / "crops", None, 0, force=False)
+    cache, leaking, _ = prepare([data], [], tmp_path / "crops", None, 0, force=True)
     assert leaking == ["person d/same is in train and val"]
     assert len(cache.rows) == 4
     (data / "4.png").write_bytes((data / "3.png").read_bytes())
     with pytest.raises(ModelError, match="holds crops of other photos"):
-        prepare([data], [], tmp_path / "crops", "none", 0, force=True)
+        prepare([data], [], tmp_path / "crops", None, 0, force=True)
 
 
 def test_copies_of_a_photo_on_both_sides_are_a_leak(tmp_path: Path) -> None:
@@ -332,7 +337,7 @@ def test_copies_of_a_photo_on_both_sides_are_a_leak(tmp_path: Path) -> None:
         rows.append(row(f"{i}.png", 20 + i, data="d", split=split))
     write_index(rows, tmp_path / "labels.csv")
     with pytest.raises(ModelError, match="the split leaks in 1 cases: person d/same-photo-1 is in train and val"):
-        prepare([tmp_path], [], tmp_path / "crops", "none", 0, force=False)
+        prepare([tmp_path], [], tmp_path / "crops", None, 0, force=False)
     arguments = ["index", str(tmp_path), "--format", "csv", "--check", "--out", str(tmp_path / "checked.csv")]
     with pytest.raises(ModelError, match=r"its split leaks in 1 cases: .*; give --force to write it"):
         CliRunner().invoke(models, arguments, catch_exceptions=False)
@@ -345,7 +350,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     for i in range(3):
         cv2.imwrite(str(tmp_path / f"{i}.png"), portrait(i))
     (tmp_path / "labels.csv").write_text("file,gender,age\n0.png,M,25\n1.png,F,\n2.png,,\n3.png,M,2\n0.png,X,3\n")
-    left_out = prepare([tmp_path], [], tmp_path / "crops", "none", 0, force=True).left_out
+    left_out = prepare([tmp_path], [], tmp_path / "crops", None, 0, force=True).left_out
     assert left_out == {
         "gender 'X' is neither M nor F": 1, "neither gender nor age": 1, "the photo is missing or cannot be read": 1,
     }  # fmt: skip

@@ -25,7 +25,9 @@ LETTERS = {
     "h": (67, 80),
 }
 _NAME = re.compile(r"(F\d+)_(IND|AGE|FAM)_(GF|GM|F|M|S\d*|D\d*)_(\d+)(?:_?(.*))?", re.IGNORECASE)
-_NOISE = re.compile(r"[^A-Za-z0-9_-]")
+_NOISE = re.compile(r"[^A-Za-z0-9_-]|_(?=_)")
+_BETWEEN_NUMBERS = re.compile(r"(?<=\d)[^A-Za-z0-9_-]+(?=-?\d)")
+"""A space or another mark where a `_` should be: `S_8 45_02`."""
 
 
 class Name(Struct, frozen=True):
@@ -47,7 +49,7 @@ def parse_name(path: str) -> Name | None:
     may be garbled, so only the first letter counts.
     """
     parts = PurePosixPath(path.replace("\\", "/"))
-    stem = _NOISE.sub("", parts.name.rpartition(".")[0])
+    stem = _NOISE.sub("", _BETWEEN_NUMBERS.sub("_", parts.name.rpartition(".")[0]))
     found = _NAME.fullmatch(stem)
     if found is None or found[2].upper() == "FAM":
         return None
@@ -55,7 +57,7 @@ def parse_name(path: str) -> Name | None:
     age, rest = int(found[4]), found[5] or ""
     age_lo = age_hi = age
     if kind == "AGE":
-        letter = rest[:1].lower()
+        letter = rest.lstrip("-")[:1].lower()
         if letter not in LETTERS:
             return None
         age_lo, age_hi = LETTERS[letter]
@@ -70,7 +72,7 @@ def parse_name(path: str) -> Name | None:
         gender="M" if role in ("GF", "F") or role[0] == "S" else "F",
         age_lo=age_lo,
         age_hi=age_hi,
-        studio="CAM" in rest.upper().split("_"),
+        studio="CAM" in rest.upper(),
     )
 
 

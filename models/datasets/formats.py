@@ -64,7 +64,7 @@ def _images(folder: Path) -> Iterator[str]:
         base = PurePosixPath(Path(parent).relative_to(folder).as_posix())
         for name in sorted(names):
             # AI-Hub has names such as `x_02.JPG` with a stray mark before the dot; the suffix itself is sound.
-            if PurePosixPath(name).suffix.lower() in SUFFIXES:
+            if PurePosixPath(name).suffix.lower().strip() in SUFFIXES:
                 yield str(base / name)
 
 

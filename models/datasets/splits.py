@@ -1,14 +1,16 @@
 """Splits that keep people apart: no person, family or near-duplicate photo on both sides."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.index import Row
+from models.cards import ModelError
+from models.datasets.index import Photos, Row
 
 _NEAR_BITS = 6
 _NEAR_CORRELATION = 0.95
@@ -97,6 +99,32 @@ def name_persons(rows: Sequence[Row], duplicates: Iterable[tuple[int, int]]) -> 
         person = first.get(int(group)) or (f"same-photo-{group}" if counts[group] > 1 else "")
         named.append(msgspec.structs.replace(row, person=person))
     return named
+
+
+def check_photos(
+    folder: Path, rows: Sequence[Row], left_out: Counter[str], progress: Callable[[int, int], None]
+) -> tuple[list[Row], list[tuple[int, int]]]:
+    """Open all photos of a data set: the rows whose photo can be read, copies of one photo under one person, and the
+    pairs of copies among them. Adds to `left_out`. Raises ModelError when none can be read."""
+    readable: list[Row] = []
+
+    def images() -> Iterator[NDArray[np.uint8]]:
+        for done, row in enumerate(rows):
+            progress(done, len(rows))
+            image = photos.read(row.file)
+            if image is None:
+                left_out["cannot be read as an image"] += 1
+                continue
+            readable.append(row)
+            yield image
+
+    with Photos(folder) as photos:
+        looks = look(images())
+        if not readable:
+            why = photos.why_not(rows[0].file)
+            raise ModelError(f"{folder}: none of its {len(rows)} photos can be read: {why}")
+    duplicates = near_duplicates(looks)
+    return name_persons(readable, duplicates), duplicates
 
 
 def leaks(rows: Sequence[Row]) -> list[str]:

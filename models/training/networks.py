@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.cards import ModelError
+from models.training.recipe import Arch
 
 YEARS = 101
 """Classes of the age head: 0 to 100 years."""
@@ -22,8 +23,6 @@ ORIGINAL_LABELS = 9
 """The original project's head: man, woman, and seven decades from 0-9 to 60+, each a sigmoid of its own."""
 ORIGINAL_EDGES = (0, 10, 20, 30, 40, 50, 60, 80)
 """Of its decades, as they are served; 60+ stands for 60 to 79, as few are older."""
-Arch = Literal["mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0"]
-ARCHS: tuple[Arch, ...] = ("mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0")
 
 
 class Preprocessing(msgspec.Struct, frozen=True):

@@ -47,7 +47,7 @@ def prepare(
     sources: Sequence[Path],
     label_files: Sequence[Path],
     folder: Path,
-    detector: str,
+    detector: str | None,
     seed: int,
     force: bool,
     progress: Progress | None = None,
@@ -90,15 +90,14 @@ def _cut(
     sources: Sequence[Path],
     label_files: Sequence[Path],
     folder: Path,
-    detector: str,
+    detector: str | None,
     seed: int,
     progress: Progress | None,
 ) -> Counter[str]:
     left_out: Counter[str] = Counter()
-    names = None if detector == "none" else {"mediapipe": "mediapipe-full-range"}.get(detector, detector)
     parts = []
     with contextlib.ExitStack() as stack:
-        finder = FaceDetector(resolve(names, Path.cwd()), min_score=0.3) if names else None
+        finder = FaceDetector(resolve(detector, Path.cwd()), min_score=0.3) if detector else None
         if finder:
             stack.enter_context(finder)
         for number, source in enumerate(sources):

@@ -1,12 +1,14 @@
 """What a run is: its options, and which of them go together."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from models.cards import ModelError
-from models.training.networks import Arch
+
+Arch = Literal["mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0"]
+ARCHS: tuple[Arch, ...] = get_args(Arch)
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,11 +19,15 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     head: Literal["years", "original"] = "years"
     size_px: int = 144
     scale: float = 1.3
+    """Side of a crop, in face boxes."""
     epochs: int = 16
     batch: int = 64
+    """Photos a step."""
     learning_rate: float = 4e-4
+    """Peak of the backbone's, AdamW; it falls by a cosine to the end."""
     head_learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
+    """AdamW's, of weights that are no biases."""
     probe_epochs: int = 0
     """First fit the heads to features of photos as they are, computed once: a minute that a fine-tuning with too large
     steps does not catch up with in forty (measured)."""
@@ -56,6 +62,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     minutes: float = 0.0
     """Anneal and stop by then at the latest; 0: no limit."""
     ema: float = 0.998
+    """Share that the averaged weights, which are validated and saved, keep of themselves at each step."""
     seed: int = 0
 
     def __post_init__(self) -> None:
