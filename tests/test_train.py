@@ -452,8 +452,8 @@ def test_a_step_is_that_of_plain_adamw(arch: Arch, monkeypatch: pytest.MonkeyPat
     reference.step()
     for name, theirs in plain.state_dict().items():
         moved, wanted = net.state_dict()[name] - before[name], theirs - before[name]
-        # Adam's first step is a sign: it may differ where a gradient is about zero, nowhere else.
-        assert torch.isclose(moved, wanted, rtol=0.05, atol=1e-6).float().mean() > 0.97, name
+        # Adam's first step is a sign, of 1e-3: it may differ where a gradient is about zero, nowhere else.
+        assert torch.isclose(moved, wanted, rtol=0.05, atol=1e-5).float().mean() > 0.97, name
 
 
 def test_batch_norms_of_torch_are_those_of_keras(monkeypatch: pytest.MonkeyPatch) -> None:
