@@ -21,7 +21,7 @@ from models.datasets.augment import CACHE_SPEC, augment, view
 from models.datasets.crops import CropCache, build_cache, locate, new_crops, portraits
 from models.datasets.formats import index_folder
 from models.datasets.index import Photos, Row, parse_age, parse_table, write_index
-from models.datasets.splits import assign, components, leaks, look, near_duplicates
+from models.datasets.splits import assign, check_photos, components, leaks, look, near_duplicates
 from models.detector import DetectedFace, FaceDetector
 from models.training.prepare import parse_groups, prepare
 
@@ -258,6 +258,27 @@ def test_near_duplicates_are_one_photo_and_not_merely_alike() -> None:
     brighter = np.clip(originals[9].astype(int) + 20, 0, 255).astype(np.uint8)
     pairs = near_duplicates(look([*originals, smaller, again, brighter]))
     assert set(pairs) == {(3, 30), (7, 31), (9, 32)}
+
+
+def test_people_in_front_of_one_wall_are_not_one_person(tmp_path: Path) -> None:
+    """Photos that agree but for their middle are of two people; a copy in another size and quality is of one."""
+    wall = cv2.resize(portrait(1), (300, 300))
+    rows, photos = [], []
+    for i in range(6):
+        photo = wall.copy()
+        photo[120:180, 120:180] = cv2.resize(portrait(50 + i), (60, 60))
+        photos.append(photo)
+        cv2.imwrite(str(tmp_path / f"{i}.png"), photo)
+        rows.append(row(f"{i}.png", person=f"p{i}"))
+    assert len(near_duplicates(look(photos))) > 5
+    cv2.imwrite(str(tmp_path / "copy.jpg"), cv2.resize(photos[2], (200, 200)), [cv2.IMWRITE_JPEG_QUALITY, 60])
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    left_out: Counter[str] = Counter()
+    rows += [row("copy.jpg", person="another"), row("broken.jpg")]
+    kept, copies = check_photos(tmp_path, rows, left_out, lambda done, total: None)
+    assert copies == [(2, 6)]
+    assert [r.person for r in kept] == ["p0", "p1", "p2", "p3", "p4", "p5", "p2"]
+    assert left_out == {"cannot be read as an image": 1}
 
 
 def test_splits_follow_persons_families_and_photos() -> None:
