@@ -113,31 +113,33 @@ class _Run:
         self._photos = names_of(cache.rows[i] for i in self.train_rows)
         if recipe.init.endswith(".pt"):
             self._photos = torch.cat([self._photos, load(Path(recipe.init)).photos]).unique()
-        saved = resume(out / "last.pt", recipe, device)
-        if saved and not (out / "best.pt").is_file():
+        self._saved = resume(out / "last.pt", recipe, device)
+        if self._saved and not (out / "best.pt").is_file():
             raise ModelError(f"{out}: has a last.pt, but no best.pt any more; remove the folder to start anew")
         self._net = initial_network(recipe, device)
         self._ema = placed(build(recipe.arch, recipe.size_px, "random", recipe.head), device)
         self._ema.load_state_dict(self._net.state_dict())
         self.steps = Steps(self._net, recipe, device)
-        self._lessons = self._prepared(beginning=saved is None)
+        self._lessons: _Lessons
         self.history: list[dict[str, float]] = []
         self._step = 0
         self._started = time.monotonic()
-        if saved:
-            self._net.load_state_dict(saved["weights"])
-            self._ema.load_state_dict(saved["ema"])
-            self.steps.optimizer.load_state_dict(saved["optimizer"])
-            self.history, self._step = saved["history"], saved["step"]
-            self._started -= saved["spent_s"]
 
     def spent_s(self) -> float:
         """Seconds of training so far, those before a stop included."""
         return time.monotonic() - self._started
 
     def go(self, workers: int) -> None:
-        """Train until the epochs, the minutes or the patience are used up."""
+        """Train until the epochs, the minutes or the patience are used up; time counts from when all is prepared."""
         recipe = self._recipe
+        self._lessons = self._prepared(beginning=self._saved is None)  # by the network as it came
+        self._started = time.monotonic()
+        if self._saved:
+            self._net.load_state_dict(self._saved["weights"])
+            self._ema.load_state_dict(self._saved["ema"])
+            self.steps.optimizer.load_state_dict(self._saved["optimizer"])
+            self.history, self._step = self._saved["history"], self._saved["step"]
+            self._started -= self._saved["spent_s"]
         batches = iter(
             DataLoader(
                 Views(self._cache, self.train_rows, recipe, self._weights),
@@ -179,8 +181,8 @@ class _Run:
             del batches  # and so its processes end
 
     def _prepared(self, beginning: bool) -> _Lessons:
-        """The features and soft targets that the recipe asks for, by the network as it came; at the beginning, the
-        heads are fitted to those features."""
+        """The features and soft targets that the recipe asks for; at the beginning, the heads are fitted to those
+        features."""
         recipe, cache, rows = self._recipe, self._cache, self.train_rows
         people = [cache.rows[i] for i in rows]
         fitted = beginning and recipe.probe_epochs > 0
