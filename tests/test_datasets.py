@@ -191,6 +191,20 @@ def test_an_index_survives_writing_and_reading(tmp_path: Path) -> None:
     assert not left_out
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp949"])
+def test_names_in_a_zip_may_be_korean_without_saying_so(encoding: str, tmp_path: Path) -> None:
+    done, data = cv2.imencode(".png", portrait(1))
+    assert done
+    name = "A(친가)/가족.png".encode(encoding)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("K" * len(name), data.tobytes())
+        archive.writestr("labels.csv", "file,gender,age\nA(친가)/가족.png,M,3\n")
+    (tmp_path / "a.zip").write_bytes((tmp_path / "a.zip").read_bytes().replace(b"K" * len(name), name))
+    with Photos(tmp_path / "a.zip") as photos:
+        assert photos.read("A(친가)/가족.png") is not None
+        assert len(photos.fingerprint()) == 64
+
+
 def test_photos_are_found_wherever_they_lie(tmp_path: Path) -> None:
     done, data = cv2.imencode(".png", portrait(1))
     assert done

@@ -164,12 +164,14 @@ class Photos:
     def __init__(self, where: Path) -> None:
         self.where = where
         self._zip: zipfile.ZipFile | None = None
+        self._members: dict[str, zipfile.ZipInfo] = {}
         try:
             if where.is_dir():
                 self._names = sorted(path.relative_to(where).as_posix() for path in _walk(where))
             else:
                 self._zip = zipfile.ZipFile(where)
-                self._names = [name for name in self._zip.namelist() if not name.endswith("/")]
+                self._members = {_name_of(member): member for member in self._zip.infolist() if not member.is_dir()}
+                self._names = list(self._members)
         except (OSError, zipfile.BadZipFile) as error:
             raise ModelError(f"{where}: neither a folder nor a zip that can be read: {error}") from error
         self._known = set(self._names)
@@ -196,7 +198,7 @@ class Photos:
         """A sha256 over the names and sizes of all files, and over the labels (of labels.csv, or of the file given)."""
         digest = hashlib.sha256()
         for name in self._names:
-            size = self._zip.getinfo(name).file_size if self._zip else (self.where / name).stat().st_size
+            size = self._members[name].file_size if self._zip else (self.where / name).stat().st_size
             digest.update(f"{name}:{size}\n".encode())
         table = labels or (self.where / self._table if self._table and not self._zip else None)
         try:
@@ -249,11 +251,22 @@ class Photos:
         return alike[max(alike)] if alike else []
 
     def _bytes(self, name: str) -> bytes:
-        return self._zip.read(name) if self._zip else (self.where / name).read_bytes()
+        return self._zip.read(self._members[name]) if self._zip else (self.where / name).read_bytes()
 
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 """What a zip says of a damaged, cut or encrypted member."""
+
+
+def _name_of(member: zipfile.ZipInfo) -> str:
+    """Name of a member; one without the mark of UTF-8 may be UTF-8 all the same, or Korean, and was read as CP 437."""
+    if not member.flag_bits & 0x800:
+        for encoding in ("utf-8", "cp949"):
+            try:
+                return member.filename.encode("cp437").decode(encoding)
+            except UnicodeError:
+                continue
+    return member.filename
 
 
 def _walk(folder: Path) -> Iterator[Path]:
