@@ -410,6 +410,9 @@ def test_fairface_keeps_its_validation_photos_and_is_there_once(tmp_path: Path) 
     out = tmp_path / "labels.csv"
     arguments = ["index", str(tmp_path), "--format", "fairface", "--val", "0.3", "--out", str(out)]
     CliRunner().invoke(models, arguments, catch_exceptions=False)
+    lines = "".join(f"train/interval/{i}.jpg,3-9,Male,Black,True\n" for i in range(1, 40))
+    (tmp_path / "fairface_label_valley.csv").write_text(f"file,age,gender,race,service_test\n{lines}")
+    CliRunner().invoke(models, arguments, catch_exceptions=False)
     splits = {(r.file[:3], r.split) for r in parse_table(out.read_text())[0]}
     assert splits == {("tra", "train"), ("tra", "val"), ("val", "test")}
     for margin in ("025", "125"):

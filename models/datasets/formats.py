@@ -122,7 +122,8 @@ def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path
         for row in found:
             file = str(base / row.file)
             row = msgspec.structs.replace(row, file=file)
-            if data_format == "fairface" and "val" in (row.file.split("/")[-2:-1] or [""])[0] + name:
+            held_out = path.stem.lower().endswith("val") or PurePosixPath(file).parent.name == "val"
+            if data_format == "fairface" and held_out:
                 row = msgspec.structs.replace(row, split="test")
             first = rows.setdefault(file, row)
             if (first.gender, first.age_lo, first.age_hi) != (row.gender, row.age_lo, row.age_hi):
