@@ -24,6 +24,7 @@ import platformdirs
 import psutil
 from msgspec import Struct
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import wire
@@ -94,7 +95,7 @@ def _print(checks: list[Check]) -> None:
     for column in ("what", "state", "found", "to mend it"):
         table.add_column(column, overflow="fold")
     for check in checks:
-        table.add_row(check.name, marks[check.status], check.found, check.remedy)
+        table.add_row(check.name, marks[check.status], escape(check.found), escape(check.remedy))
     console = Console()
     console.print(table)
     counts = {status: sum(check.status == status for check in checks) for status in marks}

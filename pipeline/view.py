@@ -8,6 +8,7 @@ import numpy as np
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
@@ -99,11 +100,12 @@ def render(
     lines = [
         f"[b]present[/]  {present.get('people', 0)}   {groups}"
         + (f"   unknown {present['unknown']:.1f}" if present.get("unknown") else ""),
-        f"[b]on screen[/]  {status.get('title') or status.get('ad', '-')}   [dim]{status.get('reason', '')}[/]",
+        f"[b]on screen[/]  {escape(status.get('title') or status.get('ad', '-'))}   "
+        f"[dim]{escape(status.get('reason', ''))}[/]",
         f"[b]plays[/]  {counted.get('total', 0)}, billable {counted.get('billable', 0)}",
     ]
     if status.get("screenshot"):
-        lines.append(f"[b]screenshot[/]  {status['screenshot']}")
+        lines.append(f"[b]screenshot[/]  {escape(status['screenshot'])}")
     return Group(table, Panel("\n".join(lines)), "")  # the empty line takes the ^C that the terminal echoes
 
 

@@ -10,6 +10,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from models.assets import Model, resolve
@@ -130,7 +131,7 @@ def _frames(path: Path, every: int, look: Look) -> Iterator[dict[str, Any]]:
 
 def _print(path: Path, rows: list[dict[str, Any]]) -> None:
     classified = any("gender" in face for row in rows for face in row["faces"])
-    table = Table(title=str(path), title_justify="left")
+    table = Table(title=escape(str(path)), title_justify="left")
     for name in ("frame", "ms", "x", "y", "w", "h", "score", *(("gender", "p(M)", "age", "decade") * classified)):
         table.add_column(name, justify="right")
     for row in rows:

@@ -71,3 +71,8 @@ def test_the_table_is_for_people() -> None:
     assert "stationcast doctor" in done.stdout
     assert "to mend" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_remedy_with_brackets_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    doctor._print([doctor.Check("GPU", "warn", "not used", "pip install 'x[cuda,cudnn]'")])
+    assert "x[cuda,cudnn]" in capsys.readouterr().out

@@ -16,9 +16,9 @@ from rich.live import Live
 
 from pipeline import graph as graphs
 from pipeline.settings import Camera, SettingsError, Station, StationTable, Workers
-from pipeline.summary import summarise
+from pipeline.summary import ROLES, read, summarise
 from pipeline.supervisor import Child, Supervisor, _ring_of, request_scale, running_stations, runtime_root
-from pipeline.view import View
+from pipeline.view import View, render
 from tests.conftest import RunningStation, lives, replaced, wait_for
 from tests.toys import graph_of_toys
 
@@ -124,6 +124,16 @@ def test_the_live_view_fits_the_terminal(running: RunningStation, width: int) ->
     assert "restarts" in screen.getvalue() and "…" not in screen.getvalue()
     # The terminal echoes ^C where the cursor is: on a line of its own it pushes nothing away.
     assert live.get_renderable().renderables[-1] == ""
+
+
+def test_an_ad_whose_title_looks_like_markup_is_shown_as_it_is(running: RunningStation) -> None:
+    graph = replaced(graph_of_toys(graphs.build(_bright_station())), "player.main", "tests.toys:Headline")
+    console = Console(file=io.StringIO(), width=120)
+    with running(cameras=1, graph=graph) as supervisor:
+        wait_for(lambda: "title" in _child(supervisor, "player.main").cell.status(), "the title")
+        readings = {role: read(supervisor.children, role) for role in ROLES}
+        console.print(render(supervisor, readings, readings))
+    assert "[/b] all [red] shoes" in console.file.getvalue()
 
 
 def test_memory_that_cannot_be_had_is_a_mistake_of_the_station_file(tmp_path: Path, monkeypatch) -> None:

@@ -146,6 +146,15 @@ class Wall:
         pass
 
 
+class Headline(Wall):
+    """Its ad's title looks like the markup of the live view."""
+
+    def step(self, batch: list[Audience]) -> Iterable[Message]:
+        super().step(batch)
+        self.status["title"] = "[/b] all [red] shoes"
+        return []
+
+
 class Broken(Struct):
     """A stage that the user's settings forbid."""
 
