@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 import msgspec
@@ -75,15 +76,17 @@ def run(
     if summary_file is not None:
         _may_write("--summary", summary_file)
     _pull_models(station)
-    console = Console()
+    out: Any = _Terminal(sys.stdout) if sys.stdout.isatty() else sys.stdout
+    console = Console(file=out)
     with contextlib.ExitStack() as stack:
         stderr, live = None, None
-        if console.is_terminal:
+        if console.is_terminal and not console.is_dumb_terminal:
             live = stack.enter_context(Live(console=console, auto_refresh=False, redirect_stdout=False))
             stderr = stack.enter_context(_lines_above(live.console))
         supervisor = Supervisor(station, graphs.build(station), stderr=stderr)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            stack.callback(signal.signal, number, signal.signal(number, supervisor.stop))
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+                stack.callback(signal.signal, number, signal.signal(number, supervisor.stop))
         supervisor.run(duration_s, View(live).tick)
     summary = summarise(supervisor)
     if summary_file is not None:
@@ -234,6 +237,33 @@ def _pull_models(station: Station) -> None:
         raise SettingsError("the models are not there; see the message above")
 
 
+class _Terminal:
+    """A terminal that may be closed while the station runs: what is written to it then is lost, and ends nothing."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._out, name)
+
+    def write(self, text: str) -> int:
+        with self._outlived():
+            self._out.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._outlived():
+            self._out.flush()
+
+    @contextlib.contextmanager
+    def _outlived(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            with Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), self._out.fileno())
+
+
 @contextlib.contextmanager
 def _lines_above(console: Console) -> Any:
     """A file descriptor for the children's stderr whose lines are printed above the live view."""
@@ -253,8 +283,19 @@ def _lines_above(console: Console) -> Any:
         thread.join(timeout=1)
 
 
+def _open_streams() -> None:
+    """Let standard streams that were closed lead nowhere; else the next file opened takes the place of one, here and in
+    the children, and is written to."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            fd = os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: the stream's own
+            os.set_inheritable(fd, True)
+            setattr(sys, name, os.fdopen(fd, mode))
+
+
 def main() -> None:
     """Entry point: a mistake of the user is one line on stderr and exit code 2."""
+    _open_streams()
     try:
         cli(prog_name="stationcast", standalone_mode=False)
     except click.exceptions.Exit as error:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import zmq
 from pipeline.supervisor import runtime_root
 from tests.conftest import RunningStation
 
+ADS_ONLY = '[station]\nname = "ads"\nmode = "off"\nstate_dir = "state"\n[[screens]]\nheadless = true\n'
 STATION = '[station]\nname = "cli"\n[[cameras]]\nname = "door"\nsource = "sample"\n[workers]\ndetect = 2\n'
 
 
@@ -21,6 +24,14 @@ def stationcast(*arguments: object, timeout_s: float = 60, **more: object) -> su
     """Run the command in a process of its own."""
     command = [sys.executable, "-P", "-m", "pipeline.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False, **more)
+
+
+@pytest.fixture
+def ads_only(tmp_path: Path) -> Path:
+    """A station without cameras, which starts fast."""
+    path = tmp_path / "ads.toml"
+    path.write_text(ADS_ONLY)
+    return path
 
 
 @pytest.fixture
@@ -99,6 +110,55 @@ def test_a_full_disk_behind_the_output_is_one_line_and_exit_code_2() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No space left" in done.stderr
+
+
+def _run(ads_only: Path, *arguments: object) -> list[str]:
+    return [sys.executable, "-P", "-m", "pipeline.cli", "run", str(ads_only), *map(str, arguments)]
+
+
+def _read_until(fd: int, word: bytes) -> None:
+    """Read a terminal until it shows a word."""
+    seen = b""
+    while word not in seen:
+        seen += os.read(fd, 4096)
+
+
+def test_a_station_runs_with_its_standard_streams_closed(ads_only: Path, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.json"
+    command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *_run(ads_only, "--duration", 0.5, "--summary", summary)]
+    assert subprocess.run(command, timeout=60).returncode == 0
+    assert json.loads(summary.read_text())["restarts"] == {"player": 0, "broker": 0}
+
+
+def test_a_station_outlives_its_terminal(ads_only: Path, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.json"
+    terminal, end = pty.openpty()
+    command = _run(ads_only, "--duration", 1, "--summary", summary)
+    with subprocess.Popen(command, stdin=end, stdout=end, stderr=end, start_new_session=True) as run:
+        os.close(end)
+        _read_until(terminal, b"stationcast - ads")
+        os.close(terminal)
+    assert run.returncode == 0 and json.loads(summary.read_text())["duration_s"] >= 1
+
+
+def test_a_terminal_without_cursor_gets_lines(ads_only: Path) -> None:
+    terminal, end = pty.openpty()
+    environment = os.environ | {"TERM": "dumb"}
+    command = _run(ads_only, "--duration", 1)
+    with subprocess.Popen(command, stdin=end, stdout=end, stderr=end, env=environment):
+        os.close(end)
+        _read_until(terminal, b" stationcast running ")
+        _read_until(terminal, b"frames captured")
+    os.close(terminal)
+
+
+def test_nohup_keeps_a_station_running(ads_only: Path) -> None:
+    command = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *_run(ads_only, "--duration", 1)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr and any(" running " in line for line in run.stderr)
+        status = Path(f"/proc/{run.pid}/status").read_text().splitlines()
+        ignored = next(int(line.split()[1], 16) for line in status if line.startswith("SigIgn:"))
+        assert ignored & 1 << signal.SIGHUP - 1
 
 
 def test_what_a_killed_station_left_is_no_running_station() -> None:
