@@ -4,6 +4,7 @@ Several messages travel as one batch, an empty part between them. Whatever does 
 count of crops is a WireError: the caller counts it and skips it.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pipeline.messages import AnyMessage, Faces
 from pipeline.settings import SettingsError
 
 MAX_PART_BYTES = 1 << 20
-_MAX_IPC_PATH = 107
+_IPC_PATH_BYTES = 107
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(AnyMessage)
@@ -71,9 +72,9 @@ def split(batch: Sequence[bytes]) -> list[list[bytes]]:
 def endpoint(runtime_dir: Path, name: str) -> str:
     """The ipc address of a process. SettingsError: the path is longer than a Unix socket allows."""
     path = runtime_dir / name
-    if len(str(path)) > _MAX_IPC_PATH:
+    if len(os.fsencode(path)) > _IPC_PATH_BYTES:
         raise SettingsError(
-            f"{path}: longer than the {_MAX_IPC_PATH} characters of a socket path; set XDG_RUNTIME_DIR to a shorter one"
+            f"{path}: longer than the {_IPC_PATH_BYTES} bytes of a socket path; set XDG_RUNTIME_DIR to a shorter one"
         )
     return f"ipc://{path}"
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from pathlib import Path
 
 import msgpack
 import msgspec
@@ -105,6 +106,12 @@ def test_no_changed_byte_raises_anything_else(position: int, value: int) -> None
 def test_a_socket_path_that_is_too_long_is_said(tmp_path) -> None:
     with pytest.raises(SettingsError, match="socket path"):
         wire.endpoint(tmp_path / ("x" * 120), "broker")
+
+
+def test_a_socket_path_is_measured_in_bytes() -> None:
+    with pytest.raises(SettingsError, match="socket path"):
+        wire.endpoint(Path("/run") / ("가" * 40), "broker")
+    assert wire.endpoint(Path("/run") / ("가" * 30), "broker").endswith("/broker")
 
 
 def test_numbers_of_parts_agree() -> None:
