@@ -150,7 +150,7 @@ class Station(Section, frozen=True, kw_only=True):
 def load(path: Path) -> Station:
     """Read a station file. SettingsError: one line that names the file, the key and the remedy."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(f"{path}: no such file; name a station file, or none for the demo") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -67,6 +67,11 @@ def test_a_small_file_is_enough_and_relative_paths_start_beside_it(tmp_path: Pat
     assert station.cameras[0].fps == 10.0 and station.folder == tmp_path and station.screens[0].name == "main"
 
 
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "station.toml").write_text(CAMERA, encoding="utf-8-sig")
+    assert load(tmp_path / "station.toml").cameras[0].name == "a"
+
+
 def test_the_modes_need_what_they_say(tmp_path: Path) -> None:
     path = tmp_path / "station.toml"
     path.write_text('[station]\nmode = "off"')
