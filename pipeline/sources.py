@@ -77,6 +77,8 @@ def validate_source(camera: Camera, folder: Path) -> None:
             raise SettingsError(f"{where}: no such file or folder: {source_path(camera, folder)}; give {_GIVE}")
     except OSError as error:
         raise SettingsError(f"{where}: cannot be read: {error.strerror}; give {_GIVE}") from None
+    except RuntimeError:  # of expanduser
+        raise SettingsError(f"{where}: {camera.source}: no home of such a user; give {_GIVE}") from None
 
 
 def _validate_folder(where: str, folder: Path) -> None:

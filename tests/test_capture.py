@@ -297,6 +297,7 @@ def test_a_webcam_that_is_not_there_is_no_reason_to_stop(ring: Ring, tmp_path: P
         ("http://host:99999/x", "ort"),
         ("empty", "no image"),
         ("", "is empty"),
+        ("~nobody-of-this-name/v.mp4", "no home of such a user"),
         ("x" * 300, "too long"),
     ],
 )
