@@ -47,7 +47,10 @@ def runtime_root() -> Path:
     """The folder of all running stations of this user: private (0700), on this machine only."""
     base = os.environ.get("XDG_RUNTIME_DIR")
     root = Path(base) / "stationcast" if base and Path(base).is_dir() else Path(f"/tmp/stationcast-{os.getuid()}")  # noqa: S108
-    root.mkdir(mode=0o700, exist_ok=True)
+    try:
+        root.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{root}: {error.strerror}; set XDG_RUNTIME_DIR to a folder of your own") from None
     if root.is_symlink() or root.stat().st_uid != os.getuid():
         raise SettingsError(f"{root}: belongs to somebody else; set XDG_RUNTIME_DIR to a folder of your own")
     root.chmod(0o700)

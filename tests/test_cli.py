@@ -100,6 +100,15 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[s
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
 
 
+def test_a_runtime_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "stationcast").touch()
+    done = stationcast("tap", env=os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)})
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"stationcast: error: {tmp_path}/stationcast: File exists; set XDG_RUNTIME_DIR to a folder of your own\n"
+    )
+
+
 def test_a_mistaken_option_is_exit_code_2() -> None:
     done = stationcast("run", "--duration", "-3")
     assert done.returncode == 2 and "Traceback" not in done.stderr
