@@ -32,6 +32,8 @@ _NETWORK_TIMEOUT_MS = 5000
 _JOIN_S = 1.0
 _ONE_THREAD = [cv2.CAP_PROP_N_THREADS, 1]  # more would each hold a frame back
 _BEHIND_MAX_S = 1.0
+_CLOCK_HZ = 1000  # what FFmpeg says instead of a rate of a recording that has none, such as a browser's
+_GUESSED_FPS = 30
 
 Image = NDArray[np.uint8]
 Shot = tuple[Image, int]
@@ -255,10 +257,11 @@ class VideoFile:
         if not self._path.is_file():
             raise FileNotFoundError(f"no such file: {self._path}")
         self._video = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG, _ONE_THREAD)
-        fps = self._video.get(cv2.CAP_PROP_FPS)
-        if not self._video.isOpened() or not 0 < fps < 1000:
+        if not self._video.isOpened():
             raise OSError(f"not a video that FFmpeg can read: {self._path}")
-        self._frame_ns = 1e9 / fps
+        fps = self._video.get(cv2.CAP_PROP_FPS)
+        self._steady = 0 < fps < _CLOCK_HZ
+        self._frame_ns = 1e9 / (fps if self._steady else _GUESSED_FPS)
         self._grabbed = 0
 
     def advance(self) -> None:
@@ -273,6 +276,9 @@ class VideoFile:
                 return
             self._grabbed += 1
             self._fresh = True
+            shown_ns = 0 if self._steady else self._video.get(cv2.CAP_PROP_POS_MSEC) * 1e6
+            if shown_ns > 0 and self._grabbed > 1:
+                self._frame_ns = shown_ns / (self._grabbed - 1)
 
     def _finish(self) -> None:
         if self._grabbed == 0:
@@ -369,4 +375,4 @@ class LiveStream:
 def _pause_s(video: cv2.VideoCapture) -> float:
     """Time between the frames of a recording behind a URL, which comes as fast as it is read; 0 for a live stream."""
     fps = video.get(cv2.CAP_PROP_FPS)
-    return 1 / fps if video.get(cv2.CAP_PROP_FRAME_COUNT) > 0 and 0 < fps < 1000 else 0.0
+    return 1 / fps if video.get(cv2.CAP_PROP_FRAME_COUNT) > 0 and 0 < fps < _CLOCK_HZ else 0.0

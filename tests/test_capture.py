@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import msgspec
 import numpy as np
@@ -137,6 +138,24 @@ def test_a_video_runs_at_its_own_clock_and_loops(ring: Ring, tmp_path: Path, clo
     assert numbers == [*range(20), *range(20), *range(10)]
     gaps_s = np.diff([frame.captured_ns for frame, _ in taken]) / 1e9
     assert gaps_s == pytest.approx(0.05, abs=0.001)
+    capture.close()
+
+
+def test_a_recording_without_a_rate_is_paced_by_its_frames(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    times_ms = [0, 30, 110, 170, 200, 310, 380, 400]
+    with av.open(str(tmp_path / "v.mkv"), "w") as file:
+        stream = file.add_stream("mpeg4", rate=1000)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for i, time_ms in enumerate(times_ms):
+            frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 8 * i, np.uint8), format="bgr24")
+            frame.pts = time_ms
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    capture = open_capture(ring, tmp_path, "v.mkv", fps=120, loop=False)
+    taken = run(capture, ring, 2, clock=clock)
+    assert [number_of(image) for _, image in taken] == list(range(8))
+    shown_ms = [(frame.captured_ns - taken[0][0].captured_ns) / 1e6 for frame, _ in taken]
+    assert shown_ms == pytest.approx(times_ms, abs=1)
     capture.close()
 
 
