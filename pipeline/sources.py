@@ -27,7 +27,7 @@ def source_kind(camera: Camera, folder: Path) -> Kind:
     source = str(camera.source)
     if source == "sample":
         return "sample"
-    if source.isdigit() or source.startswith("/dev/"):
+    if re.fullmatch(r"[0-9]+|/dev/(?!shm/).*", source):
         return "webcam"
     if "://" in source:
         return "url"

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -331,10 +332,17 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path, source: str | int, word: 
     assert "secret" not in text
 
 
-def test_good_sources_pass(tmp_path: Path) -> None:
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A file in the machine's memory, which lies below /dev and is no webcam."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", suffix=".mp4") as file:
+        yield Path(file.name)
+
+
+def test_good_sources_pass(tmp_path: Path, in_memory: Path) -> None:
     (tmp_path / "v.mp4").touch()
     kinds = {"sample": "sample", 0: "webcam", "1": "webcam", "/dev/video7": "webcam", "rtsp://u:p@h/x": "url"}
-    kinds |= {"v.mp4": "file"}
+    kinds |= {"v.mp4": "file", str(in_memory): "file"}
     for source, kind in kinds.items():
         camera = Camera(name="door", source=source)
         validate_source(camera, tmp_path)
