@@ -279,6 +279,8 @@ class VideoFile:
             shown_ns = 0 if self._steady else self._video.get(cv2.CAP_PROP_POS_MSEC) * 1e6
             if shown_ns > 0 and self._grabbed > 1:
                 self._frame_ns = shown_ns / (self._grabbed - 1)
+            if time.monotonic_ns() - now_ns > _SLICE_S * 1e9:
+                return
 
     def _finish(self) -> None:
         if self._grabbed == 0:

@@ -43,14 +43,15 @@ def open_capture(ring: Ring, folder: Path, source: str | int, **knobs: object) -
 
 
 class Clock:
-    """A time of its own, in which work takes 1 us and a sleep is over at once: what a stage does when depends on it
+    """A time of its own: a look at it takes `look_ns`, a sleep is over at once. What a stage does when depends on it
     alone, not on the machine."""
 
     def __init__(self) -> None:
         self._now_ns = 10**13
+        self.look_ns = 1000
 
     def monotonic_ns(self) -> int:
-        self._now_ns += 1000
+        self._now_ns += self.look_ns
         return self._now_ns
 
     def monotonic(self) -> float:
@@ -157,6 +158,17 @@ def test_a_recording_without_a_rate_is_paced_by_its_frames(ring: Ring, tmp_path:
     assert [number_of(image) for _, image in taken] == list(range(8))
     shown_ms = [(frame.captured_ns - taken[0][0].captured_ns) / 1e6 for frame, _ in taken]
     assert shown_ms == pytest.approx(times_ms, abs=1)
+    capture.close()
+
+
+def test_a_video_that_takes_long_to_decode_holds_up_no_heartbeat(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    write_video(tmp_path / "v.avi", frames=30, fps=30)
+    capture = open_capture(ring, tmp_path, "v.avi", fps=30)
+    run(capture, ring, 1, at_most=1, clock=clock)
+    clock.sleep(0.4)
+    clock.look_ns = 10**8
+    [(_, image)] = run(capture, ring, 3, at_most=1, clock=clock)
+    assert number_of(image) < 10, "all that was late was decoded in one step"
     capture.close()
 
 
