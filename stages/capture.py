@@ -26,6 +26,7 @@ from stages import sample
 
 _SLICE_S = 0.4  # longest sleep: heartbeats, SIGTERM and the blanking of old frames wait no longer
 _RETRY_FIRST_S, _RETRY_LAST_S = 0.5, 30.0
+_QUIET_NS = 60_000_000_000  # a source that comes and goes is said to be lost once in this time
 _LOOK_AGAIN_NS = 2_000_000
 _CATCH_UP_NS = 100_000_000
 _NETWORK_TIMEOUT_MS = 5000
@@ -68,6 +69,7 @@ class Capture:
         self._seq = 0
         self._source: Source | None = None
         self._retry_s, self._retry_at_ns = _RETRY_FIRST_S, 0
+        self._said, self._quiet_until_ns = "", 0
         self.status: dict[str, Any] = {
             "source": public_name(settings.camera.source),
             "state": "opening",
@@ -139,15 +141,17 @@ class Capture:
         if self._source is not None:
             self._source.close()
         self._source = None
-        if self.status["state"] != "retrying":
+        if self._said != "lost" and time.monotonic_ns() >= self._quiet_until_ns:
             why = str(error).replace(str(self._camera.source), self.status["source"])
             log("source_lost", camera=self._camera.name, source=self.status["source"], why=why, retry_s=self._retry_s)
+            self._said, self._quiet_until_ns = "lost", time.monotonic_ns() + _QUIET_NS
         self._say(state="retrying")
         self._retry_at_ns = time.monotonic_ns() + int(self._retry_s * 1e9)
         self._retry_s = min(self._retry_s * 2, _RETRY_LAST_S)
 
     def _say(self, **facts: Any) -> None:
-        if facts.get("state") == "live" and self.status["state"] != "live":
+        if facts.get("state") == "live" and self._said != "live":
+            self._said = "live"
             log("source_live", camera=self._camera.name, source=self.status["source"])
         if not facts.items() <= self.status.items():
             self.status = self.status | facts

@@ -228,6 +228,30 @@ def test_a_folder_that_becomes_empty_or_unreadable_is_looked_at_again(ring: Ring
     capture.close()
 
 
+def test_a_source_that_comes_and_goes_fills_no_log(
+    ring: Ring, tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "0.png"
+
+    def come_and_go() -> None:
+        cv2.imwrite(str(image), np.full((90, 160, 3), 8, np.uint8))
+        assert run(capture, ring, 10, at_most=1, clock=clock)
+        image.unlink()
+        run(capture, ring, 0.5, clock=clock)
+        assert capture.status["state"] == "retrying"
+
+    def said() -> list[str]:
+        return [line.split()[2] for line in capsys.readouterr().err.splitlines()]
+
+    capture = open_capture(ring, tmp_path, str(tmp_path), fps=50)
+    for _ in range(9):
+        come_and_go()
+    assert said() == ["source_live", "source_lost", "source_live"]
+    run(capture, ring, 90, clock=clock)
+    assert said() == ["source_lost"], "it is gone for good now"
+    capture.close()
+
+
 class MjpegCamera(http.server.ThreadingHTTPServer):
     """A network camera that sends frames at 30 fps until told to hang up; the grey of each half is a digit of 30 of
     the frame's number."""
