@@ -83,7 +83,7 @@ class Child:
         """Note the CPU time and memory that the process has used."""
         if self.process is None:
             return
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, OSError):
             process = psutil.Process(self.process.pid)
             times = process.cpu_times()
             self.cpu_s = self._cpu_before_s + times.user + times.system
@@ -206,13 +206,17 @@ class Supervisor:
         child.cell["state"] = 0
         child.cell.beat()
         child.started_s = time.monotonic()
-        child.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "pipeline.child", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stderr=self._stderr,
-            pass_fds=[self.cells.fd, *(ring.fd for ring in rings.values())],
-            process_group=0,
-        )
+        try:
+            child.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "pipeline.child", str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stderr=self._stderr,
+                pass_fds=[self.cells.fd, *(ring.fd for ring in rings.values())],
+                process_group=0,
+            )
+        except OSError as error:  # no memory, too many processes or open files: it may pass
+            self._again_later(child, str(error))
+            return
         assert child.process.stdin
         with contextlib.suppress(BrokenPipeError), child.process.stdin as stdin:
             stdin.write(msgspec.json.encode(spec, enc_hook=str))
@@ -284,11 +288,14 @@ class Supervisor:
             self._refused = f"{child.worker}: does not start; its own message stands above"
             self._stopping += 1
             return
+        child.restarts += 1
+        self._again_later(child, signal.Signals(-code).name if code < 0 else f"exit {code}")
+
+    def _again_later(self, child: Child, reason: str) -> None:
+        """Have a process started again, each time later."""
         delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(child.failures, 12)) * random.uniform(0.8, 1.2)
         child.failures += 1
-        child.restarts += 1
-        child.restart_at_s = now_s + delay_s
-        reason = signal.Signals(-code).name if code < 0 else f"exit {code}"
+        child.restart_at_s = time.monotonic() + delay_s
         log("restarting", worker=child.worker, reason=reason, failures=child.failures, delay_s=round(delay_s, 2))
 
     def _blank(self, child: Child, max_age_s: float) -> None:

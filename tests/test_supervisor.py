@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -155,6 +156,22 @@ def test_counters_survive_a_kill(running: RunningStation) -> None:
         child.process.kill()
         wait_for(lambda: child.restarts and child.ready, "the restart")
         wait_for(lambda: child.cell["out"] > before, "the count to go on")
+
+
+def test_a_process_that_cannot_be_started_now_is_started_later(running: RunningStation) -> None:
+    with running(cameras=1) as supervisor:
+        _flows(supervisor, cameras=1)
+        child = _child(supervisor, "detect.0")
+        assert child.process
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            child.process.kill()
+            wait_for(lambda: child.failures >= 3, "tries in vain", timeout_s=5)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        _flows(supervisor, cameras=1)
+    assert summarise(supervisor)["restarts"]["detect"] == 1
 
 
 def test_a_stage_that_hangs_is_killed_and_replaced(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
