@@ -68,7 +68,7 @@ class Child:
         self.restart_at_s = 0.0
         self.failures = 0
         self.restarts = 0
-        self.retired = False
+        self.retired = self.told_to_end = False
         self.cpu_s = 0.0
         self.rss_mb = 0.0
         self._cpu_before_s = 0.0
@@ -98,6 +98,7 @@ class Child:
     def gone(self) -> None:
         """The process has ended: keep its CPU time, forget the rest."""
         self.process = None
+        self.told_to_end = False
         self._cpu_before_s = self.cpu_s
         self.rss_mb = 0.0
         self.cell["state"] = 0
@@ -164,6 +165,7 @@ class Supervisor:
         for worker, child in known.items():
             child.retired = worker not in wanted
             if child.retired and child.process:
+                child.told_to_end = True
                 child.process.terminate()
         for worker in wanted:
             if worker not in known:
@@ -279,10 +281,10 @@ class Supervisor:
             elif child.failures and child.ready and now_s - child.started_s > _HEALTHY_S:
                 child.failures = 0
             return
-        was_ready = child.ready
+        was_ready, told_to_end = child.ready, child.told_to_end
         child.gone()
         self._blank(child, 0.0)
-        if child.retired:
+        if told_to_end or child.retired:
             return
         if code == 2 and not was_ready and not self.ready_s:
             self._refused = f"{child.worker}: does not start; its own message stands above"

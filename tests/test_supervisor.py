@@ -265,6 +265,20 @@ def test_scaling_up_and_down_while_it_runs(running: RunningStation, monkeypatch:
     assert summarise(supervisor)["restarts"]["detect"] == 0
 
 
+def test_a_worker_wanted_again_while_it_ends_is_no_failure(
+    running: RunningStation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_STALL_MS", "200")
+    with running(cameras=1, workers=Workers(detect=2)) as supervisor:
+        second = _child(supervisor, "detect.1")
+        first_life = second.process
+        request_scale("toys", "detect", 1)
+        request_scale("toys", "detect", 2)
+        wait_for(lambda: second.process is not first_life and second.ready, "its new life", timeout_s=5)
+        assert second.failures == 0
+    assert summarise(supervisor)["restarts"]["detect"] == 0
+
+
 def test_worker_counts_come_from_the_file(running: RunningStation) -> None:
     with running(workers=Workers(detect=2, classify=2)) as supervisor:
         names = sorted(child.worker for child in supervisor.children)
