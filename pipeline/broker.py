@@ -245,6 +245,6 @@ class Broker:
         self._cell.publish({"dropped": dropped})
         for workers in self._workers.values():
             for name, worker in list(workers.items()):
-                if worker.free and now_ns - worker.seen_ns > _FORGET_S * 1e9:
+                if now_ns - worker.seen_ns > _FORGET_S * 1e9:
                     log("worker_forgotten", worker=name)
                     workers.pop(name).socket.close()

@@ -227,6 +227,21 @@ def test_who_leaves_gets_no_more(broker: _RunningBroker, worker_of: MakeWorker) 
     assert leaver.got(50) == []
 
 
+def test_who_vanishes_with_a_batch_is_forgotten_and_known_again_when_it_speaks(
+    broker: _RunningBroker, worker_of: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = worker_of()
+    worker.say(0)
+    worker.frame("a", 1)
+    assert worker.got() == [("a", 1)]
+    with monkeypatch.context() as short:
+        short.setattr("pipeline.broker._FORGET_S", 0.1)
+        wait_for(lambda: broker.workers == [], "the worker to be forgotten")
+    worker.say(1)
+    worker.frame("a", 2)
+    assert worker.got() == [("a", 2)]
+
+
 def test_a_new_broker_learns_its_workers_from_their_credits(worker_of: MakeWorker, folder: Path) -> None:
 
     cells = Cells.create()
