@@ -288,7 +288,7 @@ def _try(code: str, **environment: str) -> str | RuntimeError:
     """Run Python code in a process of its own -> what it printed, or the error that says why it could not."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, "-P", "-c", code],
             capture_output=True,
             text=True,
             timeout=_TRY_S,

@@ -50,6 +50,14 @@ def test_a_library_that_does_not_load_is_named_with_its_package(environment: dic
     assert checks["zmq (messages)"]["status"] == "ok"
 
 
+def test_what_lies_in_the_working_folder_is_not_examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numpy.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "MODULES", {"numpy": "pictures"})
+    check = next(doctor.EXAMINATIONS["Python packages"]())
+    assert (check.name, check.status) == ("numpy (pictures)", "ok")
+
+
 def test_a_missing_system_library_is_a_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(doctor.SYSTEM_LIBRARIES, "libnosuchthing.so.9", "libnosuchthing9")
     check, _ = doctor.EXAMINATIONS["system libraries"]()
