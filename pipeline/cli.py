@@ -180,16 +180,18 @@ def _may_write(option: str, path: Path) -> None:
 
 def _running(name: str | None) -> str:
     """The running station meant by `--station`, or the only one there is."""
-    from pipeline.supervisor import running_stations
+    from pipeline.supervisor import running_stations, runtime_root
 
     running = running_stations()
+    names = ", ".join(running) or "none"
     if name is not None and name not in running:
-        raise SettingsError(f"--station {name}: is not running; running: {', '.join(running) or 'none'}")
-    if name is None and len(running) != 1:
-        names = ", ".join(running)
+        raise SettingsError(f"--station {name}: is not running; running in {runtime_root()}: {names}")
+    if not running:
         raise SettingsError(
-            f"several stations run: {names}; say --station NAME" if running else "no station is running"
+            f"no station is running in {runtime_root()}; if it was started with another XDG_RUNTIME_DIR, set that"
         )
+    if name is None and len(running) > 1:
+        raise SettingsError(f"several stations run: {names}; say --station NAME")
     return name or running[0]
 
 

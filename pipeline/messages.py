@@ -101,7 +101,7 @@ AnyMessage = Frame | Faces | Audience | Credit
 class Scale(Struct, frozen=True, kw_only=True, tag_field="type", tag="scale.1"):
     """Asks a running station, on its control socket, for another number of workers of a group."""
 
-    group: Name
+    group: Annotated[str, Meta(max_length=256)]
     workers: Annotated[int, Meta(ge=1, le=32)]
 
 

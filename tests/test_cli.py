@@ -180,6 +180,11 @@ def test_what_a_killed_station_left_is_no_running_station() -> None:
         assert done.returncode == 2 and "no station is running" in done.stderr
 
 
+def test_where_no_station_is_found_the_folder_is_named() -> None:
+    done = stationcast("tap")
+    assert f"no station is running in {runtime_root()}; if it was started with another XDG_RUNTIME_DIR" in done.stderr
+
+
 def test_a_folder_named_like_ours_does_not_shadow_it(tmp_path: Path) -> None:
     for name in ("models", "pipeline", "stages"):
         (tmp_path / name).mkdir()
@@ -191,6 +196,8 @@ def test_scale_and_tap_speak_to_a_running_station(running: RunningStation) -> No
     with running(cameras=1):
         done = stationcast("scale", "detect", 2)
         assert (done.returncode, done.stdout) == (0, "detect: 1 -> 2 workers\n")
+        done = stationcast("scale", "Of no name", 2)
+        assert done.returncode == 2 and "no stage 'Of no name': this station has player.main" in done.stderr
         done = stationcast("scale", "capture.c0", 2)
         assert done.returncode == 2 and "only detect and classify" in done.stderr
         done = stationcast("tap", "--count", 12)
