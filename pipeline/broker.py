@@ -182,7 +182,8 @@ class Broker:
             if link.target == TAP and not self._workers[TAP]:
                 continue
             if not link.cameras or message.camera in link.cameras:
-                queue.put(message.camera, Waiting(parts, message.captured_ns, now_ns))
+                sent = parts[:1] if link.target == TAP else parts  # whoever looks on gets no crops
+                queue.put(message.camera, Waiting(sent, message.captured_ns, now_ns))
 
     def _credit(self, credit: Credit, now_ns: int) -> None:
         workers = self._workers.get(credit.group)

@@ -19,7 +19,7 @@ from pipeline.settings import (
 
 BROKER = "broker"
 TAP = "tap"
-"""The group of whoever looks on with `stationcast tap`; every message may go there."""
+"""The group of whoever looks on with `stationcast tap`; every message may go there, without its crops."""
 
 MessageName = Literal["Frame", "Faces", "Audience"]
 MESSAGES: tuple[MessageName, ...] = ("Frame", "Faces", "Audience")

@@ -14,7 +14,7 @@ from pipeline import wire
 from pipeline.broker import Broker, LinkQueue, Waiting
 from pipeline.cells import Cells
 from pipeline.graph import Link
-from pipeline.messages import Credit, Frame
+from pipeline.messages import Credit, Face, Faces, Frame
 from pipeline.stage import Inbox, Outbox
 from tests.conftest import wait_for
 
@@ -107,10 +107,10 @@ def test_who_is_overtaken_keeps_its_turn() -> None:
 class _Worker:
     """A worker's sockets, its credits said by hand."""
 
-    def __init__(self, context: zmq.Context, folder: Path, name: str = "detect.0", incarnation: str = "i") -> None:
+    def __init__(self, context: zmq.Context, folder: Path, name: str = "detect.0", **more: str) -> None:
         self.inbox = wire.pull(context, wire.endpoint(folder, name))
         self.outbox = wire.push(context, wire.endpoint(folder, "broker"))
-        self.credit = Credit(group="detect", worker=name, incarnation=incarnation, received=0)
+        self.credit = Credit(**{"group": "detect", "worker": name, "incarnation": "i", "received": 0} | more)
 
     def say(self, received: int, **changes: object) -> None:
         credit = msgspec.structs.replace(self.credit, received=received, **changes)
@@ -296,6 +296,26 @@ def test_a_worker_that_leaves_finishes_what_has_come(
         wait_for(lambda: came.extend(inbox.rest()) or came, "the batch")
         assert [frame.seq for frame in came] == [1] and inbox.rest() == []
         context.destroy(linger=0)
+
+
+def test_whoever_looks_on_gets_no_crops(broker: _RunningBroker, worker_of: MakeWorker) -> None:
+    tap = worker_of(name="tap.1", group="tap")
+    faces = Faces(
+        camera="a",
+        seq=1,
+        captured_ns=time.monotonic_ns(),
+        width_px=8,
+        height_px=8,
+        detected_ns=0,
+        faces=(Face(box_px=(0.0, 0.0, 1.0, 1.0), score=1.0),),
+        crop_px=2,
+        crops=(b"pixels of it",),
+    )
+    tap.say(0)
+    wait_for(lambda: wire.try_send(tap.outbox, wire.encode(faces)), "the broker's socket")
+    assert tap.inbox.poll(10_000)
+    [head] = tap.inbox.recv_multipart()
+    assert msgspec.msgpack.decode(head)["type"] == "faces.1" and b"pixels" not in head
 
 
 def test_a_worker_whose_name_is_no_socket_is_a_stranger(broker: _RunningBroker, worker_of: MakeWorker) -> None:
