@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="lower-case letters, digits, - and _")]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z")]
+_NAME_IN_WORDS = "a name of 1 to 32 lower-case letters, digits, - and _, the first a letter or digit"
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -216,6 +217,7 @@ _CAMERAS_MAX, _SCREENS_MAX = 32, 8
 def _in_plain_words(error: str, raw: dict[str, Any]) -> str:
     """msgspec's message, key first, with the likely meaning of an unknown key."""
     message, _, place = error.partition(" - at `$")
+    message = re.sub("`str` matching regex .*", _NAME_IN_WORDS, message)
     key = place.rstrip("`").lstrip(".")
     unknown = re.search(r"unknown field `(.+)`", message)
     if not unknown:

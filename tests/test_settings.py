@@ -18,7 +18,8 @@ MISTAKES = {
     "nothing like it": (CAMERA + "qqqqq = 3", "cameras[0].qqqqq: unknown key; known here: name, source"),
     "too much": (CAMERA + "fps = 300", "cameras[0].fps: expected"),
     "text for a number": (CAMERA + 'fps = "10"', "cameras[0].fps: expected `float`, got `str`"),
-    "a name with spaces": ('[[cameras]]\nname = "A b"\nsource = "x"', "cameras[0].name: expected"),
+    "a name with spaces": ('[[cameras]]\nname = "A b"\nsource = "x"', "cameras[0].name: expected a name of 1 to 32"),
+    "a name of two lines": ('[[cameras]]\nname = "a\\n"\nsource = "x"', "cameras[0].name: expected a name of"),
     "no source": ('[[cameras]]\nname = "a"', "cameras[0]: object missing required field `source`"),
     "no cameras": ("", "cameras: none; add"),
     "one table for a list": (
