@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pipeline.cells import quantile_ms
 from pipeline.log import log
-from pipeline.summary import ROLES, Reading, read
+from pipeline.summary import ROLES, Reading, plays, read
 from pipeline.supervisor import Child, Supervisor
 
 _LOOK_EVERY_S, _LINE_EVERY_S = 0.25, 10.0
@@ -51,7 +51,7 @@ class View:
 
 def line(supervisor: Supervisor, before: dict[str, Reading], now: dict[str, Reading]) -> dict[str, object]:
     """The station in one log line."""
-    status = _player_status(supervisor.children)
+    status = next(iter(_screens(supervisor.children).values()), {})
     present = status.get("present", {})
     return {
         "detect_fps": round(now["detect"].rate("out", before["detect"]), 1),
@@ -60,7 +60,7 @@ def line(supervisor: Supervisor, before: dict[str, Reading], now: dict[str, Read
         "present": present.get("people", 0),
         "ad": status.get("ad", "-"),
         "why": status.get("trigger", "-"),
-        "plays": status.get("plays", {}).get("total", 0),
+        "plays": plays(supervisor.children)["total"],
     }
 
 
@@ -93,19 +93,12 @@ def render(
             f"{100 * (b.cpu_s - a.cpu_s) / max(1e-9, b.at_s - a.at_s):.0f}",
             f"{b.rss_mb:.0f}",
         )
-    status = _player_status(supervisor.children)
-    present = status.get("present", {})
-    groups = "   ".join(f"{group} {n:.1f}" for group, n in sorted(present.get("groups", {}).items()))
-    counted = status.get("plays", {})
-    lines = [
-        f"[b]present[/]  {present.get('people', 0)}   {groups}"
-        + (f"   unknown {present['unknown']:.1f}" if present.get("unknown") else ""),
-        f"[b]on screen[/]  {escape(status.get('title') or status.get('ad', '-'))}   "
-        f"[dim]{escape(status.get('reason', ''))}[/]",
-        f"[b]plays[/]  {counted.get('total', 0)}, billable {counted.get('billable', 0)}",
-    ]
-    if status.get("screenshot"):
-        lines.append(f"[b]screenshot[/]  {escape(status['screenshot'])}")
+    screens = _screens(supervisor.children)
+    lines = []
+    for name, status in screens.items():
+        lines += _of_screen("on screen" if len(screens) == 1 else f"on screen {name}", status)
+    counted = plays(supervisor.children)
+    lines.append(f"[b]plays[/]  {counted['total']}, billable {counted['billable']}")
     return Group(table, Panel("\n".join(lines)), "")  # the empty line takes the ^C that the terminal echoes
 
 
@@ -132,11 +125,22 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
     )
 
 
-def _player_status(children: list[Child]) -> dict[str, Any]:
-    for child in children:
-        if child.role == "player":
-            return child.cell.status()
-    return {}
+def _screens(children: list[Child]) -> dict[str, dict[str, Any]]:
+    """What each screen's player says of itself."""
+    return {child.worker.partition(".")[2]: child.cell.status() for child in children if child.role == "player"}
+
+
+def _of_screen(label: str, status: dict[str, Any]) -> list[str]:
+    """The lines of one screen: who is there for it, and what is on."""
+    present = status.get("present", {})
+    groups = "   ".join(f"{group} {n:.1f}" for group, n in sorted(present.get("groups", {}).items()))
+    lines = [
+        f"[b]present[/]  {present.get('people', 0)}   {groups}"
+        + (f"   unknown {present['unknown']:.1f}" if present.get("unknown") else ""),
+        f"[b]{label}[/]  {escape(status.get('title') or status.get('ad', '-'))}   "
+        f"[dim]{escape(status.get('reason', ''))}[/]",
+    ]
+    return [*lines, f"[b]screenshot[/]  {escape(status['screenshot'])}"] if status.get("screenshot") else lines
 
 
 def _ms(value: float | None) -> str:

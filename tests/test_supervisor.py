@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.live import Live
 
 from pipeline import graph as graphs
-from pipeline.settings import Camera, SettingsError, Station, StationTable, Workers
+from pipeline.cells import Cells
+from pipeline.settings import Camera, Screen, SettingsError, Station, StationTable, Workers
 from pipeline.summary import ROLES, read, summarise
 from pipeline.supervisor import Child, Supervisor, _ring_of, request_scale, running_stations, runtime_root
-from pipeline.view import View, render
+from pipeline.view import View, line, render
 from tests.conftest import RunningStation, lives, replaced, wait_for
 from tests.toys import graph_of_toys
 
@@ -125,6 +126,25 @@ def test_the_live_view_fits_the_terminal(running: RunningStation, width: int) ->
     assert "restarts" in screen.getvalue() and "…" not in screen.getvalue()
     # The terminal echoes ^C where the cursor is: on a line of its own it pushes nothing away.
     assert live.get_renderable().renderables[-1] == ""
+
+
+def test_the_live_view_tells_of_every_screen() -> None:
+    station = Station(
+        cameras=(Camera(name="c0", source="sample"),), screens=(Screen(name="left"), Screen(name="right"))
+    )
+    supervisor = Supervisor(station, graphs.build(station))
+    cells = Cells.create()
+    for i, name in enumerate(("left", "right")):
+        child = Child(f"player.{name}", supervisor.graph.group(f"player.{name}"), i, cells.cell(i))
+        child.cell.publish({"ad": f"shoes-{name}", "plays": {"total": 3, "billable": 1, "by_ad": {}}})
+        supervisor.children.append(child)
+    console = Console(file=io.StringIO(), width=120)
+    readings = {role: read(supervisor.children, role) for role in ROLES}
+    console.print(render(supervisor, readings, readings))
+    shown = console.file.getvalue()
+    assert "on screen left  shoes-left" in shown and "on screen right  shoes-right" in shown
+    assert "plays  6, billable 2" in shown and line(supervisor, readings, readings)["plays"] == 6
+    os.close(cells.fd)
 
 
 def test_an_ad_whose_title_looks_like_markup_is_shown_as_it_is(running: RunningStation) -> None:
