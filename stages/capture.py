@@ -68,6 +68,8 @@ class Capture:
         self._due_ns = self._look_ns = time.monotonic_ns()
         self._seq = 0
         self._source: Source | None = None
+        if source_kind(self._camera, self._folder) == "sample":
+            sample.prepare()  # now, while nobody expects a heartbeat: many at once take seconds
         self._retry_s, self._retry_at_ns = _RETRY_FIRST_S, 0
         self._said, self._quiet_until_ns = "", 0
         self.status: dict[str, Any] = {
@@ -183,7 +185,6 @@ class SampleScene:
     """The built-in scene; without `loop` it ends after one round."""
 
     def __init__(self, camera: Camera) -> None:
-        sample.prepare()
         self._camera = camera
         self._until_ns = None if camera.loop else time.monotonic_ns() + int(sample.CYCLE_S * 1e9)
         self.ended = False

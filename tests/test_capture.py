@@ -21,6 +21,7 @@ from pipeline.messages import Frame
 from pipeline.ring import Ring
 from pipeline.settings import Camera, CaptureSettings, RingRef, SettingsError
 from pipeline.sources import find_webcams, public_name, source_kind, validate_source
+from stages import sample
 from stages.capture import Capture, fit
 from tests.conftest import wait_for
 
@@ -107,6 +108,12 @@ def test_sample_is_paced_and_dated(ring: Ring, tmp_path: Path, clock: Clock) -> 
     assert gaps_s == pytest.approx(0.05, abs=0.001)
     assert capture.status == {"source": "sample", "state": "live", "width_px": 1280, "height_px": 720}
     capture.close()
+
+
+def test_the_sample_is_drawn_before_the_camera_is_ready(ring: Ring, tmp_path: Path) -> None:
+    sample.background.cache_clear()
+    open_capture(ring, tmp_path, "sample").close()
+    assert sample.background.cache_info().currsize == 1
 
 
 def test_a_slow_camera_still_beats_and_blanks_its_old_frames(ring: Ring, tmp_path: Path, clock: Clock) -> None:
