@@ -68,7 +68,7 @@ class Child:
         self.restart_at_s = 0.0
         self.failures = 0
         self.restarts = 0
-        self.retired = self.told_to_end = False
+        self.retired = self.told_to_end = self.killed = False
         self.cpu_s = 0.0
         self.rss_mb = 0.0
         self._cpu_before_s = 0.0
@@ -98,7 +98,7 @@ class Child:
     def gone(self) -> None:
         """The process has ended: keep its CPU time, forget the rest."""
         self.process = None
-        self.told_to_end = False
+        self.told_to_end = self.killed = False
         self._cpu_before_s = self.cpu_s
         self.rss_mb = 0.0
         self.cell["state"] = 0
@@ -275,9 +275,10 @@ class Supervisor:
             patient = now_s < self._patience_until_s
             if silent_s > _FRAME_S:
                 self._blank(child, _FRAME_S)
-            if not patient and silent_s > (_SILENT_S if child.ready else _LOADING_S):
+            if not patient and not child.killed and silent_s > (_SILENT_S if child.ready else _LOADING_S):
                 log("silent", worker=child.worker, silent_s=round(silent_s, 1))
                 process.kill()
+                child.killed = True  # it may take its time to die: in a driver that hangs, for ever
             elif child.failures and child.ready and now_s - child.started_s > _HEALTHY_S:
                 child.failures = 0
             return

@@ -212,6 +212,30 @@ def test_a_stopped_process_is_noticed_too(running: RunningStation) -> None:
         _flows(supervisor)
 
 
+class _InADriver:
+    """A process that no signal reaches, as one in a driver that hangs."""
+
+    pid, kills = 0, 0
+
+    def poll(self) -> None:
+        pass
+
+    def kill(self) -> None:
+        self.kills += 1
+
+
+def test_a_silent_process_that_does_not_die_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    station = _bright_station()
+    supervisor = Supervisor(station, graphs.build(station))
+    cells = Cells.create()
+    child = Child("detect.0", supervisor.graph.group("detect"), 0, cells.cell(0))
+    child.process = process = _InADriver()  # type: ignore[assignment]
+    for second in range(40):
+        supervisor._look_after(child, second)
+    assert process.kills == 1 and capsys.readouterr().err.count(" silent ") == 1
+    os.close(cells.fd)
+
+
 def test_a_machine_that_stood_still_costs_no_process(tmp_path: Path) -> None:
     summary_file = tmp_path / "restarts.json"
     supervisor = subprocess.Popen([sys.executable, "-c", _STATION, str(summary_file)], cwd=Path(__file__).parents[1])
