@@ -23,7 +23,7 @@ import zmq
 from pipeline import wire
 from pipeline.cells import CELLS, READY, Cell, Cells
 from pipeline.graph import BROKER, Graph, Group, rings_of
-from pipeline.log import log
+from pipeline.log import log, skip
 from pipeline.messages import Answer, Scale
 from pipeline.ring import SLOTS, Ring
 from pipeline.settings import Camera, RingRef, SettingsError, Station
@@ -95,6 +95,12 @@ class Child:
         self.at_ready = {name: self.cell[name] for name in self.at_ready}
         self.cpu_at_ready_s = self.cpu_s
 
+    def tell_to_end(self) -> None:
+        """Have the process end; that is no failure of it."""
+        if self.process:
+            self.told_to_end = True
+            self.process.terminate()
+
     def gone(self) -> None:
         """The process has ended: keep its CPU time, forget the rest."""
         self.process = None
@@ -148,7 +154,7 @@ class Supervisor:
             try:
                 self._add(BROKER, None)
                 self._add_groups(source=False)
-                self._watch(control, duration_s, on_tick)
+                self._watch(control, stack, duration_s, on_tick)
             finally:
                 self._stop_all()
         if self._refused:
@@ -164,9 +170,8 @@ class Supervisor:
         wanted = [_worker_name(group, number) for number in range(workers)]
         for worker, child in known.items():
             child.retired = worker not in wanted
-            if child.retired and child.process:
-                child.told_to_end = True
-                child.process.terminate()
+            if child.retired:
+                child.tell_to_end()
         for worker in wanted:
             if worker not in known:
                 self._add(worker, group)
@@ -226,6 +231,7 @@ class Supervisor:
     def _watch(
         self,
         control: zmq.Socket[bytes],
+        stack: contextlib.ExitStack,
         duration_s: float | None,
         on_tick: Callable[["Supervisor"], None] | None,
     ) -> None:
@@ -245,6 +251,8 @@ class Supervisor:
                 sample_at_s = now_s + _SAMPLE_S
                 for child in self.children:
                     child.sample()
+                if not (self.runtime_dir / CONTROL).exists():
+                    self._move(control, stack)
             if not self.ready_s and all(child.ready or child.retired for child in self.children):
                 if any(g.kind == "source" for g in self.graph.groups) and not self._sources_started:
                     self._sources_started = True
@@ -261,6 +269,24 @@ class Supervisor:
                 return
             if on_tick:
                 on_tick(self)
+
+    def _move(self, control: zmq.Socket[bytes], stack: contextlib.ExitStack) -> None:
+        """Somebody has removed the sockets (a cleaner of /tmp; the end of the login that XDG_RUNTIME_DIR belongs to):
+        without them no process could ever be replaced. Start all anew, where sockets can be, or try again later."""
+        before = self.runtime_dir
+        try:
+            if _lock_path(before).exists():
+                before.mkdir(mode=0o700, exist_ok=True)
+            else:
+                self.runtime_dir = _claim(self.station.station.name, stack)
+        except (OSError, SettingsError) as error:
+            skip("sockets_gone", folder=before, error=error)
+            return
+        log("sockets_gone", folder=before, new=self.runtime_dir)
+        control.unbind(wire.endpoint(before, CONTROL))
+        control.bind(wire.endpoint(self.runtime_dir, CONTROL))
+        for child in self.children:
+            child.tell_to_end()
 
     def _look_after(self, child: Child, now_s: float) -> None:
         """Start again what has died, kill what is silent."""
@@ -360,25 +386,30 @@ def _ring_of(camera: Camera) -> Ring:
         ) from None
 
 
+def _lock_path(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
 def _claim(name: str, stack: contextlib.ExitStack) -> Path:
     """Take the station's runtime folder for this process, emptied of what a killed one left."""
-    root = runtime_root()
-    lock_path = root / f"{name}.lock"
+    folder = runtime_root() / name
+    lock_path = _lock_path(folder)
     while True:
-        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        stack.callback(os.close, lock)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(lock).st_ino == lock_path.stat().st_ino:
-                break
-        except FileNotFoundError:
-            continue
-        except BlockingIOError:
-            raise SettingsError(
-                f"station.name: a station named {name!r} runs already, its sockets are in use; "
-                "stop it or choose another name"
-            ) from None
-    folder = root / name
+        with contextlib.ExitStack() as attempt:
+            lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            attempt.callback(os.close, lock)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(lock).st_ino == lock_path.stat().st_ino:
+                    stack.push(attempt.pop_all())
+                    break
+            except FileNotFoundError:
+                continue
+            except BlockingIOError:
+                raise SettingsError(
+                    f"station.name: a station named {name!r} runs already, its sockets are in use; "
+                    "stop it or choose another name"
+                ) from None
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     stack.callback(lock_path.unlink, missing_ok=True)

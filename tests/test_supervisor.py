@@ -4,6 +4,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from rich.live import Live
 
 from pipeline import graph as graphs
 from pipeline.cells import Cells
+from pipeline.log import skipped
 from pipeline.settings import Camera, Screen, SettingsError, Station, StationTable, Workers
 from pipeline.summary import ROLES, read, summarise
 from pipeline.supervisor import Child, Supervisor, _ring_of, request_scale, running_stations, runtime_root
@@ -176,6 +178,39 @@ def test_counters_survive_a_kill(running: RunningStation) -> None:
         child.process.kill()
         wait_for(lambda: child.restarts and child.ready, "the restart")
         wait_for(lambda: child.cell["out"] > before, "the count to go on")
+
+
+@pytest.mark.parametrize("whole_root", [False, True])
+def test_a_station_whose_sockets_were_removed_makes_new_ones(running: RunningStation, whole_root: bool) -> None:
+    with running() as supervisor:
+        _flows(supervisor)
+        before = [child.process for child in supervisor.children]
+        shutil.rmtree(runtime_root() if whole_root else supervisor.runtime_dir)
+        wait_for(
+            lambda: all(child.ready and child.process not in before for child in supervisor.children), "new processes"
+        )
+        _flows(supervisor)
+        assert request_scale("toys", "detect", 2) == "detect: 1 -> 2 workers"
+        child = _child(supervisor, "detect.0")
+        assert child.process
+        child.process.kill()
+        wait_for(lambda: child.restarts == 1 and child.ready, "the restart")
+        _flows(supervisor)
+    assert list(runtime_root().iterdir()) == []
+
+
+def test_a_station_waits_for_a_place_for_its_sockets(
+    running: RunningStation,
+) -> None:
+    with running(cameras=1) as supervisor:
+        _flows(supervisor, cameras=1)
+        root = runtime_root()
+        shutil.rmtree(root)
+        root.write_text("in the way")
+        wait_for(lambda: skipped["sockets_gone"], "the loss to be noticed")
+        _flows(supervisor, cameras=1)
+        root.unlink()
+        wait_for(lambda: running_stations() == ["toys"], "the new sockets")
 
 
 def test_a_process_that_cannot_be_started_now_is_started_later(running: RunningStation) -> None:
