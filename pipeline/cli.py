@@ -5,13 +5,14 @@ import errno
 import importlib
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -22,6 +23,9 @@ from rich.table import Table
 from pipeline import graph as graphs
 from pipeline.settings import SettingsError, Station, check, load
 from pipeline.sources import find_webcam, validate_source
+
+if TYPE_CHECKING:
+    from pipeline.supervisor import Supervisor
 
 _ELSEWHERE = {
     "bench": "bench.commands:bench",
@@ -64,8 +68,7 @@ def run(
 ) -> None:
     """Run a station until Ctrl-C; without STATION_FILE the demo."""
     from pipeline.summary import summarise
-    from pipeline.supervisor import Supervisor
-    from pipeline.view import View, print_summary
+    from pipeline.view import print_summary
 
     station = _station(station_file)
     screens = tuple(
@@ -76,8 +79,18 @@ def run(
     if summary_file is not None:
         _may_write("--summary", summary_file)
     _pull_models(station)
-    out: Any = _Terminal(sys.stdout) if sys.stdout.isatty() else sys.stdout
-    console = Console(file=out)
+    with _console() as console:
+        summary = summarise(_run(station, duration_s, console))
+        if summary_file is not None:
+            summary_file.write_text(json.dumps(summary, indent=1) + "\n")
+        print_summary(console, summary)
+
+
+def _run(station: Station, duration_s: float | None, console: Console) -> "Supervisor":
+    """Run the station, shown live where there is a terminal -> its supervisor, when all has stopped."""
+    from pipeline.supervisor import Supervisor
+    from pipeline.view import View
+
     with contextlib.ExitStack() as stack:
         stderr, live = None, None
         if console.is_terminal and not console.is_dumb_terminal:
@@ -88,10 +101,7 @@ def run(
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
                 stack.callback(signal.signal, number, signal.signal(number, supervisor.stop))
         supervisor.run(duration_s, View(live).tick)
-    summary = summarise(supervisor)
-    if summary_file is not None:
-        summary_file.write_text(json.dumps(summary, indent=1) + "\n")
-    print_summary(console, summary)
+    return supervisor
 
 
 @cli.command("check")
@@ -240,30 +250,51 @@ def _pull_models(station: Station) -> None:
 
 
 class _Terminal:
-    """A terminal that may be closed while the station runs: what is written to it then is lost, and ends nothing."""
+    """A terminal that may stand still (Ctrl-S, a connection that hangs) or be closed while the station runs: a thread
+    of its own writes to it, and what it does not take is lost."""
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
+        self._waiting: queue.Queue[str | None] = queue.Queue(64)
+        self._thread = threading.Thread(target=self._pump, daemon=True)
+        self._thread.start()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._out, name)
 
     def write(self, text: str) -> int:
-        with self._outlived():
-            self._out.write(text)
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(text)
         return len(text)
 
     def flush(self) -> None:
-        with self._outlived():
-            self._out.flush()
+        """Nothing: the thread does not keep anything back."""
 
-    @contextlib.contextmanager
-    def _outlived(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError:
-            with Path(os.devnull).open("w") as nowhere:
-                os.dup2(nowhere.fileno(), self._out.fileno())
+    def close(self) -> None:
+        """Wait a second for what is still to be written."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=1)
+            self._thread.join(timeout=1)
+
+    def _pump(self) -> None:
+        with contextlib.suppress(OSError):
+            while (text := self._waiting.get()) is not None:
+                data = text.encode(errors="replace")
+                while data:  # not through the stream: it could not be closed while a write to it hangs
+                    data = data[os.write(self._out.fileno(), data) :]
+
+
+@contextlib.contextmanager
+def _console() -> Iterator[Console]:
+    """Standard output, of which nothing ends or holds up the station."""
+    if not sys.stdout.isatty():
+        yield Console()
+        return
+    terminal: Any = _Terminal(sys.stdout)
+    try:
+        yield Console(file=terminal)
+    finally:
+        terminal.close()
 
 
 @contextlib.contextmanager

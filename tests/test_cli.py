@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import msgpack
@@ -148,6 +149,21 @@ def test_a_station_outlives_its_terminal(ads_only: Path, tmp_path: Path) -> None
         _read_until(terminal, b"stationcast - ads")
         os.close(terminal)
     assert run.returncode == 0 and json.loads(summary.read_text())["duration_s"] >= 1
+
+
+def test_a_terminal_that_stands_still_holds_nothing_up(ads_only: Path, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.json"
+    terminal, end = pty.openpty()
+    termios.tcflow(end, termios.TCOOFF)  # as Ctrl-S does
+    command = _run(ads_only, "--duration", 1, "--summary", summary)
+    with subprocess.Popen(command, stdin=end, stdout=end, stderr=subprocess.DEVNULL, start_new_session=True) as run:
+        try:
+            assert run.wait(timeout=30) == 0
+        finally:
+            run.kill()
+    os.close(terminal)
+    os.close(end)
+    assert json.loads(summary.read_text())["duration_s"] >= 1
 
 
 def test_a_terminal_without_cursor_gets_lines(ads_only: Path) -> None:
