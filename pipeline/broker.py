@@ -23,6 +23,7 @@ from pipeline.settings import SettingsError
 
 _DRAIN = 64
 _ALL_MAX = 1000
+_WORKERS_MAX = 64  # of one group: each is a socket
 _FORGET_S = 5.0
 _HOUSEKEEPING_S = 0.25
 _SHORTEST_SLEEP_NS = 1_000_000  # of a poll: a batch rather goes so much too soon than too late
@@ -197,6 +198,9 @@ class Broker:
         if credit.leaving:
             return
         if worker is None:
+            if len(workers) >= _WORKERS_MAX:
+                skip("more_workers_than_can_be", group=credit.group)
+                return
             try:
                 socket = wire.push(self._context, wire.endpoint(self._runtime_dir, credit.worker))
             except SettingsError as error:

@@ -298,6 +298,16 @@ def test_a_worker_that_leaves_finishes_what_has_come(
         context.destroy(linger=0)
 
 
+def test_no_number_of_strangers_ends_the_broker(broker: _RunningBroker, worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.say(0)
+    for number in range(300):
+        worker.say(0, worker=f"stranger.{number}")
+    worker.frame("a", 1)
+    assert worker.got() == [("a", 1)]
+    assert len(broker.workers) == 64
+
+
 def test_whoever_looks_on_gets_no_crops(broker: _RunningBroker, worker_of: MakeWorker) -> None:
     tap = worker_of(name="tap.1", group="tap")
     faces = Faces(
