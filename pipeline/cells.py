@@ -133,10 +133,6 @@ class Cell:
                 return decoded
         return {}
 
-    def release(self) -> None:
-        """Let go of the memory, so that it can be unmapped."""
-        del self._counters, self.age_in, self.age_out
-
 
 class Cells:
     """All cells of a station, in the memfd `fd`."""
@@ -154,6 +150,3 @@ class Cells:
     def cell(self, index: int) -> Cell:
         """The cell of one process, 0 <= index < CELLS."""
         return Cell(self._map, index)
-
-    def close(self) -> None:
-        self._map.close()

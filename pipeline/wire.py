@@ -89,13 +89,13 @@ def pull(context: zmq.Context[zmq.Socket[bytes]], address: str) -> zmq.Socket[by
     return socket
 
 
-def push(context: zmq.Context[zmq.Socket[bytes]], address: str, high_water_mark: int = 256) -> zmq.Socket[bytes]:
+def push(context: zmq.Context[zmq.Socket[bytes]], address: str) -> zmq.Socket[bytes]:
     """A connected PUSH socket that never waits: a send without a peer, or past the high-water mark, fails at once.
     The mark has room for a burst of results; what bounds staleness is that the broker never stops reading."""
     socket = context.socket(zmq.PUSH)
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.IMMEDIATE, 1)
-    socket.setsockopt(zmq.SNDHWM, high_water_mark)
+    socket.setsockopt(zmq.SNDHWM, 256)
     socket.setsockopt(zmq.RECONNECT_IVL, 20)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 100)
     socket.connect(address)
