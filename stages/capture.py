@@ -241,9 +241,9 @@ class ImageFolder:
 
 
 def _image(path: Path) -> Image | None:
-    try:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except cv2.error:  # larger than OpenCV allows
+    try:  # not imread: a name that is not UTF-8 crashes it
+        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):  # the latter also of pictures larger than OpenCV allows
         return None
     return None if image is None else np.asarray(image, np.uint8)
 

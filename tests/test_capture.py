@@ -221,6 +221,20 @@ def test_a_folder_of_images(ring: Ring, tmp_path: Path, clock: Clock) -> None:
     capture.close()
 
 
+def test_pictures_of_any_name_and_depth(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    for name, image in (
+        ("a.png", np.full((90, 160), 8 << 8, np.uint16)),
+        ("b 정류장.png", np.full((90, 160, 4), 16, np.uint8)),
+        (os.fsdecode(b"c\xff.png"), np.full((90, 160), 24, np.uint8)),
+    ):
+        (tmp_path / name).write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    (tmp_path / "d.png").mkdir()
+    (tmp_path / "e.png").touch()
+    capture = open_capture(ring, tmp_path, str(tmp_path), fps=50, loop=False)
+    assert [number_of(image) for _, image in run(capture, ring, 2, clock=clock)] == [1, 2, 3]
+    capture.close()
+
+
 def test_a_folder_that_becomes_empty_or_unreadable_is_looked_at_again(ring: Ring, tmp_path: Path, clock: Clock) -> None:
     image = tmp_path / "0.png"
     cv2.imwrite(str(image), np.full((90, 160, 3), 8, np.uint8))
