@@ -166,7 +166,10 @@ def load(path: Path) -> Station:
         raise SettingsError(f"{path}: {_in_plain_words(str(error), raw)}") from None
     station = msgspec.structs.replace(station, folder=path.resolve().parent)
     try:
+        str(station.folder).encode()
         check(station)
+    except UnicodeEncodeError:
+        raise SettingsError(f"{path}: its folder's name is not UTF-8; rename the folder") from None
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from None
     return station

@@ -1,5 +1,6 @@
 """A station file: every mistake is one line that names the file, the key and the remedy."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -71,6 +72,14 @@ def test_a_small_file_is_enough_and_relative_paths_start_beside_it(tmp_path: Pat
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text(CAMERA, encoding="utf-8-sig")
     assert load(tmp_path / "station.toml").cameras[0].name == "a"
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    (folder / "station.toml").write_text(CAMERA)
+    with pytest.raises(SettingsError, match="not UTF-8; rename the folder"):
+        load(folder / "station.toml")
 
 
 def test_the_modes_need_what_they_say(tmp_path: Path) -> None:
