@@ -61,7 +61,7 @@ def line(supervisor: Supervisor, before: dict[str, Reading], now: dict[str, Read
         "ad": status.get("ad", "-"),
         "why": status.get("trigger", "-"),
         "plays": plays(supervisor.children)["total"],
-    }
+    } | {f"camera_{name}": status["state"] for name, status in _dark_cameras(supervisor.children).items()}
 
 
 def render(
@@ -97,6 +97,8 @@ def render(
     lines = []
     for name, status in screens.items():
         lines += _of_screen("on screen" if len(screens) == 1 else f"on screen {name}", status)
+    for name, status in _dark_cameras(supervisor.children).items():
+        lines.append(f"[b yellow]camera {name}[/]  {status['state']}: {escape(status['source'])}")
     counted = plays(supervisor.children)
     lines.append(f"[b]plays[/]  {counted['total']}, billable {counted['billable']}")
     return Group(table, Panel("\n".join(lines)), "")  # the empty line takes the ^C that the terminal echoes
@@ -123,6 +125,12 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
         f"{frames['dropped']} dropped; {faces['detected']} faces found, {faces['classified']} classified; "
         f"{plays['total']} plays, {plays['billable']} billable"
     )
+
+
+def _dark_cameras(children: list[Child]) -> dict[str, dict[str, Any]]:
+    """What the capture processes of cameras that give no picture say of themselves."""
+    said = {child.worker.partition(".")[2]: child.cell.status() for child in children if child.role == "capture"}
+    return {name: status for name, status in said.items() if status.get("state", "live") != "live"}
 
 
 def _screens(children: list[Child]) -> dict[str, dict[str, Any]]:

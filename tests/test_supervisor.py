@@ -130,23 +130,38 @@ def test_the_live_view_fits_the_terminal(running: RunningStation, width: int) ->
     assert live.get_renderable().renderables[-1] == ""
 
 
-def test_the_live_view_tells_of_every_screen() -> None:
+def _told_of(names: tuple[str, str], statuses: list[dict[str, object]]) -> tuple[str, dict[str, object]]:
+    """What the live view and the log line tell of two processes that say so of themselves."""
     station = Station(
-        cameras=(Camera(name="c0", source="sample"),), screens=(Screen(name="left"), Screen(name="right"))
+        cameras=(Camera(name="c0", source="sample"), Camera(name="c1", source="sample")),
+        screens=(Screen(name="left"), Screen(name="right")),
     )
     supervisor = Supervisor(station, graphs.build(station))
     cells = Cells.create()
-    for i, name in enumerate(("left", "right")):
-        child = Child(f"player.{name}", supervisor.graph.group(f"player.{name}"), i, cells.cell(i))
-        child.cell.publish({"ad": f"shoes-{name}", "plays": {"total": 3, "billable": 1, "by_ad": {}}})
+    for i, (name, status) in enumerate(zip(names, statuses, strict=True)):
+        child = Child(name, supervisor.graph.group(name), i, cells.cell(i))
+        child.cell.publish(status)
         supervisor.children.append(child)
     console = Console(file=io.StringIO(), width=120)
     readings = {role: read(supervisor.children, role) for role in ROLES}
     console.print(render(supervisor, readings, readings))
-    shown = console.file.getvalue()
-    assert "on screen left  shoes-left" in shown and "on screen right  shoes-right" in shown
-    assert "plays  6, billable 2" in shown and line(supervisor, readings, readings)["plays"] == 6
     os.close(cells.fd)
+    return console.file.getvalue(), line(supervisor, readings, readings)
+
+
+def test_the_live_view_tells_of_every_screen() -> None:
+    plays = {"total": 3, "billable": 1, "by_ad": {}}
+    said = [{"ad": f"shoes-{name}", "plays": plays} for name in ("left", "right")]
+    shown, logged = _told_of(("player.left", "player.right"), said)
+    assert "on screen left  shoes-left" in shown and "on screen right  shoes-right" in shown
+    assert "plays  6, billable 2" in shown and logged["plays"] == 6
+
+
+def test_the_live_view_names_the_camera_that_gives_no_picture() -> None:
+    said = [{"source": "sample", "state": "live"}, {"source": "rtsp://gate", "state": "retrying"}]
+    shown, logged = _told_of(("capture.c0", "capture.c1"), said)
+    assert "camera c1  retrying: rtsp://gate" in shown and "camera c0" not in shown
+    assert logged["camera_c1"] == "retrying" and "camera_c0" not in logged
 
 
 def test_an_ad_whose_title_looks_like_markup_is_shown_as_it_is(running: RunningStation) -> None:
