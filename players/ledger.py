@@ -11,7 +11,6 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +29,8 @@ from players.rows import ENDED, FIRST_HASH, OPENOOH_TAXONOMY, SCHEMA, SCHEMA_SQL
 
 BALLAST_BYTES = 16 << 20
 RETRY_S = 5.0
+AUDIENCE_NS = 60_000_000_000
+"""Counts of the audience wait no longer than this for a play to be written with."""
 
 
 class _Open(Struct):
@@ -77,7 +78,7 @@ class Ledger:
         self._open: dict[str, _Open] = {}
         self._pending: list[tuple[str, _Open, dict[str, Any]]] = []
         self._audience = AudienceCount()
-        self._measured: deque[tuple[Present, int, str]] = deque()
+        self._audience_due_ns = 0
         self._totals: dict[int, _Totals] = {}
         self._ballast = path.with_suffix(".ballast")
         self._problem = ""
@@ -179,8 +180,13 @@ class Ledger:
             self._commit(lambda db: None)
 
     def measure(self, present: Present, mono_ns: int) -> None:
-        """Count who is there (numbers by hour, gender and decade; nobody is told apart); written with the next play."""
-        self._measured.append((present, mono_ns, datetime.now(UTC).strftime("%Y-%m-%dT%H")))
+        """Count who is there (numbers by hour, gender and decade; nobody is told apart); written with the next play,
+        and once a minute where nothing plays."""
+        with self._lock:
+            self._audience.add(present, mono_ns, datetime.now(UTC).strftime("%Y-%m-%dT%H"))
+            if mono_ns >= self._audience_due_ns:
+                self._audience_due_ns = mono_ns + AUDIENCE_NS
+                self._commit(lambda db: None)
 
     def totals(self, since_ms: int) -> dict[str, Any]:
         """{"total", "billable", "by_ad": {creative: plays}} of the plays that began since then (UTC epoch)."""
@@ -323,8 +329,6 @@ class Ledger:
     def _commit(self, work: Callable[[sqlite3.Connection], None]) -> bool:
         """One durable transaction: ends that still wait, counts of the audience, then `work`. A full disk gets the
         ballast; False where nothing could be written."""
-        while self._measured:
-            self._audience.add(*self._measured.popleft())
         for _ in range(2):
             seq, head = self._seq, self._head
             try:

@@ -230,6 +230,15 @@ def test_caps_and_gaps_outlive_a_restart(ledger: Ledger, path: Path) -> None:
     assert all(0 <= now_ns - start < 60 * 10**9 for start in starts)
 
 
+def test_who_is_there_is_written_though_nothing_plays(ledger: Ledger) -> None:
+    """Nothing that is measured waits in memory for a play that may not come all night."""
+    her, him = present(F20), present(M30)
+    for second in range(180):
+        ledger.measure(NOBODY if second % 10 < 5 else her if second % 20 < 10 else him, second * 1000 * MS)
+    (visits,) = ledger._need_db().execute("SELECT SUM(visits) FROM audience_hours").fetchone()
+    assert 10 <= visits <= 18
+
+
 # kills
 
 CHILD = """
