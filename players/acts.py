@@ -152,8 +152,8 @@ class Backstage:
                 return None
             try:
                 act = _load(decision, layout)
-            except PictureError as error:
-                self._fail(decision.creative, str(error))
+            except Exception as error:
+                self._fail(decision.creative, f"{type(error).__name__}: {error}")
                 continue
             if decision.line.house and act.video is None:
                 self.standby = act.picture
@@ -224,14 +224,17 @@ def _without(catalogue: Catalogue, failed: frozenset[str]) -> Catalogue:
 
 
 def _load(decision: Decision, layout: Layout) -> Act:
-    """Make an ad ready; PictureError where it cannot be shown."""
+    """Make an ad ready; an exception, PictureError where it is of a picture or film, where it cannot be shown."""
     creative = decision.creative
     if creative.kind == "image":
         return Act(decision, pictures.load(creative.path, layout))
     video = Video(creative.path, layout)
-    video.ready.wait(VIDEO_PATIENCE_S)
-    first = video.first()
-    if first is None:
+    try:
+        video.ready.wait(VIDEO_PATIENCE_S)
+        first = video.first()
+        if first is None:
+            raise PictureError(f"{creative.path}: {video.error or 'no frame within the time allowed'}")
+        return Act(decision, first, video, sounds.load(creative.path) if creative.sound else None)
+    except Exception:
         video.close()
-        raise PictureError(f"{creative.path}: {video.error or 'no frame within the time allowed'}")
-    return Act(decision, first, video, sounds.load(creative.path) if creative.sound else None)
+        raise

@@ -92,13 +92,17 @@ def load(path: Path, layout: Layout) -> pygame.Surface:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
             image = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Warning) as error:
+    except PictureError:
+        raise
+    except Exception as error:  # a decoder that is given nonsense raises anything
         raise PictureError(f"{path}: {error}") from error
     placement = layout.place(*image.size)
-    if image.size != placement.size:
-        image = image.resize(placement.size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     x, y, w, h = placement.crop
-    image = image.crop((x, y, x + w, y + h))
+    if image.size != (w, h):
+        # Cut out before it is scaled: a strip that fills a screen would be gigabytes.
+        across, down = image.width / placement.size[0], image.height / placement.size[1]
+        box = (x * across, y * down, (x + w) * across, (y + h) * down)
+        image = image.resize((w, h), Image.Resampling.LANCZOS, box, reducing_gap=3.0)
     turn = {
         90: Image.Transpose.ROTATE_270,
         180: Image.Transpose.ROTATE_180,

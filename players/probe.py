@@ -152,7 +152,7 @@ def _examine(path: Path) -> dict[str, Any]:
 
 
 def _image(path: Path, image_format: str) -> dict[str, Any]:
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     Image.MAX_IMAGE_PIXELS = None  # the limit below is ours, and said in words
     with _no_warnings(), Image.open(path, formats=("PNG", "JPEG", "WEBP", "GIF")) as image:
@@ -161,7 +161,7 @@ def _image(path: Path, image_format: str) -> dict[str, Any]:
             return {"problem": f"{width_px}x{height_px} pixels are too many; at most {PIXELS_MAX // 10**6} million"}
         if image.format != image_format:
             return {"problem": f"it is a {image.format} under a {path.suffix} name"}
-        image.load()
+        ImageOps.exif_transpose(image)  # loads it, and turns it as the player will
     return {"kind": "image", "width_px": width_px, "height_px": height_px, "duration_ms": 0, "sound": False}
 
 

@@ -1,5 +1,6 @@
 """People, ads and decisions for the tests of the player's side."""
 
+import struct
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,8 @@ BERLIN = ZoneInfo("Europe/Berlin")
 MS = 1_000_000
 S = 1_000_000_000
 NOON = datetime(2026, 5, 6, 12, 0, tzinfo=SEOUL)  # a Wednesday
+BROKEN_EXIF = b"Exif\0\0MM\0*\0\0\0\x08\0\2" + struct.pack(">HHLHHHHL4sL", 0x112, 3, 1, 6, 0, 0x11A, 2, 4, b"abc\0", 0)
+"""Turned, and with letters for a resolution: Pillow raises a TypeError when it turns the picture."""
 F20, M30, F30, BOY, UNKNOWN = ("F", 25.0), ("M", 35.0), ("F", 35.0), ("M", 8.0), ("unknown", None)
 
 

@@ -27,6 +27,7 @@ from players.campaign_file import folder_target, parse
 from players.campaigns import DEMO, CatalogueWatcher, load_catalogue, minor_lines
 from players.catalogue import Catalogue, Target
 from players.commands import campaigns as campaigns_command
+from tests.ads import BROKEN_EXIF
 from tests.conftest import wait_for
 
 UTC = ZoneInfo("UTC")
@@ -439,6 +440,13 @@ def test_a_file_that_kills_or_hangs_its_examiner_takes_nothing_along(
     assert any(end in said["spin"] for end in ("SIGXCPU", "SIGKILL", "within 6 s"))
     assert "cannot be decoded (OSError" in said["write"]
     assert said["fine"] == ""
+
+
+def test_a_picture_that_cannot_be_turned_as_its_camera_says_is_refused(folder: Path) -> None:
+    Image.new("RGB", (40, 30)).save(folder / "latte.png", exif=BROKEN_EXIF)
+    (folder / "a.toml").write_text(little())
+    (problem, _) = read(folder).problems
+    assert problem.startswith("a.toml: creative a-ad: latte.png: it cannot be decoded (TypeError")
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from players import notice, pictures
 from players.headless import Headless, Screenshot
 from players.pictures import Layout, PictureError
 from players.screen import ScreenError, Window
+from tests.ads import BROKEN_EXIF
 from tests.conftest import wait_for
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -114,7 +115,13 @@ def test_a_photograph_is_shown_upright_as_its_camera_says(tmp_path: Path) -> Non
     assert tuple(shown[10, 5]) == BLUE and tuple(shown[10, 35]) == RED
 
 
-@pytest.mark.parametrize("case", ["missing", "empty", "text", "truncated", "huge", "folder"])
+def test_a_strip_fills_a_screen_without_being_scaled_as_a_whole(tmp_path: Path) -> None:
+    """All of it, as wide as the screen, would be 5 GB."""
+    Image.new("RGB", (2, 6000), "white").save(tmp_path / "x.png")
+    assert pixels(pictures.load(tmp_path / "x.png", Layout(640, 360, scaling="fill"))).min() == 255
+
+
+@pytest.mark.parametrize("case", ["missing", "empty", "text", "truncated", "huge", "folder", "exif"])
 def test_what_is_no_picture_is_an_error_that_names_it(tmp_path: Path, case: str) -> None:
     path = tmp_path / "ad.png"
     if case == "empty":
@@ -128,6 +135,8 @@ def test_what_is_no_picture_is_an_error_that_names_it(tmp_path: Path, case: str)
         Image.new("1", (8000, 8000)).save(path)
     elif case == "folder":
         path.mkdir()
+    elif case == "exif":
+        Image.new("RGB", (40, 30)).save(path, exif=BROKEN_EXIF)
     with pytest.raises(PictureError, match=r"ad\.png"):
         pictures.load(path, Layout(100, 100))
 
