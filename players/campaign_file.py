@@ -24,7 +24,9 @@ from players.probe import IMAGES, VIDEOS
 
 Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$", description="lower-case letters, digits, - _ and .")]
 Money = Annotated[Decimal, Meta(description="an amount such as 12.50")]
-Text = Annotated[str, Meta(max_length=200)]
+_ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+"""Nothing that moves a terminal's cursor or breaks a row of a table."""
+Text = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE)]
 MONEY_MAX = Decimal(1_000_000_000)
 
 
@@ -77,7 +79,7 @@ class LineTable(Table, frozen=True, kw_only=True):
 class CampaignFile(Table, frozen=True, kw_only=True):
     """A campaign file. `currency` is an ISO 4217 code, needed where there is money."""
 
-    advertiser: Annotated[str, Meta(min_length=1, max_length=200)]
+    advertiser: Annotated[str, Meta(min_length=1, max_length=200, pattern=_ONE_LINE)]
     campaign: Id
     lines: Annotated[tuple[LineTable, ...], Meta(min_length=1, max_length=10_000)]
     currency: str = ""
@@ -119,6 +121,7 @@ def _plain(error: Exception) -> str:
     if not isinstance(error, msgspec.ValidationError):
         return f"it cannot be read ({type(error).__name__}: {error}); mend or remove it"
     message, _, place = str(error).partition(" - at `$")
+    message = message.replace(f"matching regex {_ONE_LINE!r}", "of one line, without control characters")
     key = place.rstrip("`").lstrip(".") or "file"
     unknown = re.search(r"unknown field `(.+)`", message)
     if unknown:
@@ -230,7 +233,7 @@ def line_of(campaign: CampaignFile, table: LineTable, creatives: tuple[Creative,
 
 
 _LAYOUT = re.compile(r"(?P<age>\d{1,3})\s*(?:'?s|\+)?\s*(?:[,_ -]\s*(?P<gender>[MF]))?|(?P<only>[MF])", re.IGNORECASE)
-NOT_TEXT = "its name is not UTF-8; rename it"
+NOT_TEXT = "there are control characters in its name, or its name is not UTF-8; rename it"
 _HOUSE_FOLDERS = ("house", "default", "common", "all", "unknown")
 
 
@@ -283,12 +286,8 @@ def folder_campaign(folder: Path, problems: list[str], advertiser: str = "folder
 
 
 def is_text(name: str) -> bool:
-    """Whether a file's name is UTF-8; one of an old disk may be bytes that no campaign file could hold."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    """Whether a file's name is UTF-8 of one line; one of an old disk may be bytes that no campaign file could hold."""
+    return re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name) is None
 
 
 def _own_id(name: str, taken: set[str]) -> str:

@@ -361,9 +361,9 @@ def _show(made: Report, shape: str) -> None:
 
 
 def _print(table: Table) -> None:
-    """To the terminal; wide where it goes into a file or a pipe."""
-    console = Console()
-    (console if console.is_terminal else Console(width=160)).print(table)
+    """To the terminal, letter by letter as it is written; wide where it goes into a file or a pipe."""
+    width = None if Console().is_terminal else 160
+    Console(width=width, markup=False, emoji=False).print(table)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -288,6 +288,11 @@ def test_import_writes_no_file_that_would_be_refused(layout: Path, advertiser: s
         (little(line="weight = 0"), "lines[0].weight: expected `float` > 0.0"),
         (little(line="priority = 101"), "lines[0].priority: expected `int` <= 100"),
         (little(name="A B"), "campaign"),
+        (
+            'advertiser = "a\\u001b[2J"\n' + little().replace("advertiser", "#"),
+            "advertiser: expected `str` of one line, without control characters; correct it",
+        ),
+        (little(file='latte.png"\ntitle = "two\\nlines'), "creatives[0].title: expected `str` of one line"),
         (little(name="x" * 65), "campaign"),
         ("a = " + "[" * 5000, "bad.toml"),
     ],
@@ -301,6 +306,19 @@ def test_a_mistake_in_a_file_is_one_line(folder: Path, text: str, says: str) -> 
     assert problem.startswith("bad.toml: ")
     assert "\n" not in problem
     assert [line.id for line in catalogue.lines] == ["good-line"]
+
+
+def test_a_file_whose_name_would_break_the_line_is_named_in_one(folder: Path) -> None:
+    (folder / "a\n\x1b[2J.toml").write_text(little())
+    (problem, _) = read(folder).problems
+    assert problem.startswith(r"'a\n\x1b[2J.toml': ") and problem.isprintable()
+
+
+def test_check_shows_names_as_they_are_written(folder: Path) -> None:
+    name = "[bold] [/bar] :smile:"
+    (folder / "a.toml").write_text(little().replace('advertiser = "a"', f'advertiser = "{name}"'))
+    done = CliRunner().invoke(campaigns_command, ["check", str(folder)])
+    assert name in done.output, done.exception
 
 
 BAD_MEDIA = [
