@@ -17,7 +17,7 @@ from pipeline.log import log, skip
 from pipeline.settings import PlayerSettings, SettingsError
 from players import pictures
 from players import sound as sounds
-from players.campaigns import CatalogueWatcher, open_folder
+from players.campaigns import CatalogueWatcher, open_folder, stamp_of
 from players.catalogue import Catalogue, Creative, Line
 from players.choose import Decision, Present, Rules, choose, now
 from players.exposure import Exposure, Shown
@@ -227,7 +227,17 @@ def _load(decision: Decision, layout: Layout) -> Act:
     """Make an ad ready; an exception, PictureError where it is of a picture or film, where it cannot be shown."""
     creative = decision.creative
     if creative.kind == "image":
-        return Act(decision, pictures.load(creative.path, layout))
+        act = Act(decision, pictures.load(creative.path, layout))
+    else:
+        act = _load_film(decision, layout)
+    if stamp_of(creative.path) != creative.stamp:
+        act.release()
+        raise PictureError(f"{creative.path}: it has changed since it was examined, and is examined again")
+    return act
+
+
+def _load_film(decision: Decision, layout: Layout) -> Act:
+    creative = decision.creative
     video = Video(creative.path, layout)
     try:
         video.ready.wait(VIDEO_PATIENCE_S)

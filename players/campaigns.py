@@ -30,11 +30,10 @@ from players.campaign_file import (
     line_of,
     parse,
 )
-from players.catalogue import MINOR_DECADES, Catalogue, Creative, Line
+from players.catalogue import MINOR_DECADES, Catalogue, Creative, Line, Stamp
 from players.probe import probe
 
 DEMO = Path(__file__).parent / "demo"
-Stamp = tuple[int, int, int]
 
 
 class _Cache(Struct):
@@ -133,7 +132,7 @@ class _Reader:
 
     def changed(self) -> bool:
         """Whether a campaign file, a folder of pictures, or a medium (missing ones too) is not as it was read."""
-        return self._list() != self._files or any(_stamp(path) != stamp for path, stamp in self._media.items())
+        return self._list() != self._files or any(stamp_of(path) != stamp for path, stamp in self._media.items())
 
     def read(self) -> Catalogue:
         """The catalogue as the folder stands."""
@@ -158,7 +157,7 @@ class _Reader:
         if not files:
             groups = [self._folder / name for name in names if folder_target(name) is not None]
             files = [str(path) for group in groups if group.is_dir() for path in sorted(group.iterdir())]
-        return {path: _stamp(path) for path in files}
+        return {path: stamp_of(path) for path in files}
 
     def _forget(self) -> None:
         """Drop from the cache what is not in use; what could not be examined is tried again at the next start."""
@@ -203,7 +202,7 @@ class _Reader:
                 except SettingsError as error:
                     problems.append(f"{basename(path)}: creative {creative.id}: file: {error}")
                     missing.append(f"{self._folder}/{creative.file}")
-        self._media = {place: _stamp(place) for place in {*places.values(), *missing}}
+        self._media = {place: stamp_of(place) for place in {*places.values(), *missing}}
         known = self._cache.media
         new = {place for place in places.values() if known.get(place, (None,))[0] != self._media[place]}
         for found_at, found in probe(map(Path, sorted(new))).items():
@@ -265,6 +264,7 @@ class _Reader:
                 height_px=found["height_px"],
                 sound=table.sound,
                 title=table.title,
+                stamp=self._media[place],
             )
 
 
@@ -328,8 +328,8 @@ def _mode(path: str) -> int:
         return 0
 
 
-def _stamp(path: Path | str) -> Stamp:
-    """Size, mtime and inode; zeros where there is no file."""
+def stamp_of(path: Path | str) -> Stamp:
+    """What changes when the file does."""
     try:
         info = os.stat(path)
     except (OSError, ValueError):

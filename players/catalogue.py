@@ -25,10 +25,13 @@ MINUTES_A_DAY = 1440
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 Kind = Literal["image", "video"]
+Stamp = tuple[int, int, int]
+"""Size in bytes, mtime in ns and inode of a file; zeros where there is none."""
 
 
 class Creative(Struct, frozen=True, kw_only=True):
-    """One picture or film that was probed and found playable; `path` is absolute, `sha256` is of the whole file."""
+    """One picture or film that was probed and found playable; `path` is absolute, `sha256` is of the whole file as it
+    was when it had that `stamp`."""
 
     id: str
     path: Path
@@ -39,6 +42,7 @@ class Creative(Struct, frozen=True, kw_only=True):
     height_px: int
     sound: bool = False
     title: str = ""
+    stamp: Stamp = (0, 0, 0)
 
 
 class Target(Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ from bench import coded, xvfb
 from pipeline.messages import Audience, Gender, Person
 from pipeline.settings import Ads, Choose, PlayerSettings, Screen, SettingsError, StationTable
 from players import player as player_module
+from players.campaigns import _Reader
 from players.ledger import ledger_path
 from players.player import Player
 
@@ -318,6 +319,23 @@ def test_a_file_that_vanishes_is_passed_over(theatre: Theatre, tmp_path: Path) -
         (tmp_path / "ads" / "young.png").unlink()
         run_until(player, lambda: shown_ad(player) == 1)
         run_until(player, lambda: player.status["plays"]["by_ad"]["house"] >= 2)
+
+
+@pytest.mark.parametrize("file", ["young.png", "film.mp4"])
+def test_a_medium_that_was_exchanged_is_shown_only_after_it_was_examined(
+    theatre: Theatre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """The ledger's sha256 is of what was shown, also before the change of the file was noticed."""
+    settings = theatre(HOUSE, line("any", file, target="min_watchers = 0"))
+    path = tmp_path / "ads" / file
+    if file == "film.mp4":
+        coded.make_clip(path, 9, 60, SIZE)
+    monkeypatch.setattr(_Reader, "changed", lambda _: False)
+    with playing(settings) as player:
+        run_until(player, lambda: player._on and player._on.creative.path.name == file)
+        coded.make_image(path, 4, SIZE) if file == "young.png" else coded.make_clip(path, 7, 60, SIZE)
+        run_until(player, lambda: player.status["plays"]["by_ad"].get("house", 0) >= 2)
+    assert {row["creative"]: row["line"] for row in rows(settings)[-2:]} == {"house": "house"}
 
 
 def test_a_next_ad_that_is_late_gives_way_to_the_house_card(theatre: Theatre, monkeypatch: pytest.MonkeyPatch) -> None:
