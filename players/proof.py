@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from math import isfinite
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, TextIO
@@ -71,7 +72,7 @@ def verify(path: Path) -> Verdict:
                 problem = f"link {seq + 1} is missing before it"
             elif before != head:
                 problem = "it does not follow the link before it"
-            elif digest != link_hash(before, number, content):
+            elif digest != link_hash(before, number, content) or any(map(_hashes_as_another, content)):
                 problem = "what it says is not what was hashed"
             if problem:
                 text = f"play {play_id}, link {number} ({kind}): {problem}"
@@ -79,7 +80,10 @@ def verify(path: Path) -> Verdict:
             seq, head = number, digest
         loose = " OR ".join(f"{name} IS NOT NULL" for name in ENDED)
         stray = db.execute(f"SELECT play_id FROM plays WHERE ended_seq IS NULL AND ({loose})").fetchone()  # noqa: S608
+        (intact,) = db.execute("PRAGMA integrity_check(1)").fetchone()
         problem = f"play {stray[0]}: it says how it ended without a link that proves it" if stray else ""
+        if not problem and intact != "ok":
+            problem = f"every play is as it was hashed, but reports would not find them all: {intact}"
         return Verdict(links=seq, plays=count, billable=billable, head=head, problem=problem)
 
 
@@ -250,6 +254,11 @@ def _ended(db: sqlite3.Connection) -> Iterator[_Link]:
         "WHERE ended_seq IS NOT NULL ORDER BY 1"
     ):
         yield row[0], row[1], "ended", row[2], row[3], ["ended", row[1], row[4], *row[5:]]
+
+
+def _hashes_as_another(value: Any) -> bool:
+    """Whether a value that no player writes has the JSON of one that it writes: bytes as text, infinity as NULL."""
+    return isinstance(value, bytes) or (isinstance(value, float) and not isfinite(value))
 
 
 def _signed_bytes(statement: dict[str, Any]) -> bytes:

@@ -574,6 +574,8 @@ def test_durations_are_monotonic_when_the_clock_jumps(
         ("DELETE FROM plays WHERE started_seq = 3", "link 5 (started): link 3 is missing before it"),
         ("UPDATE plays SET started_prev_hash = 'x' WHERE started_seq = 3", "link 3 (started): it does not follow"),
         ("UPDATE plays SET ended_seq = NULL WHERE started_seq = 7", "it says how it ended without a link"),
+        ("UPDATE plays SET screen = X'99A8A7' WHERE started_seq = 5", "link 5 (started): what it says is not"),
+        ("UPDATE plays SET watchers_2s = 9e999 WHERE started_seq = 5", "link 6 (ended): what it says is not"),
     ],
 )
 def test_verify_names_the_first_bad_row(ledger: Ledger, path: Path, harm: str, says: str) -> None:
@@ -593,6 +595,25 @@ def test_verify_names_the_first_bad_row(ledger: Ledger, path: Path, harm: str, s
     problem = proof.verify(path).problem
     assert says in problem
     assert problem.split()[1].rstrip(",:") in names
+
+
+def test_verify_notices_a_play_that_an_index_does_not_hold(ledger: Ledger, path: Path) -> None:
+    """An export reads plays by the index of their times: it would miss one, and its money."""
+    for _ in range(3):
+        play(ledger)
+    ledger.close()
+    without = """DROP TRIGGER plays_stay; CREATE TABLE kept AS SELECT * FROM plays WHERE started_seq = 3;
+        CREATE TABLE index_of AS SELECT * FROM sqlite_master WHERE name = 'plays_by_time';
+        DELETE FROM plays WHERE started_seq = 3; DELETE FROM sqlite_master WHERE name = 'plays_by_time'"""
+    with_it = """INSERT INTO plays SELECT * FROM kept; INSERT INTO sqlite_master SELECT * FROM index_of;
+        DROP TABLE kept; DROP TABLE index_of"""
+    for script in (without, with_it):
+        db = sqlite3.connect(path)
+        db.executescript(f"PRAGMA writable_schema = ON; {script}")
+        db.close()
+    verdict = proof.verify(path)
+    assert (verdict.plays, len(table(path))) == (3, 2)
+    assert "reports would not find them all: row" in verdict.problem
 
 
 def test_a_ledger_is_read_while_its_player_writes(path: Path) -> None:
