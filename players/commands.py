@@ -214,7 +214,10 @@ def ledger() -> None:
 )
 def verify_command(station_file: Path | None, ledger_files: tuple[Path, ...], signed: Path | None) -> None:
     """Follow the chain of every ledger; name the first bad row."""
-    for path in _paths(_load(station_file), ledger_files):
+    paths = _paths(_load(station_file), ledger_files)
+    if signed:
+        _only(paths)
+    for path in paths:
         verdict = proof.verify(path)
         if verdict.problem:
             raise SettingsError(f"{path}: the chain is broken: {verdict.problem}")
@@ -223,8 +226,9 @@ def verify_command(station_file: Path | None, ledger_files: tuple[Path, ...], si
             f"head {verdict.head}"
         )
         if signed:
-            proof.check_statement(path, _read_json(signed))
-            click.echo(f"{path}: holds what was signed in {signed}")
+            statement = _read_json(signed)
+            proof.check_statement(path, statement)
+            click.echo(f"{path}: holds what was signed in {signed} by the key {statement['public_key']}")
 
 
 @ledger.command("export")
@@ -261,10 +265,8 @@ def export_command(
 def sign_command(station_file: Path | None, ledger_files: tuple[Path, ...], key: Path | None, out: Path | None) -> None:
     """Sign what a ledger holds now, for handing over; `ledger verify --signed` holds it to that later."""
     station = _load(station_file)
-    paths = _paths(station, ledger_files)
-    if len(paths) != 1:
-        raise SettingsError(f"there are {len(paths)} ledgers; name one with --ledger")
-    statement = json.dumps(proof.sign(paths[0], key or paths[0].with_name("signing-key.pem")), indent=2)
+    path = _only(_paths(station, ledger_files))
+    statement = json.dumps(proof.sign(path, key or path.with_name("signing-key.pem")), indent=2)
     if out:
         _write(out, statement + "\n")
         click.echo(f"{out}: signed")
@@ -339,6 +341,13 @@ def _paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]:
         place = state_dir(station.station, station.folder)
         raise SettingsError(f"{place}: there is no ledger yet; let the station play first, or name one with --ledger")
     return found
+
+
+def _only(paths: list[Path]) -> Path:
+    """The one ledger that a signed statement is about: each screen has its own."""
+    if len(paths) != 1:
+        raise SettingsError(f"there are {len(paths)} ledgers; name one with --ledger")
+    return paths[0]
 
 
 def _span(station: Station, since: str | None, until: str | None) -> tuple[str | None, str | None]:

@@ -422,7 +422,7 @@ def stationcast(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_commands_from_ledger_to_invoice(record: Callable[..., Path], tmp_path: Path) -> None:
-    path = record(some_plays(), crowd())
+    path, other = record(some_plays(), crowd()), record(some_plays(), screen="other")
     named = ("--ledger", str(path))
     verified = stationcast("ledger", "verify", *named)
     assert verified.returncode == 0, verified.stderr
@@ -442,6 +442,10 @@ def test_the_commands_from_ledger_to_invoice(record: Callable[..., Path], tmp_pa
         (("ledger", "sign", *named, "--key", str(tmp_path)), "not an unencrypted PEM key"),
         (("ledger", "verify", *named, "--signed", str(tmp_path)), "not a signed statement"),
         (("report", "billing", *named, *named), "is in two of the ledgers"),
+        (
+            ("ledger", "verify", *named, "--ledger", str(other), "--signed", str(tmp_path / "statement.json")),
+            "there are 2 ledgers; name one with --ledger",
+        ),
     ):
         done = stationcast(*words)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
