@@ -115,10 +115,15 @@ def export(plays: Iterator[dict[str, Any]], kind: str, target: TextIO | Path) ->
     for row in plays:
         count += 1
         if writer is not None:
-            writer.writerow({k: format(v, "f") if k == "price" else v for k, v in row.items()})
+            writer.writerow({k: format(v, "f") if k == "price" else no_formula(v) for k, v in row.items()})
         else:
             target.write(json.dumps(row, default=lambda amount: format(amount, "f")) + "\n")
     return count
+
+
+def no_formula(value: Any) -> Any:
+    """A value for a csv file: text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def sign(path: Path, key_path: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pipeline.messages import DECADES
 from pipeline.settings import SettingsError
 from players.catalogue import GENDERS, WEEKDAYS, Line, money
 from players.money import to_cents
+from players.proof import no_formula
 
 FEWEST_PEOPLE = 10
 HIDDEN = "hidden"
@@ -189,11 +190,11 @@ def as_table(report: Report) -> Table:
 
 
 def as_csv(report: Report) -> str:
-    """The report as csv with a header; amounts as plain decimals."""
+    """The report as csv with a header; amounts as plain decimals, no text as a formula."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(report.columns)
-    writer.writerows([_text(row.get(name)) for name in report.columns] for row in report.rows)
+    writer.writerows([_text(no_formula(row.get(name))) for name in report.columns] for row in report.rows)
     return out.getvalue()
 
 

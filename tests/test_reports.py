@@ -155,6 +155,19 @@ def test_ledger_csv_json_and_invoice_agree_to_the_cent(record: Callable[..., Pat
             assert same["spend"] == format(row["spend"], "f")
 
 
+def test_no_text_of_a_csv_is_a_formula_and_every_number_stays_one(record: Callable[..., Path]) -> None:
+    ad = msgspec.structs.replace(MOKA, advertiser="=HYPERLINK(1)")
+    small = msgspec.structs.replace(ad, budget=Decimal("0.1"))
+    path = record([(at(4, 9, n), ad, present(F20), 1.0) for n in range(2)])
+    with proof.reading([path]) as db:
+        invoice = csv.DictReader(io.StringIO(reports.as_csv(reports.billing(db, [small]))))
+        text = io.StringIO()
+        proof.export(proof.rows(db), "csv", text)
+    first = next(invoice)
+    assert (first["advertiser"], first["spend"], first["left"]) == ("'=HYPERLINK(1)", "0.25", "-0.15")
+    assert {row["advertiser"] for row in csv.DictReader(io.StringIO(text.getvalue()))} == {"'=HYPERLINK(1)"}
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 10**8), st.booleans()), max_size=30))
 def test_totals_are_the_sums_of_the_invoice_lines(plays: list[tuple[str, int, bool]]) -> None:
