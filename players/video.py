@@ -120,22 +120,28 @@ class Video:
                 yield at_s, self._surface(graph.vpull())
 
     def _graph(self, stream: "av.VideoStream", frame: "av.VideoFrame") -> "av.filter.Graph":
-        """FFmpeg's filters that lay a frame out: scale, crop, turn, pad to the screen."""
+        """FFmpeg's filters: a frame is turned upright, cropped, scaled to square pixels, turned and padded."""
         import av.filter
 
-        layout = self._layout
-        (width, height), (crop_x, crop_y, crop_w, crop_h), (at_x, at_y) = layout.place(frame.width, frame.height)
-        filters = f"scale={width}:{height}:flags=bilinear,setsar=1"
+        layout, turn = self._layout, -90 * round(frame.rotation / 90) % 360
+        stored = (frame.width, frame.height)
+        upright = (max(1, round(frame.width * (stream.sample_aspect_ratio or 1))), frame.height)
+        if turn in (90, 270):
+            stored, upright = stored[::-1], upright[::-1]
+        (width, height), (crop_x, crop_y, crop_w, crop_h), (at_x, at_y) = layout.place(*upright)
+        filters = _TURNS[turn]
         if (crop_w, crop_h) != (width, height):
-            filters += f",crop={crop_w}:{crop_h}:{crop_x}:{crop_y}"
-        filters += _TURNS[layout.rotation_deg] + ",format=bgra"
+            across, down = stored[0] / width, stored[1] / height
+            cut = (crop_w * across, crop_h * down, crop_x * across, crop_y * down)
+            filters += ",crop=" + ":".join(str(round(px)) for px in cut)
+        filters += f",scale={crop_w}:{crop_h}:flags=bilinear,setsar=1{_TURNS[layout.rotation_deg]},format=bgra"
         shown = (crop_h, crop_w) if layout.rotation_deg in (90, 270) else (crop_w, crop_h)
         if shown != (layout.width_px, layout.height_px):
             filters += f",pad={layout.width_px}:{layout.height_px}:{at_x}:{at_y}:black"
         graph = av.filter.Graph()
         graph.threads = 1
         last = graph.add_buffer(template=stream, time_base=stream.time_base)
-        for part in filters.split(","):
+        for part in filters.lstrip(",").split(","):
             name, _, arguments = part.partition("=")
             node = graph.add(name, arguments or None)
             last.link_to(node)

@@ -2,8 +2,10 @@
 
 import random
 import time
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pygame
 import pytest
@@ -17,6 +19,7 @@ from players.video import AHEAD_FRAMES, Video
 from tests.conftest import wait_for
 
 SIZE = (320, 180)
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
 class Clock:
@@ -104,6 +107,38 @@ def test_a_film_lies_on_the_screen_like_a_picture(tmp_path: Path, rotation: int,
     difference = np.abs(pixels(surface).astype(int) - pixels(pictures.load(still, layout)).astype(int))
     assert difference.mean() < 6
     assert (pixels(surface)[:5] == 0).all()
+
+
+@pytest.mark.parametrize("turned", [0, 90, 180, -90])
+@pytest.mark.parametrize("ratio", [Fraction(1), Fraction(2)])
+@pytest.mark.parametrize("scaling", ["fit", "fill"])
+def test_a_film_is_shown_upright_and_in_the_shape_that_its_camera_says(
+    tmp_path: Path, turned: int, ratio: Fraction, scaling: str
+) -> None:
+    """Red and green above, blue and white below, as the film's maker saw it: 160 wide, 80 high."""
+    seen = np.zeros((80, 160, 3), np.uint8)
+    seen[:40, :80], seen[:40, 80:], seen[40:, :80], seen[40:, 80:] = (255, 0, 0), (0, 255, 0), (0, 0, 255), 255
+    stored = np.ascontiguousarray(np.rot90(seen, -turned // 90)[:, :: int(ratio)])
+    with av.open(str(tmp_path / "film.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"crf": "1"})
+        stream.height, stream.width = stored.shape[:2]
+        stream.pix_fmt, stream.codec_context.sample_aspect_ratio = "yuv420p", ratio
+        stream.set_display_rotation(turned)
+        for _ in range(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(stored, format="rgb24")))
+        container.mux(stream.encode(None))
+    video = Video(tmp_path / "film.mp4", Layout(160, 120, scaling=scaling))  # type: ignore[arg-type]
+    try:
+        assert video.ready.wait(20)
+        first = video.first()
+        assert first is not None, video.error
+        shown = pixels(first).astype(int)
+    finally:
+        video.close()
+    top = 20 if scaling == "fit" else 0
+    assert shown[:top].max(initial=0) == 0
+    for y, x, colour in ((top + 5, 10, RED), (top + 5, 150, GREEN), (115 - top, 10, BLUE), (115 - top, 150, WHITE)):
+        assert np.abs(shown[y, x] - colour).max() < 40
 
 
 def test_damage_half_way_is_an_error_after_the_good_frames(tmp_path: Path, clock: Clock) -> None:
