@@ -58,10 +58,8 @@ class Act:
 
     def expected_by(self, now_s: float, tick_hz: float) -> int:
         """Frames that should have been presented by `now_s`: ticks of a picture, frames of a film."""
-        elapsed_s = now_s - self.began_s
-        if self.video is None:
-            return round(elapsed_s * tick_hz)
-        return round(min(elapsed_s, self.planned_s) * min(self.video.fps, tick_hz))
+        ticks = round((now_s - self.began_s) * tick_hz)
+        return ticks if self.video is None else min(max(ticks, 1), self.video.expected(now_s - self.began_s))
 
     def begin(self, now_s: float) -> None:
         """It is put on at `now_s` (CLOCK_MONOTONIC)."""

@@ -118,12 +118,12 @@ class Player:
         if frame is not None:
             self._shown, self._fresh = frame, True
             return True
-        left_s, frame_s = self._left_s(now_s), 1 / act.video.fps
-        if act.video.finished and left_s > 3 * frame_s:
-            if act.video.error or left_s > min(EARLY_SHARE * act.planned_s, EARLY_S):
+        missing_s = act.planned_s - act.video.ends_s
+        if act.video.finished and missing_s > 3 / act.video.fps:
+            if act.video.error or missing_s > min(EARLY_SHARE * act.planned_s, EARLY_S):
                 act.failure = act.video.error or "the film ended early"
             else:
-                act.planned_s -= left_s - frame_s
+                act.planned_s = act.video.ends_s
         return False
 
     def _direct(self, now_s: float) -> bool:

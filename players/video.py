@@ -27,18 +27,21 @@ class Video:
     """A film of one screen, laid out. `begin()` starts its clock; `due()` gives the frame to show, if it is a new one.
 
     `ready` is set when the first frames wait or the film has failed. `error` says why it cannot go on; frames decoded
-    before still come. `finished` is True when no frame will come any more.
+    before still come. `finished` is True when no frame will come any more; `ends_s` is then how long the film is.
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path = path
         self.fps = 0.0
+        self.ends_s = 0.0
+        """When the last frame that was decoded has been shown, in seconds since the first."""
         self.error = ""
         self.ready = threading.Event()
         self._layout = layout
         self._queue: deque[tuple[float, pygame.Surface]] = deque()
         self._room = threading.Condition()
         self._began_s: float | None = None
+        self._given = self._late = 0
         self._ended = False
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="video", daemon=True)
@@ -64,10 +67,17 @@ class Video:
         frame = None
         while self._queue and self._queue[0][0] <= now_s - self._began_s:
             frame = self._queue.popleft()[1]
+            self._given += 1
         if frame is not None:
             with self._room:
                 self._room.notify()
         return frame
+
+    def expected(self, elapsed_s: float) -> int:
+        """Frames that were due so long after the first: those decoded, the rest by the film's rate. A rate alone does
+        not tell: a film may have fewer frames than it says, at times of their own."""
+        unknown_s = 0.0 if self._ended else max(0.0, elapsed_s - self.ends_s)
+        return self._given + self._late + round(unknown_s * self.fps)
 
     def close(self) -> None:
         """Stop decoding."""
@@ -112,7 +122,9 @@ class Video:
                 stamp_s = float(number / rate) if frame.time is None else frame.time
                 first_s = stamp_s if first_s is None else first_s
                 at_s = stamp_s - first_s
+                self.ends_s = at_s + (float(frame.duration * (frame.time_base or 0)) or 1 / self.fps)
                 if self._began_s is not None and at_s < time.monotonic() - self._began_s - 1 / self.fps:
+                    self._late += 1
                     continue
                 if graph is None:
                     graph = self._graph(stream, frame)

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import msgspec
 import numpy as np
 import pygame
@@ -73,7 +75,7 @@ def line(
     parts += [f"price = {price}"] if price else []
     for file in files:
         parts += ["[[lines.creatives]]", f'id = "{Path(file).stem}"', f'file = "{file}"']
-        parts += [] if file.endswith(".mp4") else [f"duration_s = {duration_s}"]
+        parts += [] if file.endswith((".mp4", ".webm")) else [f"duration_s = {duration_s}"]
     return "\n".join(parts) + "\n"
 
 
@@ -293,6 +295,33 @@ def test_a_film_that_breaks_half_way_is_followed_by_the_house_within_a_tick(
     assert film["status"] == "failed" and not film["billable"] and film["stop_reason"]
     assert "creative_failed" in capsys.readouterr().err
     assert len(over) <= 2 and all(0 <= frame < 80 for frame in over), "the broken film's last frame stayed on"
+
+
+@pytest.mark.parametrize("file", ["film.webm", "film.mp4"])
+def test_a_film_whose_frames_come_at_times_of_their_own_is_billed(theatre: Theatre, tmp_path: Path, file: str) -> None:
+    """Frames 300 ms apart in a file that says 30 a second; in the other the last of five stays on for 2 s."""
+    settings = theatre(HOUSE, line("film", file, target='gender = "F"', price="1"))
+    settings = msgspec.structs.replace(settings, ads=msgspec.structs.replace(settings.ads, min_presented=0.75))
+    at_ms = range(0, 3000, 300) if file == "film.webm" else range(0, 500, 100)
+    with av.open(str(tmp_path / "ads" / file), "w") as container:
+        stream = container.add_stream("libvpx-vp9" if file == "film.webm" else "libx264", rate=30)
+        (stream.width, stream.height), stream.pix_fmt = SIZE, "yuv420p"
+        stream.codec_context.time_base, stream.codec_context.max_b_frames = Fraction(1, 1000), 0
+        packets = []
+        for number, ms in enumerate(at_ms):
+            frame = av.VideoFrame.from_ndarray(coded.picture(9, number, SIZE), format="rgb24")
+            frame.pts, frame.time_base = ms, Fraction(1, 1000)
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        if file == "film.mp4":
+            packets[-1].duration = 2000
+        container.mux(packets)
+    with playing(settings) as player:
+        run_until(player, lambda: player.status["plays"]["billable"], person("F", 2))
+    film = next(row for row in rows(settings) if row["creative"] == "film")
+    assert (film["status"], film["billable"]) == ("played", 1)
+    assert film["frames_expected"] == len(at_ms)
+    assert film["shown_ms"] >= 2300
 
 
 def test_a_film_whose_sound_lasts_longer_ends_with_its_picture(theatre: Theatre, tmp_path: Path) -> None:
