@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from pipeline.settings import SettingsError, Station, load
 from players import openrtb, proof, reports
 from players.campaign_file import folder_campaign, to_toml
 from players.campaigns import load_catalogue, minor_lines, open_folder
-from players.catalogue import Catalogue, Line
+from players.catalogue import WEEKDAYS, Catalogue, Line
 from players.choose import Rules
 from players.ledger import state_dir
 from players.money import as_text
@@ -125,10 +125,11 @@ def check(folder: Path | None, station_file: Path | None) -> None:
         )
     if not catalogue.house:
         click.echo("There is no house line: where nothing fits, the built-in slate is shown.")
-    for problem in catalogue.problems:
+    problems = [*catalogue.problems, *_too_poor(catalogue.lines, len(station.screens))]
+    for problem in problems:
         click.echo(f"problem: {problem}", err=True)
-    if catalogue.problems:
-        count = "1 problem" if len(catalogue.problems) == 1 else f"{len(catalogue.problems)} problems"
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise SettingsError(f"{count}; what is named above is left out")
 
 
@@ -389,8 +390,22 @@ def _write(path: Path, text: str) -> None:
         raise SettingsError(f"{path}: cannot be written: {error.strerror}; name another place") from None
 
 
+def _too_poor(lines: tuple[Line, ...], screens: int) -> Iterator[str]:
+    """Lines that never play: what each screen may spend does not pay one play."""
+    for line in lines:
+        price = line.play_price(max(1, line.target.min_watchers))
+        if line.budget is not None and line.budget / screens < price:
+            shared = f", shared by {screens} screens," if screens > 1 else ""
+            yield (
+                f"line {line.id}: budget: {as_text(line.budget, line.currency)}{shared} does not pay one play at "
+                f"{as_text(price, line.currency)}; raise it"
+            )
+
+
 def _when(line: Line) -> str:
     days = f"{line.starts or ''}..{line.ends or ''}" if line.starts or line.ends else ""
+    if len(line.weekdays) < len(WEEKDAYS):
+        days = f"{days} {','.join(WEEKDAYS[day] for day in sorted(line.weekdays))}".lstrip()
     hours = ["{:02}:{:02}-{:02}:{:02}".format(*divmod(a, 60), *divmod(b, 60)) for a, b in line.dayparts]
     return " ".join([part for part in (days, *hours) if part and part != "00:00-24:00"]) or "always"
 

@@ -26,7 +26,7 @@ CODECS = ("h264", "hevc", "vp9")
 IMAGE_BYTES_MAX, VIDEO_BYTES_MAX = 64 << 20, 4 << 30
 PIXELS_MAX = 50_000_000
 SIDE_PX_MAX = 16384
-DURATION_MS_MAX = 600_000
+DURATION_MS_MIN, DURATION_MS_MAX = 1000, 600_000
 MEMORY_BYTES_MAX = 3 << 30
 CPU_S_MAX = 20
 WALL_S_MAX = 40.0
@@ -183,8 +183,9 @@ def _video(path: Path, container_format: str) -> dict[str, Any]:
         frames = sum(1 for _, _ in zip(container.decode(stream), range(5), strict=False))
         if not frames:
             return {"problem": "no frame of it can be decoded"}
-        if not 0 < duration_s * 1000 <= DURATION_MS_MAX:
-            return {"problem": f"it lasts {duration_s:g} s; at most {DURATION_MS_MAX // 1000}"}
+        if not DURATION_MS_MIN <= round(duration_s * 1000) <= DURATION_MS_MAX:
+            least, most = DURATION_MS_MIN // 1000, DURATION_MS_MAX // 1000
+            return {"problem": f"it lasts {duration_s:g} s; at least {least}, at most {most}"}
         return {
             "kind": "video",
             "width_px": codec.width,

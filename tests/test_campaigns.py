@@ -321,6 +321,26 @@ def test_check_shows_names_as_they_are_written(folder: Path) -> None:
     assert name in done.output, done.exception
 
 
+def test_check_says_on_which_days_a_line_plays_and_that_a_budget_pays_no_play(folder: Path) -> None:
+    budgets = {"poor": 'price = 0.6\nbudget = "0.5"', "fair": "price = 0.6\nbudget = 1", "mille": "cpm = 9\nbudget = 1"}
+    for name, money in budgets.items():
+        money += '\nweekdays = ["sun", "sat"]' if name == "mille" else ""
+        (folder / f"{name}.toml").write_text('currency = "EUR"\n' + little(name, line=money))
+    station = folder.parent / "station.toml"
+    for screens, poor in ((1, ["poor"]), (2, ["fair", "poor"])):
+        station.write_text(
+            "cameras = [{ name = 'a', source = 'sample' }]\n"
+            + "".join(f"[[screens]]\nname = 's{n}'\n" for n in range(screens))
+            + "[ads]\ncampaigns = 'campaigns'\n"
+        )
+        done = CliRunner().invoke(campaigns_command, ["check", "--station", str(station)])
+        problems = [text for text in done.output.splitlines() if text.startswith("problem: ")]
+        assert [text.split("-line: ")[0] for text in problems] == [f"problem: line {name}" for name in poor]
+        assert isinstance(done.exception, SettingsError)
+    assert "budget: 1.00 EUR, shared by 2 screens, does not pay one play at 0.60 EUR; raise it" in problems[0]
+    assert "sat,sun" in done.output
+
+
 BAD_MEDIA = [
     ("none.png", "there is no file 'none.png'"),
     ("../secret.png", "'../secret.png' leads out of the folder"),
@@ -341,6 +361,7 @@ BAD_MEDIA = [
     ("playlist.mp4", "it cannot be decoded"),
     ("half.mp4", "it cannot be decoded"),
     ("old.mp4", "codec mpeg4 is not played"),
+    ("flash.mp4", "it lasts 0.1 s; at least 1, at most 600"),
 ]
 
 
@@ -384,6 +405,7 @@ def make_bad_media(folder: Path) -> None:
     film(folder / "whole.mp4")
     (folder / "half.mp4").write_bytes((folder / "whole.mp4").read_bytes()[:200])
     film(folder / "old.mp4", codec="mpeg4")
+    film(folder / "flash.mp4", frames=3)
 
 
 def test_ids_may_be_used_once_only(folder: Path) -> None:
