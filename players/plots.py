@@ -36,6 +36,7 @@ _STYLE = {
     "axes.titlepad": 18,
     "axes.titlecolor": INK,
     "text.color": INK,
+    "text.parse_math": False,
     "xtick.color": SOFT,
     "ytick.color": INK,
     "axes.grid": False,
@@ -46,7 +47,7 @@ _STYLE = {
 
 def plot_billing(report: Report, path: Path) -> None:
     """Spend against contract: one panel a currency, one bar a line."""
-    rows = sorted((row for row in report.rows if row["advertiser"] != "total"), key=lambda row: -row["spend"])
+    rows = sorted(report.parts, key=lambda row: -row["spend"])
     panels = {currency: [row for row in rows if row["currency"] == currency][:_ROWS_MAX][::-1] for currency in
               dict.fromkeys(row["currency"] for row in rows)} or {"": []}  # fmt: skip
     heights = [1.2 + len(mine) for mine in panels.values()]
@@ -79,7 +80,7 @@ def _spend_bars(axes: Axes, currency: str, rows: list[dict[str, Any]]) -> None:
 def plot_plays(report: Report, path: Path) -> None:
     """Plays, those that are billable apart, one bar a group."""
     by = report.columns[: report.columns.index("plays")]
-    every = [row for row in report.rows if row[by[0]] != "total"]
+    every = report.parts
     if by == ("hour",):
         return _plot_plays_by_hour(report, every, path)
     rows = every[:_ROWS_MAX][::-1]
@@ -99,7 +100,7 @@ def plot_plays(report: Report, path: Path) -> None:
 def plot_audience(report: Report, path: Path) -> None:
     """Visitors: by weekday and hour as a map, by hour as columns, otherwise as bars; hidden cells are hatched."""
     by = report.columns[: report.columns.index("people")]
-    rows = [row for row in report.rows if row[by[0]] != "total"]
+    rows = report.parts
     along = next((name for name in _ALONG if name in by), None)
     other = next((name for name in by if name != along), None)
     left_out: tuple[str, ...] = ()

@@ -33,12 +33,18 @@ _NUMBERS = (int, float, Decimal)
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """A finished report: rows by column name, and notes that belong under it."""
+    """A finished report: rows by column name, the last `totals` of them totals, and notes that belong under it."""
 
     title: str
     columns: tuple[str, ...]
     rows: list[dict[str, Any]]
+    totals: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> list[dict[str, Any]]:
+        """The rows without the totals: a campaign, too, may be called "total"."""
+        return self.rows[: len(self.rows) - self.totals]
 
 
 Since = tuple[str | None, str | None]
@@ -78,9 +84,10 @@ def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Since 
     totals = [
         _invoice_total(currency, rows) for currency in sorted({row["currency"] for row in rows if row["currency"]})
     ]
-    columns = ("advertiser", "campaign", "line", "contracted", "plays", "billable", "not billed", "watchers", "spend")
+    columns = ("advertiser", "campaign", "line", "contracted", "plays", "billable", "not billed", "watchers", "spend",
+               "left", "currency")  # fmt: skip
     notes = ("What is left is of the whole budget, not of this period's spend alone.",) if any(span) else ()
-    return Report(title="Billing", columns=(*columns, "left", "currency"), rows=rows + totals, notes=notes)
+    return Report(title="Billing", columns=columns, rows=rows + totals, totals=len(totals), notes=notes)
 
 
 def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Since = (None, None)) -> Report:
@@ -106,7 +113,8 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Sin
         total: Counter[str] = sum(groups.values(), Counter())
         rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total, total["ots"] < FEWEST_PEOPLE))
     counts = ("plays", "billable", "partial", "failed", "aborted", "shown_s", "frames_pct", "watchers")
-    return Report(title="Plays", columns=(*by, *counts), rows=rows, notes=_hidden_note(hidden))
+    notes = _hidden_note(hidden)
+    return Report(title="Plays", columns=(*by, *counts), rows=rows, totals=min(1, len(rows)), notes=notes)
 
 
 def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Since = (None, None)) -> Report:
@@ -150,7 +158,7 @@ def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: 
     columns: tuple[str, ...] = (*by, "people", "share_pct", "person_hours")
     if not {"gender", "decade"} & {*by}:
         columns += ("mean_s",)
-    return Report(title="Audience", columns=columns, rows=rows, notes=tuple(notes))
+    return Report(title="Audience", columns=columns, rows=rows, totals=min(1, len(rows)), notes=tuple(notes))
 
 
 def hide(counts: dict[tuple[Any, ...], int], dimensions: int, fewest: int = FEWEST_PEOPLE) -> set[tuple[Any, ...]]:
@@ -183,9 +191,9 @@ def as_table(report: Report) -> Table:
     for name in report.columns:
         numeric = any(isinstance(row.get(name), _NUMBERS) for row in report.rows)
         table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
-    for row in report.rows:
-        total = "total" in row.values()
-        table.add_row(*(_text(row.get(name)) for name in report.columns), style="bold" if total else None)
+    for number, row in enumerate(report.rows):
+        style = "bold" if number >= len(report.parts) else None
+        table.add_row(*(_text(row.get(name)) for name in report.columns), style=style)
     return table
 
 
@@ -200,7 +208,8 @@ def as_csv(report: Report) -> str:
 
 def as_json(report: Report) -> str:
     """{"title", "rows", "notes"}; amounts are strings, so that no reader rounds them."""
-    plain = {"title": report.title, "rows": report.rows, "notes": report.notes}
+    rows = [{name: row.get(name) for name in report.columns} for row in report.rows]
+    plain = {"title": report.title, "rows": rows, "notes": report.notes}
     return json.dumps(plain, indent=2, ensure_ascii=False, default=lambda amount: format(amount, "f"))
 
 

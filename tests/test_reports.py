@@ -414,6 +414,30 @@ def test_a_report_of_many_rows_is_a_picture_that_can_be_looked_at(tmp_path: Path
         assert max(image.size) < 3000
 
 
+def test_a_name_is_drawn_as_it_is_written_and_one_that_reads_total_is_no_total(
+    record: Callable[..., Path], tmp_path: Path
+) -> None:
+    her = present(F20)
+    named = {"total": MOKA, "Cash $_$ Carry $": SOJU}
+    ads = [msgspec.structs.replace(ad, id="total", campaign="total", advertiser=name) for name, ad in named.items()]
+    path = record([(at(4, 9, n), ad, her, 1.0) for n, ad in enumerate(ads)])
+    with proof.reading([path]) as db:
+        billed, played = reports.billing(db), reports.plays(db, ("advertiser",), BERLIN)
+    assert len(billed.rows) == 4 and len(played.rows) == 3
+    plots.plot_billing(billed, tmp_path / "billing.svg")
+    plots.plot_plays(played, tmp_path / "plays.svg")
+    for picture, end in (("billing.svg", ": total"), ("plays.svg", "")):
+        for name in named:
+            assert f"<!-- {name}{end} -->" in (tmp_path / picture).read_text("utf-8")
+
+
+def test_json_has_the_columns_of_the_report(record: Callable[..., Path]) -> None:
+    path = record([(at(4, 12), HOUSE, NOBODY, 1.0)], crowd())
+    with proof.reading([path]) as db:
+        for made in (reports.audience(db, ("gender",), BERLIN), reports.audience(db, ("hour",), BERLIN)):
+            assert {tuple(row) for row in json.loads(reports.as_json(made))["rows"]} == {made.columns}
+
+
 @pytest.mark.parametrize("name", ["plot", "plot.txt", "none/plot.png"])
 def test_a_picture_is_written_where_it_was_asked_for_or_not_at_all(tmp_path: Path, name: str) -> None:
     report = reports.Report(title="Plays", columns=("line", "plays"), rows=[])
