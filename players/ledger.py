@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import platformdirs
 from msgspec import Struct
 
@@ -152,6 +153,8 @@ class Ledger:
         with self._lock:
             play = self._open.pop(play_id)
             mono_ns, exposure = time.monotonic_ns(), shown.exposure
+            why_stopped = shown.stop_reason.encode("utf-8", "backslashreplace").decode()  # may name a file in bytes
+            shown = msgspec.structs.replace(shown, stop_reason=why_stopped)
             shown_ms = (mono_ns - play.started_mono_ns) // 1_000_000 if shown.shown_ms is None else shown.shown_ms
             billable, why = self._bill(play, shown, shown_ms)
             row = {
@@ -236,7 +239,7 @@ class Ledger:
                 return
             try:
                 self._prepare(db)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, ValueError) as error:  # ValueError: a time that is none
                 db.close()
                 self._fail(f"cannot use {self.path}: {error}")
                 if not (_is_full(error) and self._deflate()):
@@ -415,7 +418,7 @@ def _is_open(db: sqlite3.Connection, play_id: str) -> bool:
     return db.execute("SELECT 1 FROM plays WHERE play_id = ? AND ended_seq IS NULL", (play_id,)).fetchone() is not None
 
 
-def _is_full(error: sqlite3.Error) -> bool:
+def _is_full(error: Exception) -> bool:
     """Whether a disk without space (or a file size limit, or a quota) is what stopped a write."""
     return getattr(error, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 

@@ -54,7 +54,7 @@ def reading(paths: list[Path]) -> Iterator[sqlite3.Connection]:
                 _join(db, copies)
             db.row_factory = sqlite3.Row
             yield db
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, ValueError) as error:  # ValueError: a time, or a group of people, that is none
             names = ", ".join(str(path) for path in paths)
             raise SettingsError(f"{names}: not a sound ledger ({error}); restore it from a backup") from None
         finally:

@@ -22,13 +22,13 @@ import pytest
 
 from pipeline.settings import SettingsError, StationTable
 from players import ledger as ledger_module
-from players import proof
+from players import proof, reports
 from players.catalogue import Line, Target
 from players.choose import NOBODY, Present
 from players.exposure import Exposure, Shown
 from players.history import HOUR_NS
 from players.ledger import BALLAST_BYTES, Ledger, ledger_path
-from tests.ads import F20, HOUSE, M30, MS, decision, line, present
+from tests.ads import F20, HOUSE, M30, MS, SEOUL, decision, line, present
 
 STATION = StationTable(name="stop-7", venue_type="outdoor.bus_shelters", lat=37.5, lon=127, timezone="Asia/Seoul")
 AD = line("f20", Target(gender="F", ages=((20, 29),)), price=Decimal("0.12"), currency="EUR")
@@ -511,6 +511,30 @@ def test_a_file_that_is_no_ledger_sells_nothing_and_is_left_alone(path: Path) ->
     assert book.totals(0)["total"] == 0
     book.close()
     assert path.read_bytes().startswith(b"not a database")
+
+
+def test_a_time_that_is_none_sells_nothing_and_is_a_one_line_error(ledger: Ledger, path: Path) -> None:
+    play(ledger)
+    ledger.close()
+    db = sqlite3.connect(path)
+    db.executescript("DROP TRIGGER ended_stays; UPDATE plays SET started_utc = 'zzz'")
+    db.close()
+    book = Ledger(path, STATION, "main")
+    assert not book.accepts_paid
+    assert play(book, HOUSE) is None
+    book.close()
+    with pytest.raises(SettingsError, match=r"not a sound ledger .*'zzz'"), proof.reading([path]) as copy:
+        reports.plays(copy, ("day",), SEOUL)
+
+
+def test_a_play_that_stopped_for_a_file_named_in_bytes_is_recorded_and_those_after_it(
+    ledger: Ledger, path: Path
+) -> None:
+    play(ledger, status="failed", stop_reason="no film b\udcff")
+    assert play(ledger)
+    ledger.close()
+    assert [row["stop_reason"] for row in table(path)] == ["no film b\\udcff", ""]
+    assert sound(path).billable == 1
 
 
 def test_a_place_that_cannot_be_written_sells_nothing_until_it_can(
