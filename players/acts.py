@@ -120,10 +120,10 @@ class Backstage:
     def close(self) -> None:
         """Finish what was asked for, then let go of everything."""
         self._thread.shutdown()
-        if self._watcher:
-            self._watcher.close()
         if self._ledger:
             self._ledger.close()
+        if self._watcher:
+            self._watcher.close()
         pygame.mixer.quit()
 
     def _books(self) -> Ledger:

@@ -34,6 +34,8 @@ from players.catalogue import MINOR_DECADES, Catalogue, Creative, Line, Stamp
 from players.probe import probe
 
 DEMO = Path(__file__).parent / "demo"
+CLOSE_S = 1.0
+"""A player that is asked to stop has 10 s; examining a film can take longer."""
 
 
 class _Cache(Struct):
@@ -83,9 +85,9 @@ class CatalogueWatcher:
         return self._catalogue
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching; new media that are being examined are not waited for."""
         self._closing.set()
-        self._thread.join()
+        self._thread.join(CLOSE_S)
 
     def _watch(self) -> None:
         pause_s = 1.0

@@ -10,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from random import Random
+from threading import Event
 from zoneinfo import ZoneInfo
 
 import av
@@ -22,7 +23,7 @@ from PIL import Image
 
 from pipeline import log as log_module
 from pipeline.settings import SettingsError
-from players import campaign_file, probe
+from players import campaign_file, campaigns, probe
 from players.campaign_file import folder_target, parse
 from players.campaigns import DEMO, CatalogueWatcher, load_catalogue, minor_lines
 from players.catalogue import Catalogue, Target
@@ -480,6 +481,29 @@ def test_a_file_that_kills_or_hangs_its_examiner_takes_nothing_along(
     assert any(end in said["spin"] for end in ("SIGXCPU", "SIGKILL", "within 6 s"))
     assert "cannot be decoded (OSError" in said["write"]
     assert said["fine"] == ""
+
+
+def test_a_player_that_stops_does_not_wait_for_media_that_are_examined(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.toml").write_text(little())
+    watcher = CatalogueWatcher(folder, UTC, 8.0)
+    examining, done = Event(), Event()
+
+    def slow(paths: Iterator[Path]) -> dict[Path, dict[str, str]]:
+        examining.set()
+        assert done.wait(60)
+        return {path: {"problem": "late"} for path in paths}
+
+    monkeypatch.setattr(campaigns, "probe", slow)
+    (folder / "latte.png").touch()
+    assert examining.wait(20)
+    began_s = time.monotonic()
+    watcher.close()
+    took_s = time.monotonic() - began_s
+    done.set()
+    watcher._thread.join()
+    assert took_s < 30
 
 
 def test_a_picture_that_cannot_be_turned_as_its_camera_says_is_refused(folder: Path) -> None:
