@@ -6,6 +6,7 @@ Scaling and rotation happen here, off the render loop, so that showing a picture
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
 import pygame
 
 MAX_PIXELS = 50_000_000
@@ -88,6 +89,8 @@ def load(path: Path, layout: Layout) -> pygame.Surface:
             if opened.width * opened.height > MAX_PIXELS:
                 raise PictureError(f"{path}: {opened.width}x{opened.height} px are too many")
             image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I"):  # 16 bits of grey: Pillow would show all but the darkest 255 as white
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)

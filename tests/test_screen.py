@@ -101,6 +101,11 @@ def test_every_kind_of_pixel_is_shown(tmp_path: Path, mode: str) -> None:
     assert pixels(pictures.load(path, Layout(60, 30)))[10:20, 20:40].min() > 150
 
 
+def test_grey_of_16_bits_is_as_grey_as_it_is(tmp_path: Path) -> None:
+    Image.fromarray(np.full((30, 60), 20_000, np.uint16)).save(tmp_path / "x.png")
+    assert (pixels(pictures.load(tmp_path / "x.png", Layout(60, 30))) == 78).all()
+
+
 def test_what_shines_through_is_black(tmp_path: Path) -> None:
     Image.new("RGBA", (40, 40), (255, 255, 255, 0)).save(tmp_path / "x.png")
     assert pixels(pictures.load(tmp_path / "x.png", Layout(40, 40))).max() == 0
