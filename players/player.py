@@ -290,7 +290,7 @@ class Player:
         if not self._wants_window:
             return None
         try:
-            window = Window(self._settings.screen)
+            window = Window(self._settings.screen, alone=self._settings.screens == 1)
         except ScreenError as error:
             skip("no_display", error=error)
             self._retry_s = time.monotonic() + self._retry_pause_s

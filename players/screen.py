@@ -43,17 +43,20 @@ def display_present() -> bool:
 class Window:
     """The picture on a display. Keys, the mouse and the close button are ignored: a street has no operator.
 
-    Paint on `canvas`, then `flip()`. Every method raises ScreenError once the display is gone.
+    Paint on `canvas`, then `flip()`. Every method raises ScreenError once the display is gone. Where the display is
+    missing and the screen is `alone`, the first one does; another screen's may not be covered.
     """
 
     kind = "window"
 
-    def __init__(self, settings: Screen) -> None:
+    def __init__(self, settings: Screen, alone: bool = True) -> None:
         try:
             pygame.display.init()
             if pygame.display.get_driver() in NO_DISPLAY:
                 raise pygame.error("no display can be reached")
             sizes = pygame.display.get_desktop_sizes()
+            if settings.display >= len(sizes) and not alone:
+                raise pygame.error(f"there is no display {settings.display}, and display 0 may be another screen's")
             self._display = settings.display if settings.display < len(sizes) else 0
             self._fullscreen = settings.fullscreen
             size = sizes[self._display] if self._fullscreen else (settings.width_px, settings.height_px)

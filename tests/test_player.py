@@ -577,6 +577,20 @@ def test_a_lost_display_is_taken_again_and_unseen_frames_are_not_counted(
 
 
 @needs_x
+def test_a_screen_whose_display_is_missing_does_not_cover_anothers(
+    theatre: Theatre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = theatre(HOUSE, fullscreen=True, display=1)
+    with xvfb.monitor(*SIZE) as monitor:
+        monkeypatch.setenv("DISPLAY", monitor.name)
+        with playing(msgspec.structs.replace(settings, screens=2)) as player:
+            run_until(player, lambda: player.status["plays"]["total"] >= 2)
+            assert player.status["screen"] == "headless" and player.status["frames_presented"] == 0
+        with playing(settings) as player:
+            assert player.status["screen"] == "window"
+
+
+@needs_x
 @pytest.mark.parametrize("transition", ["cut", "crossfade"])
 def test_what_is_on_the_monitor_is_never_black(
     theatre: Theatre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transition: str
