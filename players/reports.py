@@ -72,8 +72,8 @@ def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Since 
         key = row["advertiser"], row["campaign"], row["line"], row["currency"]
         group = groups.setdefault(key, {"plays": 0, "billable": 0, "micro": 0, "watchers": 0, "why": Counter()})
         group["plays"] += row["plays"]
-        group["watchers"] += row["watchers"]
         if row["billable"]:
+            group["watchers"] += row["watchers"]
             group["billable"] += row["plays"]
             group["micro"] += row["micro"]
         else:
@@ -121,7 +121,10 @@ def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: 
     """How many people came, estimated, by any of AUDIENCE_BY; hours and days are the station's."""
     _known(by, AUDIENCE_BY)
     hours = {}
-    for row in db.execute("SELECT * FROM audience_hours"):
+    # Sums: of an hour in which a ledger was set aside and another begun, there are two rows.
+    for row in db.execute(
+        "SELECT station, screen, hour_utc, SUM(visits) AS visits FROM audience_hours GROUP BY station, screen, hour_utc"
+    ):
         if _within(row["hour_utc"], span):
             hours[row["station"], row["screen"], row["hour_utc"]] = row
     people: Counter[tuple[Any, ...]] = Counter()

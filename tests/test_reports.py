@@ -326,6 +326,23 @@ def test_few_watchers_of_plays_are_hidden_too(record: Callable[..., Path]) -> No
     assert "2 cells are hidden" in by_line.notes[0]
 
 
+def test_an_invoice_states_the_watchers_of_the_plays_that_it_bills_and_no_others(record: Callable[..., Path]) -> None:
+    two, one = present(F20, F30), present(F20)
+    ad = msgspec.structs.replace(MOKA, target=Target(gender="F", min_watchers=2))
+    path = record([(at(4, 9, n), ad, who, 1.0) for n, who in enumerate((two, one, two, one, one))])
+    with proof.reading([path]) as db:
+        (row, _) = reports.billing(db).rows
+    assert (row["plays"], row["billable"], row["watchers"]) == (5, 2, 4)
+
+
+def test_people_of_an_hour_that_two_ledgers_of_a_screen_share_are_all_counted(record: Callable[..., Path]) -> None:
+    path = record([(at(4, 12), HOUSE, NOBODY, 1.0)], [(at(4, 9), [present(F20)])] * 12)
+    first = path.rename(path.with_name("ledger-set-aside.sqlite"))
+    second = record([(at(4, 12), HOUSE, NOBODY, 1.0)], [(at(4, 9), [present(F20)])] * 20)
+    with proof.reading([first, second]) as db:
+        assert [row["people"] for row in reports.audience(db, ("hour",), BERLIN).rows] == [32, 32]
+
+
 def test_people_of_several_screens_are_said_to_be_counted_at_each(record: Callable[..., Path]) -> None:
     paths = [record([(at(4, 12), HOUSE, NOBODY, 1.0)], crowd(), screen=name) for name in ("left", "right")]
     with proof.reading(paths) as db:
