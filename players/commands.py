@@ -5,6 +5,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from math import isfinite
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -161,6 +162,12 @@ def simulate_command(
 
     station = _load(station_file)
     catalogue = _catalogue(station, folder)
+    for problem in catalogue.problems:
+        click.echo(f"problem: {problem}", err=True)
+    if not (catalogue.lines or catalogue.house):
+        raise SettingsError("there is nothing to simulate: no campaign plays")
+    if not isfinite(hours):
+        raise SettingsError(f"--hours: {hours} is no number of hours; give 0.1 to 744")
     zone = catalogue.zone
     midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     start = midnight if begin is None else datetime.fromisoformat(proof.utc_bound(begin, zone)).astimezone(zone)
@@ -353,10 +360,11 @@ def _only(paths: list[Path]) -> Path:
 
 def _span(station: Station, since: str | None, until: str | None) -> tuple[str | None, str | None]:
     zone = _zone(station)
-    return (
-        None if since is None else proof.utc_bound(since, zone),
-        None if until is None else proof.utc_bound(proof.next_day(until), zone),
-    )
+    first = None if since is None else proof.utc_bound(since, zone)
+    stop = None if until is None else proof.utc_bound(proof.next_day(until), zone)
+    if first is not None and stop is not None and stop <= first:
+        raise SettingsError(f"--until: {until} is not after --since {since}; swap them")
+    return first, stop
 
 
 def _names(by: str) -> tuple[str, ...]:
@@ -379,7 +387,7 @@ def _print(table: Table) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError, OSError):
+    except (ValueError, TypeError, OSError, RecursionError):
         raise SettingsError(f"{path}: not a signed statement; make one with `stationcast ledger sign`") from None
 
 

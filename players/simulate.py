@@ -74,6 +74,8 @@ def read_scenes(path: Path) -> list[Scene]:
         raise SettingsError(f"{path}: {where}{error}; a line is such as {example}") from None
     if not scenes:
         raise SettingsError(f"{path}: nobody ever comes; write JSON lines of at_s and people")
+    if not scenes[-1].at_s:
+        raise SettingsError(f"{path}: it ends as it begins; add a last line whose at_s is the end")
     return scenes
 
 

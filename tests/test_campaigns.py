@@ -342,6 +342,22 @@ def test_check_says_on_which_days_a_line_plays_and_that_a_budget_pays_no_play(fo
     assert "sat,sun" in done.output
 
 
+def test_simulate_says_what_is_left_out_and_where_there_is_nothing(folder: Path) -> None:
+    (folder / "bad.toml").write_text("no toml")
+    nothing = CliRunner().invoke(campaigns_command, ["simulate", str(folder)])
+    assert "problem: bad.toml: not TOML" in nothing.output
+    assert isinstance(nothing.exception, SettingsError) and "nothing to simulate" in str(nothing.exception)
+    (folder / "good.toml").write_text(little())
+    scenes = folder / "scenes"
+    scenes.write_text('{"at_s": 0, "people": [{"gender": "F", "age": 25}]}\n')
+    words = ["simulate", str(folder), "--audience", str(scenes)]
+    assert "it ends as it begins" in str(CliRunner().invoke(campaigns_command, words).exception)
+    with scenes.open("a") as more:
+        more.write('{"at_s": 60, "people": []}\n')
+    done = CliRunner().invoke(campaigns_command, words)
+    assert done.exit_code == 0 and "problem: bad.toml: not TOML" in done.output and "a-line" in done.output
+
+
 BAD_MEDIA = [
     ("none.png", "there is no file 'none.png'"),
     ("../secret.png", "'../secret.png' leads out of the folder"),

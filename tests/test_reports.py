@@ -516,6 +516,8 @@ def test_the_commands_from_ledger_to_invoice(record: Callable[..., Path], tmp_pa
         (("campaigns", "simulate", "--begin", "9999-12-31"), "--begin: 9999-12-31 is out of reach"),
         (("report", "billing"), "there is no ledger yet; let the station play first"),
         (("report", "plays", "--ledger", "/none", "--since", "soon"), "'soon' is no day or time"),
+        (("ledger", "export", "--since", "2026-05-02", "--until", "2026-05-01"), "--until: 2026-05-01 is not after"),
+        (("campaigns", "simulate", "--hours", "nan"), "--hours: nan is no number of hours"),
         (("campaigns", "check", "/none"), "no folder /none"),
         (("campaigns", "import", "/none"), "/none: no such folder"),
         (("campaigns", "simulate", "--hours", "0.1", "--plot", "/none/x.png"), "--plot: /none/x.png"),
