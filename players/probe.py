@@ -178,8 +178,8 @@ def _video(path: Path, container_format: str) -> dict[str, Any]:
         if not 0 < codec.width * codec.height <= PIXELS_MAX or max(codec.width, codec.height) > SIDE_PX_MAX:
             return {"problem": f"a frame of {codec.width}x{codec.height} pixels cannot be played"}
         duration_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-        if not duration_s and container.duration:
-            duration_s = container.duration / 1e6
+        if not duration_s and container.duration:  # Matroska: when the last stream ends, whenever the picture begins
+            duration_s = container.duration / 1e6 - float((stream.start_time or 0) * (stream.time_base or 0))
         frames = sum(1 for _, _ in zip(container.decode(stream), range(5), strict=False))
         if not frames:
             return {"problem": "no frame of it can be decoded"}

@@ -85,14 +85,14 @@ def read(folder: Path) -> Catalogue:
     return load_catalogue(folder, UTC, 8.0)
 
 
-def film(path: Path, frames: int = 30, codec: str = "libx264", side: int = 64) -> None:
+def film(path: Path, frames: int = 30, codec: str = "libx264", side: int = 64, first: int = 0) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=30)
         stream.width = stream.height = side
         stream.pix_fmt = "yuv420p"
         for n in range(frames):
             picture = av.VideoFrame.from_ndarray(np.full((side, side, 3), n % 256, dtype=np.uint8), format="rgb24")
-            picture.pts, picture.time_base = n, Fraction(1, 30)
+            picture.pts, picture.time_base = first + n, Fraction(1, 30)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
 
@@ -135,6 +135,14 @@ def test_a_film_lasts_as_long_as_it_is_and_no_longer_than_asked(folder: Path) ->
     assert {name: ad.duration_ms for name, ad in ads.items()} == {"whole": 3000, "part": 2000, "beyond": 3000}
     assert {ad.kind for ad in ads.values()} == {"video"}
     assert ads["beyond"].sound
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_film_that_was_cut_out_of_a_longer_one_lasts_as_long_as_its_picture(folder: Path, suffix: str) -> None:
+    film(folder / f"part{suffix}", frames=60, first=150)
+    (folder / "f.toml").write_text(little(file=f"part{suffix}"))
+    (ad,) = read(folder).creatives
+    assert ad.duration_ms == 2000
 
 
 def test_a_budget_is_shared_between_the_screens_of_a_station(folder: Path) -> None:
