@@ -31,7 +31,7 @@ from players.campaign_file import (
     parse,
 )
 from players.catalogue import MINOR_DECADES, Catalogue, Creative, Line, Stamp
-from players.probe import probe
+from players.probe import EXAMINER, probe
 
 DEMO = Path(__file__).parent / "demo"
 CLOSE_S = 1.0
@@ -43,6 +43,7 @@ class _Cache(Struct):
 
     campaigns: dict[str, tuple[Stamp, CampaignFile]] = {}
     media: dict[str, tuple[Stamp, dict[str, Any]]] = {}
+    examiner: str = ""
 
 
 def open_folder(campaigns: str, folder: Path) -> Path:
@@ -341,9 +342,10 @@ def stamp_of(path: Path | str) -> Stamp:
 
 def _read_cache(path: Path | None) -> _Cache:
     try:
-        return msgspec.msgpack.decode(path.read_bytes(), type=_Cache) if path is not None else _Cache()
+        cache = msgspec.msgpack.decode(path.read_bytes(), type=_Cache) if path is not None else _Cache()
     except (OSError, msgspec.DecodeError):
         return _Cache()
+    return cache if cache.examiner == EXAMINER else _Cache(cache.campaigns)
 
 
 def _write_cache(path: Path | None, cache: _Cache) -> None:
@@ -353,7 +355,7 @@ def _write_cache(path: Path | None, cache: _Cache) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".new")
         examined = {path: entry for path, entry in cache.media.items() if "problem" not in entry[1]}
-        draft.write_bytes(msgspec.msgpack.encode(_Cache(cache.campaigns, examined)))
+        draft.write_bytes(msgspec.msgpack.encode(_Cache(cache.campaigns, examined, EXAMINER)))
         draft.replace(path)
     except OSError as error:
         skip("campaign_cache_not_written", error=error)

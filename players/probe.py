@@ -31,6 +31,8 @@ MEMORY_BYTES_MAX = 3 << 30
 CPU_S_MAX = 20
 WALL_S_MAX = 40.0
 _NICE = 10
+EXAMINER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+"""Of this program: another one may answer otherwise, so what was answered before is asked again."""
 
 
 def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:

@@ -645,6 +645,25 @@ def test_an_edit_that_takes_anothers_id_keeps_its_last_good_version(watched: tup
     assert sorted(ad.id for ad in watcher.poll().creatives) == ["a-ad", "b-ad"]
 
 
+def test_media_are_examined_again_by_a_newer_version_and_last_good_versions_kept(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "catalogue.cache"
+    (folder / "a.toml").write_text(little())
+    with monkeypatch.context() as older:
+        older.setattr(campaigns, "EXAMINER", "older")
+        older.setattr(campaigns, "probe", lambda paths: dict.fromkeys(paths, OLD_ANSWER))
+        assert load_catalogue(folder, UTC, 8.0, cache).creatives[0].width_px == 1
+        assert load_catalogue(folder, UTC, 8.0, cache).creatives[0].width_px == 1
+    (folder / "a.toml").write_text("broken")
+    catalogue = load_catalogue(folder, UTC, 8.0, cache)
+    assert catalogue.creatives[0].width_px == 160
+    assert "its last good version plays on" in catalogue.problems[0]
+
+
+OLD_ANSWER = {"kind": "image", "width_px": 1, "height_px": 1, "duration_ms": 0, "sha256": "0" * 64}
+
+
 def test_the_last_good_version_outlives_a_restart(folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "state" / "catalogue.cache"
     (folder / "a.toml").write_text(little("a"))
