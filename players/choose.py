@@ -263,32 +263,16 @@ def _choose_paid(
     arrays = catalogue.arrays
     people = _matches(present, arrays, rules.minors)
     whole = _whole(people)
-    fits = _holds(present, arrays) & (whole >= arrays.min_watchers)
-    fits &= (arrays.min_watchers > 0) | (whole >= 1) | arrays.anyone
-    fits &= people + 1e-9 >= arrays.min_share * present.people
-    if not rules.targeting:
-        fits &= arrays.anyone
     price_micro = arrays.price_micro
     if arrays.cpm_micro.any():
         price_micro = price_micro + np.ceil(arrays.cpm_micro * whole[arrays.target_row] / 1000).astype(np.int64)
-    may = _open(catalogue, arrays, history, moment, price_micro)
-    rows = np.flatnonzero(may & fits.take(arrays.target_row))
-    if rows.size and rules.targeting and not rules.minors and _minors_lead(present):
-        rows = rows[arrays.family[arrays.target_row[rows]]]
-    if not rows.size:
-        return None
-    targets = arrays.target_row[rows]
+    fits = _fitting(present, arrays, people, rules)
+    rows = np.flatnonzero(_open(catalogue, arrays, history, moment, price_micro) & fits.take(arrays.target_row))
     why = "eligible"
     if rules.policy == "majority" and rules.targeting:
-        open_targets = np.bincount(targets, minlength=len(arrays.targets)) > 0
-        for aim in _aims(present):
-            aimed = open_targets & _wants(arrays, aim, rules.minors)
-            if aimed.any():
-                rows = rows[aimed[targets]]
-                why = f"most present: {aim.text} ({aim.people:.3g} of {present.people} people)"
-                break
-        else:
-            return None
+        rows, why = _most_present(present, arrays, rows, rules)
+    if not rows.size:
+        return None
     if rules.policy != "random":
         priority = arrays.priority[rows]
         rows = rows[priority == priority.max()]
@@ -307,6 +291,32 @@ def _choose_paid(
     trigger: Literal["schedule", "target"] = "schedule" if line.target.anyone else "target"
     price = Decimal(int(price_micro[row])) / MICRO
     return _decide(present, line, history, rng, rules, trigger, probability, reason, hits, price)
+
+
+def _fitting(present: Present, arrays: Arrays, people: NDArray[np.float64], rules: Rules) -> NDArray[np.bool_]:
+    """Which distinct targets fit who is there, given the `people` that each matches: bool [targets]."""
+    whole = _whole(people)
+    fits = _holds(present, arrays) & (whole >= arrays.min_watchers)
+    fits &= (arrays.min_watchers > 0) | (whole >= 1) | arrays.anyone
+    fits &= people + 1e-9 >= arrays.min_share * present.people
+    if not rules.targeting:
+        fits &= arrays.anyone
+    elif not rules.minors and fits.any() and _minors_lead(present):
+        fits &= arrays.family
+    return fits
+
+
+def _most_present(
+    present: Present, arrays: Arrays, rows: NDArray[np.intp], rules: Rules
+) -> tuple[NDArray[np.intp], str]:
+    """Of the lines in `rows` those that want the first group which any of them wants, and why; none where none does."""
+    targets = arrays.target_row[rows]
+    open_targets = np.bincount(targets, minlength=len(arrays.targets)) > 0
+    for aim in _aims(present):
+        aimed = open_targets & _wants(arrays, aim, rules.minors)
+        if aimed.any():
+            return rows[aimed[targets]], f"most present: {aim.text} ({aim.people:.3g} of {present.people} people)"
+    return rows[:0], ""
 
 
 def _open(

@@ -9,8 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pygame
 
-MAX_PIXELS = 50_000_000
-"""A larger image is refused: decoded it would take more than 150 MB."""
+from players.probe import PIXELS_MAX
 
 
 class PictureError(Exception):
@@ -86,7 +85,7 @@ def load(path: Path, layout: Layout) -> pygame.Surface:
 
     try:
         with Image.open(path) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
+            if opened.width * opened.height > PIXELS_MAX:
                 raise PictureError(f"{path}: {opened.width}x{opened.height} px are too many")
             image = ImageOps.exif_transpose(opened)
             if image.mode.startswith("I"):  # 16 bits of grey: Pillow would show all but the darkest 255 as white

@@ -1,6 +1,5 @@
 """What a catalogue would play to an audience: the real choice in quick motion, without a screen or a ledger."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -226,8 +225,3 @@ def _persons(people: tuple[Passer, ...]) -> Iterator[Person]:
             decade=decade,
             p_decade=() if decade is None else tuple(_SURE if n == decade else rest for n in range(len(DECADES))),
         )
-
-
-def write_scenes(scenes: list[Scene], path: Path) -> None:
-    """Write an audience file that `read_scenes` reads."""
-    path.write_text("".join(json.dumps(msgspec.to_builtins(scene)) + "\n" for scene in scenes), "utf-8")
