@@ -82,6 +82,7 @@ class Ledger:
         self._audience_due_ns = 0
         self._totals: dict[int, _Totals] = {}
         self._ballast = path.with_suffix(".ballast")
+        self._inode = 0
         self._problem = ""
         self._broken = False
         self._retry_at_s = 0.0
@@ -245,7 +246,7 @@ class Ledger:
                 if not (_is_full(error) and self._deflate()):
                     return
             else:
-                self._db, self._problem = db, ""
+                self._db, self._problem, self._inode = db, "", _inode(self.path)
                 self._inflate()
                 return
 
@@ -285,6 +286,9 @@ class Ledger:
 
     def _heal(self) -> None:
         """Try to get back to normal, at most every few seconds."""
+        if self._db is not None and _inode(self.path) != self._inode:
+            self._fail(f"{self.path} was taken away; put it back, or restart the player to begin a new one")
+            return
         if not self._problem or time.monotonic() < self._retry_at_s:
             return
         self._retry_at_s = time.monotonic() + RETRY_S
@@ -416,6 +420,14 @@ class Ledger:
 def _is_open(db: sqlite3.Connection, play_id: str) -> bool:
     """Whether a play's end is still to be written: a commit that failed in its last moment may have got through."""
     return db.execute("SELECT 1 FROM plays WHERE play_id = ? AND ended_seq IS NULL", (play_id,)).fetchone() is not None
+
+
+def _inode(path: Path) -> int:
+    """Which file lies there; 0 where there is none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
 
 
 def _is_full(error: Exception) -> bool:

@@ -513,6 +513,22 @@ def test_a_file_that_is_no_ledger_sells_nothing_and_is_left_alone(path: Path) ->
     assert path.read_bytes().startswith(b"not a database")
 
 
+def test_a_ledger_that_is_taken_away_sells_nothing_until_it_is_put_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "RETRY_S", 0.0)
+    ledger = Ledger(path, STATION, "main")
+    play(ledger)
+    path.rename(path.with_name("moved"))
+    assert play(ledger) is None and not ledger.accepts_paid
+    assert play(ledger, HOUSE)
+    path.with_name("moved").rename(path)
+    assert ledger.accepts_paid and play(ledger)
+    ledger.close()
+    assert [row["line"] for row in table(path)] == ["f20", "house", "f20"]
+    sound(path)
+
+
 def test_a_time_that_is_none_sells_nothing_and_is_a_one_line_error(ledger: Ledger, path: Path) -> None:
     play(ledger)
     ledger.close()
