@@ -198,16 +198,34 @@ class Arrays:
         if self._paced_day is None or self._paced_day[0] != day:
             self._paced_day = (day, *self._pace(day))
         _, before, total, today = self._paced_day
-        return np.minimum(1.0, (before + today[:, minute].take(self.plan_row)) / np.maximum(total, 1))
+        on = day.toordinal()
+        part = np.where(on == self.starts, 0, np.where(on <= self.ends, 1, 2))
+        over = np.where((self.starts <= on) & (on <= self.ends + 1), today[part, self.plan_row, minute], 0)
+        return np.minimum(1.0, (before + over) / np.maximum(total, 1))
 
     def _pace(self, day: date) -> tuple[NDArray, NDArray, NDArray]:
-        """Open minutes of each line before `day` and in all, and of each plan up to each minute of `day`."""
-        bits = np.unpackbits(self.week_bits[:, 0] | self.week_bits[:, 1], axis=1).reshape(-1, 7, MINUTES_A_DAY)
-        a_day = bits.sum(axis=2, dtype=np.int64)[self.plan_row]
+        """Open minutes of each line before `day` and in all: two int64 [lines]. And of each plan up to each minute of
+        `day`: int16 [3, plans, 1440], as on a line's first day, when nothing runs over from the evening before, on a
+        later one, and on the day after its last, when nothing else is open."""
+        begun, over = self.week_bits[:, 0], self.week_bits[:, 1]
+        parts = (begun, begun | over, over)
+        of_day = slice(day.weekday() * MINUTES_A_DAY // 8, (day.weekday() + 1) * MINUTES_A_DAY // 8)
+        today = np.stack([np.cumsum(np.unpackbits(part[:, of_day], axis=1), axis=1, dtype=np.int16) for part in parts])
+        a_day = [
+            np.unpackbits(part, axis=1).reshape(-1, 7, MINUTES_A_DAY).sum(axis=2, dtype=np.int64)[self.plan_row]
+            for part in parts
+        ]
+        edges = (self.starts, self.starts + 1, self.ends + 1, self.ends + 2)
+
+        def until(stop: NDArray) -> NDArray:
+            return sum(
+                (_open_minutes(a_day[n], edges[n], np.minimum(stop, edges[n + 1])) for n in range(3)),
+                np.zeros_like(self.starts),
+            )
+
         ended = self.ends < date.max.toordinal()
-        total = np.where(ended, _open_minutes(a_day, self.starts, self.ends + 1), 0)
-        before = np.where(ended, _open_minutes(a_day, self.starts, np.full_like(self.starts, day.toordinal())), 1)
-        today = np.cumsum(bits[:, day.weekday()], axis=1, dtype=np.int64)
+        total = np.where(ended, until(self.ends + 2), 0)
+        before = np.where(ended, until(np.full_like(self.starts, day.toordinal())), 1)
         return before, total, today
 
 
