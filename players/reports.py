@@ -328,7 +328,9 @@ def _span(span: Since) -> tuple[str, list[str]]:
 
 
 def _within(hour_utc: str, span: Since) -> bool:
-    return (span[0] is None or hour_utc >= span[0][:13]) and (span[1] is None or hour_utc < span[1][:13])
+    """Whether an hour begins in the span: it is of the day on which it begins, where days begin at half past, too."""
+    begins = f"{hour_utc}:00:00.000Z"
+    return (span[0] is None or begins >= span[0]) and (span[1] is None or begins < span[1])
 
 
 def _text(value: Any) -> str:

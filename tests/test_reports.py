@@ -269,6 +269,17 @@ def test_visits_are_counted_and_shared_out(record: Callable[..., Path]) -> None:
     assert "mean_s" not in made.columns
 
 
+def test_the_audience_of_a_day_is_of_that_day_where_it_begins_at_half_past_too(record: Callable[..., Path]) -> None:
+    kolkata = ZoneInfo("Asia/Kolkata")
+    evening = datetime(2026, 5, 4, 23, 45, tzinfo=kolkata)
+    crowds = [(evening + timedelta(hours=n), [present(F20)]) for n in range(25) for _ in range(12)]
+    path = record([(evening, HOUSE, NOBODY, 1.0)], crowds)
+    for day in ("2026-05-04", "2026-05-05"):
+        span = proof.utc_bound(day, kolkata), proof.utc_bound(proof.next_day(day), kolkata)
+        with proof.reading([path]) as db:
+            assert [row["day"] for row in reports.audience(db, ("day",), kolkata, span).rows] == [day, "total"]
+
+
 def test_small_cells_are_hidden_and_one_more_so_that_the_total_does_not_tell(record: Callable[..., Path]) -> None:
     path = record([(at(4, 12), HOUSE, NOBODY, 1.0)], crowd())
     with proof.reading([path]) as db:
