@@ -131,7 +131,7 @@ class _Reader:
         # Keys are paths as text: ten thousand Paths take longer to make and to compare than all the rest.
         self._files: dict[str, Stamp] = {}
         self._media: dict[str, Stamp] = {}
-        self._settled: dict[str, CampaignFile] = {}
+        self._settled = {path: campaign for path, (_, campaign) in self._cache.campaigns.items()}
 
     def changed(self) -> bool:
         """Whether a campaign file, a folder of pictures, or a medium (missing ones too) is not as it was read."""
@@ -149,7 +149,7 @@ class _Reader:
         paid = tuple(line for line in lines if not line.house)
         version = sha256(msgspec.json.encode(lines, enc_hook=str)).hexdigest()[:16]
         self._forget()
-        _write_cache(self._cache_path, self._cache)
+        _write_cache(self._cache_path, _Cache(self._playing(), self._cache.media))
         house = tuple(line for line in lines if line.house)
         return Catalogue(paid, house, self._zone, version, tuple(problems))
 
@@ -166,6 +166,15 @@ class _Reader:
         """Drop from the cache what is not in use; what could not be examined is tried again at the next start."""
         self._cache.campaigns = {k: v for k, v in self._cache.campaigns.items() if k in self._files}
         self._cache.media = {k: v for k, v in self._cache.media.items() if k in self._media}
+
+    def _playing(self) -> dict[str, tuple[Stamp, CampaignFile]]:
+        """What plays of each file, for the next start; where that is an older version, the file is to be read again."""
+        known = self._cache.campaigns
+        return {
+            path: (known[path][0] if campaign is known[path][1] else (0, 0, 0), campaign)
+            for path, campaign in self._settled.items()
+            if path in known
+        }
 
     def _campaigns(self, problems: list[str]) -> Iterator[tuple[str, CampaignFile]]:
         """Each campaign file with what it says: its last good version where the present one is broken."""

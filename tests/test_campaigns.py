@@ -645,6 +645,24 @@ def test_an_edit_that_takes_anothers_id_keeps_its_last_good_version(watched: tup
     assert sorted(ad.id for ad in watcher.poll().creatives) == ["a-ad", "b-ad"]
 
 
+def test_who_has_an_id_keeps_it_over_a_restart(folder: Path, tmp_path: Path) -> None:
+    """What was spent belongs to the line's id: an edit, or a file before it by name, cannot take it."""
+    cache = tmp_path / "catalogue.cache"
+    (folder / "b.toml").write_text(little("b"))
+    (folder / "c.toml").write_text(little("c"))
+    assert not load_catalogue(folder, UTC, 8.0, cache).problems
+    (folder / "a.toml").write_text(little("a").replace("a-line", "b-line"))
+    (folder / "c.toml").write_text(little("c").replace("c-line", "b-line"))
+    for _ in range(3):
+        catalogue = load_catalogue(folder, UTC, 8.0, cache)
+        assert [(line.id, line.advertiser) for line in catalogue.lines] == [("b-line", "b"), ("c-line", "c")]
+        assert [problem[:7] for problem in catalogue.problems] == ["a.toml:", "c.toml:"]
+    assert "its last good version plays on" in catalogue.problems[1]
+    (folder / "b.toml").unlink()
+    (folder / "c.toml").unlink()
+    assert [line.advertiser for line in load_catalogue(folder, UTC, 8.0, cache).lines] == ["a"]
+
+
 def test_media_are_examined_again_by_a_newer_version_and_last_good_versions_kept(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
