@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import signal
 import sys
 from typing import Any
 
@@ -14,6 +15,7 @@ from bench.harness import BenchError, Findings, Plan
 def main() -> int:
     """Run the benchmark; 0 also where it says why it cannot."""
     what, size = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a library prints is no answer
 

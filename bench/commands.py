@@ -1,6 +1,10 @@
 """`stationcast bench`."""
 
 import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -59,7 +63,8 @@ def bench(
     console = Console()
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    results, failed = run_all(what or DEFAULT, plan, console, out)
+    with _ended_in_order():
+        results, failed = run_all(what or DEFAULT, plan, console, out)
     for result in results:
         report.show(result, console)
     if out is not None:
@@ -68,6 +73,20 @@ def bench(
             report.fill_page(page, out)
     worse = report.show_comparison(report.load(old), results, threshold, console) if old else 0
     raise SystemExit(1 if worse or failed else 0)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind as Ctrl-C does: what was started is stopped, folders are removed."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, lambda number, _: sys.exit(128 + number))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_all(what: tuple[str, ...], plan: Plan, console: Console, out: Path | None) -> tuple[list[Result], int]:

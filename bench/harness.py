@@ -42,6 +42,7 @@ _PACKAGES = (
     "pyzmq",
 )
 _PR_SET_PDEATHSIG = 1
+_STOP_S = 10.0
 
 
 class BenchError(Exception):
@@ -245,10 +246,12 @@ def _in_child(what: str, plan: Plan, say: Say) -> Findings:
             stderr.seek(0)
             last = stderr.read().decode(errors="replace").strip().splitlines()[-12:]
             raise BenchError(f"bench {what}: ended with {child.returncode}:\n" + "\n".join(last))
+        except (KeyboardInterrupt, SystemExit):
+            child.terminate()  # it stops what it started and removes its folders
+            raise
         finally:
-            if child.poll() is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(5)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_STOP_S)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()

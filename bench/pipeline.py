@@ -10,7 +10,7 @@ from statistics import median
 
 import psutil
 
-from bench.harness import Findings, Plan, Say, Table, percentile
+from bench.harness import Findings, Plan, Say, Table, die_with_parent, percentile
 from bench.report import number
 from bench.sequential import Pace, run_loops
 from bench.station import ROLES, SCENE_CAMERA, Run, make_graph, make_station, run_station
@@ -137,7 +137,9 @@ def _idle(seconds: float, findings: Findings) -> None:
             '[[cameras]]\nname = "door"\nsource = "sample"\nfps = 0.1\n[[screens]]\nheadless = true\ntick_hz = 5\n'
         )
         command = [sys.executable, "-m", "pipeline.cli", "run", str(path), "--duration", str(seconds + 8)]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as station:
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent
+        ) as station:
             time.sleep(6)
             family = {process.pid: process for process in _family(station.pid)}
             before = {pid: _cpu_s(process) for pid, process in family.items()}

@@ -20,7 +20,7 @@ import numpy as np
 from msgspec import Struct
 
 from bench import coded, xvfb
-from bench.harness import BenchError, Findings, Plan, Say, percentile
+from bench.harness import BenchError, Findings, Plan, Say, die_with_parent, percentile
 from bench.xvfb import Monitor
 from pipeline.settings import StationTable
 from players.ledger import ledger_path
@@ -136,23 +136,29 @@ def play(folder: Path, transition: str, ads: int, cameras: int = 2) -> Played:
     listed = "".join(CAMERA.format(name=f"camera{i}") for i in range(cameras))
     station.write_text(STATION.format(transition=transition, cameras=listed))
     ledger = ledger_path(StationTable(name="bench", state_dir=f"state-{transition}"), "main", folder)
-    with xvfb.monitor(*SIZE) as monitor, recording(monitor) as samples:
-        command = [sys.executable, "-m", "pipeline.cli", "run", str(station)]
-        environment = os.environ | {"DISPLAY": monitor.name}
-        environment.pop("WAYLAND_DISPLAY", None)
-        output = (folder / f"{transition}.log").open("wb")
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    log = folder / f"{transition}.log"
+    with xvfb.monitor(*SIZE) as monitor, _playing(station, monitor, log) as process, recording(monitor) as samples:
+        deadline_s = time.monotonic() + 60 + ads * (FILM_S + 1)
+        while changes(samples) < ads:
+            if process.poll() is not None or time.monotonic() > deadline_s:
+                raise BenchError(f"the station did not play {ads} ads: {log}: {_tail(log)}")
+            time.sleep(0.5)
+    return analyse(samples, ledger)
+
+
+@contextmanager
+def _playing(station: Path, monitor: Monitor, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a station on the monitor; it ends with this process at the latest."""
+    command = [sys.executable, "-m", "pipeline.cli", "run", str(station)]
+    environment = os.environ | {"DISPLAY": monitor.name}
+    environment.pop("WAYLAND_DISPLAY", None)
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, preexec_fn=die_with_parent)
         try:
-            deadline_s = time.monotonic() + 60 + ads * (FILM_S + 1)
-            while changes(samples) < ads:
-                if process.poll() is not None or time.monotonic() > deadline_s:
-                    raise BenchError(f"the station did not play {ads} ads: {output.name}: {_tail(Path(output.name))}")
-                time.sleep(0.5)
+            yield process
         finally:
             process.terminate()
             process.wait(20)
-            output.close()
-    return analyse(samples, ledger)
 
 
 def _tail(path: Path) -> str:

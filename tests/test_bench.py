@@ -2,16 +2,20 @@
 
 import io
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from bench import mtcnn, report, scenes, station
+from bench import mtcnn, report, scenes, station, xvfb
 from bench.capture import lateness_ms
 from bench.commands import WHAT, bench
 from bench.harness import (
@@ -218,6 +222,36 @@ def test_the_command_writes_compares_and_fails_on_a_regression(tmp_path: Path) -
     done = CliRunner().invoke(bench, ["ledger", "--tiny", "--compare", str(tmp_path / "old")])
     assert done.exit_code == 1
     assert "regressed" in done.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_benchmark_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    environment = os.environ | {"XDG_DATA_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "bench", "ledger", "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        until_s = time.monotonic() + 30
+        while not list(tmp_path.glob("stationcast/bench-*/ledger.sqlite")) and time.monotonic() < until_s:
+            time.sleep(0.05)
+        sent_s = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(30) != 0
+    assert time.monotonic() - sent_s < 4
+    assert list((tmp_path / "stationcast").iterdir()) == []
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(not xvfb.available(), reason="no Xvfb")
+def test_the_screen_ends_with_the_benchmark(tmp_path: Path) -> None:
+    code = "import time; from bench.xvfb import monitor\nwith monitor(64, 48) as m: print(m.process.pid); time.sleep(9)"
+    command, environment = [sys.executable, "-u", "-c", code], os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        pid = int(process.stdout.readline())
+        process.kill()
+    until_s = time.monotonic() + 5
+    while psutil.pid_exists(pid) and time.monotonic() < until_s:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(pid)
 
 
 def test_a_benchmark_that_cannot_run_says_why() -> None:
