@@ -1,5 +1,8 @@
-"""`python -m bench`."""
+"""`python -m bench`, the same as `stationcast bench`."""
 
-from bench.commands import bench
+import sys
 
-bench()
+from pipeline.cli import main
+
+sys.argv.insert(1, "bench")
+main()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench import report
@@ -60,18 +61,25 @@ def bench(
     if soak_s is not None:
         os.environ["BENCH_SOAK_S"] = str(soak_s)
     plan = Plan(size="tiny" if tiny else "quick" if quick else "full")
+    what = what or DEFAULT
+    before = report.load(old) if old else []  # now: --out may be the same folder
+    if old and not {result.what for result in before} & set(what):
+        raise BenchError(f"--compare {old}: there are no results of {', '.join(what)}")
+    if page is not None and (out is None or not page.resolve().parent.is_dir()):
+        raise BenchError(f"--page {page}: needs --out, whose results it shows, and a folder that is there")
     console = Console()
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
+        report.load(out)
     with _ended_in_order():
-        results, failed = run_all(what or DEFAULT, plan, console, out)
+        results, failed = run_all(what, plan, console, out)
     for result in results:
         report.show(result, console)
     if out is not None:
         console.print(f"written to {out}")
         if page is not None:
             report.fill_page(page, out)
-    worse = report.show_comparison(report.load(old), results, threshold, console) if old else 0
+    worse = report.show_comparison(before, results, threshold, console) if old else 0
     raise SystemExit(1 if worse or failed else 0)
 
 
@@ -111,7 +119,7 @@ def run_all(what: tuple[str, ...], plan: Plan, console: Console, out: Path | Non
             except BenchError as error:
                 failed += 1
                 progress.update(task, description="could not run", completed=1)
-                console.print(f"[red]{error}[/]", highlight=False)
+                console.print(f"[red]{escape(str(error))}[/]", highlight=False)
                 continue
             results.append(result)
             if out is not None:

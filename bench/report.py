@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
-from bench.harness import Curve, Goal, Measure, Result
+from bench.harness import BenchError, Curve, Goal, Measure, Result
 
 FIGURES = "<!-- figures -->"
 
@@ -35,7 +36,7 @@ def compare(old: list[Result], new: list[Result]) -> list[Change]:
         Change(name=f"{result.what}: {now.name}", then=before, now=now, worse=_worse(before, now))
         for result in new
         for now in result.findings.measures
-        if now.better != "neither" and (before := then.get((result.what, now.name))) is not None
+        if now.better != "neither" and (before := then.get((result.what, now.name))) and before.unit == now.unit
     ]
     return sorted(changes, key=lambda change: -change.worse)
 
@@ -44,12 +45,40 @@ def _worse(then: Measure, now: Measure) -> float:
     good, bad = (now.median, then.median) if now.better == "higher" else (then.median, now.median)
     if good == bad:
         return 1.0
-    return bad / good if good > 0 else math.inf
+    if min(good, bad) > 0:
+        return bad / good
+    return math.inf if bad > good else 0.0
+
+
+def unlike(old: list[Result], new: list[Result]) -> list[str]:
+    """What a comparison cannot show, a line each: other machines and sizes, measures that are no more."""
+    then, compared = {result.what: result for result in old}, {change.name for change in compare(old, new)}
+    lines = []
+    for result in new:
+        before = then.get(result.what)
+        if before is None:
+            lines.append(f"{result.what}: there are no older results")
+            continue
+        if any(before.machine.get(key) != result.machine.get(key) for key in ("processor", "cores", "gpu")):
+            lines.append(f"{result.what}: another machine then: {where(before)}")
+        if before.size != result.size:
+            lines.append(f"{result.what}: a {before.size} run then, a {result.size} one now")
+        measures = [x.name for x in before.findings.measures if x.better != "neither"]
+        gone = [name for name in measures if f"{result.what}: {name}" not in compared]
+        if gone:
+            lines.append(f"{result.what}: measured then, not now: {len(gone)} of {len(measures)}, such as {gone[0]}")
+    return lines
 
 
 def load(folder: Path) -> list[Result]:
-    """All results of a folder."""
-    return [msgspec.json.decode(path.read_bytes(), type=Result) for path in sorted(folder.glob("*.json"))]
+    """All results of a folder. BenchError: a JSON file there is none."""
+    results = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            results.append(msgspec.json.decode(path.read_bytes(), type=Result))
+        except msgspec.DecodeError as error:
+            raise BenchError(f"{path}: not a result of `stationcast bench`: {error}") from error
+    return results
 
 
 def number(value: float) -> str:
@@ -91,7 +120,7 @@ def show(result: Result, console: Console) -> None:
             f"{mark} {goal.text}: {number(goal.value)} ({'>=' if goal.at_least else '<='} {number(goal.limit)})"
         )
     for note in result.findings.notes:
-        console.print(f"[dim]{note}[/]", highlight=False)
+        console.print(f"[dim]{escape(note)}[/]", highlight=False)
 
 
 def _limit(goal: Goal) -> str:
@@ -109,6 +138,8 @@ def show_comparison(old: list[Result], new: list[Result], threshold: float, cons
         then, now = number(change.then.median), number(change.now.median)
         table.add_row(change.name, then, now, change.now.unit, f"{change.worse:.2f}", mark)
     console.print(table)
+    for line in unlike(old, new):
+        console.print(line, markup=False, highlight=False)
     return sum(change.regressed(threshold) for change in changes)
 
 

@@ -40,7 +40,7 @@ def run(plan: Plan, say: Say) -> Findings:
     for i, (what, unit) in enumerate((("memory", "MB"), ("open files", "files"), ("shared memory", "MB")), 1):
         growth = slope([(sample[0], sample[i]) for sample in settled]) * 60
         findings.measure(what, unit, [settled[-1][i]], "lower")
-        findings.measure(f"{what}, growth", f"{unit} a minute", [growth], "lower")
+        findings.measure(f"{what}, growth", f"{unit} a minute", [growth])
         findings.goal(f"growth of {what}, {unit} a minute", growth, at_most=1.0 if i == 1 else 0.05)
         line = {what: [(sample[0], sample[i]) for sample in samples]}
         findings.curves.append(Curve(title=f"Soak: {what}", x="s", y=unit, lines=line))

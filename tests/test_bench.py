@@ -1,6 +1,7 @@
 """Every benchmark in its smallest form, and the arithmetic of all: known sleeps in, known rates out."""
 
 import io
+import math
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from bench import mtcnn, report, scenes, station, xvfb
 from bench.capture import lateness_ms
 from bench.commands import WHAT, bench
 from bench.harness import (
+    BenchError,
     Better,
     Curve,
     Findings,
@@ -101,6 +103,31 @@ def test_worse_is_worse_in_either_direction(tmp_path: Path) -> None:
     report.write(made([10.0, 10.2]), tmp_path)
     assert report.show_comparison(report.load(tmp_path), [made([15.0])], 1.25, Console(quiet=True)) == 1
     assert report.show_comparison(report.load(tmp_path), [made([10.5])], 1.25, Console(quiet=True)) == 0
+
+
+def test_nothing_and_less_than_nothing_compare() -> None:
+    def worse(then: float, now: float, better: Better) -> float:
+        return report.compare([made([then], better)], [made([now], better)])[0].worse
+
+    assert worse(0, 0, "lower") == worse(0, 0, "higher") == 1
+    assert worse(0, 1, "lower") == worse(-1, 1, "lower") == worse(-2, -1, "lower") == math.inf
+    assert worse(0, -1, "lower") == worse(-1, -2, "lower") == worse(1, 0, "lower") == worse(0, 1, "higher") == 0
+    assert worse(1, 0, "higher") == math.inf
+
+
+def test_a_comparison_says_what_it_cannot_show() -> None:
+    then, now = made([1.0]), made([1.0])
+    assert report.unlike([then], [now]) == []
+    assert report.unlike([], [now]) == ["toy: there are no older results"]
+    then.machine = then.machine | {"cores": "8"}
+    then.size = "full"
+    then.findings.measure("gone", "ms", [1.0], "lower")
+    then.findings.measure("in other units", "ms", [1.0], "lower")
+    now.findings.measure("in other units", "s", [1.0], "lower")
+    machine, size, gone = report.unlike([then], [now])
+    assert "another machine then: 8 x toy" in machine
+    assert "a full run then, a tiny one now" in size
+    assert "2 of 3, such as gone" in gone
 
 
 def test_results_for_machines_and_people(tmp_path: Path) -> None:
@@ -222,6 +249,40 @@ def test_the_command_writes_compares_and_fails_on_a_regression(tmp_path: Path) -
     done = CliRunner().invoke(bench, ["ledger", "--tiny", "--compare", str(tmp_path / "old")])
     assert done.exit_code == 1
     assert "regressed" in done.output
+    done = CliRunner().invoke(
+        bench, ["ledger", "--tiny", "--compare", str(tmp_path / "old"), "--out", str(tmp_path / "old")]
+    )
+    assert done.exit_code == 1, "the older results were read after they had been overwritten"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--compare", "empty"], "no results of gpu"),
+        (["--compare", "odd"], "not a result"),
+        (["--out", "odd", "--page", "page.md"], "not a result"),
+        (["--page", "page.md"], "--out"),
+        (["--out", "empty", "--page", "nowhere/page.md"], "a folder that is there"),
+    ],
+)
+def test_a_mistake_in_an_option_is_told_before_anything_is_measured(
+    arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "summary.json").write_text("{}")
+    done = CliRunner().invoke(bench, ["gpu", *arguments])
+    assert isinstance(done.exception, BenchError)
+    assert says in str(done.exception)
+    assert "gpu" not in done.output
+
+
+def test_an_error_is_shown_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_SOAK_S", "[/no] [number]")
+    done = CliRunner().invoke(bench, ["soak", "--tiny"])
+    assert done.exit_code == 1
+    assert "'[/no] [number]'" in done.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
