@@ -16,7 +16,7 @@ import numpy as np
 import zmq
 from numpy.typing import NDArray
 
-from bench.harness import Findings, Measure, Plan, Say, Table, call_rate, paired, peer
+from bench.harness import BenchError, Findings, Measure, Plan, Say, Table, call_rate, paired, peer
 from bench.report import figure
 from pipeline import wire
 from pipeline.messages import Frame
@@ -25,6 +25,7 @@ from pipeline.ring import SLOTS, Ring
 CASES = {"1080p frame": (1080, 1920, 3), "224 px crop": (224, 224, 3), "200 B message": (1, 67, 3)}
 WAYS = ("ring", "ipc copy", "ipc no copy", "tcp", "tcp CURVE")
 _ON_THE_WAY = 4
+_SILENT_MS = 10_000
 
 
 def run(plan: Plan, say: Say) -> Findings:
@@ -91,9 +92,11 @@ def hand_over_rate(way: str, image: NDArray[np.uint8], seconds: float) -> tuple[
             print(json.dumps(setup), file=receiver.stdin, flush=True)
             address = receiver.stdout.readline().strip()
             acks = context.socket(zmq.PULL)
+            acks.setsockopt(zmq.RCVTIMEO, _SILENT_MS)
             acks.bind(wire.endpoint(Path(folder), "acks"))
             data = context.socket(zmq.PUSH)
             data.setsockopt(zmq.IMMEDIATE, 1)
+            data.setsockopt(zmq.SNDTIMEO, _SILENT_MS)
             if way == "tcp CURVE":
                 data.curve_serverkey = serverkey
                 data.curve_publickey, data.curve_secretkey = zmq.curve_keypair()
@@ -102,6 +105,8 @@ def hand_over_rate(way: str, image: NDArray[np.uint8], seconds: float) -> tuple[
             data.send(b"")
             cpu_s += float(receiver.stdout.readline())
             receiver.wait(10)
+        except zmq.Again as error:
+            raise BenchError(f"{way}: the receiver has not answered for {_SILENT_MS / 1000:g} s") from error
         finally:
             context.destroy(linger=0)
             receiver.kill()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from bench import mtcnn, report, scenes, station, xvfb
+from bench import mtcnn, report, scenes, station, transport, xvfb
 from bench.capture import lateness_ms
 from bench.commands import WHAT, bench
 from bench.harness import (
@@ -32,6 +33,7 @@ from bench.harness import (
     call_rate,
     call_times_ms,
     paired,
+    peer,
     percentile,
     run_benchmark,
     slope,
@@ -214,6 +216,22 @@ def test_shared_memory_is_counted_once() -> None:
     assert {size for _, size in _memfds(Path("/proc/self/fd")) - before} == {12345}
     os.close(fd)
     os.close(twin)
+
+
+@pytest.mark.parametrize("way", ["ring", "tcp"])
+def test_a_receiver_that_dies_is_an_error(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_SILENT_MS", 500)
+    started: list[subprocess.Popen[str]] = []
+
+    def doomed(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
+        started.append(peer(*arguments, **options))
+        threading.Timer(2, started[-1].kill).start()
+        return started[-1]
+
+    monkeypatch.setattr(transport, "peer", doomed)
+    with pytest.raises(BenchError, match="has not answered"):
+        transport.hand_over_rate(way, np.zeros((64, 64, 3), np.uint8), 60)
+    assert started[0].poll() is not None
 
 
 @pytest.mark.parametrize("what", ["transport", "capture", "ledger", "player", "overload", "soak", "gpu"])
