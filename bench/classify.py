@@ -22,7 +22,7 @@ from bench.report import number
 from bench.station import Run, make_graph, make_station, run_station
 from models.assets import Model, resolve
 from models.cards import DEFAULT_CLASSIFIER, Input, read_card, registry
-from models.session import Classifier, session_options
+from models.session import Classifier, Device, _providers, session_options
 from pipeline.supervisor import Supervisor
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -59,15 +59,15 @@ def run(plan: Plan, say: Say) -> Findings:
 
 
 def classifiers() -> list[str]:
-    """Names of the registry's classifiers whose files are here or can be fetched."""
+    """Names of the registry's classifiers."""
     return [name for name, path in registry().items() if read_card(path)[0].task == "classify"]
 
 
-def speeds_of(name: str, threads: int, plan: Plan, say: Say, device: str = "cpu") -> list[Speed]:
+def speeds_of(name: str, threads: int, plan: Plan, say: Say, device: Device = "cpu") -> list[Speed]:
     """ms a face at each batch size, ours and bare taking turns."""
     model = resolve(name, Path())
-    classifier = Classifier(model, device, threads)  # type: ignore[arg-type]
-    bare = BareCall(model, threads, list(_providers(device)))
+    classifier = Classifier(model, device, threads)
+    bare = BareCall(model, threads, providers_of(device))
     speeds = []
     for batch in plan.pick((1, 4), (1, 16), BATCHES):
         say(f"{name}, {_threads(threads)}, batch {batch}")
@@ -85,8 +85,9 @@ def _threads(count: int) -> str:
     return "1 thread" if count == 1 else f"{count} threads"
 
 
-def _providers(device: str) -> tuple[str, ...]:
-    return ("CUDAExecutionProvider", "CPUExecutionProvider") if device == "cuda" else ("CPUExecutionProvider",)
+def providers_of(device: Device) -> list[Any]:
+    """As ours asks for them, so that the bare call has the same options."""
+    return _providers(device)[1]
 
 
 class BareCall:
@@ -177,7 +178,7 @@ def _micro_batching(speeds: list[Speed], plan: Plan, findings: Findings, say: Sa
 
 
 def _at_saturation(best_batch: int, bare_rate: float, seconds: float, plan: Plan, findings: Findings, say: Say) -> None:
-    bare = BareCall(resolve(DEFAULT_CLASSIFIER, Path()), 1, list(_providers("cpu")))
+    bare = BareCall(resolve(DEFAULT_CLASSIFIER, Path()), 1, providers_of("cpu"))
     size_px = Classifier(resolve(DEFAULT_CLASSIFIER, Path())).size_px
     crop = np.random.default_rng(1).integers(0, 256, size_px * size_px * 3, np.uint8).tobytes()
     ways: dict[str, Callable[[], float]] = {
@@ -206,13 +207,21 @@ def serve_and_drive(crop: bytes, seconds: float) -> float:
 
 
 def under_load(
-    rate: float, wait_ms: float, seconds: float, *, model: str = "default", sources: int = 2, workers: int = 1
+    rate: float,
+    wait_ms: float,
+    seconds: float,
+    *,
+    model: str = "default",
+    sources: int = 2,
+    workers: int = 1,
+    batch: int = _BATCH,
+    device: Device = "auto",
 ) -> tuple[Run, dict[int, int]]:
     """Offer so many faces a second to classification workers -> (run, how many batches of each size)."""
     crop = resolve(model, Path()).card.crop
     assert crop
     os.environ |= {"BENCH_FACES_PER_S": str(rate / sources), "BENCH_CROP_PX": str(crop.size_px)}
-    station = make_station(sources, 1, classify=workers, batch_wait_ms=wait_ms, model=model)
+    station = make_station(sources, 1, classify=workers, batch_wait_ms=wait_ms, model=model, batch=batch, device=device)
     sizes: dict[str, dict[int, int]] = {}
 
     def count(supervisor: Supervisor) -> None:

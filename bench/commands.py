@@ -98,9 +98,14 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def run_all(what: tuple[str, ...], plan: Plan, console: Console, out: Path | None) -> tuple[list[Result], int]:
-    """Run benchmarks in turn, progress shown, each written when it is done -> (results, how many could not run)."""
+    """Run benchmarks in turn, progress shown, each written as it comes -> (results, how many could not run)."""
     results: list[Result] = []
     failed = 0
+
+    def keep(result: Result) -> None:
+        if out is not None:
+            report.write(result, out)
+
     columns = (
         SpinnerColumn(),
         TextColumn("[b]{task.fields[name]}[/]"),
@@ -115,14 +120,12 @@ def run_all(what: tuple[str, ...], plan: Plan, console: Console, out: Path | Non
                 progress.update(task, description=text)  # type: ignore[arg-type]
 
             try:
-                result = run_benchmark(name, plan, say)
+                result = run_benchmark(name, plan, say, keep)
             except BenchError as error:
                 failed += 1
                 progress.update(task, description="could not run", completed=1)
                 console.print(f"[red]{escape(str(error))}[/]", highlight=False)
                 continue
             results.append(result)
-            if out is not None:
-                report.write(result, out)
             progress.update(task, description=f"done in {result.took_s:.0f} s", completed=1)
     return results, failed

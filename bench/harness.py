@@ -1,12 +1,13 @@
 """How everything here is measured: each benchmark in processes of its own, warmed up, repeated, paired within one run.
 
-A benchmark is a module of this folder with `run(plan, say) -> Findings`.
+A benchmark is a module of this folder with `run(plan, say) -> Findings`, or with an iterator of what it found so far.
 """
 
 import contextlib
 import ctypes
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import resource
@@ -16,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -202,30 +204,44 @@ def slope(points: list[tuple[float, float]]) -> float:
     return sum((x - mean_x) * (y - mean_y) for x, y in points) / squares if squares else 0.0
 
 
-def run_benchmark(what: str, plan: Plan, say: Say) -> Result:
-    """Run one benchmark in a process of its own -> its result. BenchError: it failed."""
+def run_benchmark(what: str, plan: Plan, say: Say, keep: Callable[[Result], object] = lambda _: None) -> Result:
+    """Run one benchmark in a process of its own -> its result, given to `keep` too, as far as it has come, whenever
+    there is more of it. BenchError: it failed."""
     started_s, busy_before = time.monotonic(), _busy_s()
     own_before = _children_s()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    findings = _in_child(what, plan, say)
-    took_s = time.monotonic() - started_s
-    busy_s = _busy_s() - busy_before - (_children_s() - own_before)
-    return Result(
-        what=what,
-        command=f"stationcast bench {what}" + ("" if plan.size == "full" else f" --{plan.size}"),
-        size=plan.size,
-        started=stamp,
-        took_s=round(took_s, 1),
-        busy_elsewhere=round(max(0.0, busy_s / took_s), 2),
-        machine=machine(),
-        findings=findings,
-    )
+
+    def result(findings: Findings) -> Result:
+        took_s = time.monotonic() - started_s
+        busy_s = _busy_s() - busy_before - (_children_s() - own_before)
+        return Result(
+            what=what,
+            command=f"stationcast bench {what}" + ("" if plan.size == "full" else f" --{plan.size}"),
+            size=plan.size,
+            started=stamp,
+            took_s=round(took_s, 1),
+            busy_elsewhere=round(max(0.0, busy_s / took_s), 2),
+            machine=machine(),
+            findings=findings,
+        )
+
+    return result(in_child(what, plan, say, keep=lambda findings: keep(result(findings))))
 
 
-def _in_child(what: str, plan: Plan, say: Say) -> Findings:
+def in_child(
+    what: str,
+    plan: Plan,
+    say: Say,
+    *arguments: str,
+    limit_s: float | None = None,
+    keep: Callable[[Findings], object] = lambda _: None,
+) -> Findings:
+    """Call `run(plan, say, *arguments)` of bench/WHAT.py in a process of its own -> its findings; each that it gives on
+    the way goes to `keep`. BenchError: it failed, or took longer than the limit."""
+    until_s = time.monotonic() + (limit_s or math.inf)
     with tempfile.TemporaryFile() as stderr:
         child = subprocess.Popen(
-            [sys.executable, "-m", "bench.child", what, plan.size],
+            [sys.executable, "-m", "bench.child", what, plan.size, *arguments],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -233,6 +249,10 @@ def _in_child(what: str, plan: Plan, say: Say) -> Findings:
             preexec_fn=die_with_parent,
         )
         assert child.stdout
+        clock = threading.Timer(limit_s or 0.0, child.kill)
+        if limit_s:
+            clock.start()
+        findings = None
         try:
             for line in child.stdout:
                 answer = json.loads(line)
@@ -240,16 +260,22 @@ def _in_child(what: str, plan: Plan, say: Say) -> Findings:
                     say(answer["say"])
                 elif "error" in answer:
                     raise BenchError(f"bench {what}: {answer['error']}")
-                else:
-                    return msgspec.convert(answer["findings"], Findings)
+                elif "findings" in answer:
+                    findings = msgspec.convert(answer["findings"], Findings)
+                    keep(findings)
+                elif findings is not None:
+                    return findings
             child.wait()
+            if time.monotonic() >= until_s:
+                raise BenchError(f"bench {what}: not done after {limit_s:g} s")
             stderr.seek(0)
             last = stderr.read().decode(errors="replace").strip().splitlines()[-12:]
             raise BenchError(f"bench {what}: ended with {child.returncode}:\n" + "\n".join(last))
-        except (KeyboardInterrupt, SystemExit):
+        except BaseException:
             child.terminate()  # it stops what it started and removes its folders
             raise
         finally:
+            clock.cancel()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(_STOP_S)
             with contextlib.suppress(ProcessLookupError):

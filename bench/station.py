@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -56,6 +57,8 @@ def make_station(
     batch_wait_ms: float = 5.0,
     max_px: tuple[int, int] = (1280, 720),
     model: str = "default",
+    batch: int = 16,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
 ) -> Station:
     """A station of so many cameras with one headless screen."""
     names = [f"cam{i}" for i in range(cameras)]
@@ -66,7 +69,7 @@ def make_station(
         ),
         workers=Workers(detect=detect, classify=classify),
         detect=Detect(max_frame_age_ms=1500),
-        classify=Classify(model=model, batch_wait_ms=batch_wait_ms),
+        classify=Classify(model=model, device=device, batch=batch, batch_wait_ms=batch_wait_ms),
         choose=Choose(),
         screens=(Screen(headless=True),),
         folder=Path.cwd(),

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from bench import mtcnn, report, scenes, station, transport, xvfb
+from bench import gpu, gpu_step, mtcnn, report, scenes, station, transport, xvfb
 from bench.capture import lateness_ms
 from bench.commands import WHAT, bench
 from bench.harness import (
@@ -32,6 +32,7 @@ from bench.harness import (
     Table,
     call_rate,
     call_times_ms,
+    in_child,
     paired,
     peer,
     percentile,
@@ -216,6 +217,33 @@ def test_shared_memory_is_counted_once() -> None:
     assert {size for _, size in _memfds(Path("/proc/self/fd")) - before} == {12345}
     os.close(fd)
     os.close(twin)
+
+
+def test_findings_are_kept_as_they_come() -> None:
+    kept: list[Result] = []
+    result = run_benchmark("gpu", TINY, lambda _: None, kept.append)
+    assert kept
+    assert kept[-1].findings == result.findings
+
+
+def test_a_step_on_a_card_that_fails_or_hangs_is_a_note() -> None:
+    said: list[str] = []
+    steps = [("default", "no such step"), ("no-such-model", "copy to the card")]
+    first, second = gpu.in_turn(steps, 60, TINY, said.append, ["Card: toy."])
+    assert said == ["default: no such step", "no-such-model: copy to the card"]
+    assert first.notes[-1] == "1 of 2 steps done."
+    assert [note.partition(":")[0] for note in second.notes[:-1]] == ["Card", *(", ".join(step) for step in steps)]
+    with pytest.raises(BenchError, match=r"not done after 0\.5 s"):
+        in_child("soak", TINY, said.append, limit_s=0.5)
+
+
+@pytest.mark.parametrize("name", ["default", "stationcast-mobilenet-fp16"])
+def test_a_bound_call_computes(name: str) -> None:
+    session, tensor = gpu_step._first_network(name, ["CPUExecutionProvider"])
+    call = gpu_step.bound_call(session, tensor[:3], "cpu")
+    assert call_rate(call, 0.2) > 0
+    with pytest.raises(BenchError):
+        gpu_step._first_network(name, [("NoSuchProvider", {}), "CPUExecutionProvider"])
 
 
 @pytest.mark.parametrize("way", ["ring", "tcp"])
