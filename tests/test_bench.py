@@ -41,6 +41,7 @@ from bench.harness import (
 )
 from bench.overload import overloaded
 from bench.player import punctuality
+from bench.scale import most_carried
 from bench.sequential import run_loops
 from bench.soak import _memfds
 
@@ -182,6 +183,13 @@ def test_a_stretch_is_the_difference_of_two_readings() -> None:
     assert found.in_rate == found.out_rate == 10
     assert found.cores == 1
     assert found.age_in_ms[0] == found.age_in_ms[2] > 0.01
+
+
+def test_the_most_cameras_carried() -> None:
+    one, two = (station.Run(1.0, {}, [], processes) for processes in (1, 2))
+    assert most_carried([(1, one, True), (2, two, False)]) == (1, one, "1")
+    assert most_carried([(1, one, True), (2, two, True)]) == (2, two, "2 or more")
+    assert most_carried([(1, one, False)]) == (0, one, "0")
 
 
 def test_scenes_know_their_faces() -> None:
