@@ -146,12 +146,15 @@ def _micro_batching(speeds: list[Speed], plan: Plan, findings: Findings, say: Sa
     best = min(speeds, key=lambda speed: speed.bare_ms)
     bare_rate = 1e3 / best.bare_ms
     rows: list[tuple[str, ...]] = []
-    rates, ages = [], []
+    rates, ages, histograms = [], [], {}
     for share in plan.pick((0.5,), (0.9,), (0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.5)):
         say(f"micro-batching at {share:.0%} of the bare rate")
         run, sizes = under_load(share * bare_rate, _WAIT_MS, seconds)
         classify = run.roles["classify"]
-        mean = sum(size * n for size, n in sizes.items()) / max(1, sum(sizes.values()))
+        batches = max(1, sum(sizes.values()))
+        mean = sum(size * n for size, n in sizes.items()) / batches
+        by_size = [(float(size), 100 * sizes.get(size, 0) / batches) for size in range(1, _BATCH + 1)]
+        histograms[f"{share:g} x"] = by_size
         rates.append((share * bare_rate, classify.face_rate))
         ages.append((share * bare_rate, classify.age_out_ms[1]))
         figures = (share * bare_rate, classify.face_rate, classify.age_out_ms[1], mean)
@@ -165,10 +168,9 @@ def _micro_batching(speeds: list[Speed], plan: Plan, findings: Findings, say: Sa
     )
     latency = {"p95": ages}
     title = "Micro-batching: age of faces when classified"
-    findings.curves.append(Curve(title=title, x="faces offered a second", y="age, ms", lines=latency))
-    histogram = {"batches": [(float(size), float(n)) for size, n in sorted(sizes.items())]}
-    title = f"Batch sizes at {share:g} times the bare rate"
-    findings.curves.append(Curve(title=title, x="faces in a batch", y="batches", lines=histogram))
+    findings.curves.append(Curve(title=title, x="faces offered a second", y="p95, ms", lines=latency))
+    title = "Batch sizes by load, in times the bare rate"
+    findings.curves.append(Curve(title=title, x="faces in a batch", y="% of the batches", lines=histograms))
     _at_saturation(best.batch, bare_rate, seconds, plan, findings, say)
     say("one face at a time")
     with_wait, without = (under_load(10, wait_ms, seconds)[0].roles["classify"] for wait_ms in (_WAIT_MS, 0.0))

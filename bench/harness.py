@@ -79,7 +79,6 @@ class Goal(Struct, frozen=True, kw_only=True):
     value: float
     limit: float
     at_least: bool
-    unit: str = "x"
 
     @property
     def met(self) -> bool:
@@ -191,7 +190,7 @@ def paired(ways: Mapping[str, Callable[[], T]], repeats: int, say: Say) -> dict[
 
 
 def percentile(values: list[float], q: float) -> float:
-    """The q-quantile (0..1) of at least one value, by the nearest rank."""
+    """The q-quantile (0..1) of at least one value: that with a share q of the values below it, of few the largest."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
 
