@@ -63,6 +63,25 @@ def test_every_file_that_the_readme_links_to_is_there() -> None:
         assert (ROOT / link).exists(), link
 
 
+@pytest.mark.parametrize(("made_in", "code"), [("here", 0), ("another folder", 2)])
+def test_a_setup_from_another_folder_is_made_again(made_in: str, code: int, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    (here / ".venv" / "bin").mkdir(parents=True)
+    shutil.copytree(ROOT / ".ci", here / ".ci")
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, here)
+    wanted = "cat pyproject.toml constraints.txt .ci/setup | sha256sum > .venv/.ready-base"
+    subprocess.run(["bash", "-c", wanted], cwd=here, check=True)
+    (here / ".venv" / "bin" / "pip").write_text(f"#!{tmp_path / made_in}/.venv/bin/python\n")
+    tools = tmp_path / "tools"  # no Python among them: a setup that is not whole ends there
+    tools.mkdir()
+    for tool in ("bash", "cat", "dirname", "grep", "sha256sum"):
+        (tools / tool).symlink_to(str(shutil.which(tool)))
+    done = subprocess.run([".ci/setup"], cwd=here, env={"PATH": str(tools), "HOME": str(tmp_path)}, capture_output=True)
+    assert done.returncode == code, done.stderr
+    assert (b"needs Python" in done.stderr) == (code == 2)
+
+
 def test_a_bare_setup_is_enough_to_run(folder: Path) -> None:
     if not (ROOT / ".venv").is_dir():
         pytest.skip("this is not a checkout set up by `make`: `make run` was not tried")
