@@ -1,4 +1,4 @@
-"""The process of one benchmark: `python -m bench.child WHAT SIZE [ARGUMENT...]`; JSON lines on standard output."""
+"""The process of one benchmark: `python -m bench.child WHAT PLAN [ARGUMENT...]`; JSON lines on standard output."""
 
 import importlib
 import json
@@ -14,7 +14,7 @@ from bench.harness import BenchError, Findings, Plan
 
 def main() -> int:
     """Run the benchmark; 0 also where it says why it cannot."""
-    what, size, *arguments = sys.argv[1:]
+    what, plan, *arguments = sys.argv[1:]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a library prints is no answer
@@ -24,13 +24,13 @@ def main() -> int:
 
     module = importlib.import_module(f"bench.{what}")
     try:
-        found = module.run(msgspec.convert({"size": size}, Plan), lambda text: answer(say=text), *arguments)
+        found = module.run(msgspec.json.decode(plan, type=Plan), lambda text: answer(say=text), *arguments)
         for findings in (found,) if isinstance(found, Findings) else found:
             answer(findings=msgspec.to_builtins(findings))
     except BenchError as error:
         answer(error=str(error))
     except Exception as error:
-        if getattr(error, "exit_code", None) != 2:
+        if getattr(error, "exit_code", None) != 2 and not (isinstance(error, OSError) and error.filename):
             raise
         answer(error=str(error))
     else:

@@ -1,6 +1,5 @@
 """`stationcast bench`."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -58,9 +57,7 @@ def bench(
     tiny: bool,
 ) -> None:
     """Measure WHAT (all but `screen` and `soak` if nothing is named) on this machine."""
-    if soak_s is not None:
-        os.environ["BENCH_SOAK_S"] = str(soak_s)
-    plan = Plan(size="tiny" if tiny else "quick" if quick else "full")
+    plan = Plan(size="tiny" if tiny else "quick" if quick else "full", soak_s=soak_s)
     what = what or DEFAULT
     before = report.load(old) if old else []  # now: --out may be the same folder
     if old and not {result.what for result in before} & set(what):

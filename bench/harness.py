@@ -132,6 +132,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """How much to do. `tiny` is for tests: everything runs, no figure means anything."""
 
     size: Size = "full"
+    soak_s: float | None = None
+    """How long `soak` runs, instead of what the size says."""
 
     def pick(self, tiny: T, quick: T, full: T) -> T:
         """The value for this size."""
@@ -140,6 +142,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def repeats(self) -> int:
         return self.pick(1, 2, 5)
+
+    def command(self, what: str) -> str:
+        """The command line that measures so much."""
+        size = "" if self.size == "full" else f" --{self.size}"
+        soak = f" --soak-s {self.soak_s:g}" if self.soak_s is not None and what == "soak" else ""
+        return f"stationcast bench {what}{size}{soak}"
 
 
 class Result(Struct, kw_only=True):
@@ -215,7 +223,7 @@ def run_benchmark(what: str, plan: Plan, say: Say, keep: Callable[[Result], obje
         busy_s = _busy_s() - busy_before - (_children_s() - own_before)
         return Result(
             what=what,
-            command=f"stationcast bench {what}" + ("" if plan.size == "full" else f" --{plan.size}"),
+            command=plan.command(what),
             size=plan.size,
             started=stamp,
             took_s=round(took_s, 1),
@@ -240,7 +248,7 @@ def in_child(
     until_s = time.monotonic() + (limit_s or math.inf)
     with tempfile.TemporaryFile() as stderr:
         child = subprocess.Popen(
-            [sys.executable, "-m", "bench.child", what, plan.size, *arguments],
+            [sys.executable, "-m", "bench.child", what, msgspec.json.encode(plan).decode(), *arguments],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

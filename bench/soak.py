@@ -1,7 +1,6 @@
 """What grows while a station runs: memory, open files, shared memory."""
 
 import contextlib
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -16,9 +15,9 @@ from pipeline.supervisor import Supervisor
 
 
 def run(plan: Plan, say: Say) -> Findings:
-    """Two sample cameras at 10 fps with a screen, for BENCH_SOAK_S seconds (`--soak-s` sets it), else ten minutes."""
+    """Two sample cameras at 10 fps with a screen, for `plan.soak_s` seconds, else ten minutes."""
     findings = Findings()
-    seconds = float(os.environ.get("BENCH_SOAK_S", plan.pick(2.0, 20.0, 600.0)))
+    seconds = plan.soak_s or plan.pick(2.0, 20.0, 600.0)
     every_s = max(0.2, seconds / 120)
     samples: list[tuple[float, float, float, float]] = []
     due_s = [0.0]

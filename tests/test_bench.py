@@ -332,11 +332,22 @@ def test_a_mistake_in_an_option_is_told_before_anything_is_measured(
     assert "gpu" not in done.output
 
 
-def test_an_error_is_shown_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BENCH_SOAK_S", "[/no] [number]")
-    done = CliRunner().invoke(bench, ["soak", "--tiny"])
+def test_an_error_is_one_line_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "[/no] [folder]"
+    home.parent.mkdir()
+    home.write_text("a file")
+    monkeypatch.setenv("XDG_DATA_HOME", str(home))
+    monkeypatch.setenv("COLUMNS", "500")
+    done = CliRunner().invoke(bench, ["ledger", "--tiny"])
     assert done.exit_code == 1
-    assert "'[/no] [number]'" in done.output
+    assert str(home) in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_result_says_the_command_that_made_it() -> None:
+    assert Plan().command("ledger") == "stationcast bench ledger"
+    assert Plan(size="quick", soak_s=90).command("soak") == "stationcast bench soak --quick --soak-s 90"
+    assert Plan(size="quick", soak_s=90).command("ledger") == "stationcast bench ledger --quick"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
