@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_readme_works(command: str, folder: Path) -> None:
-    program, *arguments = shlex.split(command)
+    program, *arguments = shlex.split(command, comments=True)
     assert program == "stationcast"
     done = subprocess.run(
         [sys.executable, "-P", "-m", "pipeline.cli", *arguments],
@@ -58,9 +58,13 @@ def test_the_make_targets_of_the_readme_are_there() -> None:
         subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
 
 
-def test_every_file_that_the_readme_links_to_is_there() -> None:
-    for link in re.findall(r"\]\(([^)#:]+)\)", TEXT):
-        assert (ROOT / link).exists(), link
+def test_links_reach_files_and_every_page_of_the_docs_is_reached() -> None:
+    reached, pages = set(), [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+            reached.add((page.parent / link).resolve())
+    assert set(pages[1:]) <= reached
 
 
 @pytest.mark.parametrize(("made_in", "code"), [("here", 0), ("another folder", 2)])
