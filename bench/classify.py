@@ -181,8 +181,9 @@ def _micro_batching(speeds: list[Speed], plan: Plan, findings: Findings, say: Sa
 
 def _at_saturation(best_batch: int, bare_rate: float, seconds: float, plan: Plan, findings: Findings, say: Say) -> None:
     bare = BareCall(resolve(DEFAULT_CLASSIFIER, Path()), 1, providers_of("cpu"))
-    size_px = Classifier(resolve(DEFAULT_CLASSIFIER, Path())).size_px
-    crop = np.random.default_rng(1).integers(0, 256, size_px * size_px * 3, np.uint8).tobytes()
+    wanted = resolve(DEFAULT_CLASSIFIER, Path()).card.crop
+    assert wanted
+    crop = np.random.default_rng(1).integers(0, 256, wanted.size_px**2 * 3, np.uint8).tobytes()
     ways: dict[str, Callable[[], float]] = {
         "bare ONNX Runtime at its best batch": lambda: best_batch * call_rate(partial(bare, best_batch), seconds),
         "micro-batching at saturation": lambda: (
@@ -217,7 +218,7 @@ def under_load(
     sources: int = 2,
     workers: int = 1,
     batch: int = _BATCH,
-    device: Device = "auto",
+    device: Device = "cpu",
 ) -> tuple[Run, dict[int, int]]:
     """Offer so many faces a second to classification workers -> (run, how many batches of each size)."""
     crop = resolve(model, Path()).card.crop

@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -283,12 +284,17 @@ def in_child(
             raise
         finally:
             clock.cancel()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(_STOP_S)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+            _end(child)
             child.stdout.close()
+
+
+def _end(child: "subprocess.Popen[str]") -> None:
+    """Give it time to end by itself, then kill it and what shares its group."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(_STOP_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 def peer(module: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[str]:
@@ -335,6 +341,7 @@ def machine() -> dict[str, str]:
     }
 
 
+@cache
 def gpu_name() -> str:
     """Name of the first NVIDIA card, or "" where there is none."""
     if shutil.which("nvidia-smi") is None:

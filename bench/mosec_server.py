@@ -13,10 +13,10 @@ from models.session import Classifier
 
 
 class Classify(Worker):
-    """The classifier, on one thread."""
+    """The classifier, on one thread of the processor."""
 
     def __init__(self) -> None:
-        self._classifier = Classifier(resolve(os.environ["BENCH_MODEL"], Path()), threads=1)
+        self._classifier = Classifier(resolve(os.environ["BENCH_MODEL"], Path()), "cpu", threads=1)
 
     def deserialize(self, data: bytes) -> Any:
         """Bytes to a crop, uint8 RGB."""

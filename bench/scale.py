@@ -53,7 +53,8 @@ def detect_rate(workers: int, offered: float, seconds: float) -> float:
 
 def classify_rate(workers: int, offered: float, seconds: float) -> float:
     """Faces a second that so many classification workers process of so many offered."""
-    return under_load(offered, 5.0, seconds, sources=4, workers=workers)[0].roles["classify"].face_rate
+    run, _ = under_load(offered, 5.0, seconds, sources=4, workers=workers, device="auto")
+    return run.roles["classify"].face_rate
 
 
 def _sizing(plan: Plan, findings: Findings, say: Say) -> None:
