@@ -1,4 +1,6 @@
-"""The work of a station in one process, one thing after the other: `python -m bench.sequential KIND SECONDS THREADS`.
+"""The work of a station in one process, one thing after the other.
+
+It is `python -m bench.sequential KIND SECONDS THREADS FOLDER`; the folder is for its pictures.
 
 `bare`: capture, detect, crop, classify by library calls, nothing else. `loop`: also the choice of an ad. `habits`: also
 what the original project did each round: pictures written as JPEG and read again, models loaded anew.
@@ -50,19 +52,20 @@ class Pace(Struct, frozen=True):
 
 def run_loops(kind: Kind, seconds: float, *, processes: int = 1, threads: int = 1) -> Pace:
     """Run so many loops at once, each in a process of its own -> their rates added up."""
-    loops = [peer("bench.sequential", kind, str(seconds), str(threads)) for _ in range(processes)]
-    try:
-        for loop in loops:
-            assert loop.stdout
-            if loop.stdout.readline().strip() != "ready":
-                raise BenchError("a sequential loop did not start")
-        for loop in loops:
-            print("go", file=loop.stdin, flush=True)
-        answers: list[dict[str, Any]] = [json.loads(loop.communicate()[0]) for loop in loops]
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.communicate()
+    with tempfile.TemporaryDirectory(prefix="stationcast-bench-") as folder:
+        loops = [peer("bench.sequential", kind, str(seconds), str(threads), folder) for _ in range(processes)]
+        try:
+            for loop in loops:
+                assert loop.stdout
+                if loop.stdout.readline().strip() != "ready":
+                    raise BenchError("a sequential loop did not start")
+            for loop in loops:
+                print("go", file=loop.stdin, flush=True)
+            answers: list[dict[str, Any]] = [json.loads(loop.communicate()[0]) for loop in loops]
+        finally:
+            for loop in loops:
+                loop.kill()
+                loop.communicate()
 
     def mean(key: str) -> float:
         return sum(answer[key] for answer in answers) / len(answers)
@@ -165,25 +168,24 @@ def make_loop(kind: Kind, looker: Looker | None, threads: int, folder: Path) -> 
 
 def main() -> None:
     """Say `ready`, wait for a line, loop, and print the pace as JSON."""
-    kind, seconds, threads = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+    kind, seconds, threads, folder = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     cv2.setNumThreads(threads)
-    with tempfile.TemporaryDirectory(prefix="stationcast-bench-") as folder:
-        looker = Looker(threads) if kind != "habits" else None
-        round_trip = make_loop(kind, looker, threads, Path(folder))  # type: ignore[arg-type]
-        for i in range(3):
-            round_trip(sample.render("cam0", i * SCENE_STEP_S))
-        print("ready", flush=True)
-        sys.stdin.readline()
-        if looker:
-            looker.detect_s = looker.classify_s = 0.0
-        times_ms, faces, n, started_s, cpu_before_s = [], 0, 0, time.perf_counter(), time.process_time()
-        while time.perf_counter() - started_s < seconds:
-            frame_s = time.perf_counter()
-            faces += round_trip(sample.render("cam0", n * SCENE_STEP_S))
-            times_ms.append((time.perf_counter() - frame_s) * 1e3)
-            n += 1
-        rate = n / (time.perf_counter() - started_s)
-        cpu_ms = (time.process_time() - cpu_before_s) / n * 1e3
+    looker = Looker(threads) if kind != "habits" else None
+    round_trip = make_loop(kind, looker, threads, folder)  # type: ignore[arg-type]
+    for i in range(3):
+        round_trip(sample.render("cam0", i * SCENE_STEP_S))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    if looker:
+        looker.detect_s = looker.classify_s = 0.0
+    times_ms, faces, n, started_s, cpu_before_s = [], 0, 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - started_s < seconds:
+        frame_s = time.perf_counter()
+        faces += round_trip(sample.render("cam0", n * SCENE_STEP_S))
+        times_ms.append((time.perf_counter() - frame_s) * 1e3)
+        n += 1
+    rate = n / (time.perf_counter() - started_s)
+    cpu_ms = (time.process_time() - cpu_before_s) / n * 1e3
     answer: dict[str, Any] = {"rate": rate, "faces": faces / n, "cpu_ms": cpu_ms, "times_ms": times_ms}
     answer["detect_cpu_ms"] = 1e3 * looker.detect_s / n if looker else 0.0
     answer["classify_cpu_ms"] = 1e3 * looker.classify_s / n if looker else 0.0

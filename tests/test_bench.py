@@ -350,20 +350,24 @@ def test_a_result_says_the_command_that_made_it() -> None:
     assert Plan(size="quick", soak_s=90).command("ledger") == "stationcast bench ledger --quick"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_benchmark_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
-    environment = os.environ | {"XDG_DATA_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "bench", "ledger", "--out", str(tmp_path / "out")]
+@pytest.mark.parametrize(("what", "number"), [("ledger", signal.SIGINT), ("ledger", signal.SIGTERM), ("pipeline", 15)])
+def test_an_interrupted_benchmark_leaves_nothing(what: str, number: int, tmp_path: Path) -> None:
+    places = {"XDG_DATA_HOME": tmp_path / "data", "TMPDIR": tmp_path / "temporary"}
+    for place in places.values():
+        place.mkdir()
+    environment = os.environ | {name: str(place) for name, place in places.items()}
+    command = [sys.executable, "-m", "bench", what, "--out", str(tmp_path / "out")]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         until_s = time.monotonic() + 30
-        while not list(tmp_path.glob("stationcast/bench-*/ledger.sqlite")) and time.monotonic() < until_s:
+        while not list(tmp_path.glob("**/*bench-*")) and time.monotonic() < until_s:
             time.sleep(0.05)
         sent_s = time.monotonic()
         process.send_signal(number)
         assert process.wait(30) != 0
+    assert sent_s < until_s
     assert time.monotonic() - sent_s < 4
-    assert list((tmp_path / "stationcast").iterdir()) == []
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not list(tmp_path.glob("**/*bench-*"))
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.skipif(not xvfb.available(), reason="no Xvfb")
