@@ -10,7 +10,7 @@ from statistics import median
 
 import psutil
 
-from bench.harness import Findings, Plan, Say, Table, die_with_parent, percentile
+from bench.harness import BenchError, Findings, Plan, Say, Table, die_with_parent, percentile
 from bench.report import number
 from bench.sequential import Pace, run_loops
 from bench.station import ROLES, SCENE_CAMERA, Run, make_graph, make_station, run_station
@@ -18,6 +18,7 @@ from pipeline.settings import Station
 
 _FPS, _CAMERAS_MAX = 15, 24
 _WAIT_MS = 5.0
+_SETTLE_S = 3.0
 
 
 def run(plan: Plan, say: Say) -> Findings:
@@ -136,18 +137,23 @@ def _idle(seconds: float, findings: Findings) -> None:
             f'[station]\nname = "bench-idle-{os.getpid()}"\nmode = "measure"\nstate_dir = "{folder}"\n'
             '[[cameras]]\nname = "door"\nsource = "sample"\nfps = 0.1\n[[screens]]\nheadless = true\ntick_hz = 5\n'
         )
-        command = [sys.executable, "-m", "pipeline.cli", "run", str(path), "--duration", str(seconds + 8)]
+        command = [sys.executable, "-m", "pipeline.cli", "run", str(path), "--duration", str(seconds + 2 * _SETTLE_S)]
         with subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=die_with_parent
         ) as station:
-            time.sleep(6)
-            family = {process.pid: process for process in _family(station.pid)}
-            before = {pid: _cpu_s(process) for pid, process in family.items()}
-            time.sleep(seconds)
-            cpu = {pid: 100 * (_cpu_s(process) - before[pid]) / seconds for pid, process in family.items()}
-            roles = {pid: _role(process) for pid, process in family.items()}
-            memory = {pid: process.memory_full_info().uss / 1e6 for pid, process in family.items()}
-            station.terminate()
+            try:
+                assert station.stderr
+                if not any(" ready " in line for line in station.stderr):
+                    raise BenchError("the idle station did not start")
+                time.sleep(_SETTLE_S)
+                family = {process.pid: process for process in _family(station.pid)}
+                before = {pid: _cpu_s(process) for pid, process in family.items()}
+                time.sleep(seconds)
+                cpu = {pid: 100 * (_cpu_s(process) - before[pid]) / seconds for pid, process in family.items()}
+                roles = {pid: _role(process) for pid, process in family.items()}
+                memory = {pid: process.memory_full_info().uss / 1e6 for pid, process in family.items()}
+            finally:
+                station.terminate()
     machinery = [pid for pid, role in roles.items() if role in ("supervisor", "broker")]
     waiting = sum(cpu[pid] for pid, role in roles.items() if role != "player")
     findings.goal("idle: CPU of supervisor, broker and waiting stages, % of a core", waiting, at_most=2)
