@@ -21,7 +21,7 @@ from bench.harness import Curve, Findings, Plan, Say, Table, call_rate, call_tim
 from bench.report import number
 from bench.station import Run, make_graph, make_station, run_station
 from models.assets import Model, resolve
-from models.cards import DEFAULT_CLASSIFIER, Input, read_card, registry
+from models.cards import DEFAULT_CLASSIFIER, Input, ModelError, read_card, registry
 from models.session import Classifier, Device, _providers, session_options
 from pipeline.supervisor import Supervisor
 
@@ -43,7 +43,7 @@ def run(plan: Plan, say: Say) -> Findings:
     findings = Findings()
     best: list[Speed] = []
     lines: dict[str, list[tuple[float, float]]] = {}
-    for name in classifiers():
+    for name in classifiers(findings):
         for threads in plan.pick((1,), (1,), (1, 2)):
             speeds = speeds_of(name, threads, plan, say)
             _report_speeds(name, threads, speeds, findings)
@@ -58,9 +58,18 @@ def run(plan: Plan, say: Say) -> Findings:
     return findings
 
 
-def classifiers() -> list[str]:
-    """Names of the registry's classifiers."""
-    return [name for name, path in registry().items() if read_card(path)[0].task == "classify"]
+def classifiers(findings: Findings) -> list[str]:
+    """Names of the registry's classifiers whose files are here or can be fetched; of the others a note says why not."""
+    names = []
+    for name, path in registry().items():
+        if read_card(path)[0].task == "classify":
+            try:
+                resolve(name, Path())
+            except ModelError as error:
+                findings.notes.append(f"{name} was not measured: {error}.")
+            else:
+                names.append(name)
+    return names
 
 
 def speeds_of(name: str, threads: int, plan: Plan, say: Say, device: Device = "cpu") -> list[Speed]:

