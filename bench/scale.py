@@ -14,6 +14,8 @@ _FRAMES_OFFERED, _FACES_OFFERED = 240.0, 4000.0
 _OVER = 1.5
 """At least so many times what the workers could do if each had a core."""
 _CAMERAS_MAX = 32
+_FIRST = 3
+"""So many times as long runs the one camera that all others are held against: few frames have no steady median."""
 _DROPS_MAX = 0.01
 
 
@@ -86,7 +88,7 @@ def ages_by_cameras(fps: float, plan: Plan, cores: int, say: Say) -> list[tuple[
         station = make_station(cameras, fps, detect=cores)
         graph = make_graph(station, without=("player",), capture=SCENE_CAMERA)
         for _ in range(3):  # a frame or two dropped in one run of three is chance
-            run = run_station(station, graph, settle_s=settle_s, seconds=seconds)
+            run = run_station(station, graph, settle_s=settle_s, seconds=seconds if points else _FIRST * seconds)
             first = points[0][1] if points else run
             if is_fine(run, first):
                 break
