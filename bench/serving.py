@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from bench.harness import BenchError, die_with_parent, percentile
 
-_START_S = 60.0
+_START_S, _ANSWER_S = 60.0, 30.0
 
 
 def installed() -> bool:
@@ -56,8 +56,11 @@ def _await_ready(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 
 def drive(port: int, crop: bytes, connections: int, seconds: float) -> tuple[float, float]:
-    """Keep so many requests under way -> (answers a second, p95 of the time to an answer, ms)."""
-    return asyncio.run(_drive(port, crop, connections, seconds))
+    """Keep so many requests under way -> (answers a second, p95 of their times, ms). BenchError: there are none."""
+    try:
+        return asyncio.run(asyncio.wait_for(_drive(port, crop, connections, seconds), 2 * seconds + _ANSWER_S))
+    except (TimeoutError, EOFError, OSError) as error:
+        raise BenchError(f"mosec does not answer: {str(error) or 'for too long'}") from error
 
 
 async def _drive(port: int, crop: bytes, connections: int, seconds: float) -> tuple[float, float]:

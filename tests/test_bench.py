@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from bench import gpu, gpu_step, mtcnn, report, scenes, station, transport, xvfb
+from bench import gpu, gpu_step, mtcnn, report, scenes, serving, station, transport, xvfb
 from bench.capture import lateness_ms
 from bench.classify import classifiers
 from bench.commands import WHAT, bench
@@ -385,6 +386,16 @@ def test_the_screen_ends_with_the_benchmark(tmp_path: Path) -> None:
     while psutil.pid_exists(pid) and time.monotonic() < until_s:
         time.sleep(0.05)
     assert not psutil.pid_exists(pid)
+
+
+def test_a_server_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "_ANSWER_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(BenchError, match="for too long"):
+            serving.drive(port, b"crop", 2, 0.1)
+    with pytest.raises(BenchError, match="Connect"):
+        serving.drive(port, b"crop", 2, 0.1)
 
 
 def test_without_a_network_the_rest_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
