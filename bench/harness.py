@@ -4,7 +4,6 @@ A benchmark is a module of this folder with `run(plan, say) -> Findings`, or wit
 """
 
 import contextlib
-import ctypes
 import importlib.metadata
 import json
 import math
@@ -44,8 +43,11 @@ _PACKAGES = (
     "pygame",
     "pyzmq",
 )
-_PR_SET_PDEATHSIG = 1
-_STOP_S = 10.0
+_TIE = f"""import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, {int(signal.SIGKILL)})  # PR_SET_PDEATHSIG
+os.getppid() == int(sys.argv[1]) or sys.exit(1)
+os.execvp(sys.argv[2], sys.argv[2:])"""
+_STOP_S = 15.0
 
 
 class BenchError(Exception):
@@ -249,12 +251,11 @@ def in_child(
     until_s = time.monotonic() + (limit_s or math.inf)
     with tempfile.TemporaryFile() as stderr:
         child = subprocess.Popen(
-            [sys.executable, "-m", "bench.child", what, msgspec.json.encode(plan).decode(), *arguments],
+            tied(sys.executable, "-m", "bench.child", what, msgspec.json.encode(plan).decode(), *arguments),
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
             start_new_session=True,
-            preexec_fn=die_with_parent,
         )
         assert child.stdout
         clock = threading.Timer(limit_s or 0.0, child.kill)
@@ -300,18 +301,18 @@ def _end(child: "subprocess.Popen[str]") -> None:
 def peer(module: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[str]:
     """Start `python -m MODULE ARGUMENTS`, a benchmark's other process; it ends with this one at the latest."""
     return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        tied(sys.executable, "-m", module, *arguments),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         pass_fds=pass_fds,
-        preexec_fn=die_with_parent,
     )
 
 
-def die_with_parent() -> None:
-    """Run in a child before its program: no benchmark outlives the one who started it."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def tied(*command: str) -> list[str]:
+    """The command as one that dies with this process. By a `preexec_fn` it would be shorter, but what a signal handler
+    raises while Python runs its fork hooks is lost, and with it the order to stop."""
+    return [sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), *command]
 
 
 def _busy_s() -> float:

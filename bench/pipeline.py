@@ -10,7 +10,7 @@ from statistics import median
 
 import psutil
 
-from bench.harness import BenchError, Findings, Plan, Say, Table, die_with_parent, percentile
+from bench.harness import BenchError, Findings, Plan, Say, Table, percentile, tied
 from bench.report import number
 from bench.sequential import Pace, run_loops
 from bench.station import ROLES, SCENE_CAMERA, Run, make_graph, make_station, run_station
@@ -137,10 +137,9 @@ def _idle(seconds: float, findings: Findings) -> None:
             f'[station]\nname = "bench-idle-{os.getpid()}"\nmode = "measure"\nstate_dir = "{folder}"\n'
             '[[cameras]]\nname = "door"\nsource = "sample"\nfps = 0.1\n[[screens]]\nheadless = true\ntick_hz = 5\n'
         )
-        command = [sys.executable, "-m", "pipeline.cli", "run", str(path), "--duration", str(seconds + 2 * _SETTLE_S)]
-        with subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=die_with_parent
-        ) as station:
+        duration = str(seconds + 2 * _SETTLE_S)
+        command = tied(sys.executable, "-m", "pipeline.cli", "run", str(path), "--duration", duration)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as station:
             try:
                 assert station.stderr
                 if not any(" ready " in line for line in station.stderr):

@@ -20,7 +20,7 @@ import numpy as np
 from msgspec import Struct
 
 from bench import coded, xvfb
-from bench.harness import BenchError, Findings, Plan, Say, die_with_parent, percentile
+from bench.harness import BenchError, Findings, Plan, Say, percentile, tied
 from bench.xvfb import Monitor
 from pipeline.settings import StationTable
 from players.ledger import ledger_path
@@ -149,11 +149,11 @@ def play(folder: Path, transition: str, ads: int, cameras: int = 2) -> Played:
 @contextmanager
 def _playing(station: Path, monitor: Monitor, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a station on the monitor; it ends with this process at the latest."""
-    command = [sys.executable, "-m", "pipeline.cli", "run", str(station)]
+    command = tied(sys.executable, "-m", "pipeline.cli", "run", str(station))
     environment = os.environ | {"DISPLAY": monitor.name}
     environment.pop("WAYLAND_DISPLAY", None)
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, preexec_fn=die_with_parent)
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         try:
             yield process
         finally:

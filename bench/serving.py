@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.harness import BenchError, die_with_parent, percentile
+from bench.harness import BenchError, percentile, tied
 
 _START_S, _ANSWER_S = 60.0, 30.0
 
@@ -30,10 +30,8 @@ def server(model: str, batch: int, wait_ms: float) -> Iterator[int]:
         port = probe.getsockname()[1]
     environment = os.environ | {"BENCH_MODEL": model, "BENCH_BATCH": str(batch), "BENCH_WAIT_MS": str(wait_ms)}
     options = ["--port", str(port), "--address", "127.0.0.1", "--log-level", "error"]
-    command = [sys.executable, "-m", "bench.mosec_server", *options]
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent
-    )
+    command = tied(sys.executable, "-m", "bench.mosec_server", *options)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         _await_ready(port, process)
         yield port

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.harness import BenchError, die_with_parent
+from bench.harness import BenchError, tied
 
 _HEADER = struct.Struct(">25I")
 _COLOUR_BYTES = 12
@@ -42,7 +42,7 @@ def monitor(width_px: int, height_px: int, name: str | None = None) -> Iterator[
         reader, writer = os.pipe()
         command = ["Xvfb", *([name] if name else []), "-displayfd", str(writer), "-nolisten", "tcp", "-noreset"]
         command += ["-screen", "0", f"{width_px}x{height_px}x24", "-fbdir", folder]
-        process = subprocess.Popen(command, pass_fds=(writer,), stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
+        process = subprocess.Popen(tied(*command), pass_fds=(writer,), stderr=subprocess.DEVNULL)
         os.close(writer)
         try:
             with os.fdopen(reader) as stream:

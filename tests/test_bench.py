@@ -369,7 +369,7 @@ def test_an_interrupted_benchmark_leaves_nothing(what: str, number: int, tmp_pat
         process.send_signal(number)
         assert process.wait(30) != 0
     assert sent_s < until_s
-    assert time.monotonic() - sent_s < 4
+    assert time.monotonic() - sent_s < 14
     assert not list(tmp_path.glob("**/*bench-*"))
     assert not list((tmp_path / "out").iterdir())
 
