@@ -258,7 +258,7 @@ def in_child(
             start_new_session=True,
         )
         assert child.stdout
-        clock = threading.Timer(limit_s or 0.0, child.kill)
+        clock = threading.Timer(limit_s or 0.0, _stop, [child])
         if limit_s:
             clock.start()
         findings = None
@@ -281,12 +281,18 @@ def in_child(
             last = stderr.read().decode(errors="replace").strip().splitlines()[-12:]
             raise BenchError(f"bench {what}: ended with {child.returncode}:\n" + "\n".join(last))
         except BaseException:
-            child.terminate()  # it stops what it started and removes its folders
+            child.terminate()
             raise
         finally:
             clock.cancel()
             _end(child)
             child.stdout.close()
+
+
+def _stop(child: "subprocess.Popen[str]") -> None:
+    """Let it stop what it started and remove its folders, or kill it."""
+    child.terminate()
+    _end(child)
 
 
 def _end(child: "subprocess.Popen[str]") -> None:
