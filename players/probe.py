@@ -1,9 +1,11 @@
 """Whether a media file is what it claims: looked at in a throwaway process of its own, with limits.
 
 `probe(paths)` starts this file as a program, which forks once a media file, so that a file that crashes, hangs or
-swallows memory takes only its own process along. The program imports nothing of ours and never follows a playlist.
+swallows memory takes only its own process along. The program imports nothing of ours, never follows a playlist, and
+does not outlive who asked.
 """
 
+import ctypes
 import hashlib
 import json
 import os
@@ -31,6 +33,7 @@ MEMORY_BYTES_MAX = 3 << 30
 CPU_S_MAX = 20
 WALL_S_MAX = 40.0
 _NICE = 10
+_PR_SET_PDEATHSIG = 1
 EXAMINER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 """Of this program: another one may answer otherwise, so what was answered before is asked again."""
 
@@ -41,7 +44,7 @@ def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
     answers: dict[Path, dict[str, Any]] = {}
     while len(answers) < len(wanted):
         left = [path for path in wanted if path not in answers]
-        command = [sys.executable, "-I", str(Path(__file__).resolve())]
+        command = [sys.executable, "-I", str(Path(__file__).resolve()), str(os.getpid())]
         try:
             done = subprocess.run(
                 command,
@@ -60,9 +63,17 @@ def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
     return answers
 
 
-def _serve() -> None:
+def _tie_to(parent_pid: int) -> None:
+    """Die with the parent, whatever kills it."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def _serve(parent_pid: int) -> None:
     """Read paths as JSON lines, answer one JSON line each; every file is opened in a forked child only, and what they
     all need is imported before. Whatever else the machine does goes first: the cameras do not wait for new media."""
+    _tie_to(parent_pid)
     os.nice(_NICE)
     import av  # noqa: F401
     import PIL.Image  # noqa: F401
@@ -74,8 +85,10 @@ def _serve() -> None:
 
 def _in_child(path: Path) -> dict[str, Any]:
     reader, writer = os.pipe()
+    parent_pid = os.getpid()
     child = os.fork()
     if child == 0:
+        _tie_to(parent_pid)
         os.close(reader)
         _examine_and_exit(path, writer)
     os.close(writer)
@@ -205,4 +218,4 @@ def _no_warnings() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(int(sys.argv[1]))

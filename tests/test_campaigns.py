@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import av
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
@@ -29,7 +31,7 @@ from players.campaigns import DEMO, CatalogueWatcher, load_catalogue, minor_line
 from players.catalogue import Catalogue, Target
 from players.commands import campaigns as campaigns_command
 from tests.ads import BROKEN_EXIF
-from tests.conftest import wait_for
+from tests.conftest import lives, wait_for
 
 UTC = ZoneInfo("UTC")
 GOOD = """
@@ -505,6 +507,22 @@ def test_a_file_that_kills_or_hangs_its_examiner_takes_nothing_along(
     assert any(end in said["spin"] for end in ("SIGXCPU", "SIGKILL", "within 6 s"))
     assert "cannot be decoded (OSError" in said["write"]
     assert said["fine"] == ""
+
+
+def test_who_examines_a_file_dies_with_who_asked(folder: Path) -> None:
+    program = folder.parent / "hangs.py"
+    signature = "def _examine(path: Path) -> dict[str, Any]:"
+    program.write_text(Path(probe.__file__).read_text().replace(signature, f"{signature}\n    time.sleep(60)"))
+    Image.new("RGB", (8, 8)).save(folder / "a.png")
+    ask = "import sys; from pathlib import Path; from players import probe; probe.__file__ = sys.argv[1]; "
+    ask += "probe.probe([Path(sys.argv[2])])"
+    command = [sys.executable, "-c", ask, str(program), str(folder / "a.png")]
+    asks = psutil.Popen(command, cwd=Path(probe.__file__).parents[1])
+    wait_for(lambda: len(asks.children(recursive=True)) == 2, "a file that is being examined")
+    examine = asks.children(recursive=True)
+    asks.kill()
+    asks.wait()
+    wait_for(lambda: not any(map(lives, examine)), "the end of those who examine it")
 
 
 def test_a_player_that_stops_does_not_wait_for_media_that_are_examined(
