@@ -283,8 +283,10 @@ def _key(path: Path) -> Ed25519PrivateKey:
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(0o600, exist_ok=False)
-        path.write_bytes(pem)
+        draft = path.with_name(f"{path.name}.new")  # a full disk leaves no half of a key
+        draft.touch(0o600)
+        draft.write_bytes(pem)
+        draft.replace(path)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be written: {error.strerror}; name another place with --key") from None
     return key

@@ -694,6 +694,17 @@ def test_a_signed_statement_holds_later_and_fails_after_a_change(ledger: Ledger,
         proof.check_statement(path, statement)
 
 
+def test_a_full_disk_leaves_no_half_of_a_key(ledger: Ledger, path: Path, small_disk: Path) -> None:
+    play(ledger)
+    fill(small_disk / "fill")
+    key = small_disk / "key.pem"
+    with pytest.raises(SettingsError, match=r"key\.pem: cannot be written: No space left on device"):
+        proof.sign(path, key)
+    assert not key.exists()
+    (small_disk / "fill").unlink()
+    assert proof.sign(path, key)["plays"] == 1
+
+
 # several ledgers
 
 
