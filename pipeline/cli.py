@@ -4,6 +4,7 @@ import contextlib
 import errno
 import importlib
 import json
+import math
 import os
 import queue
 import signal
@@ -76,6 +77,9 @@ def run(
         for x in station.screens
     )
     station = msgspec.structs.replace(station, screens=screens)
+    check(station)  # once more: two screens may cover one display now
+    if duration_s is not None and math.isnan(duration_s):
+        raise SettingsError("--duration nan: give seconds, or leave it out to run until Ctrl-C")
     if summary_file is not None:
         _may_write("--summary", summary_file)
     _pull_models(station)

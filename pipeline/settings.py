@@ -206,6 +206,14 @@ def check(station: Station) -> None:
                 f"screens[{i}].notice: mode 'target' does not run without the on-screen notice; "
                 "set notice = true, or station.mode = 'measure'"
             )
+    covered: set[int] = set()
+    for i, screen in enumerate(station.screens):
+        if screen.fullscreen and not screen.headless:
+            if screen.display in covered:
+                raise SettingsError(
+                    f"screens[{i}].display: {screen.display} is covered by another fullscreen screen; give each its own"
+                )
+            covered.add(screen.display)
     for key, model in (("detect", station.detect.model), ("classify", station.classify.model)):
         if model.endswith(".toml") and not (station.folder / model).is_file():
             raise SettingsError(f"{key}.model: no card {station.folder / model}; name one of `stationcast models list`")

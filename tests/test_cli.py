@@ -111,8 +111,9 @@ def test_a_runtime_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> Non
 
 
 def test_a_mistaken_option_is_exit_code_2() -> None:
-    done = stationcast("run", "--duration", "-3")
-    assert done.returncode == 2 and "Traceback" not in done.stderr
+    for value in ("-3", "nan"):
+        done = stationcast("run", "--duration", value)
+        assert done.returncode == 2 and "--duration" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_full_disk_behind_the_output_is_one_line_and_exit_code_2() -> None:

@@ -30,6 +30,10 @@ MISTAKES = {
     "no card": (CAMERA + '[classify]\nmodel = "mine.toml"', "classify.model: no card"),
     "two cameras of one name": (CAMERA + CAMERA, "cameras[1].name: 'a' is taken"),
     "two screens of one name": (CAMERA + "[[screens]]\n[[screens]]", "screens[1].name: 'main' is taken"),
+    "two screens on one display": (
+        CAMERA + '[[screens]]\nfullscreen = true\n[[screens]]\nname = "b"\nfullscreen = true',
+        "screens[1].display: 0 is covered by another fullscreen screen",
+    ),
     "no screens": ("screens = []\n" + CAMERA, "screens: none; add"),
     "a zone of no country": (CAMERA + '[station]\ntimezone = "Mars/North"', "station.timezone: no zone 'Mars/North'"),
     "a mode of no kind": (CAMERA + '[station]\nmode = "spy"', "station.mode: invalid enum value"),
