@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 
 import msgspec
 import platformdirs
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pipeline.log import log, skip
 from pipeline.settings import StationTable
@@ -28,6 +29,8 @@ from players.exposure import AudienceCount, Shown
 from players.history import HOUR_NS, History
 from players.rows import ENDED, FIRST_HASH, OPENOOH_TAXONOMY, SCHEMA, SCHEMA_SQL, STARTED, as_stored, head, link_hash
 
+ADS_TOLD, OTHER_ADS = 200, "(others)"
+"""Of how many ads the totals tell the plays, and what the rest is called: what a process says of itself is limited."""
 BALLAST_BYTES = 16 << 20
 RETRY_S = 5.0
 AUDIENCE_NS = 60_000_000_000
@@ -49,7 +52,7 @@ class _Totals(Struct):
 
     total: int = 0
     billable: int = 0
-    by_ad: dict[str, int] = {}
+    by_ad: Counter[str] = field(default_factory=Counter)
 
 
 def ledger_path(station: StationTable, screen: str, folder: Path) -> Path:
@@ -146,7 +149,7 @@ class Ledger:
             self._open[play_id] = _Open(line, price_micro, planned_ms, mono_ns, self._head)
             for counts in self._totals.values():
                 counts.total += 1
-                counts.by_ad[decision.creative.id] = counts.by_ad.get(decision.creative.id, 0) + 1
+                counts.by_ad[decision.creative.id] += 1
             return play_id
 
     def end(self, play_id: str, shown: Shown) -> None:
@@ -193,12 +196,16 @@ class Ledger:
                 self._commit(lambda db: None)
 
     def totals(self, since_ms: int) -> dict[str, Any]:
-        """{"total", "billable", "by_ad": {creative: plays}} of the plays that began since then (UTC epoch)."""
+        """{"total", "billable", "by_ad": {creative: plays}} of the plays that began since then (UTC epoch); the ads
+        that were played least are told as one."""
         with self._lock:
             if since_ms not in self._totals:
                 self._totals = {since_ms: self._count_totals(since_ms)}
             counts = self._totals[since_ms]
-            return {"total": counts.total, "billable": counts.billable, "by_ad": dict(counts.by_ad)}
+            by_ad = dict(counts.by_ad.most_common(ADS_TOLD))
+            if rest := counts.by_ad.total() - sum(by_ad.values()):
+                by_ad[OTHER_ADS] = rest
+            return {"total": counts.total, "billable": counts.billable, "by_ad": by_ad}
 
     def _count_totals(self, since_ms: int) -> "_Totals":
         counts = _Totals()

@@ -184,7 +184,7 @@ def test_a_row_holds_everything(ledger: Ledger, path: Path) -> None:
     assert timedelta(0) <= age < timedelta(seconds=60)
 
 
-def test_totals_count_since_a_time(ledger: Ledger) -> None:
+def test_totals_count_since_a_time(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     play(ledger)
     play(ledger, HOUSE)
     time.sleep(0.01)
@@ -194,6 +194,8 @@ def test_totals_count_since_a_time(ledger: Ledger) -> None:
     play(ledger, who=NOBODY)
     assert ledger.totals(0) == {"total": 4, "billable": 2, "by_ad": {"f20-0": 3, "house-0": 1}}
     assert ledger.totals(since_ms) == {"total": 2, "billable": 1, "by_ad": {"f20-0": 2}}
+    monkeypatch.setattr(ledger_module, "ADS_TOLD", 1)
+    assert ledger.totals(0)["by_ad"] == {"f20-0": 3, "(others)": 1}
 
 
 # budgets
