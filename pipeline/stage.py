@@ -166,6 +166,7 @@ def _feed(stage: Stage, batch: list[Any], outbox: Outbox, cell: Cell) -> bool:
         cell.arrived(max(0, now_ns - message.captured_ns))
     try:
         for result in stage.step(batch):
+            cell.beat()  # a batch may take longer than the supervisor's patience
             cell.add("out" if outbox.send(result) else "dropped")
             cell.add("faces", len(getattr(result, "faces", ())))
             cell.left(max(0, time.monotonic_ns() - result.captured_ns))

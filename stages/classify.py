@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from itertools import accumulate
 
 import numpy as np
 
@@ -13,11 +14,13 @@ from pipeline.messages import Audience, Face, Faces, Person
 from pipeline.settings import ClassifySettings, SettingsError
 
 _MAX_AGE_YEARS = 120.0
+_FACES_MAX = 64
+"""That go through the model at a time: it takes no more time by then, but memory, and a crowd may come in a batch."""
 _NOBODY_KNOWS = Estimate("unknown", 0.5, None, None, (1 / len(DECADES),) * len(DECADES))
 
 
 class Classify:
-    """One `Audience` for each `Faces`; the crops of a whole batch go through the model together."""
+    """One `Audience` for each `Faces`; the crops of many go through the model together."""
 
     def __init__(self, settings: ClassifySettings) -> None:
         try:
@@ -33,6 +36,13 @@ class Classify:
 
     def step(self, batch: list[Faces]) -> Iterator[Audience]:
         """Classify every face that came with a crop of the right size; the others are skipped."""
+        while batch:
+            faces = accumulate(len(message.crops) for message in batch)
+            count = max(1, sum(so_far <= _FACES_MAX for so_far in faces))
+            yield from self._together(batch[:count])
+            batch = batch[count:]
+
+    def _together(self, batch: list[Faces]) -> Iterator[Audience]:
         size_px = self._classifier.size_px
         usable: list[list[Face]] = []
         crops = []

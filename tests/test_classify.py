@@ -87,6 +87,18 @@ def test_one_audience_for_each_message_in_its_order(stage: Classify, collins: tu
         assert audience.classified_ns > 0
 
 
+def test_a_crowd_goes_through_the_model_in_parts(stage: Classify, collins: tuple[Face, bytes]) -> None:
+    """Neither memory nor the time to the first answer grows with the batch."""
+    face, crop = collins
+    before = skipped["wrong_crop"]
+    batch = [message([collins] * 40, 0), message([collins] * 24, 1), message([(face, crop[3:])] * 80, 2)]
+    answers = stage.step([*batch, message([collins], 3)])
+    assert [len(next(answers).faces), len(next(answers).faces)] == [40, 24]
+    assert skipped["wrong_crop"] == before
+    assert [len(audience.faces) for audience in answers] == [0, 1]
+    assert skipped["wrong_crop"] == before + 80
+
+
 def test_an_empty_batch_gives_nothing(stage: Classify) -> None:
     assert list(stage.step([])) == []
 

@@ -253,6 +253,15 @@ def test_a_stage_that_hangs_is_killed_and_replaced(running: RunningStation, monk
         _flows(supervisor, cameras=1)
 
 
+def test_a_batch_that_takes_long_is_no_hang(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_PONDER_MS", "350")
+    monkeypatch.setattr("pipeline.supervisor._SILENT_S", 1.2)
+    with running(cameras=6) as supervisor:
+        child = _child(supervisor, "classify.0")
+        wait_for(lambda: child.cell.status().get("largest_batch") == 6, "a batch of two seconds")
+        assert child.restarts == 0
+
+
 def test_a_stopped_process_is_noticed_too(running: RunningStation) -> None:
     with running() as supervisor:
         child = _child(supervisor, "classify.0")

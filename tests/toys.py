@@ -93,7 +93,7 @@ class Finder:
 
 
 class Namer:
-    """Everybody is a woman of thirty-five."""
+    """Everybody is a woman of thirty-five, which takes it TOY_PONDER_MS to say."""
 
     def __init__(self, settings: ClassifySettings) -> None:
         self.status = {"largest_batch": 0}
@@ -102,6 +102,7 @@ class Namer:
         self.status = {"largest_batch": max(self.status["largest_batch"], len(batch))}
         for message in batch:
             assert message.crops[0][0] == message.seq % 251
+            time.sleep(float(os.environ.get("TOY_PONDER_MS", "0")) / 1000)
             yield Audience(
                 camera=message.camera,
                 seq=message.seq,
