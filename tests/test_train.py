@@ -32,6 +32,7 @@ from models.training.networks import (  # noqa: E402
     PREPROCESSING,
     YEARS,
     Arch,
+    Heads,
     MobileNet,
     _with_batch_norms_of_torch,
     build,
@@ -40,7 +41,14 @@ from models.training.networks import (  # noqa: E402
 from models.training.package import to_serve  # noqa: E402
 from models.training.recipe import Recipe  # noqa: E402
 from models.training.steps import Steps, _optimizer  # noqa: E402
-from models.training.teachers import FOLDS, features_of, folds_of, soft_targets_of, soft_targets_of_teachers  # noqa: E402
+from models.training.teachers import (  # noqa: E402
+    FOLDS,
+    features_of,
+    fit_heads,
+    folds_of,
+    soft_targets_of,
+    soft_targets_of_teachers,
+)
 from models.training.validation import predict, score  # noqa: E402
 from models.training.views import Views, balance_weights, to_tensor  # noqa: E402
 
@@ -224,6 +232,22 @@ def test_labels_give_way_to_what_photos_of_others_say() -> None:
     best = [float(gender[gender_loss(gender, male_of, known[:1].expand(101), man, share).argmin(), 0])
             for share in (0, 0.4, 0.9)]  # fmt: skip
     assert best[0] < best[1] < 0 < best[2]
+
+
+def test_heads_hardly_hear_a_feature_that_hardly_ever_speaks() -> None:
+    rng = np.random.default_rng(0)
+    rows = [Row(file=f"{i}", gender="FM"[i % 2], age_lo=30, age_hi=30, person=f"p{i}") for i in range(60)]
+    features = torch.from_numpy(rng.normal(0, 1, (60, 8)) + np.arange(60)[:, None] % 2).float()
+    features[:, 7] *= 1e-4
+    heads = Heads(8, "years")
+    fit_heads(heads, features, np.arange(60), Targets(rows), np.ones(60), Recipe(probe_epochs=10))
+    heads.eval()
+    loud = features.clone()
+    loud[:, 7] = 1
+    with torch.no_grad():
+        assert float((heads(loud)[0] - heads(features)[0]).abs().max()) < 5, float(
+            (heads(loud)[0] - heads(features)[0]).abs().max()
+        )
 
 
 def test_a_run_with_cross_fit_labels_goes_on(faces: Path, tmp_path: Path) -> None:
@@ -548,6 +572,13 @@ def test_a_mobilenet_starts_from_what_was_exported(faces: Path, tmp_path: Path) 
         started = build("mobilenet", 33, str(served / f"{name}.onnx")).backbone.state_dict()
         for key, weights in trained.items():
             assert torch.allclose(started[key], weights, atol=apart), key
+    start = str(served / "tiny-fp32.onnx")
+    invoke("train", "--data", str(faces), "--out", str(tmp_path / "second"), "--detector", "none", "--size", "33",
+           "--epochs", "1", "--device", "cpu", "--init", start, "--freeze", "5", "--warmup-epochs", "0")  # fmt: skip
+    before = build("mobilenet", 33, start).backbone.state_dict()
+    after = load(tmp_path / "second" / "best.pt").net.backbone.state_dict()
+    moved = {key.split(".")[1] for key, weights in before.items() if not torch.equal(after[key], weights)}
+    assert moved == {str(layer) for layer in range(5, 27)}
     with pytest.raises(ModelError, match=r"tiny\.onnx: its weights are rounded; give the FP32 or FP16 file"):
         build("mobilenet", 33, str(served / "tiny.onnx"))
     for option, value in (("--name", "../Escaped"), ("--licence", "")):
@@ -566,6 +597,11 @@ def test_what_was_saved_and_is_damaged_is_named(faces: Path, tmp_path: Path) -> 
         with pytest.raises(ModelError, match=r"last\.pt: is not of a run of .*; remove it to start anew"):
             invoke(*arguments, "2")
     (tmp_path / "last.pt").write_bytes(last)
+    best = torch.load(tmp_path / "best.pt", weights_only=True)
+    best["weights"]["heads.hidden.weight"] = best["weights"]["heads.hidden.weight"][:, 1:]
+    torch.save(best, tmp_path / "older.pt")
+    with pytest.raises(ModelError, match=r"older\.pt: was trained by a version whose networks were others"):
+        load(tmp_path / "older.pt")
     (tmp_path / "best.pt").unlink()
     with pytest.raises(ModelError, match=r"has a last\.pt, but no best\.pt any more"):
         invoke(*arguments, "2")

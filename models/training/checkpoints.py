@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.cards import ModelError
 from models.datasets.index import Row
-from models.training.networks import FaceNet, MobileNet, build, placed
+from models.training.networks import FaceNet, build, placed
 from models.training.recipe import Recipe
 
 
@@ -36,7 +36,10 @@ def load(path: Path) -> Trained:
     except Exception as error:  # whatever torch makes of a file of another kind
         raise ModelError(f"{path}: is not what `stationcast models train` saves") from error
     net = build(recipe.arch, recipe.size_px, "random", recipe.head)
-    net.load_state_dict(saved["weights"])
+    try:
+        net.load_state_dict(saved["weights"])
+    except RuntimeError as error:
+        raise ModelError(f"{path}: was trained by a version whose networks were others: train it again") from error
     photos = saved.get("photos", torch.empty(0, dtype=torch.int64))
     return Trained(net.eval(), recipe, saved.get("index_sha256", ""), photos)
 
@@ -67,8 +70,7 @@ def initial_network(recipe: Recipe, device: torch.device) -> FaceNet:
         if (start.recipe.arch, start.recipe.head) != (recipe.arch, recipe.head):
             raise ModelError(f"--init {recipe.init}: is a {start.recipe.arch} with the head `{start.recipe.head}`")
         net.load_state_dict(start.net.state_dict())
-    if isinstance(net.backbone, MobileNet):
-        net.backbone.frozen = recipe.freeze
+    net.freeze(recipe.freeze)
     return net
 
 

@@ -55,7 +55,8 @@ def fit_heads(
     """Fit the heads to features [n, F] of rows [n]. The features are brought to mean 0 and deviation 1 for it, and the
     first layer then takes that over."""
     device = features.device
-    mean, deviation = features.mean(0), features.std(0) + 1e-3
+    mean, deviation = features.mean(0), features.std(0)
+    deviation = deviation + 0.1 * deviation.mean()  # a floor under it, as some features hardly ever speak
     features = (features - mean) / deviation
     heads.train()
     optimizer = torch.optim.AdamW(heads.parameters(), 1e-3, weight_decay=0.05)
