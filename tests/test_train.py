@@ -134,6 +134,7 @@ def test_int8_that_answers_much_worse_is_not_the_one_to_serve(
     assert to_serve({"fp32": full, "int8": report(gender, age)}) == served
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_where_one_ends_that_nobody_killed(faces: Path, tmp_path: Path) -> None:
     arguments = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--grow", "--batch", "8"]
     arguments += ["--device", "cpu", "--probe-epochs", "20", "--warmup-epochs", "0", "--epochs", "20"]
