@@ -246,6 +246,7 @@ def test_a_process_that_cannot_be_started_now_is_started_later(running: RunningS
 
 def test_a_stage_that_hangs_is_killed_and_replaced(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOY_HANG_AT", "30")
+    monkeypatch.setattr("pipeline.supervisor._SILENT_S", 2.0)
     with running(cameras=1) as supervisor:
         child = _child(supervisor, "detect.0")
         wait_for(lambda: child.restarts == 1, "the silence to be noticed", timeout_s=15)
@@ -262,7 +263,8 @@ def test_a_batch_that_takes_long_is_no_hang(running: RunningStation, monkeypatch
         assert child.restarts == 0
 
 
-def test_a_stopped_process_is_noticed_too(running: RunningStation) -> None:
+def test_a_stopped_process_is_noticed_too(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.supervisor._SILENT_S", 2.0)
     with running() as supervisor:
         child = _child(supervisor, "classify.0")
         assert child.process
@@ -295,6 +297,7 @@ def test_a_silent_process_that_does_not_die_is_said_once(capsys: pytest.CaptureF
     os.close(cells.fd)
 
 
+@pytest.mark.slow
 def test_a_machine_that_stood_still_costs_no_process(tmp_path: Path) -> None:
     summary_file = tmp_path / "restarts.json"
     supervisor = subprocess.Popen([sys.executable, "-c", _STATION, str(summary_file)], cwd=Path(__file__).parents[1])
