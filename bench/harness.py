@@ -235,7 +235,9 @@ def run_benchmark(what: str, plan: Plan, say: Say, keep: Callable[[Result], obje
             findings=findings,
         )
 
-    return result(in_child(what, plan, say, keep=lambda findings: keep(result(findings))))
+    whole = result(in_child(what, plan, say, keep=lambda findings: keep(result(findings))))
+    keep(whole)  # once more: what the process itself has used is known now that it has ended
+    return whole
 
 
 def in_child(

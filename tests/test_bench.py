@@ -234,8 +234,8 @@ def test_shared_memory_is_counted_once() -> None:
 def test_findings_are_kept_as_they_come() -> None:
     kept: list[Result] = []
     result = run_benchmark("gpu", TINY, lambda _: None, kept.append)
-    assert kept
-    assert kept[-1].findings == result.findings
+    assert len(kept) > 1
+    assert kept[-1] is result  # with what is known at the end only, such as how busy the machine was otherwise
 
 
 def test_a_step_on_a_card_that_fails_or_hangs_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
