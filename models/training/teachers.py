@@ -44,6 +44,13 @@ def features_of(
     return torch.cat(list(pool.map(part, range(0, len(rows), recipe.batch)))).clone()
 
 
+def deviation_of(features: Tensor) -> Tensor:
+    """What differences of features [n, F] are measured by: the deviation of each, float32 [F], with a floor under it,
+    as some hardly ever speak."""
+    deviation = features.std(0)
+    return deviation + 0.1 * deviation.mean()
+
+
 def fit_heads(
     heads: Heads,
     features: Tensor,
@@ -52,11 +59,10 @@ def fit_heads(
     weights: NDArray[np.float64],
     recipe: Recipe,
 ) -> None:
-    """Fit the heads to features [n, F] of rows [n]. The features are brought to mean 0 and deviation 1 for it, and the
-    first layer then takes that over."""
+    """Fit the heads to features [n, F] of rows [n]. The features are brought to mean 0 and about deviation 1 for it,
+    and the first layer then takes that over."""
     device = features.device
-    mean, deviation = features.mean(0), features.std(0)
-    deviation = deviation + 0.1 * deviation.mean()  # a floor under it, as some features hardly ever speak
+    mean, deviation = features.mean(0), deviation_of(features)
     features = (features - mean) / deviation
     heads.train()
     optimizer = torch.optim.AdamW(heads.parameters(), 1e-3, weight_decay=0.05)

@@ -27,7 +27,14 @@ from models.training.losses import Targets, batch_of
 from models.training.networks import build, placed
 from models.training.recipe import Recipe
 from models.training.steps import Steps, cores
-from models.training.teachers import features_of, fit_heads, folds_of, soft_targets_of, soft_targets_of_teachers
+from models.training.teachers import (
+    deviation_of,
+    features_of,
+    fit_heads,
+    folds_of,
+    soft_targets_of,
+    soft_targets_of_teachers,
+)
 from models.training.validation import predict, score
 from models.training.views import Views, balance_weights
 
@@ -198,9 +205,7 @@ class _Run:
             soft_targets = soft_targets_of(features, people, rows, self._targets, self._weights, recipe)
         if not recipe.mimic_px:
             return _Lessons(features[:, :0], torch.empty(0), soft_targets.to(self._device))
-        deviation = features.std(0)
-        deviation = deviation + 0.1 * deviation.mean()  # a floor under it, as some features hardly ever speak
-        return _Lessons(features, deviation, soft_targets.to(self._device))
+        return _Lessons(features, deviation_of(features), soft_targets.to(self._device))
 
     def _progress(self, step: int) -> float:
         """Share of the run that is over, 0 to 1, by steps or by minutes, whichever is further."""
