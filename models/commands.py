@@ -136,6 +136,7 @@ def index(
 @click.option(
     "--init", default=_RECIPE.init, show_default=True, help="random, imagenet, a weights file, best.pt of a run."
 )
+@click.option("--heads", default="", help="Weights file of a mobilenet to take the heads from; else those of --init.")
 @click.option("--head", type=click.Choice(["years", "original"]), default=_RECIPE.head, show_default=True)
 @click.option("--size", "size_px", type=click.IntRange(33, 511), default=_RECIPE.size_px, show_default=True)
 @click.option(

@@ -375,7 +375,7 @@ def test_mobilenet_takes_the_weights_of_faceres(shared_dir: Path) -> None:
         axis.dim_param = "side"
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     net = MobileNet().eval()
-    net.load_faceres(path)
+    heads = net.load_onnx(path)
     rng = np.random.default_rng(0)
     for side in (129, 144, 224):
         images = (rng.random((2, side, side, 3)) * 255 - 110).astype(np.float32)
@@ -388,6 +388,14 @@ def test_mobilenet_takes_the_weights_of_faceres(shared_dir: Path) -> None:
             trained = net(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy()
         assert np.abs(trained - wanted).max() < 1e-4
         net.eval()
+    assert heads
+    heads.eval()
+    man, ages = session.run(["gender_pred_Sigmoid", "age_pred_Softmax"], {"input_1": images})
+    with torch.inference_mode():
+        gender, years = heads(net(torch.from_numpy(images.transpose(0, 3, 1, 2))))
+        assert np.abs(gender.sigmoid().numpy() - man).max() < 1e-4
+        assert np.abs(years[:, :100].softmax(1).numpy() - ages).max() < 1e-4
+        assert (years[:, 100] < years[:, 99]).all()
 
 
 def test_age_loss_is_least_where_the_label_says() -> None:
@@ -529,8 +537,10 @@ def test_starts_that_cannot_be_are_refused(tmp_path: Path) -> None:
     ("options", "said"),
     [
         ("--size 33 --mimic 32", "--mimic 32: give --size 33 or more, or 0"),
-        ("--arch vgg16 --mimic 224", "--freeze and --mimic are for mobilenet only"),
-        ("--arch vgg16 --freeze 2", "--freeze and --mimic are for mobilenet only"),
+        ("--arch vgg16 --mimic 224", "--freeze, --mimic and --heads are for mobilenet only"),
+        ("--arch vgg16 --freeze 2", "--freeze, --mimic and --heads are for mobilenet only"),
+        ("--head original --heads x.onnx", "--heads needs --head years"),
+        ("--heads x.onnx", "--heads x.onnx: no such file"),
         ("--cross-fit 0.4 --head original", "--cross-fit needs --head years"),
         ("--cross-fit 0.4 --probe-epochs 2", "--cross-fit needs --teacher, or --init with weights and --probe-epochs"),
         ("--teacher best.pt", "--teacher needs --cross-fit"),
@@ -566,9 +576,9 @@ def test_a_mobilenet_starts_from_what_was_exported(faces: Path, tmp_path: Path) 
     invoke("train", "--data", str(faces), "--out", str(run), "--detector", "none", "--size", "33", "--batch", "16",
            "--epochs", "1", "--device", "cpu")  # fmt: skip
     invoke("export", str(run), "--out", str(served), "--name", "tiny")
-    trained = load(run / "best.pt").net.backbone.state_dict()
+    trained = load(run / "best.pt").net.state_dict()
     for name, apart in (("tiny-fp32", 1e-6), ("tiny-fp16", 1e-2)):
-        started = build("mobilenet", 33, str(served / f"{name}.onnx")).backbone.state_dict()
+        started = build("mobilenet", 33, str(served / f"{name}.onnx")).state_dict()
         for key, weights in trained.items():
             assert torch.allclose(started[key], weights, atol=apart), key
     start = str(served / "tiny-fp32.onnx")
@@ -578,6 +588,9 @@ def test_a_mobilenet_starts_from_what_was_exported(faces: Path, tmp_path: Path) 
     after = load(tmp_path / "second" / "best.pt").net.backbone.state_dict()
     moved = {key.split(".")[1] for key, weights in before.items() if not torch.equal(after[key], weights)}
     assert moved == {str(layer) for layer in range(5, 27)}
+    heads = initial_network(Recipe(heads=start, size_px=33), torch.device("cpu")).heads
+    for key, weights in heads.state_dict().items():
+        assert torch.allclose(weights, trained[f"heads.{key}"], atol=1e-6), key
     with pytest.raises(ModelError, match=r"tiny\.onnx: its weights are rounded; give the FP32 or FP16 file"):
         build("mobilenet", 33, str(served / "tiny.onnx"))
     for option, value in (("--name", "../Escaped"), ("--licence", "")):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.cards import ModelError
 from models.datasets.index import Row
-from models.training.networks import FaceNet, build, placed
+from models.training.networks import FaceNet, MobileNet, build, placed
 from models.training.recipe import Recipe
 
 
@@ -35,10 +35,11 @@ def load(path: Path) -> Trained:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
     except Exception as error:  # whatever torch makes of a file of another kind
         raise ModelError(f"{path}: is not what `stationcast models train` saves") from error
-    net = build(recipe.arch, recipe.size_px, "random", recipe.head)
     try:
+        hidden = len(saved["weights"]["heads.hidden.bias"])
+        net = build(recipe.arch, recipe.size_px, "random", recipe.head, hidden)
         net.load_state_dict(saved["weights"])
-    except RuntimeError as error:
+    except (LookupError, TypeError, RuntimeError) as error:
         raise ModelError(f"{path}: was trained by a version whose networks were others: train it again") from error
     photos = saved.get("photos", torch.empty(0, dtype=torch.int64))
     return Trained(net.eval(), recipe, saved.get("index_sha256", ""), photos)
@@ -60,18 +61,30 @@ def taught_before(recipe: Recipe, rows: Iterable[Row]) -> list[str]:
 
 
 def initial_network(recipe: Recipe, device: torch.device) -> FaceNet:
-    """The network as a run begins with it: weights of `init`, which may be an earlier run's best.pt, and the layers
-    that stay."""
+    """The network as a run begins with it: weights of `init`, which may be an earlier run's best.pt, heads of `heads`,
+    and the layers that stay."""
     torch.manual_seed(recipe.seed)
-    earlier = recipe.init.endswith(".pt")
-    net = placed(build(recipe.arch, recipe.size_px, "random" if earlier else recipe.init, recipe.head), device)
-    if earlier:
+    if recipe.init.endswith(".pt"):
         start = load(Path(recipe.init))
         if (start.recipe.arch, start.recipe.head) != (recipe.arch, recipe.head):
             raise ModelError(f"--init {recipe.init}: is a {start.recipe.arch} with the head `{start.recipe.head}`")
-        net.load_state_dict(start.net.state_dict())
+        net = twin(start.net, recipe)
+    else:
+        net = build(recipe.arch, recipe.size_px, recipe.init, recipe.head)
+    if recipe.heads:
+        known = MobileNet().load_onnx(Path(recipe.heads))
+        if known is None:
+            raise ModelError(f"--heads {recipe.heads}: has none that know a gender and years")
+        net.heads = known
     net.freeze(recipe.freeze)
-    return net
+    return placed(net, device)
+
+
+def twin(net: FaceNet, recipe: Recipe) -> FaceNet:
+    """Another network with the same weights; Keras' networks are made for one size of photos, that of the recipe."""
+    other = build(recipe.arch, recipe.size_px, "random", recipe.head, net.heads.hidden.out_features)
+    other.load_state_dict(net.state_dict())
+    return other
 
 
 def resume(path: Path, recipe: Recipe, device: torch.device) -> dict[str, Any] | None:

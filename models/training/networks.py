@@ -5,7 +5,7 @@ is male) and age logits [N, YEARS]; with the original project's head it answers 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -19,6 +19,8 @@ from models.training.recipe import Arch
 
 YEARS = 101
 """Classes of the age head: 0 to 100 years."""
+HIDDEN = 512
+"""Units between features and answers of heads that start from nothing."""
 ORIGINAL_LABELS = 9
 """The original project's head: man, woman, and seven decades from 0-9 to 60+, each a sigmoid of its own."""
 ORIGINAL_EDGES = (0, 10, 20, 30, 40, 50, 60, 80)
@@ -48,7 +50,7 @@ PREPROCESSING: dict[Arch, Preprocessing] = {
 class Heads(nn.Module):
     """Features [N, F] -> (gender logits [N, 1], age logits [N, YEARS]), or logits [N, 9] of the original project."""
 
-    def __init__(self, features: int, head: Literal["years", "original"], hidden: int = 512) -> None:
+    def __init__(self, features: int, head: Literal["years", "original"], hidden: int = HIDDEN) -> None:
         super().__init__()
         self.head = head
         self.drop = nn.Dropout(0.3)
@@ -102,9 +104,10 @@ class MobileNet(nn.Module):
             return functional.conv2d(x, layer.weight, layer.bias, 2, 0, 1, layer.groups)
         return cast(Tensor, layer(x))
 
-    def load_faceres(self, path: Path) -> None:
+    def load_onnx(self, path: Path) -> Heads | None:
         """Take the weights out of faceres_deep.onnx (features then agree to 1e-4, see tests/test_train.py), or out of
-        an FP32 or FP16 file that `models export` made of a mobilenet. Raises ModelError."""
+        an FP32 or FP16 file that `models export` made of a mobilenet; returns the heads behind them, if they know years
+        too. Raises ModelError."""
         import onnx
         from onnx import numpy_helper
 
@@ -115,7 +118,8 @@ class MobileNet(nn.Module):
         values = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
         layers = self._layers()
         layer = None
-        for node in graph.node:
+        nodes = iter(graph.node)
+        for node in nodes:
             if node.op_type == "Conv":
                 layer = next(layers, None)
                 weight = values.get(node.input[1])
@@ -136,6 +140,37 @@ class MobileNet(nn.Module):
                 break
         if next(layers, None) is not None:
             raise ModelError(f"{path}: its layers are not those of a MobileNet 1.0")
+        return _heads_of(nodes, values)
+
+
+def _heads_of(nodes: Iterable[Any], values: Mapping[str, Tensor]) -> Heads | None:
+    """Heads made of the dense layers among ONNX nodes: a hidden one, then outputs for a man and for years. Years beyond
+    those of the file (faceres_deep knows 0 to 99) start as its last, somewhat less likely."""
+    weights: list[Tensor] = []
+    biases: list[Tensor] = []
+    for node in nodes:
+        if node.op_type == "Gemm":
+            weights.append(values[node.input[1]].float())
+            biases.append(values[node.input[2]].float())
+        elif node.op_type == "MatMul":
+            weights.append(values[node.input[1]].float().T)
+        elif node.op_type == "Add":
+            biases.append(values[node.input[1]].float())
+    if len(weights) < 2:
+        return None
+    out, bias = torch.cat(weights[1:]), torch.cat(biases[1:])
+    missing = 1 + YEARS - len(out)
+    if missing not in (0, 1):
+        return None
+    heads = Heads(weights[0].shape[1], "years", len(weights[0]))
+    state = {
+        "hidden.weight": weights[0],
+        "hidden.bias": biases[0],
+        "out.weight": torch.cat([out, out[-1:].expand(missing, -1)]),
+        "out.bias": torch.cat([bias, bias[-1:].expand(missing) - 1]),
+    }
+    heads.load_state_dict(state)
+    return heads
 
 
 class KerasBackbone(nn.Module):
@@ -212,9 +247,16 @@ class FaceNet(nn.Module):
         return self.heads(self.backbone(x))
 
 
-def build(arch: Arch, size_px: int, init: str = "random", head: Literal["years", "original"] = "years") -> FaceNet:
+def build(
+    arch: Arch,
+    size_px: int,
+    init: str = "random",
+    head: Literal["years", "original"] = "years",
+    hidden: int = HIDDEN,
+) -> FaceNet:
     """A network to train. `init` is `random`, `imagenet` (Keras downloads it; not for mobilenet), or a weights file:
-    faceres_deep.onnx for mobilenet, `.weights.h5` for the others. Raises ModelError naming the remedy."""
+    faceres_deep.onnx or an exported file for mobilenet, whose heads come along if they are of the kind asked for;
+    `.weights.h5` for the others. New heads have `hidden` units. Raises ModelError naming the remedy."""
     path = Path(init)
     if init not in ("random", "imagenet") and not path.is_file():
         raise ModelError(f"--init {init}: no such file; give `random`, `imagenet` or a weights file")
@@ -222,11 +264,10 @@ def build(arch: Arch, size_px: int, init: str = "random", head: Literal["years",
         if init == "imagenet":
             raise ModelError("--init imagenet: mobilenet starts from `random` or from faceres_deep.onnx")
         mobilenet = MobileNet()
-        if init != "random":
-            mobilenet.load_faceres(path)
-        return FaceNet(mobilenet, Heads(mobilenet.features, head))
+        known = mobilenet.load_onnx(path) if init != "random" else None
+        return FaceNet(mobilenet, known if known and head == "years" else Heads(mobilenet.features, head, hidden))
     classic = KerasBackbone(arch, size_px, None if init == "random" else init)
-    return FaceNet(classic, Heads(classic.features, head))
+    return FaceNet(classic, Heads(classic.features, head, hidden))
 
 
 def placed(net: FaceNet, device: torch.device) -> FaceNet:

@@ -16,6 +16,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     arch: Arch = "mobilenet"
     init: str = "random"
+    heads: str = ""
+    """Weights file of a mobilenet whose heads are taken, instead of those of `init` or new ones."""
     head: Literal["years", "original"] = "years"
     size_px: int = 144
     scale: float = 1.3
@@ -67,8 +69,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raises ModelError for options that do not go together."""
-        if self.arch != "mobilenet" and (self.freeze or self.mimic_px):
-            raise ModelError("--freeze and --mimic are for mobilenet only")
+        if self.arch != "mobilenet" and (self.freeze or self.mimic_px or self.heads):
+            raise ModelError("--freeze, --mimic and --heads are for mobilenet only")
+        if self.heads and self.head != "years":
+            raise ModelError("--heads needs --head years")
         if self.grow and self.arch == "efficientnet_b0":
             raise ModelError("--grow is not for efficientnet_b0, which takes photos of one size only")
         if 0 < self.mimic_px < self.size_px:
@@ -82,6 +86,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     def check_files(self) -> None:
         """Raises ModelError for weights to start from, or teachers, that are not there."""
-        for option, path in (("--init", self.init), *(("--teacher", teacher) for teacher in self.teachers)):
-            if path not in ("random", "imagenet") and not Path(path).is_file():
+        files = ("--init", self.init), ("--heads", self.heads), *(("--teacher", path) for path in self.teachers)
+        for option, path in files:
+            if path not in ("random", "imagenet", "") and not Path(path).is_file():
                 raise ModelError(f"{option} {path}: no such file")

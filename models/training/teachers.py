@@ -59,11 +59,15 @@ def fit_heads(
     weights: NDArray[np.float64],
     recipe: Recipe,
 ) -> None:
-    """Fit the heads to features [n, F] of rows [n]. The features are brought to mean 0 and about deviation 1 for it,
-    and the first layer then takes that over."""
+    """Fit the heads, from what they are, to features [n, F] of rows [n]. The features are brought to mean 0 and about
+    deviation 1 for it, which the first layer takes over before and gives back after."""
     device = features.device
     mean, deviation = features.mean(0), deviation_of(features)
     features = (features - mean) / deviation
+    hidden = heads.hidden
+    with torch.no_grad():
+        hidden.bias.add_(hidden.weight @ mean)
+        hidden.weight.mul_(deviation)
     heads.train()
     optimizer = torch.optim.AdamW(heads.parameters(), 1e-3, weight_decay=0.05)
     rng = np.random.default_rng(recipe.seed)
@@ -82,7 +86,6 @@ def fit_heads(
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        hidden = heads.hidden
         hidden.weight.div_(deviation)
         hidden.bias.sub_(hidden.weight @ mean)
 

@@ -22,9 +22,9 @@ from torch.utils.data import DataLoader
 from models.cards import ModelError
 from models.datasets.crops import CropCache
 from models.datasets.index import write_index
-from models.training.checkpoints import initial_network, load, names_of, resume, save
+from models.training.checkpoints import initial_network, load, names_of, resume, save, twin
 from models.training.losses import Targets, batch_of
-from models.training.networks import build, placed
+from models.training.networks import placed
 from models.training.recipe import Recipe
 from models.training.steps import Steps, cores
 from models.training.teachers import (
@@ -124,8 +124,7 @@ class _Run:
         if self._saved and not (out / "best.pt").is_file():
             raise ModelError(f"{out}: has a last.pt, but no best.pt any more; remove the folder to start anew")
         self._net = initial_network(recipe, device)
-        self._ema = placed(build(recipe.arch, recipe.size_px, "random", recipe.head), device)
-        self._ema.load_state_dict(self._net.state_dict())
+        self._ema = placed(twin(self._net, recipe), device)
         self.steps = Steps(self._net, recipe, device)
         self._lessons: _Lessons
         self.history: list[dict[str, float]] = []
