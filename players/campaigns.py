@@ -143,15 +143,17 @@ class _Reader:
         self._files = self._list()
         self._settled = self._settle(dict(self._campaigns(problems)), problems)
         places = self._probe(self._settled, problems)
-        lines = list(self._lines(self._settled, places, problems))
+        ordered = list(self._lines(self._settled, places, problems))
+        lines = [line for line in ordered if line.creatives]
         if not lines:
             problems.append(f"{self._folder}: no campaign plays; put *.toml files beside their media")
         paid = tuple(line for line in lines if not line.house)
+        unplayable = tuple(line for line in ordered if not line.creatives and not line.house)
         version = sha256(msgspec.json.encode(lines, enc_hook=str)).hexdigest()[:16]
         self._forget()
         _write_cache(self._cache_path, _Cache(self._playing(), self._cache.media))
         house = tuple(line for line in lines if line.house)
-        return Catalogue(paid, house, self._zone, version, tuple(problems))
+        return Catalogue(paid, house, self._zone, version, tuple(problems), unplayable)
 
     def _list(self) -> dict[str, Stamp]:
         """Campaign files, or without any the pictures in the original layout's folders."""
@@ -247,9 +249,7 @@ class _Reader:
     ) -> Iterator[Line]:
         for path, campaign in campaigns.items():
             for table in campaign.lines:
-                creatives = tuple(self._creatives(path, table, places, problems))
-                if creatives:
-                    yield line_of(campaign, table, creatives, self._screens)
+                yield line_of(campaign, table, tuple(self._creatives(path, table, places, problems)), self._screens)
 
     def _creatives(
         self, path: str, line: LineTable, places: dict[tuple[str, str], str], problems: list[str]

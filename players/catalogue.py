@@ -231,13 +231,15 @@ class Arrays:
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """Everything that may be shown, paid lines and house lines; `problems` says in one line each what was left out."""
+    """Everything that may be shown, paid lines and house lines; `problems` says in one line each what was left out.
+    `unplayable` are paid lines none of whose media can be shown: still owed to their advertisers."""
 
     lines: tuple[Line, ...]
     house: tuple[Line, ...]
     zone: ZoneInfo
     version: str = ""
     problems: tuple[str, ...] = ()
+    unplayable: tuple[Line, ...] = ()
     arrays: Arrays = field(init=False, repr=False)
     house_arrays: Arrays = field(init=False, repr=False)
 

@@ -291,7 +291,10 @@ def report() -> None:
 @_reported("plot_billing")
 def billing_command(db: sqlite3.Connection, asked: Asked) -> Report:
     """Contracted against delivered, and invoice lines, exact to the cent."""
-    contracts = () if asked.named else _catalogue(asked.station, None).lines
+    contracts: tuple[Line, ...] = ()
+    if not asked.named:
+        catalogue = _catalogue(asked.station, None)
+        contracts = catalogue.lines + catalogue.unplayable
     return reports.billing(db, contracts, asked.span)
 
 

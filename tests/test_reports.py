@@ -486,6 +486,23 @@ def stationcast(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_an_order_without_a_playable_medium_stays_on_the_invoice(record: Callable[..., Path], tmp_path: Path) -> None:
+    record([(at(4, 9), MOKA, present(F20), 1.0)])
+    campaigns = tmp_path / "campaigns"
+    campaigns.mkdir()
+    (campaigns / "tea.toml").write_text(
+        'advertiser = "Tea"\ncampaign = "tea"\ncurrency = "EUR"\n[[lines]]\nid = "tea-line"\nprice = "0.50"\n'
+        'budget = "75"\n[[lines.creatives]]\nid = "tea-ad"\nfile = "lost.png"\n'
+    )
+    (tmp_path / "station.toml").write_text(
+        '[station]\nstate_dir = "."\n[ads]\ncampaigns = "campaigns"\n[[cameras]]\nname = "c"\nsource = "sample"\n'
+    )
+    done = stationcast("report", "billing", "--station", str(tmp_path / "station.toml"), "--format", "json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["line"]: row for row in json.loads(done.stdout)["rows"]}
+    assert [rows["tea-line"][name] for name in ("contracted", "plays", "left")] == ["75.00", 0, "75.00"]
+
+
 def test_the_commands_from_ledger_to_invoice(record: Callable[..., Path], tmp_path: Path) -> None:
     path, other = record(some_plays(), crowd()), record(some_plays(), screen="other")
     named = ("--ledger", str(path))
