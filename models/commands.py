@@ -254,6 +254,9 @@ def train(
 @models.command()
 @click.argument("run", type=_FOLDER)
 @click.option("--out", type=_FOLDER, required=True, help="Folder for the ONNX files and their cards.")
+@click.option(
+    "--blend", type=_PATH, multiple=True, help="best.pt of a run that RUN went on from: serve the mean of both."
+)
 @click.option("--name", default="my-model", show_default=True)
 @click.option("--title", default="Gender and age of a face", show_default=True)
 @click.option("--licence", default="as the photos that it was trained on allow", show_default=True)
@@ -263,17 +266,25 @@ def train(
 @click.option("--unknown-gender-cost", type=click.FloatRange(0.01, 0.5), default=0.3, show_default=True)
 @click.option("--unknown-decade-cost", type=click.FloatRange(0.01, 0.99), default=0.7, show_default=True)
 def export(
-    run: Path, out: Path, name: str, unknown_gender_cost: float, unknown_decade_cost: float, **said: str
+    run: Path,
+    out: Path,
+    blend: tuple[Path, ...],
+    name: str,
+    unknown_gender_cost: float,
+    unknown_decade_cost: float,
+    **said: str,
 ) -> None:
     """Turn the training RUN into models to serve: FP32, INT8 (the plain name) and FP16, calibrated, with cards."""
     from models.compare import shown
     from models.datasets.crops import CropCache
     from models.datasets.splits import leaks
+    from models.training import checkpoints
     from models.training.package import Costs, Words, package, to_serve
 
     costs = Costs(unknown_gender_cost, unknown_decade_cost)
     cache = CropCache(run / "crops")
-    reports = package(cache, run, out, name, Words(**said), costs)
+    trained = checkpoints.blend(run / "best.pt", blend)
+    reports = package(cache, trained, out, name, Words(**said), costs)
     _warn(leaks(cache.rows))
     for precision, report in reports.items():
         click.echo(

@@ -105,7 +105,6 @@ def test_a_card_that_does_not_fit_its_file_is_refused(model: Model) -> None:
         ("age", {"temperature": 1.3}),
         ("gender", {"order": "F"}),
         ("gender", {"temperature": 1.5}),
-        ("input", {"mean": (127.5, 127.5, 127.5)}),
         ("input", {"mean": (0.0, 0.0, 0.0)}),
         ("input", {"mean": (123.68, 116.779, 103.939)}),
         ("input", {"channels": "RGB"}),

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -26,7 +28,7 @@ from models.commands import models  # noqa: E402
 from models.datasets.crops import CropCache  # noqa: E402
 from models.datasets.index import Row  # noqa: E402
 from models.session import Classifier  # noqa: E402
-from models.training.checkpoints import initial_network, load  # noqa: E402
+from models.training.checkpoints import blend, initial_network, load  # noqa: E402
 from models.training.losses import Batch, Targets, age_loss, gender_loss, loss_of, original_targets  # noqa: E402
 from models.training.networks import (  # noqa: E402
     PREPROCESSING,
@@ -597,6 +599,36 @@ def test_a_mobilenet_starts_from_what_was_exported(faces: Path, tmp_path: Path) 
         with pytest.raises(ModelError, match=f"^{option} '{re.escape(value)}': "):
             invoke("export", str(run), "--out", str(tmp_path / "none"), option, value)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_run_and_one_that_it_went_on_from_are_served_as_one(tmp_path: Path) -> None:
+    def saved(name: str, photos: range, hidden: int = 8, nudge: float = 0.0, **recipe: Any) -> Path:
+        torch.manual_seed(0)
+        net = build("mobilenet", 33, "random", "years", hidden)
+        with torch.no_grad():
+            for weights in net.backbone.parameters():
+                weights.add_(nudge * torch.randn_like(weights))
+        what = {"weights": net.state_dict(), "recipe": msgspec.to_builtins(Recipe(size_px=33, **recipe))}
+        torch.save(what | {"photos": torch.tensor(photos)}, tmp_path / name)
+        return tmp_path / name
+
+    first, last = saved("first.pt", range(5)), saved("last.pt", range(9), hidden=5)
+    images = torch.randn(4, 3, 33, 33)
+    both = blend(last, [first])
+    assert len(both.photos) == 9
+    with torch.inference_mode():
+        alone = [load(path).net(images) for path in (first, last)]
+        for mean, *each in zip(both.net(images), *alone, strict=True):
+            assert torch.allclose(mean, torch.stack(each).mean(0), atol=1e-4)
+    apart = saved("apart.pt", range(5), nudge=0.01)
+    middle = blend(last, [apart]).net.backbone.state_dict()
+    ends = [load(path).net.backbone.state_dict() for path in (last, apart)]
+    assert all(torch.allclose(value, (ends[0][key] + ends[1][key]) / 2) for key, value in middle.items())
+    for wrong in (saved("more.pt", range(10)), saved("wider.pt", range(5), scale=1.5)):
+        with pytest.raises(
+            ModelError, match=rf"{wrong.name}: is no run of the same kind whose photos taught .*last\.pt"
+        ):
+            blend(last, [wrong])
 
 
 def test_what_was_saved_and_is_damaged_is_named(faces: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +43,30 @@ def load(path: Path) -> Trained:
         raise ModelError(f"{path}: was trained by a version whose networks were others: train it again") from error
     photos = saved.get("photos", torch.empty(0, dtype=torch.int64))
     return Trained(net.eval(), recipe, saved.get("index_sha256", ""), photos)
+
+
+def blend(run: Path, earlier: Sequence[Path]) -> Trained:
+    """The best.pt of a run and those of runs that it went on from, as one network that costs hardly more than one of
+    them: the mean of their backbones (Wortsman et al., Model soups, ICML 2022), and behind it all of their heads, whose
+    logits are averaged. Raises ModelError."""
+    last, *others = runs = [load(path) for path in (run, *earlier)]
+    for path, other in zip(earlier, others, strict=True):
+        keys = ("arch", "head", "size_px", "scale")
+        alike = all(getattr(other.recipe, key) == getattr(last.recipe, key) for key in keys)
+        if not alike or not torch.isin(other.photos, last.photos).all():
+            raise ModelError(f"{path}: is no run of the same kind whose photos taught {run}, too")
+    if others and last.recipe.arch != "mobilenet":
+        raise ModelError(f"{run}: only mobilenets can be blended; the others count on batch norms of their own")
+    states = [each.net.state_dict() for each in runs]
+    state = {name: torch.stack([each[name] for each in states]).mean(0) for name in states[0] if "heads." not in name}
+    for name in ("heads.hidden.weight", "heads.hidden.bias"):
+        state[name] = torch.cat([each[name] for each in states])
+    state["heads.out.weight"] = torch.cat([each["heads.out.weight"] / len(states) for each in states], dim=1)
+    state["heads.out.bias"] = torch.stack([each["heads.out.bias"] for each in states]).mean(0)
+    recipe = last.recipe
+    net = build(recipe.arch, recipe.size_px, "random", recipe.head, len(state["heads.hidden.bias"]))
+    net.load_state_dict(state)
+    return last._replace(net=net.eval())
 
 
 def names_of(rows: Iterable[Row]) -> Tensor:

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.cards import ModelError
-from models.training.checkpoints import load
+from models.training.checkpoints import Trained
 from models.training.networks import PREPROCESSING
-from models.training.recipe import Recipe
 from models.training.views import to_tensor
 
 INPUT, GENDER, AGE = "image", "gender", "age"
@@ -38,12 +37,12 @@ class _Served(nn.Module):
         return out
 
 
-def export_onnx(checkpoint: Path, out: Path, rng_seed: int = 0) -> tuple[Recipe, float]:
-    """Write `out` from a best.pt; returns its recipe and the largest difference found. Raises ModelError when the file
-    does not answer as the network does."""
+def export_onnx(trained: Trained, out: Path, rng_seed: int = 0) -> float:
+    """Write `out`; returns the largest difference from the network found. Raises ModelError when the file does not
+    answer as the network does."""
     import onnx
 
-    net, recipe, *_ = load(checkpoint)
+    net, recipe = trained.net, trained.recipe
     served = _Served(net).eval()
     size = recipe.size_px
     example = torch.zeros(2, 3, size, size)
@@ -59,7 +58,7 @@ def export_onnx(checkpoint: Path, out: Path, rng_seed: int = 0) -> tuple[Recipe,
             verbose=False,
         )
     if program is None:
-        raise ModelError(f"{checkpoint}: the exporter gave nothing")
+        raise ModelError(f"{out}: the exporter gave nothing")
     out.parent.mkdir(parents=True, exist_ok=True)
     model = program.model_proto
     # The exporter's notes tell paths of this machine and no user anything.
@@ -80,7 +79,7 @@ def export_onnx(checkpoint: Path, out: Path, rng_seed: int = 0) -> tuple[Recipe,
         worst = max(worst, *(float(np.abs(w.numpy() - g).max()) for w, g in zip(wanted, got, strict=True)))
     if not worst < PARITY:
         raise ModelError(f"{out}: differs from the network by {worst:.2g} at batch 1 or 32; not to be used")
-    return recipe, worst
+    return worst
 
 
 def _simplify(path: Path) -> None:

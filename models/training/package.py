@@ -31,6 +31,7 @@ from models.datasets.crops import CropCache
 from models.datasets.splits import leaks
 from models.evaluate import Figures, figures, truth_of
 from models.session import Classifier, Outputs, golden_crops
+from models.training.checkpoints import Trained
 from models.training.export import AGE, GENDER, INPUT, export_onnx, run_onnx
 from models.training.networks import ORIGINAL_EDGES, PREPROCESSING, YEARS
 from models.training.quantize import convert_fp16, quantize_int8
@@ -60,7 +61,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     limits: str
 
 
-def package(cache: CropCache, run: Path, out: Path, name: str, words: Words, costs: Costs) -> dict[str, Figures]:
+def package(cache: CropCache, trained: Trained, out: Path, name: str, words: Words, costs: Costs) -> dict[str, Figures]:
     """Write NAME.onnx, NAME-fp32.onnx, NAME-fp16.onnx (plain NAME is INT8) and their cards into `out`.
 
     Ranges and temperatures come from rows of the splits `train` and `val`, figures from `test` (from `val` where there
@@ -70,7 +71,7 @@ def package(cache: CropCache, run: Path, out: Path, name: str, words: Words, cos
     out.mkdir(parents=True, exist_ok=True)
     splits = np.array([row.split for row in cache.rows])
     rng = np.random.default_rng(0)
-    recipe, worst = export_onnx(run / "best.pt", out / f"{name}-fp32.onnx")
+    recipe, worst = trained.recipe, export_onnx(trained, out / f"{name}-fp32.onnx")
     train = np.flatnonzero(splits == "train")
     calibration = images_of(cache, rng.permutation(train)[:CALIBRATION_FACES], recipe)
     quantize_int8(out / f"{name}-fp32.onnx", out / f"{name}.onnx", calibration)
