@@ -55,7 +55,9 @@ def blend(run: Path, earlier: Sequence[Path]) -> Trained:
         alike = all(getattr(other.recipe, key) == getattr(last.recipe, key) for key in keys)
         if not alike or not torch.isin(other.photos, last.photos).all():
             raise ModelError(f"{path}: is no run of the same kind whose photos taught {run}, too")
-    if others and last.recipe.arch != "mobilenet":
+    if not others:
+        return last
+    if last.recipe.arch != "mobilenet":
         raise ModelError(f"{run}: only mobilenets can be blended; the others count on batch norms of their own")
     states = [each.net.state_dict() for each in runs]
     state = {name: torch.stack([each[name] for each in states]).mean(0) for name in states[0] if "heads." not in name}
