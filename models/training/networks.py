@@ -149,14 +149,15 @@ def _heads_of(nodes: Iterable[Any], values: Mapping[str, Tensor]) -> Heads | Non
     weights: list[Tensor] = []
     biases: list[Tensor] = []
     for node in nodes:
-        if node.op_type == "Gemm":
-            weights.append(values[node.input[1]].float())
-            biases.append(values[node.input[2]].float())
-        elif node.op_type == "MatMul":
-            weights.append(values[node.input[1]].float().T)
-        elif node.op_type == "Add":
-            biases.append(values[node.input[1]].float())
-    if len(weights) < 2:
+        named = [values.get(name) for name in node.input[1:]]
+        if node.op_type in ("Gemm", "MatMul") and named[0] is not None:
+            weights.append(named[0].float() if node.op_type == "Gemm" else named[0].float().T)
+        if node.op_type in ("Gemm", "Add") and named[-1] is not None:
+            biases.append(named[-1].float())
+    # Others' heads may be anything; these are a hidden layer, and outputs that each read all of it.
+    if len(weights) < 2 or [len(bias) for bias in biases] != [len(weight) for weight in weights]:
+        return None
+    if any(weight.shape[1:] != biases[0].shape for weight in weights[1:]):
         return None
     out, bias = torch.cat(weights[1:]), torch.cat(biases[1:])
     missing = 1 + YEARS - len(out)
