@@ -641,6 +641,12 @@ def test_what_was_saved_and_is_damaged_is_named(faces: Path, tmp_path: Path) -> 
         with pytest.raises(ModelError, match=r"last\.pt: is not of a run of .*; remove it to start anew"):
             invoke(*arguments, "2")
     (tmp_path / "last.pt").write_bytes(last)
+    saved = torch.load(tmp_path / "last.pt", weights_only=True)
+    saved["weights"]["heads.hidden.bias"] = saved["weights"]["heads.hidden.bias"][1:]
+    torch.save(saved, tmp_path / "last.pt")
+    with pytest.raises(ModelError, match="was begun by a version that started with other heads; give another --out"):
+        invoke(*arguments, "2")
+    (tmp_path / "last.pt").write_bytes(last)
     best = torch.load(tmp_path / "best.pt", weights_only=True)
     best["weights"]["heads.hidden.weight"] = best["weights"]["heads.hidden.weight"][:, 1:]
     torch.save(best, tmp_path / "older.pt")

@@ -36,9 +36,7 @@ def load(path: Path) -> Trained:
     except Exception as error:  # whatever torch makes of a file of another kind
         raise ModelError(f"{path}: is not what `stationcast models train` saves") from error
     try:
-        hidden = len(saved["weights"]["heads.hidden.bias"])
-        net = build(recipe.arch, recipe.size_px, "random", recipe.head, hidden)
-        net.load_state_dict(saved["weights"])
+        net = network_of(saved["weights"], recipe)
     except (LookupError, TypeError, RuntimeError) as error:
         raise ModelError(f"{path}: was trained by a version whose networks were others: train it again") from error
     photos = saved.get("photos", torch.empty(0, dtype=torch.int64))
@@ -65,10 +63,7 @@ def blend(run: Path, earlier: Sequence[Path]) -> Trained:
         state[name] = torch.cat([each[name] for each in states])
     state["heads.out.weight"] = torch.cat([each["heads.out.weight"] / len(states) for each in states], dim=1)
     state["heads.out.bias"] = torch.stack([each["heads.out.bias"] for each in states]).mean(0)
-    recipe = last.recipe
-    net = build(recipe.arch, recipe.size_px, "random", recipe.head, len(state["heads.hidden.bias"]))
-    net.load_state_dict(state)
-    return last._replace(net=net.eval())
+    return last._replace(net=network_of(state, last.recipe).eval())
 
 
 def names_of(rows: Iterable[Row]) -> Tensor:
@@ -94,7 +89,7 @@ def initial_network(recipe: Recipe, device: torch.device) -> FaceNet:
         start = load(Path(recipe.init))
         if (start.recipe.arch, start.recipe.head) != (recipe.arch, recipe.head):
             raise ModelError(f"--init {recipe.init}: is a {start.recipe.arch} with the head `{start.recipe.head}`")
-        net = twin(start.net, recipe)
+        net = network_of(start.net.state_dict(), recipe)
     else:
         net = build(recipe.arch, recipe.size_px, recipe.init, recipe.head)
     if recipe.heads:
@@ -106,11 +101,12 @@ def initial_network(recipe: Recipe, device: torch.device) -> FaceNet:
     return placed(net, device)
 
 
-def twin(net: FaceNet, recipe: Recipe) -> FaceNet:
-    """Another network with the same weights; Keras' networks are made for one size of photos, that of the recipe."""
-    other = build(recipe.arch, recipe.size_px, "random", recipe.head, net.heads.hidden.out_features)
-    other.load_state_dict(net.state_dict())
-    return other
+def network_of(weights: dict[str, Any], recipe: Recipe) -> FaceNet:
+    """A network of the recipe's kind and size of photos with these weights, which tell how many units its heads have.
+    Raises LookupError, TypeError or RuntimeError where they are of another."""
+    net = build(recipe.arch, recipe.size_px, "random", recipe.head, len(weights["heads.hidden.bias"]))
+    net.load_state_dict(weights)
+    return net
 
 
 def resume(path: Path, recipe: Recipe, device: torch.device) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from models.cards import ModelError
 from models.datasets.crops import CropCache
 from models.datasets.index import write_index
-from models.training.checkpoints import initial_network, load, names_of, resume, save, twin
+from models.training.checkpoints import initial_network, load, names_of, network_of, resume, save
 from models.training.losses import Targets, batch_of
 from models.training.networks import placed
 from models.training.recipe import Recipe
@@ -124,7 +124,9 @@ class _Run:
         if self._saved and not (out / "best.pt").is_file():
             raise ModelError(f"{out}: has a last.pt, but no best.pt any more; remove the folder to start anew")
         self._net = initial_network(recipe, device)
-        self._ema = placed(twin(self._net, recipe), device)
+        if self._saved and self._saved["weights"]["heads.hidden.bias"].shape != self._net.heads.hidden.bias.shape:
+            raise ModelError(f"{out}: was begun by a version that started with other heads; give another --out")
+        self._ema = placed(network_of(self._net.state_dict(), recipe), device)
         self.steps = Steps(self._net, recipe, device)
         self._lessons: _Lessons
         self.history: list[dict[str, float]] = []
