@@ -381,6 +381,16 @@ def test_copies_of_a_photo_on_both_sides_are_a_leak(tmp_path: Path) -> None:
     assert result.output.startswith("LEAKING SPLIT: 1 cases, such as: person d/same-photo-")
 
 
+def test_a_seed_gives_the_split_that_it_gave_when_the_default_was_trained(tmp_path: Path) -> None:
+    rows = []
+    for i in range(40):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), portrait(5 if i == 30 else i))
+        rows.append(row(f"{i}.png", 20 + i, data="d"))
+    write_index(rows, tmp_path / "labels.csv")
+    split = {r.file: r.split for r in prepare([tmp_path], [], tmp_path / "crops", None, 0, force=False).cache.rows}
+    assert sorted(int(file[:-4]) for file in split if split[file] != "train") == [2, 3, 12, 14, 21]
+
+
 def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     for i in range(3):
         cv2.imwrite(str(tmp_path / f"{i}.png"), portrait(i))

@@ -120,8 +120,9 @@ def _join(parts: Sequence[Path], folder: Path, seed: int) -> None:
     caches = [CropCache(part) for part in parts]
     rows: list[Row] = [row for cache in caches for row in cache.rows]
     near = near_duplicates(look(crop for cache in caches for crop in cache.crops[: len(cache.rows)]))
+    groups = components(rows, near)  # numbered before persons are named: else a seed's split is not the default's
     rows = name_persons(rows, near)  # so that folds, and the search for leaks, know that they are of one person
-    rows = assign(rows, components(rows, near), VAL_SHARE, TEST_SHARE, seed)
+    rows = assign(rows, groups, VAL_SHARE, TEST_SHARE, seed)
     side = caches[0].crops.shape[1]
     joined = new_crops(folder / "crops.part.npy", len(rows), side)
     start = 0
