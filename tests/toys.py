@@ -1,5 +1,6 @@
 """Small real stages for the tests of the machinery: they crash, hang, stall and slow down on demand."""
 
+import math
 import os
 import time
 from collections.abc import Iterable
@@ -58,11 +59,13 @@ class BrightCamera(Camera):
 
 
 class Finder:
-    """One face a frame, after STALL_MS of work; it crashes on frame CRASH_AT and hangs on frame HANG_AT."""
+    """One face a frame, after STALL_MS of work; it refuses the first frame from RAISE_AT on, as those before may be
+    dropped while it starts, and hangs on frame HANG_AT."""
 
     def __init__(self, settings: DetectSettings) -> None:
         self._rings = {name: Ring(r.fd, r.slots, r.slot_bytes) for name, r in settings.rings.items()}
         self._stall_s = float(os.environ.get("TOY_STALL_MS", "1")) / 1000
+        self._raise_at = float(os.environ.get("TOY_RAISE_AT", "inf"))
 
     def step(self, batch: list[Frame]) -> Iterable[Message]:
         for frame in batch:
@@ -71,7 +74,8 @@ class Finder:
                 continue
             assert image[0, 0, 0] == frame.seq % 251
             time.sleep(self._stall_s)
-            if os.environ.get("TOY_RAISE_AT") == str(frame.seq):
+            if frame.seq >= self._raise_at:
+                self._raise_at = math.inf
                 raise ValueError("a bad frame")
             if os.environ.get("TOY_HANG_AT") == str(frame.seq):
                 time.sleep(3600)
