@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.pose import turned
+
 Crop = NDArray[np.uint8]
 
 
@@ -33,10 +35,25 @@ def _covered(crop: Crop, scale: float) -> Crop:
     return covered
 
 
+def _turned_by(yaw_deg: float, pitch_deg: float) -> Callable[[Crop, float], Crop]:
+    def elsewhere(crop: Crop, scale: float) -> Crop:
+        """Of a head turned so, by models/pose.py."""
+        middle, box_px = (crop.shape[0] - 1) / 2, crop.shape[0] / scale
+        at = (np.arange(crop.shape[0]) - middle) / box_px
+        found = turned(np.stack(np.meshgrid(at, at), -1), np.radians(yaw_deg), np.radians(pitch_deg)) * box_px + middle
+        column, row = np.moveaxis(found.astype(np.float32), 2, 0)
+        seen = cv2.remap(crop, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return seen.astype(np.uint8, copy=False)
+
+    return elsewhere
+
+
 CONDITIONS: dict[str, Callable[[Crop, float], Crop]] = {
     "face-40px": _face_of(40),
     "face-24px": _face_of(24),
     "dark": _dark,
     "covered": _covered,
+    "turned": _turned_by(35, 0),
+    "from-above": _turned_by(0, -20),
 }
 """Name -> function of a crop, uint8 RGB [S, S, 3], and its side in face boxes; gives a crop of the same shape."""

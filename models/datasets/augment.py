@@ -5,11 +5,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crop import CropSpec
+from models.pose import turned
 
 CACHE_SPEC = CropSpec(size_px=240, scale=1.95)
 """Cached crops reach further than a model sees, so that moving and turning them finds real pixels."""
 
 Image = np.ndarray
+Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def view(crop: Image, scale: float, size_px: int) -> Image:
@@ -41,9 +43,11 @@ def augment(
         stretch=float(np.exp(rng.uniform(-0.08, 0.08))),
         shear=float(rng.uniform(-0.1, 0.1)),
     )
-    image = cv2.warpAffine(crop, matrix, (size_px, size_px), flags=_INVERSE, borderMode=cv2.BORDER_REPLICATE)
+    yaw, pitch = (0.0, 0.0) if rng.random() > 0.6 * strength else rng.normal(0, (0.4, 0.2)).clip(-0.9, 0.9)
+    where = _where(matrix, size_px, yaw, pitch)
+    image = cv2.remap(crop, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     if rng.random() < 0.5 * strength:
-        _replace_border(image, matrix, corners, other, rng)
+        _replace_border(image, where, corners, other, rng)
     if rng.random() < 0.5:
         image = cv2.flip(image, 1)
     if rng.random() < 0.2 * strength:
@@ -52,6 +56,10 @@ def augment(
 
 
 _INVERSE = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+
+
+_NODE_PX = 4
+"""Pixels between those of a view whose place is computed; it is nearly linear in between."""
 
 
 def _affine(
@@ -70,13 +78,24 @@ def _affine(
     return np.column_stack([turn, middle - turn @ np.array([(size_px - 1) / 2] * 2)])
 
 
+def _where(matrix: NDArray[np.float64], size_px: int, yaw_rad: float, pitch_rad: float) -> Maps:
+    """Column and row in the cached crop for each pixel of a view of the head turned so, float32 [size_px, size_px]."""
+    at = np.arange(-_NODE_PX, size_px + _NODE_PX, _NODE_PX) + (_NODE_PX - 1) / 2
+    points = np.einsum("hwi,ji->hwj", np.stack(np.meshgrid(at, at), -1), matrix[:, :2]) + matrix[:, 2]
+    if yaw_rad or pitch_rad:
+        middle, box_px = (CACHE_SPEC.size_px - 1) / 2, CACHE_SPEC.size_px / CACHE_SPEC.scale
+        points = turned((points - middle) / box_px, yaw_rad, pitch_rad) * box_px + middle
+    fine = cv2.resize(points.astype(np.float32), None, fx=_NODE_PX, fy=_NODE_PX, interpolation=cv2.INTER_LINEAR)
+    column, row = np.moveaxis(fine[_NODE_PX:, _NODE_PX:][:size_px, :size_px], 2, 0).astype(np.float32, order="C")
+    return column, row
+
+
 def _replace_border(
-    image: Image, matrix: NDArray[np.float64], corners: NDArray[np.float32], other: Image, rng: np.random.Generator
+    image: Image, where: Maps, corners: NDArray[np.float32], other: Image, rng: np.random.Generator
 ) -> None:
-    inside = np.zeros(image.shape[:2], np.uint8)
-    back = cv2.invertAffineTransform(matrix)
-    quad = corners @ back[:, :2].T + back[:, 2]
-    cv2.fillConvexPoly(inside, np.clip(quad, -9999, 9999).astype(np.int32), 255)
+    photo = np.zeros((CACHE_SPEC.size_px, CACHE_SPEC.size_px), np.uint8)
+    cv2.fillConvexPoly(photo, np.clip(corners, -9999, 9999).astype(np.int32), 255)
+    inside = cv2.remap(photo, *where, cv2.INTER_NEAREST)
     if rng.random() < 0.25:
         # As tight as the tightest data set, whatever set the photo is from.
         margin = int(image.shape[0] * rng.uniform(0.05, 0.14))
