@@ -43,8 +43,10 @@ def augment(
         stretch=float(np.exp(rng.uniform(-0.08, 0.08))),
         shear=float(rng.uniform(-0.1, 0.1)),
     )
-    yaw, pitch = (0.0, 0.0) if rng.random() > 0.6 * strength else rng.normal(0, (0.4, 0.2)).clip(-0.9, 0.9)
-    where = _where(matrix, size_px, yaw, pitch)
+    yaw_rad, pitch_rad = 0.0, 0.0
+    if rng.random() < 0.6 * strength:
+        yaw_rad, pitch_rad = rng.normal(0, (0.4, 0.2)).clip(-0.9, 0.9)
+    where = _where(matrix, size_px, yaw_rad, pitch_rad)
     image = cv2.remap(crop, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     if rng.random() < 0.5 * strength:
         _replace_border(image, where, corners, other, rng)
