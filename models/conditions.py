@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pose import turned
+from models.crop import CropSpec
+from models.pose import turned_px
 
 Crop = NDArray[np.uint8]
 
@@ -38,10 +39,10 @@ def _covered(crop: Crop, scale: float) -> Crop:
 def _turned_by(yaw_deg: float, pitch_deg: float) -> Callable[[Crop, float], Crop]:
     def elsewhere(crop: Crop, scale: float) -> Crop:
         """Of a head turned so, by models/pose.py."""
-        middle, box_px = (crop.shape[0] - 1) / 2, crop.shape[0] / scale
-        at = (np.arange(crop.shape[0]) - middle) / box_px
-        found = turned(np.stack(np.meshgrid(at, at), -1), np.radians(yaw_deg), np.radians(pitch_deg)) * box_px + middle
-        column, row = np.moveaxis(found.astype(np.float32), 2, 0)
+        at = np.arange(crop.shape[0], dtype=np.float64)
+        spec = CropSpec(crop.shape[0], scale)
+        where = turned_px(np.stack(np.meshgrid(at, at), -1), spec, np.radians(yaw_deg), np.radians(pitch_deg))
+        column, row = np.moveaxis(where.astype(np.float32), 2, 0)
         seen = cv2.remap(crop, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return seen.astype(np.uint8, copy=False)
 

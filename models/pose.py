@@ -7,6 +7,8 @@ need to collect millions of faces, ECCV 2016: one unmodified three-dimensional s
 import numpy as np
 from numpy.typing import NDArray
 
+from models.crop import CropSpec
+
 Points = NDArray[np.float64]
 
 _HEAD = np.array([0.56, 0.78, 0.62])
@@ -44,6 +46,12 @@ def turned(points: Points, yaw_rad: float, pitch_rad: float) -> Points:
     beyond = (seen - np.einsum("...j,ij->...i", edge, turn))[..., :2]
     found = _shown(np.where(met, hit, edge)) + np.where(met, 0, beyond)
     return found + _MIDDLE
+
+
+def turned_px(points_px: Points, spec: CropSpec, yaw_rad: float, pitch_rad: float) -> Points:
+    """The same in pixels of a crop, from its first one."""
+    middle_px, box_px = (spec.size_px - 1) / 2, spec.size_px / spec.scale
+    return turned((points_px - middle_px) / box_px, yaw_rad, pitch_rad) * box_px + middle_px
 
 
 def _shown(head: Points) -> Points:

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crop import CropSpec
-from models.pose import turned
+from models.pose import turned_px
 
 CACHE_SPEC = CropSpec(size_px=240, scale=1.95)
 """Cached crops reach further than a model sees, so that moving and turning them finds real pixels."""
@@ -85,8 +85,7 @@ def _where(matrix: NDArray[np.float64], size_px: int, yaw_rad: float, pitch_rad:
     at = np.arange(-_NODE_PX, size_px + _NODE_PX, _NODE_PX) + (_NODE_PX - 1) / 2
     points = np.einsum("hwi,ji->hwj", np.stack(np.meshgrid(at, at), -1), matrix[:, :2]) + matrix[:, 2]
     if yaw_rad or pitch_rad:
-        middle, box_px = (CACHE_SPEC.size_px - 1) / 2, CACHE_SPEC.size_px / CACHE_SPEC.scale
-        points = turned((points - middle) / box_px, yaw_rad, pitch_rad) * box_px + middle
+        points = turned_px(points, CACHE_SPEC, yaw_rad, pitch_rad)
     fine = cv2.resize(points.astype(np.float32), None, fx=_NODE_PX, fy=_NODE_PX, interpolation=cv2.INTER_LINEAR)
     column, row = np.moveaxis(fine[_NODE_PX:, _NODE_PX:][:size_px, :size_px], 2, 0).astype(np.float32, order="C")
     return column, row
