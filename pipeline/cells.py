@@ -27,10 +27,12 @@ COUNTERS = (
     "ready_ns",
     "age_in_max_ns",
     "age_out_max_ns",
-    "status_version",
-    "status_bytes",
+    "statuses",
+    "status_even_bytes",
+    "status_odd_bytes",
 )
 _INDEX = {name: i for i, name in enumerate(COUNTERS)}
+_STATUS_BYTES = ("status_even_bytes", "status_odd_bytes")
 LOADING, READY = 1, 2
 CELLS = 160
 _BUCKETS = 1024
@@ -39,7 +41,7 @@ _FIRST_US = 10.0
 _HEAD_BYTES = 256
 _HISTOGRAM_BYTES = 8 * _BUCKETS
 _STATUS_MAX_BYTES = 32 * 1024
-_CELL_BYTES = _HEAD_BYTES + 2 * _HISTOGRAM_BYTES + _STATUS_MAX_BYTES
+_CELL_BYTES = _HEAD_BYTES + 2 * _HISTOGRAM_BYTES + 2 * _STATUS_MAX_BYTES
 
 
 class Histogram:
@@ -82,7 +84,8 @@ class Cell:
         """Age of the messages when they reached the process."""
         self.age_out = Histogram(numbers[first + _BUCKETS :])
         """Age of its results when they left."""
-        self._status_at = base + _HEAD_BYTES + 2 * _HISTOGRAM_BYTES
+        first_status = base + _HEAD_BYTES + 2 * _HISTOGRAM_BYTES
+        self._status_at = (first_status, first_status + _STATUS_MAX_BYTES)
         self._last_status = b""
 
     def __getitem__(self, counter: str) -> int:
@@ -117,18 +120,19 @@ class Cell:
             skip("status_too_large", bytes=len(data))
             return
         self._last_status = data
-        writing = self["status_version"] | 1
-        self["status_version"] = writing
-        self._memory[self._status_at : self._status_at + len(data)] = data
-        self["status_bytes"] = len(data)
-        self["status_version"] = writing + 1
+        # Two places in turn: whoever is killed, or waits for a core, while he writes one leaves the other whole.
+        number = self["statuses"] + 1
+        at = self._status_at[number % 2]
+        self._memory[at : at + len(data)] = data
+        self[_STATUS_BYTES[number % 2]] = len(data)
+        self["statuses"] = number
 
     def status(self) -> dict[str, Any]:
-        """The status last published; {} if there is none or it is just being replaced."""
-        for _ in range(10):
-            version = self["status_version"]
-            data = self._memory[self._status_at : self._status_at + self["status_bytes"]]
-            if version and version % 2 == 0 and self["status_version"] == version:
+        """The status last published; {} before the first."""
+        while number := self["statuses"]:
+            at = self._status_at[number % 2]
+            data = self._memory[at : at + self[_STATUS_BYTES[number % 2]]]
+            if self["statuses"] == number:
                 decoded: dict[str, Any] = msgspec.msgpack.decode(data)
                 return decoded
         return {}

@@ -3,6 +3,8 @@
 import io
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from pipeline.cells import Cells, quantile_ms
 from pipeline.log import log, skipped
+from tests.conftest import wait_for
 
 
 @pytest.fixture
@@ -51,6 +54,28 @@ def test_a_status_is_replaced_whole_and_too_large_a_one_left_out(cells: Cells) -
     before = skipped["status_too_large"]
     cell.publish({"ad": "x" * 40_000})
     assert cell.status() == {"ad": "b"} and skipped["status_too_large"] == before + 1
+
+
+def test_whoever_is_killed_while_he_replaces_his_status_leaves_the_one_before(cells: Cells) -> None:
+    program = f"""
+from pipeline.cells import Cells
+cell = Cells({cells.fd}).cell(0)
+while True:
+    for letter in "ab":
+        cell.publish({{"said": letter * 30_000}})
+"""
+    for _ in range(8):
+        published = cells.cell(0)["statuses"]
+        writer = subprocess.Popen([sys.executable, "-c", program], pass_fds=[cells.fd])
+        try:
+            wait_for(lambda published=published: cells.cell(0)["statuses"] > published + 100, "statuses")
+            for _ in range(500):
+                said = cells.cell(0).status()["said"]
+                assert len(said) == 30_000 and len(set(said)) == 1
+        finally:
+            writer.kill()
+            writer.wait()
+        assert len(cells.cell(0).status()["said"]) == 30_000
 
 
 def test_a_log_that_nobody_reads_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
