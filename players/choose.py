@@ -331,8 +331,9 @@ def _open(
     may &= blocked_until_ns <= moment.mono_ns
     may &= committed <= paced_micro
     last = history.last
-    if last is not None and last.separation in arrays.separation:
-        rivals = arrays.separation[last.separation]
+    row = arrays.row.get(last.line) if last else None
+    if last and row is not None and (group := catalogue.lines[row].separation):
+        rivals = arrays.separation[group]
         may[rivals] &= arrays.advertiser[rivals] == arrays.advertiser_number.get(last.advertiser, -1)
     return may
 

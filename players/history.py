@@ -17,7 +17,6 @@ class LastPlay(NamedTuple):
     line: str
     creative: str
     advertiser: str
-    separation: str
 
 
 class History:
@@ -38,7 +37,7 @@ class History:
         starts = self.starts_ns.setdefault(line.id, [])
         del starts[: bisect_right(starts, mono_ns - HOUR_NS)]
         starts.append(mono_ns)
-        self.last = LastPlay(line.id, creative_id, line.advertiser, line.separation)
+        self.last = LastPlay(line.id, creative_id, line.advertiser)
         self.commit(line.id, price_micro)
         row = self._row(line.id)
         if row is not None:

@@ -26,7 +26,7 @@ from pipeline.settings import StationTable
 from players.catalogue import Line, micro
 from players.choose import Decision, Present
 from players.exposure import AudienceCount, Shown
-from players.history import HOUR_NS, History
+from players.history import HOUR_NS, History, LastPlay
 from players.rows import ENDED, FIRST_HASH, OPENOOH_TAXONOMY, SCHEMA, SCHEMA_SQL, STARTED, as_stored, head, link_hash
 
 ADS_TOLD, OTHER_ADS = 200, "(others)"
@@ -274,7 +274,7 @@ class Ledger:
         db.execute("COMMIT")
         for play in (*self._open.values(), *(play for _, play, row in self._pending if row["billable"])):
             history.commit(play.line.id, play.price_micro)
-        history.last = self.history.last
+        history.last = self.history.last or history.last
         self.history = history
         if aborted:
             log("plays_aborted", count=aborted, reason="the player had stopped without ending them")
@@ -443,7 +443,7 @@ def _is_full(error: Exception) -> bool:
 
 
 def _history(db: sqlite3.Connection) -> History:
-    """Money billed by line, and the starts of the last day on this process's monotonic clock."""
+    """Money billed by line, the starts of the last day on this process's monotonic clock, and the last play."""
     history = History()
     spent = db.execute("SELECT line, SUM(price_micro) FROM plays WHERE billable = 1 GROUP BY line")
     history.committed = dict(spent.fetchall())
@@ -459,6 +459,8 @@ def _history(db: sqlite3.Connection) -> History:
         starts.append(mono_ns - age_ns)
     for starts in history.starts_ns.values():
         starts.sort()
+    for last in db.execute("SELECT line, creative, advertiser FROM plays ORDER BY rowid DESC LIMIT 1"):
+        history.last = LastPlay(*last)
     return history
 
 

@@ -28,7 +28,7 @@ from players.choose import NOBODY, Present
 from players.exposure import Exposure, Shown
 from players.history import HOUR_NS
 from players.ledger import BALLAST_BYTES, Ledger, ledger_path
-from tests.ads import F20, HOUSE, M30, MS, SEOUL, decision, line, present
+from tests.ads import F20, HOUSE, M30, MS, SEOUL, decision, line, pick, present
 
 STATION = StationTable(name="stop-7", venue_type="outdoor.bus_shelters", lat=37.5, lon=127, timezone="Asia/Seoul")
 AD = line("f20", Target(gender="F", ages=((20, 29),)), price=Decimal("0.12"), currency="EUR")
@@ -232,6 +232,18 @@ def test_caps_and_gaps_outlive_a_restart(ledger: Ledger, path: Path) -> None:
     assert all(0 <= now_ns - start < 60 * 10**9 for start in starts)
 
 
+def test_a_rival_does_not_follow_a_restart(ledger: Ledger, path: Path) -> None:
+    cola, pepper = line("cola", separation="drinks"), line("pepper", separation="drinks")
+    play(ledger, pepper)
+    play(ledger, cola)
+    ledger.close()
+    again = Ledger(path, STATION, "main")
+    again.close()
+    shown, now_ns = again.history, time.monotonic_ns()
+    next_ones = {pick(present(F20), cola, pepper, history=shown, mono_ns=now_ns, seed=n).line.id for n in range(30)}
+    assert next_ones == {"cola"}
+
+
 def test_who_is_there_is_written_though_nothing_plays(ledger: Ledger) -> None:
     """Nothing that is measured waits in memory for a play that may not come all night."""
     her, him = present(F20), present(M30)
@@ -251,7 +263,7 @@ from pipeline.settings import StationTable
 from players.catalogue import Target
 from players.exposure import Exposure, Shown
 from players.ledger import Ledger
-from tests.ads import F20, HOUSE, decision, line, present
+from tests.ads import F20, HOUSE, decision, line, pick, present
 
 rng = random.Random(int(sys.argv[2]))
 ads = [line(f"ad{n}", Target(gender="F"), price=Decimal("0.07"), budget=Decimal(sys.argv[3]), currency="EUR")
