@@ -309,7 +309,9 @@ def _parquet(plays: Iterator[dict[str, Any]], target: TextIO | Path) -> int:
     fields = [(name, pyarrow.int64() if name.endswith("_seq") else kind) for name, kind in fields]
     listed = list(plays)
     try:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(listed, schema=pyarrow.schema(fields)), target)
+        # Our own stream: where a write fails, pyarrow removes what it has opened by name, were it a device.
+        with target.open("wb") as stream:
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(listed, schema=pyarrow.schema(fields)), stream)
     except OSError as error:
         raise SettingsError(
             f"{target}: cannot be written: {os.strerror(error.errno or 0)}; name another place"

@@ -517,8 +517,11 @@ def test_the_commands_from_ledger_to_invoice(record: Callable[..., Path], tmp_pa
     assert "62.5" in table
     signed = stationcast("ledger", "sign", *named, "--out", str(tmp_path / "statement.json"))
     assert signed.returncode == 0, signed.stderr
+    full = tmp_path / "full"
+    full.symlink_to("/dev/full")
     for words, says in (
         (("ledger", "export", *named, "--format", "parquet", "--out", "/none/x"), "/none/x: cannot be written"),
+        (("ledger", "export", *named, "--format", "parquet", "--out", str(full)), "full: cannot be written: No space"),
         (("ledger", "export", *named, "--since", ""), "'' is no day or time"),
         (("ledger", "sign", *named, "--key", "/proc/none/key.pem"), "cannot be written"),
         (("ledger", "sign", *named, "--key", str(tmp_path)), "not an unencrypted PEM key"),
@@ -532,6 +535,7 @@ def test_the_commands_from_ledger_to_invoice(record: Callable[..., Path], tmp_pa
         done = stationcast(*words)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
         assert says in done.stderr
+    assert full.is_symlink()
     held = stationcast("ledger", "verify", *named, "--signed", str(tmp_path / "statement.json"))
     assert "holds what was signed" in held.stdout
 
