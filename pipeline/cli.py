@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 import msgspec
@@ -83,7 +83,7 @@ def run(
     if summary_file is not None:
         _may_write("--summary", summary_file)
     _pull_models(station)
-    with _console() as console:
+    with contextlib.closing(_Stream(sys.stderr)) as stderr, contextlib.redirect_stderr(stderr), _console() as console:
         summary = summarise(_run(station, duration_s, console))
         if summary_file is not None:
             summary_file.write_text(json.dumps(summary, indent=1) + "\n")
@@ -96,11 +96,11 @@ def _run(station: Station, duration_s: float | None, console: Console) -> "Super
     from pipeline.view import View
 
     with contextlib.ExitStack() as stack:
-        stderr, live = None, None
+        live = None
         if console.is_terminal and not console.is_dumb_terminal:
-            live = stack.enter_context(Live(console=console, auto_refresh=False, redirect_stdout=False))
-            stderr = stack.enter_context(_lines_above(live.console))
-        supervisor = Supervisor(station, graphs.build(station), stderr=stderr)
+            live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=sys.stderr.isatty())
+            stack.enter_context(live)
+        supervisor = Supervisor(station, graphs.build(station), stderr=stack.enter_context(_log_lines()))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
                 stack.callback(signal.signal, number, signal.signal(number, supervisor.stop))
@@ -253,13 +253,13 @@ def _pull_models(station: Station) -> None:
         raise SettingsError("the models are not there; see the message above")
 
 
-class _Terminal:
-    """A terminal that may stand still (Ctrl-S, a connection that hangs) or be closed while the station runs: a thread
-    of its own writes to it, and what it does not take is lost."""
+class _Stream:
+    """A stream that may stand still (Ctrl-S, a connection that hangs, a pipe that nobody reads) or be closed while the
+    station runs: a thread of its own writes to it, and what it does not take is lost."""
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: Any) -> None:
         self._out = out
-        self._waiting: queue.Queue[str | None] = queue.Queue(64)
+        self._waiting: queue.Queue[str | None] = queue.Queue(256)
         self._thread = threading.Thread(target=self._pump, daemon=True)
         self._thread.start()
 
@@ -281,9 +281,9 @@ class _Terminal:
             self._thread.join(timeout=1)
 
     def _pump(self) -> None:
-        with contextlib.suppress(OSError):
-            while (text := self._waiting.get()) is not None:
-                data = text.encode(errors="replace")
+        while (text := self._waiting.get()) is not None:
+            data = text.encode(errors="replace")
+            with contextlib.suppress(OSError):  # a disk that is full may have room again
                 while data:  # not through the stream: it could not be closed while a write to it hangs
                     data = data[os.write(self._out.fileno(), data) :]
 
@@ -294,22 +294,19 @@ def _console() -> Iterator[Console]:
     if not sys.stdout.isatty():
         yield Console()
         return
-    terminal: Any = _Terminal(sys.stdout)
-    try:
-        yield Console(file=terminal)
-    finally:
-        terminal.close()
+    with contextlib.closing(_Stream(sys.stdout)) as terminal:
+        yield Console(file=cast(IO[str], terminal))
 
 
 @contextlib.contextmanager
-def _lines_above(console: Console) -> Any:
-    """A file descriptor for the children's stderr whose lines are printed above the live view."""
+def _log_lines() -> Iterator[int]:
+    """A file descriptor for the children's stderr: its lines go where this process's own do, and hold up no child."""
     read_fd, write_fd = os.pipe()
 
     def pump() -> None:
         with os.fdopen(read_fd, errors="replace") as lines:
             for text in lines:
-                console.print(text.rstrip("\n"), markup=False, highlight=False)
+                sys.stderr.write(text.rstrip("\n") + "\n")
 
     thread = threading.Thread(target=pump, daemon=True)
     thread.start()

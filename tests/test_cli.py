@@ -1,5 +1,6 @@
 """The command line as a user meets it: real processes, their output and exit codes."""
 
+import fcntl
 import json
 import os
 import pty
@@ -8,14 +9,16 @@ import socket
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 import msgpack
 import pytest
 import zmq
 
+from pipeline.cli import _Stream
 from pipeline.supervisor import runtime_root
-from tests.conftest import RunningStation
+from tests.conftest import RunningStation, wait_for
 
 ADS_ONLY = '[station]\nname = "ads"\nmode = "off"\nstate_dir = "state"\n[[screens]]\nheadless = true\n'
 STATION = '[station]\nname = "cli"\n[[cameras]]\nname = "door"\nsource = "sample"\n[workers]\ndetect = 2\n'
@@ -165,6 +168,49 @@ def test_a_terminal_that_stands_still_holds_nothing_up(ads_only: Path, tmp_path:
     os.close(terminal)
     os.close(end)
     assert json.loads(summary.read_text())["duration_s"] >= 1
+
+
+def test_a_log_that_nobody_reads_holds_nothing_up(ads_only: Path) -> None:
+    unread, end = os.pipe()
+    fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(end, bytes(4096))
+    with subprocess.Popen(_run(ads_only, "--duration", 1), stdout=subprocess.DEVNULL, stderr=end) as run:
+        try:
+            assert run.wait(timeout=30) == 0
+        finally:
+            run.kill()
+    os.close(unread)
+    os.close(end)
+
+
+def test_a_log_goes_on_once_there_is_room_again() -> None:
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    full = os.write(write_end, bytes(1 << 20))
+    with os.fdopen(write_end, "w") as out:
+        stream = _Stream(out)
+        stream.write("lost\n")
+        wait_for(stream._waiting.empty, "the line to be tried")
+        time.sleep(0.1)
+        assert os.read(read_end, full) == bytes(full)
+        stream.write("seen\n")
+        stream.close()
+    assert os.read(read_end, 100).endswith(b"seen\n")
+    os.close(read_end)
+
+
+def test_a_log_that_is_sent_elsewhere_than_the_live_view_goes_there(ads_only: Path, tmp_path: Path) -> None:
+    ads_only.write_text(ADS_ONLY + 'screenshot = "ads.toml/no-folder.png"\n')
+    log, (terminal, end) = tmp_path / "log", pty.openpty()
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(_run(ads_only, "--duration", 1), stdin=end, stdout=end, stderr=stderr),
+    ):
+        os.close(end)
+        _read_until(terminal, b"frames captured")
+    os.close(terminal)
+    lines = log.read_text()
+    assert " stationcast ready " in lines and " player.main skipped reason=screenshot_failed " in lines
 
 
 def test_a_terminal_without_cursor_gets_lines(ads_only: Path) -> None:
