@@ -97,7 +97,7 @@ def _run(station: Station, duration_s: float | None, console: Console) -> "Super
 
     with contextlib.ExitStack() as stack:
         live = None
-        if console.is_terminal and not console.is_dumb_terminal:
+        if console.file.isatty() and not console.is_dumb_terminal:  # whatever FORCE_COLOR says
             live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=sys.stderr.isatty())
             stack.enter_context(live)
         supervisor = Supervisor(station, graphs.build(station), stderr=stack.enter_context(_log_lines()))

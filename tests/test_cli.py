@@ -224,6 +224,17 @@ def test_a_terminal_without_cursor_gets_lines(ads_only: Path) -> None:
     os.close(terminal)
 
 
+def test_colours_that_are_asked_for_make_no_terminal_of_a_file(ads_only: Path) -> None:
+    done = subprocess.run(
+        _run(ads_only, "--duration", 1),
+        capture_output=True,
+        text=True,
+        env=os.environ | {"FORCE_COLOR": "1"},
+        timeout=60,
+    )
+    assert "stationcast - ads" not in done.stdout and " stationcast running " in done.stderr
+
+
 def test_nohup_keeps_a_station_running(ads_only: Path) -> None:
     command = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *_run(ads_only, "--duration", 1)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
