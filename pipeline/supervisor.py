@@ -128,9 +128,11 @@ class Supervisor:
         self._refused = ""
         self._indices: dict[str, int] = {}
 
-    def stop(self, *_: object) -> None:
-        """End the run; said twice, at once. Safe in a signal handler."""
-        self._stopping += 1
+    def stop(self, number: int = signal.SIGTERM, *_: object) -> None:
+        """End the run; a Ctrl-C after that, at once. Safe in a signal handler. Other signals may come several times:
+        when a terminal closes, it and its shell send SIGHUP each."""
+        if number == signal.SIGINT or not self._stopping:
+            self._stopping += 1
 
     def run(self, duration_s: float | None = None, on_tick: Callable[["Supervisor"], None] | None = None) -> None:
         """Run the station until `stop` or, once everything is ready, for `duration_s`."""

@@ -235,6 +235,15 @@ def test_colours_that_are_asked_for_make_no_terminal_of_a_file(ads_only: Path) -
     assert "stationcast - ads" not in done.stdout and " stationcast running " in done.stderr
 
 
+def test_a_terminal_that_closes_and_says_so_twice_lets_the_play_end(ads_only: Path) -> None:
+    with subprocess.Popen(_run(ads_only), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr and any(" running " in line for line in run.stderr)
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
+            run.send_signal(number)
+        assert "killed_at_stop" not in run.stderr.read()
+    assert run.returncode == 0
+
+
 def test_nohup_keeps_a_station_running(ads_only: Path) -> None:
     command = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *_run(ads_only, "--duration", 1)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
