@@ -128,7 +128,7 @@ def run_stage(spec: Spec, group: Group, cell: Cell) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         outbox = Outbox(context, spec.runtime_dir)
-        wants = group.kind != "source"
+        wants = group.kind != "source" and spec.station.station.mode != "off"  # then no link leads to a screen
         inbox = Inbox(context, spec.runtime_dir, spec.worker, group.name, outbox) if wants else None
         patience_ms = _PATIENCE_MS if group.kind == "worker" else 0
         failures = 0

@@ -144,6 +144,11 @@ def test_a_station_runs_with_its_standard_streams_closed(ads_only: Path, tmp_pat
     assert json.loads(summary.read_text())["restarts"] == {"player": 0, "broker": 0}
 
 
+def test_a_station_without_cameras_has_nothing_to_complain_of(ads_only: Path) -> None:
+    done = subprocess.run(_run(ads_only, "--duration", 2), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "skipped" not in done.stderr
+
+
 def test_a_station_outlives_its_terminal(ads_only: Path, tmp_path: Path) -> None:
     summary = tmp_path / "summary.json"
     terminal, end = pty.openpty()
