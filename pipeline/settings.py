@@ -164,7 +164,7 @@ def load(path: Path) -> Station:
         station = msgspec.convert(raw, Station)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {_in_plain_words(str(error), raw)}") from None
-    station = msgspec.structs.replace(station, folder=path.resolve().parent)
+    station = _at_home(msgspec.structs.replace(station, folder=path.resolve().parent))
     try:
         str(station.folder).encode()
         check(station)
@@ -173,6 +173,22 @@ def load(path: Path) -> Station:
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from None
     return station
+
+
+def _at_home(station: Station) -> Station:
+    """The station with `~/` put in full in the paths that are met as they stand; a source and `state_dir` know it."""
+
+    def path(text: str) -> str:
+        return str(Path.home() / text[2:]) if text.startswith("~/") else text
+
+    replace = msgspec.structs.replace
+    return replace(
+        station,
+        detect=replace(station.detect, model=path(station.detect.model)),
+        classify=replace(station.classify, model=path(station.classify.model)),
+        screens=tuple(replace(screen, screenshot=path(screen.screenshot)) for screen in station.screens),
+        ads=replace(station.ads, campaigns=path(station.ads.campaigns)),
+    )
 
 
 def check(station: Station) -> None:

@@ -73,6 +73,18 @@ def test_a_small_file_is_enough_and_relative_paths_start_beside_it(tmp_path: Pat
     assert station.cameras[0].fps == 10.0 and station.folder == tmp_path and station.screens[0].name == "main"
 
 
+def test_a_path_may_start_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(home := tmp_path / "home"))
+    (home / "ads").mkdir(parents=True)
+    (home / "card.toml").touch()
+    path = tmp_path / "station.toml"
+    models = '[detect]\nmodel = "~/card.toml"\n[classify]\nmodel = "~/card.toml"\n'
+    path.write_text(f'{CAMERA}{models}[[screens]]\nscreenshot = "~/screen.png"\n[ads]\ncampaigns = "~/ads"\n')
+    station = load(path)
+    assert station.detect.model == station.classify.model == f"{home}/card.toml"
+    assert (station.screens[0].screenshot, station.ads.campaigns) == (f"{home}/screen.png", f"{home}/ads")
+
+
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text(CAMERA, encoding="utf-8-sig")
     assert load(tmp_path / "station.toml").cameras[0].name == "a"
