@@ -223,7 +223,13 @@ def check(station: Station) -> None:
                 "set notice = true, or station.mode = 'measure'"
             )
     covered: set[int] = set()
+    written: set[Path] = set()
     for i, screen in enumerate(station.screens):
+        if screen.screenshot:
+            path = station.folder / screen.screenshot
+            if path in written:
+                raise SettingsError(f"screens[{i}].screenshot: {path} is another screen's; give each its own")
+            written.add(path)
         if screen.fullscreen and not screen.headless:
             if screen.display in covered:
                 raise SettingsError(

@@ -34,6 +34,10 @@ MISTAKES = {
         CAMERA + '[[screens]]\nfullscreen = true\n[[screens]]\nname = "b"\nfullscreen = true',
         "screens[1].display: 0 is covered by another fullscreen screen",
     ),
+    "two screens in one picture": (
+        CAMERA + '[[screens]]\nscreenshot = "s.png"\n[[screens]]\nname = "b"\nscreenshot = "./s.png"',
+        "s.png is another screen's; give each its own",
+    ),
     "no screens": ("screens = []\n" + CAMERA, "screens: none; add"),
     "a zone of no country": (CAMERA + '[station]\ntimezone = "Mars/North"', "station.timezone: no zone 'Mars/North'"),
     "a mode of no kind": (CAMERA + '[station]\nmode = "spy"', "station.mode: invalid enum value"),
