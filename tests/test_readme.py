@@ -67,8 +67,12 @@ def test_links_reach_files_and_every_page_of_the_docs_is_reached() -> None:
     assert set(pages[1:]) <= reached
 
 
-@pytest.mark.parametrize(("made_in", "code"), [("here", 0), ("another folder", 2)])
-def test_a_setup_from_another_folder_is_made_again(made_in: str, code: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("made_in", "finds_its_packages", "code"), [("here", True, 0), ("another folder", True, 2), ("here", False, 2)]
+)
+def test_a_setup_from_another_folder_or_python_is_made_again(
+    made_in: str, finds_its_packages: bool, code: int, tmp_path: Path
+) -> None:
     here = tmp_path / "here"
     (here / ".venv" / "bin").mkdir(parents=True)
     shutil.copytree(ROOT / ".ci", here / ".ci")
@@ -77,6 +81,9 @@ def test_a_setup_from_another_folder_is_made_again(made_in: str, code: int, tmp_
     wanted = "cat pyproject.toml constraints.txt .ci/setup | sha256sum > .venv/.ready-base"
     subprocess.run(["bash", "-c", wanted], cwd=here, check=True)
     (here / ".venv" / "bin" / "pip").write_text(f"#!{tmp_path / made_in}/.venv/bin/python\n")
+    python = here / ".venv" / "bin" / "python"
+    python.write_text(f"#!/bin/sh\nexit {int(not finds_its_packages)}\n")
+    python.chmod(0o755)
     tools = tmp_path / "tools"  # no Python among them: a setup that is not whole ends there
     tools.mkdir()
     for tool in ("bash", "cat", "dirname", "grep", "sha256sum"):
