@@ -43,10 +43,14 @@ _FRAME_S = 1.5
 """A capture process blanks frames as old as this; the supervisor does it for one that is silent or gone."""
 
 
+_LOGIN = Path(f"/run/user/{os.getuid()}")
+
+
 def runtime_root() -> Path:
-    """The folder of all running stations of this user: private (0700), on this machine only."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    root = Path(base) / "stationcast" if base and Path(base).is_dir() else Path(f"/tmp/stationcast-{os.getuid()}")  # noqa: S108
+    """The folder of all running stations of this user: private (0700), on this machine only. It is the same for a
+    service and at a login: not in the login's own XDG_RUNTIME_DIR, which a service lacks and a logout takes away."""
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or _LOGIN)
+    root = base / "stationcast" if base.is_dir() and base != _LOGIN else Path(f"/tmp/stationcast-{os.getuid()}")  # noqa: S108
     try:
         root.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
@@ -273,8 +277,8 @@ class Supervisor:
                 on_tick(self)
 
     def _move(self, control: zmq.Socket[bytes], stack: contextlib.ExitStack) -> None:
-        """Somebody has removed the sockets (a cleaner of /tmp; the end of the login that XDG_RUNTIME_DIR belongs to):
-        without them no process could ever be replaced. Start all anew, where sockets can be, or try again later."""
+        """Somebody has removed the sockets (such as a cleaner of /tmp): without them no process could ever be replaced.
+        Start all anew, where sockets can be, or try again later."""
         before = self.runtime_dir
         try:
             if _lock_path(before).exists():

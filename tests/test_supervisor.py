@@ -468,6 +468,13 @@ def test_a_stopped_station_leaves_nothing(running: RunningStation) -> None:
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
+def test_a_login_looks_for_stations_where_a_service_runs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.supervisor._LOGIN", Path(os.environ["XDG_RUNTIME_DIR"]))
+    at_login = runtime_root()
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert at_login == runtime_root() == Path(f"/tmp/stationcast-{os.getuid()}")
+
+
 def test_what_is_half_done_goes_before_what_is_new(running: RunningStation) -> None:
     with running() as supervisor:
         of = {child.role: psutil.Process(child.process.pid).nice() for child in supervisor.children if child.process}
