@@ -328,7 +328,7 @@ class Supervisor:
 
     def _again_later(self, child: Child, reason: str) -> None:
         """Have a process started again, each time later."""
-        delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(child.failures, 12)) * random.uniform(0.8, 1.2)
+        delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(child.failures, 12)) * random.uniform(0.8, 1.0)
         child.failures += 1
         child.restart_at_s = time.monotonic() + delay_s
         log("restarting", worker=child.worker, reason=reason, failures=child.failures, delay_s=round(delay_s, 2))

@@ -297,6 +297,16 @@ def test_a_silent_process_that_does_not_die_is_said_once(capsys: pytest.CaptureF
     os.close(cells.fd)
 
 
+def test_no_process_is_left_off_for_longer_than_half_a_minute() -> None:
+    supervisor = Supervisor(_bright_station(), graphs.build(_bright_station()))
+    cells = Cells.create()
+    child = Child("detect.0", supervisor.graph.group("detect"), 0, cells.cell(0))
+    for _ in range(50):
+        supervisor._again_later(child, "exit 1")
+        assert child.restart_at_s <= time.monotonic() + 30
+    os.close(cells.fd)
+
+
 @pytest.mark.slow
 def test_a_machine_that_stood_still_costs_no_process(tmp_path: Path) -> None:
     summary_file = tmp_path / "restarts.json"
