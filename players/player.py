@@ -52,7 +52,7 @@ class Player:
         self._hz = settings.screen.tick_hz
         if settings.station.mode == "target" and not settings.screen.notice:
             raise SettingsError("screens.notice: mode 'target' does not run without the notice; set notice = true")
-        self._wants_window = not settings.screen.headless and display_present()
+        self._wants_window = not settings.screen.headless and (settings.screen.fullscreen or display_present())
         self._retry_s, self._retry_pause_s = 0.0, RETRY_S[0]
         self._screen: Window | Headless = self._new_window() or Headless(settings.screen)
         self._on: Act | None = None

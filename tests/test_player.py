@@ -576,6 +576,13 @@ def test_a_lost_display_is_taken_again_and_unseen_frames_are_not_counted(
     assert first["frames_presented"] <= 1 and first["frames_expected"] > 30
 
 
+def test_a_full_screen_without_a_display_to_cover_is_seen_by_nobody(theatre: Theatre) -> None:
+    settings = theatre(HOUSE, fullscreen=True)
+    with playing(settings) as player:
+        run_until(player, lambda: player.status["plays"]["total"] >= 2)
+        assert player.status["screen"] == "headless" and player.status["frames_presented"] == 0
+
+
 @needs_x
 def test_a_screen_whose_display_is_missing_does_not_cover_anothers(
     theatre: Theatre, monkeypatch: pytest.MonkeyPatch
