@@ -156,7 +156,7 @@ class Supervisor:
             stack.callback(context.destroy, linger=200)
             control = context.socket(zmq.REP)
             control.setsockopt(zmq.MAXMSGSIZE, 64 * 1024)
-            control.bind(wire.endpoint(self.runtime_dir, CONTROL))
+            self._bind(control)
             try:
                 self._add(BROKER, None)
                 self._add_groups(source=False)
@@ -285,14 +285,24 @@ class Supervisor:
                 before.mkdir(mode=0o700, exist_ok=True)
             else:
                 self.runtime_dir = _claim(self.station.station.name, stack)
+            with contextlib.suppress(zmq.ZMQError):  # it is not bound where the last try failed
+                control.unbind(wire.endpoint(before, CONTROL))
+            self._bind(control)
         except (OSError, SettingsError) as error:
             skip("sockets_gone", folder=before, error=error)
             return
         log("sockets_gone", folder=before, new=self.runtime_dir)
-        control.unbind(wire.endpoint(before, CONTROL))
-        control.bind(wire.endpoint(self.runtime_dir, CONTROL))
         for child in self.children:
             child.tell_to_end()
+
+    def _bind(self, control: zmq.Socket[bytes]) -> None:
+        try:
+            control.bind(wire.endpoint(self.runtime_dir, CONTROL))
+        except zmq.ZMQError as error:
+            why = zmq.strerror(error.errno or 0)
+            raise SettingsError(
+                f"{self.runtime_dir}: no socket can be made there ({why}); mend it or make room"
+            ) from None
 
     def _look_after(self, child: Child, now_s: float) -> None:
         """Start again what has died, kill what is silent."""

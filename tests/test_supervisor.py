@@ -228,6 +228,22 @@ def test_a_station_waits_for_a_place_for_its_sockets(
         wait_for(lambda: running_stations() == ["toys"], "the new sockets")
 
 
+def test_a_station_waits_for_room_for_its_sockets(running: RunningStation) -> None:
+    skipped.clear()
+    with running(cameras=1) as supervisor:
+        _flows(supervisor, cameras=1)
+        folder = supervisor.runtime_dir
+        folder.rename(folder.with_name("away"))
+        folder.symlink_to("/proc/self/fdinfo")  # where nothing can be made, as on a full disk
+        wait_for(lambda: skipped["sockets_gone"], "a try in vain")
+        _flows(supervisor, cameras=1)
+        folder.unlink()
+        wait_for(lambda: running_stations() == ["toys"], "the new sockets")
+        wait_for(lambda: all(child.ready for child in supervisor.children), "the new processes")
+        _flows(supervisor, cameras=1)
+        shutil.rmtree(folder.with_name("away"))
+
+
 def test_a_process_that_cannot_be_started_now_is_started_later(running: RunningStation) -> None:
     with running(cameras=1) as supervisor:
         _flows(supervisor, cameras=1)
