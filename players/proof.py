@@ -158,7 +158,8 @@ def check_statement(path: Path, statement: dict[str, Any]) -> None:
     """SettingsError unless the statement is signed by its key and its head is a link of this ledger."""
     try:
         claimed = {k: v for k, v in statement.items() if k != "signature"}
-        public = Ed25519PublicKey.from_public_bytes(base64.b64decode(claimed["public_key"]))
+        # Whole and nothing else: what follows a key's padding would be printed with it, and could hide it.
+        public = Ed25519PublicKey.from_public_bytes(base64.b64decode(claimed["public_key"], validate=True))
         public.verify(base64.b64decode(statement["signature"]), _signed_bytes(claimed))
     except (KeyError, ValueError, TypeError, InvalidSignature):
         raise SettingsError("the signed statement is not what its key signed; ask for it again") from None

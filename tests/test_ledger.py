@@ -1,5 +1,6 @@
 """The ledger: what is billed and why, kills, full disks, torn logs, clocks that jump, and what the chain proves."""
 
+import base64
 import csv
 import io
 import json
@@ -706,6 +707,19 @@ def test_a_signed_statement_holds_later_and_fails_after_a_change(ledger: Ledger,
     other.close()
     with pytest.raises(SettingsError, match="not the signed one"):
         proof.check_statement(path, statement)
+
+
+def test_a_statement_by_another_key_cannot_show_the_operators(ledger: Ledger, path: Path, tmp_path: Path) -> None:
+    play(ledger)
+    ledger.close()
+    known = proof.sign(path, tmp_path / "key.pem")["public_key"]
+    forged = proof.sign(path, tmp_path / "forger.pem")
+    del forged["signature"]
+    forged["public_key"] += f"\r\x1b[Kby the key {known}"
+    key = proof._key(tmp_path / "forger.pem")
+    forged["signature"] = base64.b64encode(key.sign(proof._signed_bytes(forged))).decode()
+    with pytest.raises(SettingsError, match="not what its key signed"):
+        proof.check_statement(path, forged)
 
 
 def test_a_full_disk_leaves_no_half_of_a_key(ledger: Ledger, path: Path, small_disk: Path) -> None:
