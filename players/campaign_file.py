@@ -253,7 +253,7 @@ def folder_target(name: str) -> tuple[TargetTable, bool] | None:
     low = int(match["age"])
     if low % 10 or low > 100:
         return None
-    ages = ("80+",) if low >= 80 else (f"{low}-{low + 9}",)
+    ages = (f"{min(low, 80)}+",) if "+" in plain or low >= 80 else (f"{low}-{low + 9}",)
     return TargetTable(gender=gender, ages=ages), False
 
 

@@ -173,6 +173,8 @@ def test_the_built_in_campaigns_are_sound() -> None:
         ("80's, F", "F", ("80+",), False),
         ("90's, M", "M", ("80+",), False),
         ("40's", "any", ("40-49",), False),
+        ("60+", "any", ("60+",), False),
+        ("100+, F", "F", ("80+",), False),
         ("F", "F", (), False),
         ("Family", "any", (), False),
         ("default", "any", (), True),
