@@ -68,7 +68,7 @@ class Target(Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """The target in words, such as `F 20-29, at least 2 watchers`."""
         ages = " and ".join(f"{low}+" if high == MAX_AGE_YEARS else f"{low}-{high}" for low, high in self.ages)
-        who = "family" if self.family else " ".join(part for part in (self.gender, ages) if part) or "anyone"
+        who = " ".join(part for part in (self.gender, "family" if self.family else ages) if part) or "anyone"
         if self.min_watchers != 1:
             who += f", at least {self.min_watchers} watchers"
         if self.min_share:

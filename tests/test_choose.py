@@ -120,6 +120,12 @@ def test_whom_a_target_matches(target: Target, people: list[tuple[str, float | N
     assert matched(present(*people), target) == hits
 
 
+def test_a_target_in_words_says_all_that_it_asks() -> None:
+    asks = Target(gender="F", family=True, min_watchers=2, min_share=0.5)
+    assert asks.text() == "F family, at least 2 watchers, at least 50 % of the audience"
+    assert (Target(family=True).text(), Target().text()) == ("family", "anyone")
+
+
 def test_minors_are_matched_only_where_the_station_says_so() -> None:
     kids = Target(gender="M", ages=((0, 9),))
     assert matched(present(BOY), kids) == 0
