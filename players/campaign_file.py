@@ -38,7 +38,7 @@ class CreativeTable(Table, frozen=True, kw_only=True):
     """`[[lines.creatives]]`: one picture or film, `file` beside the campaign file. A film lasts as long as it is."""
 
     id: Id
-    file: Annotated[str, Meta(min_length=1, max_length=500)]
+    file: Annotated[str, Meta(min_length=1, max_length=500, pattern=_ONE_LINE)]
     duration_s: Annotated[float, Meta(ge=1, le=600)] | None = None
     sound: bool = False
     title: Text = ""
@@ -240,6 +240,8 @@ _HOUSE_FOLDERS = ("house", "default", "common", "all", "unknown")
 def folder_target(name: str) -> tuple[TargetTable, bool] | None:
     """What a folder of the original layout means: its target, and whether it is a house folder; None for another."""
     plain = name.strip().replace("’", "'")
+    if not is_text(name):
+        return None
     if plain.lower() in _HOUSE_FOLDERS:
         return TargetTable(), True
     if plain.lower() == "family":

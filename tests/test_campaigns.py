@@ -186,7 +186,7 @@ def test_what_a_folder_name_means(name: str, gender: str, ages: tuple[str, ...],
     assert (meant[0].gender, meant[0].ages, meant[0].family, meant[1]) == (gender, ages, name == "Family", house)
 
 
-@pytest.mark.parametrize("name", ["pictures", "25's, F", "20's, X", "", "2020", "fonts"])
+@pytest.mark.parametrize("name", ["pictures", "25's, F", "20's, X", "20's,\nF", "default\x85", "", "2020", "fonts"])
 def test_other_folders_mean_nothing(name: str) -> None:
     assert folder_target(name) is None
 
@@ -306,6 +306,7 @@ def test_import_writes_no_file_that_would_be_refused(layout: Path, advertiser: s
             "advertiser: expected `str` of one line, without control characters; correct it",
         ),
         (little(file='latte.png"\ntitle = "two\\nlines'), "creatives[0].title: expected `str` of one line"),
+        (little(file="two\\nlines.png"), "creatives[0].file: expected `str` of one line"),
         (little(name="x" * 65), "campaign"),
         ("a = " + "[" * 5000, "bad.toml"),
     ],
