@@ -18,7 +18,7 @@ from rich.table import Table
 
 from pipeline.settings import SettingsError, Station, load
 from players import openrtb, proof, reports
-from players.campaign_file import folder_campaign, to_toml
+from players.campaign_file import folder_campaign, is_text, to_toml
 from players.campaigns import load_catalogue, minor_lines, open_folder
 from players.catalogue import WEEKDAYS, Catalogue, Line
 from players.choose import Rules
@@ -191,8 +191,8 @@ def simulate_command(
 @click.option("--force", is_flag=True, help="Write over a campaign file that is there already.")
 def import_command(folder: Path, advertiser: str, force: bool) -> None:
     """Write a campaign file for a folder laid out as `20's, F/*.jpg`, beside its pictures."""
-    if not 1 <= len(advertiser) <= 200:
-        raise SettingsError("--advertiser: give a name of 1 to 200 letters")
+    if not 1 <= len(advertiser) <= 200 or not is_text(advertiser):
+        raise SettingsError("--advertiser: give a name of 1 to 200 letters, in one line")
     if not folder.is_dir():
         raise SettingsError(f'{folder}: no such folder; name the one that holds folders such as "20\'s, F"')
     problems: list[str] = []

@@ -254,7 +254,7 @@ def test_a_name_that_is_not_utf_8_is_one_line_and_the_rest_plays(layout: Path, t
     assert "its name is not UTF-8" in load_catalogue(layout, UTC, 8.0, tmp_path / "cache").problems[0]
 
 
-@pytest.mark.parametrize("advertiser", ["", "x" * 201])
+@pytest.mark.parametrize("advertiser", ["", "x" * 201, "two\nlines", "\udcff"])
 def test_import_writes_no_file_that_would_be_refused(layout: Path, advertiser: str) -> None:
     done = CliRunner().invoke(campaigns_command, ["import", str(layout), "--advertiser", advertiser])
     assert isinstance(done.exception, SettingsError)
