@@ -22,7 +22,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-IMAGES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF"}
+_JPEG = ("JPEG", "MPO")
+"""MPO: with a smaller picture, or one of depth or brightness, behind the first, as many phones write it."""
+IMAGES = {".png": ("PNG",), ".jpg": _JPEG, ".jpeg": _JPEG, ".webp": ("WEBP",), ".gif": ("GIF",)}
 VIDEOS = {".mp4": "mp4", ".webm": "webm", ".mkv": "matroska"}
 CODECS = ("h264", "hevc", "vp9")
 IMAGE_BYTES_MAX, VIDEO_BYTES_MAX = 64 << 20, 4 << 30
@@ -166,7 +168,7 @@ def _examine(path: Path) -> dict[str, Any]:
     return found
 
 
-def _image(path: Path, image_format: str) -> dict[str, Any]:
+def _image(path: Path, formats: tuple[str, ...]) -> dict[str, Any]:
     from PIL import Image, ImageOps
 
     Image.MAX_IMAGE_PIXELS = None  # the limit below is ours, and said in words
@@ -174,7 +176,7 @@ def _image(path: Path, image_format: str) -> dict[str, Any]:
         width_px, height_px = image.size
         if width_px * height_px > PIXELS_MAX or max(width_px, height_px) > SIDE_PX_MAX:
             return {"problem": f"{width_px}x{height_px} pixels are too many; at most {PIXELS_MAX // 10**6} million"}
-        if image.format != image_format:
+        if image.format not in formats:
             return {"problem": f"it is a {image.format} under a {path.suffix} name"}
         ImageOps.exif_transpose(image)  # loads it, and turns it as the player will
     return {"kind": "image", "width_px": width_px, "height_px": height_px, "duration_ms": 0, "sound": False}

@@ -25,11 +25,12 @@ from PIL import Image
 
 from pipeline import log as log_module
 from pipeline.settings import SettingsError
-from players import campaign_file, campaigns, probe
+from players import campaign_file, campaigns, pictures, probe
 from players.campaign_file import folder_target, parse
 from players.campaigns import DEMO, CatalogueWatcher, load_catalogue, minor_lines
 from players.catalogue import Catalogue, Target
 from players.commands import campaigns as campaigns_command
+from players.pictures import Layout
 from tests.ads import BROKEN_EXIF
 from tests.conftest import lives, wait_for
 
@@ -549,6 +550,16 @@ def test_a_player_that_stops_does_not_wait_for_media_that_are_examined(
     done.set()
     watcher._thread.join()
     assert took_s < 30
+
+
+def test_a_photograph_with_more_pictures_behind_it_is_a_jpeg(folder: Path) -> None:
+    depth = Image.new("L", (16, 9))
+    Image.new("RGB", (160, 90)).save(folder / "phone.jpg", "MPO", save_all=True, append_images=[depth])
+    (folder / "a.toml").write_text(little(file="phone.jpg"))
+    catalogue = read(folder)
+    assert catalogue.problems == ()
+    assert (catalogue.creatives[0].kind, catalogue.creatives[0].width_px) == ("image", 160)
+    assert pictures.load(catalogue.creatives[0].path, Layout(160, 90)).get_size() == (160, 90)
 
 
 def test_a_picture_that_cannot_be_turned_as_its_camera_says_is_refused(folder: Path) -> None:
