@@ -8,7 +8,9 @@ does not outlive who asked.
 import ctypes
 import hashlib
 import json
+import math
 import os
+import re
 import resource
 import select
 import signal
@@ -195,8 +197,9 @@ def _video(path: Path, container_format: str) -> dict[str, Any]:
         if not 0 < codec.width * codec.height <= PIXELS_MAX or max(codec.width, codec.height) > SIDE_PX_MAX:
             return {"problem": f"a frame of {codec.width}x{codec.height} pixels cannot be played"}
         duration_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-        if not duration_s and container.duration:  # Matroska: when the last stream ends, whenever the picture begins
-            duration_s = container.duration / 1e6 - float((stream.start_time or 0) * (stream.time_base or 0))
+        if not duration_s and container.duration:  # Matroska: when the picture ends, or else the last stream
+            ends_s = min(container.duration / 1e6, _seconds(stream.metadata.get("DURATION", "")))
+            duration_s = ends_s - float((stream.start_time or 0) * (stream.time_base or 0))
         frames = sum(1 for _, _ in zip(container.decode(stream), range(5), strict=False))
         if not frames:
             return {"problem": "no frame of it can be decoded"}
@@ -210,6 +213,12 @@ def _video(path: Path, container_format: str) -> dict[str, Any]:
             "duration_ms": round(duration_s * 1000),
             "sound": bool(container.streams.audio),
         }
+
+
+def _seconds(clock: str) -> float:
+    """`00:01:02.500000000` in seconds; infinitely many where it is no such text."""
+    match = re.fullmatch(r"(\d\d):(\d\d):(\d\d\.\d+)", clock)
+    return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3]) if match else math.inf
 
 
 @contextmanager

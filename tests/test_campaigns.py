@@ -88,16 +88,25 @@ def read(folder: Path) -> Catalogue:
     return load_catalogue(folder, UTC, 8.0)
 
 
-def film(path: Path, frames: int = 30, codec: str = "libx264", side: int = 64, first: int = 0) -> None:
+def film(
+    path: Path, frames: int = 30, codec: str = "libx264", side: int = 64, first: int = 0, sound_s: int = 0
+) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=30)
         stream.width = stream.height = side
         stream.pix_fmt = "yuv420p"
+        sound = container.add_stream("libopus", rate=48_000) if sound_s else None
         for n in range(frames):
             picture = av.VideoFrame.from_ndarray(np.full((side, side, 3), n % 256, dtype=np.uint8), format="rgb24")
             picture.pts, picture.time_base = first + n, Fraction(1, 30)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+        if sound is not None:
+            for n in range(50 * sound_s):
+                silence = av.AudioFrame.from_ndarray(np.zeros((1, 1920), np.int16), format="s16", layout="stereo")
+                silence.pts, silence.sample_rate = 960 * n, 48_000
+                container.mux(sound.encode(silence))
+            container.mux(sound.encode(None))
 
 
 # reading
@@ -144,6 +153,14 @@ def test_a_film_lasts_as_long_as_it_is_and_no_longer_than_asked(folder: Path) ->
 def test_a_film_that_was_cut_out_of_a_longer_one_lasts_as_long_as_its_picture(folder: Path, suffix: str) -> None:
     film(folder / f"part{suffix}", frames=60, first=150)
     (folder / "f.toml").write_text(little(file=f"part{suffix}"))
+    (ad,) = read(folder).creatives
+    assert ad.duration_ms == 2000
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm"])
+def test_a_film_whose_sound_lasts_longer_lasts_as_long_as_its_picture(folder: Path, suffix: str) -> None:
+    film(folder / f"loud{suffix}", frames=60, codec="libvpx-vp9", sound_s=5)
+    (folder / "f.toml").write_text(little(file=f"loud{suffix}"))
     (ad,) = read(folder).creatives
     assert ad.duration_ms == 2000
 
