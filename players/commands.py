@@ -294,6 +294,8 @@ def billing_command(db: sqlite3.Connection, asked: Asked) -> Report:
     contracts: tuple[Line, ...] = ()
     if not asked.named:
         catalogue = _catalogue(asked.station, None)
+        for problem in catalogue.problems:
+            click.echo(f"problem: {problem}", err=True)
         contracts = catalogue.lines + catalogue.unplayable
     return reports.billing(db, contracts, asked.span)
 

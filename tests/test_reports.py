@@ -501,6 +501,7 @@ def test_an_order_without_a_playable_medium_stays_on_the_invoice(record: Callabl
     assert done.returncode == 0, done.stderr
     rows = {row["line"]: row for row in json.loads(done.stdout)["rows"]}
     assert [rows["tea-line"][name] for name in ("contracted", "plays", "left")] == ["75.00", 0, "75.00"]
+    assert "problem: tea.toml: creative tea-ad: file: there is no file 'lost.png'" in done.stderr
 
 
 def test_the_commands_from_ledger_to_invoice(record: Callable[..., Path], tmp_path: Path) -> None:
