@@ -268,11 +268,11 @@ def folder_campaign(folder: Path, problems: list[str], advertiser: str = "folder
         meant = folder_target(group.name)
         if meant is None:
             continue
-        found = sorted(path for path in group.iterdir() if path.suffix.lower() in (*IMAGES, *VIDEOS))
+        found = [path for path in listed(group) if path.suffix.lower() in (*IMAGES, *VIDEOS)]
         media = [path for path in found if is_text(path.name)]
         problems += [f"{group.name}: {path.name!a}: {NOT_TEXT}" for path in found if not is_text(path.name)]
         if not found:
-            problems.append(f"{group.name}: there is no picture or film in this folder; add one")
+            problems.append(f"{group.name}: there is no picture or film in it, or it cannot be read; add one")
             continue
         if not media:
             continue
@@ -285,6 +285,14 @@ def folder_campaign(folder: Path, problems: list[str], advertiser: str = "folder
     if not lines:
         return None
     return CampaignFile(advertiser=advertiser, campaign=_slug(advertiser), lines=tuple(lines))
+
+
+def listed(group: Path) -> list[Path]:
+    """What lies in a folder, in order; nothing where it cannot be read."""
+    try:
+        return sorted(group.iterdir())
+    except OSError:
+        return []
 
 
 def is_text(name: str) -> bool:

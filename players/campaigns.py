@@ -28,6 +28,7 @@ from players.campaign_file import (
     folder_target,
     is_text,
     line_of,
+    listed,
     parse,
 )
 from players.catalogue import MINOR_DECADES, Catalogue, Creative, Line, Stamp
@@ -161,7 +162,7 @@ class _Reader:
         files = [f"{self._folder}/{name}" for name in names if name.endswith(".toml")]
         if not files:
             groups = [self._folder / name for name in names if folder_target(name) is not None]
-            files = [str(path) for group in groups if group.is_dir() for path in sorted(group.iterdir())]
+            files = [str(path) for group in groups if group.is_dir() for path in listed(group)]
         return {path: stamp_of(path) for path in files}
 
     def _forget(self) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import subprocess
 import sys
 import time
 import zlib
@@ -270,6 +271,17 @@ def test_a_name_that_is_not_utf_8_is_one_line_and_the_rest_plays(layout: Path, t
     assert "its name is not UTF-8; rename it" in problem and problem.isprintable()
     (layout / os.fsdecode("광고.toml".encode("cp949"))).write_text(little("a"))
     assert "its name is not UTF-8" in load_catalogue(layout, UTC, 8.0, tmp_path / "cache").problems[0]
+
+
+def test_a_folder_that_cannot_be_read_is_one_line_and_the_rest_plays(layout: Path) -> None:
+    lines = len(read(layout).lines)
+    ended = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    (layout / "70's").symlink_to(f"/proc/{ended.pid}/net")  # of a process that has ended, nobody can read it
+    catalogue = read(layout)
+    ended.wait()
+    assert len(catalogue.lines) == lines
+    assert any(problem.startswith("70's: there is no picture or film") for problem in catalogue.problems)
 
 
 @pytest.mark.parametrize("advertiser", ["", "x" * 201, "two\nlines", "\udcff"])
