@@ -331,10 +331,12 @@ def _open(
     may &= blocked_until_ns <= moment.mono_ns
     may &= committed <= paced_micro
     last = history.last
-    row = arrays.row.get(last.line) if last else None
-    if last and row is not None and (group := catalogue.lines[row].separation):
-        rivals = arrays.separation[group]
-        may[rivals] &= arrays.advertiser[rivals] == arrays.advertiser_number.get(last.advertiser, -1)
+    if last:
+        row = arrays.row.get(last.line)
+        group = last.separation if row is None else catalogue.lines[row].separation
+        if group in arrays.separation:
+            rivals = arrays.separation[group]
+            may[rivals] &= arrays.advertiser[rivals] == arrays.advertiser_number.get(last.advertiser, -1)
     return may
 
 

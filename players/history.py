@@ -12,11 +12,12 @@ HOUR_NS = 3_600_000_000_000
 
 
 class LastPlay(NamedTuple):
-    """The play before this one."""
+    """The play before this one. `separation` is its line's as it was; a ledger does not tell."""
 
     line: str
     creative: str
     advertiser: str
+    separation: str = ""
 
 
 class History:
@@ -37,7 +38,7 @@ class History:
         starts = self.starts_ns.setdefault(line.id, [])
         del starts[: bisect_right(starts, mono_ns - HOUR_NS)]
         starts.append(mono_ns)
-        self.last = LastPlay(line.id, creative_id, line.advertiser)
+        self.last = LastPlay(line.id, creative_id, line.advertiser, line.separation)
         self.commit(line.id, price_micro)
         row = self._row(line.id)
         if row is not None:

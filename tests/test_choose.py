@@ -336,6 +336,8 @@ def test_rivals_are_not_shown_one_after_the_other() -> None:
     assert winners(present(F20), cola, pepper, history=history, draws=50) == {"cola": 50}
     history.started(HOUSE, "y", 0, 0)
     assert set(winners(present(F20), cola, pepper, history=history, draws=50)) == {"cola", "pepper"}
+    history.started(cola, "x", 0, 0)
+    assert set(winners(present(F20), pepper, history=history, draws=5)) == {"house"}  # cola was ended meanwhile
 
 
 def test_a_budget_ends_before_it_is_overspent_and_a_reservation_given_back_counts_again() -> None:
