@@ -97,9 +97,9 @@ class Backstage:
         self._playable: tuple[Catalogue, frozenset[str], Catalogue] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="backstage")
 
-    def prepare(self, present: Present, layout: Layout) -> "Future[Act | None]":
-        """Choose for who is present and load it; None when not even a house ad can be shown."""
-        return self._thread.submit(self._prepare, present, layout)
+    def prepare(self, present: Present, layout: Layout, card_on: bool) -> "Future[Act | None]":
+        """Choose for who is present and load it; None when not even a house ad can be shown. `card_on`: no ad is on."""
+        return self._thread.submit(self._prepare, present, layout, card_on)
 
     def start(self, act: Act, model_sha256: str) -> "Future[bool]":
         """Commit to the ledger that the act begins; False: it must not be shown."""
@@ -134,7 +134,7 @@ class Backstage:
             self._ledger = Ledger(path, s.station, s.screen.name, s.ads.min_presented)
         return self._ledger
 
-    def _prepare(self, present: Present, layout: Layout) -> Act | None:
+    def _prepare(self, present: Present, layout: Layout, card_on: bool) -> Act | None:
         ledger = self._books()
         self.plays = ledger.totals(self._settings.run_started_ms)
         rules = Rules(
@@ -147,6 +147,8 @@ class Backstage:
             moment = now(self._zone, time.monotonic_ns())
             decision = choose(present, self._catalogue(), ledger.history, moment, self._rng, rules)
             if decision is None:
+                if card_on:
+                    ledger.history.last = None  # the house card stays: whatever comes after it follows no ad
                 return None
             try:
                 act = _load(decision, layout)

@@ -12,7 +12,7 @@ HOUR_NS = 3_600_000_000_000
 
 
 class LastPlay(NamedTuple):
-    """The play before this one. `separation` is its line's as it was; a ledger does not tell."""
+    """The play on whose heels the next one comes. `separation` is its line's as it was; a ledger does not tell."""
 
     line: str
     creative: str

@@ -145,7 +145,8 @@ class Player:
         """See the next ad through choice, loading and ledger; the ad, once the present one is over and all is done."""
         if self._next is None:
             if left_s <= LEAD_S:
-                self._next = self._backstage.prepare(self._window.present(time.monotonic_ns()), self._layout)
+                present = self._window.present(time.monotonic_ns())
+                self._next = self._backstage.prepare(present, self._layout, self._on is None)
             return None
         if not self._next.done():
             return None

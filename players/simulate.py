@@ -120,6 +120,7 @@ def simulate(catalogue: Catalogue, scenes: list[Scene], begin: datetime, rules: 
         moment = Moment(datetime.fromtimestamp(at[0], catalogue.zone), at[1])
         decision = choose(who_at(now_s), catalogue, history, moment, rng, rules)
         if decision is None:
+            history.last = None  # the house card is on: whatever comes after it follows no ad
             now_s += 1.0
             continue
         line, stop_s = decision.line, now_s + decision.creative.duration_ms / 1000

@@ -817,6 +817,17 @@ def test_simulate_says_what_would_be_delivered(folder: Path, tmp_path: Path) -> 
         assert drawn.size[0] > 1000
 
 
+def test_simulate_lets_a_rival_follow_the_house_card(folder: Path, tmp_path: Path) -> None:
+    for name in ("cola", "pepper"):
+        (folder / f"{name}.toml").write_text(little(name, 'separation = "drinks"\nmin_gap_s = 600'))
+    audience = tmp_path / "audience.jsonl"
+    audience.write_text('{"at_s": 0, "people": [{"gender": "F", "age": 25}]}\n{"at_s": 60, "people": []}\n')
+    done = CliRunner().invoke(
+        campaigns_command, ["simulate", str(folder), "--audience", str(audience), "--format", "csv"]
+    )
+    assert [text.split(",")[2] for text in done.output.splitlines()[1:]] == ["1", "1"]
+
+
 def test_simulate_targets_nobody_where_the_station_only_counts(folder: Path, tmp_path: Path) -> None:
     (folder / "a.toml").write_text(little("a", 'target = { gender = "F" }'))
     (folder / "house.toml").write_text(little("house", "house = true"))

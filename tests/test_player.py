@@ -394,6 +394,20 @@ def test_with_nothing_to_play_the_house_card_is_on(theatre: Theatre) -> None:
         run_until(player, lambda: shown_ad(player) == 2, person("F", 3))
 
 
+def test_a_rival_follows_the_house_card_where_nothing_else_may(
+    theatre: Theatre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cola = line("cola", "young.png").replace("target = {  }", 'separation = "drinks"\nmin_gap_s = 600')
+    settings = theatre(cola)
+    rival = (tmp_path / "ads" / "test.toml").read_text().replace('"test"', '"rival"')
+    (tmp_path / "ads" / "rival.toml").write_text(rival.replace("cola", "pepper").replace("young", "old"))
+    monkeypatch.setattr(player_module, "GRACE_S", 0.5)
+    with playing(settings) as player:
+        run_until(player, lambda: {*player.status["plays"]["by_ad"]} == {"young", "old"}, person("F", 3))
+    first, second = rows(settings)
+    assert second["started_mono_ns"] - first["ended_mono_ns"] > 500_000_000
+
+
 def _not_black(player: Player) -> None:
     assert canvas(player).max(axis=2).min() > 10
 
