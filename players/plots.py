@@ -3,6 +3,7 @@
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def plot_simulation(simulation: Simulation, path: Path) -> None:
             top.bar(at, counts, 0.86, base, color=colour, label=name)
             base = base + counts
         every = max(1, hours // 24)
-        clock = [f"{(simulation.began.astimezone(zone).hour + h) % 24:02}" for h in at]
+        clock = [f"{datetime.fromtimestamp(begin + 3600 * h, zone):%H}" for h in at]
         top.set_xticks(at[::every], clock[::every])
         top.set_xlim(-0.5, hours - 0.5)
         top.set_title(f"{len(simulation.plays):,} plays in {hours} hours")

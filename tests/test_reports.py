@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -23,13 +24,13 @@ from PIL import Image
 
 from pipeline.settings import Screen, SettingsError, StationTable
 from players import ledger as ledger_module
-from players import openrtb, plots, proof, reports
+from players import openrtb, plots, proof, reports, simulate
 from players.catalogue import Line, Target
-from players.choose import NOBODY, Present
+from players.choose import NOBODY, Present, Rules
 from players.exposure import Exposure, Shown
 from players.ledger import Ledger
 from players.money import to_cents
-from tests.ads import BERLIN, F20, F30, HOUSE, M30, MS, SEOUL, decision, line, present
+from tests.ads import BERLIN, F20, F30, HOUSE, M30, MS, SEOUL, catalogue, decision, line, present
 
 STATION = StationTable(name="stop-7", venue_type="outdoor.bus_shelters", lat=52.5, lon=13.4, timezone="Europe/Berlin")
 WOMEN = Target(gender="F")
@@ -440,6 +441,14 @@ def test_a_report_of_many_rows_is_a_picture_that_can_be_looked_at(tmp_path: Path
     assert "<!-- The first 30 of 744 rows" in (tmp_path / "audience.svg").read_text("utf-8")
     with Image.open(tmp_path / "audience.png") as image:
         assert max(image.size) < 3000
+
+
+def test_the_hours_of_a_simulation_are_those_of_the_clock_when_it_is_set_back(tmp_path: Path) -> None:
+    scenes = [simulate.Scene(0.0, (simulate.Passer("F", 25.0),)), simulate.Scene(6 * 3600.0, ())]
+    played = simulate.simulate(catalogue(MOKA, zone=BERLIN), scenes, at(25, 0, month=10), Rules())
+    plots.plot_simulation(played, tmp_path / "night.svg")
+    drawn = re.findall(r"<!-- (\d\d) -->", (tmp_path / "night.svg").read_text("utf-8"))
+    assert drawn[:6] == ["00", "01", "02", "02", "03", "04"]
 
 
 def test_a_name_is_drawn_as_it_is_written_and_one_that_reads_total_is_no_total(
