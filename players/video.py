@@ -113,6 +113,7 @@ class Video:
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
             self.fps = float(rate)
             graph: av.filter.Graph | None = None
+            shape: tuple[int, int, str] | None = None
             first_s: float | None = None
             for number, frame in enumerate(container.decode(stream)):
                 if self._closing:
@@ -126,7 +127,9 @@ class Video:
                 if self._began_s is not None and at_s < time.monotonic() - self._began_s - 1 / self.fps:
                     self._late += 1
                     continue
-                if graph is None:
+                if graph is None or shape != (frame.width, frame.height, frame.format.name):
+                    # A graph that is given frames of another size than its own reads beyond them.
+                    shape = frame.width, frame.height, frame.format.name
                     graph = self._graph(stream, frame)
                 graph.vpush(frame)
                 yield at_s, self._surface(graph.vpull())
@@ -152,7 +155,7 @@ class Video:
             filters += f",pad={layout.width_px}:{layout.height_px}:{at_x}:{at_y}:black"
         graph = av.filter.Graph()
         graph.threads = 1
-        last = graph.add_buffer(template=stream, time_base=stream.time_base)
+        last = graph.add_buffer(None, frame.width, frame.height, frame.format, time_base=stream.time_base)
         for part in filters.lstrip(",").split(","):
             name, _, arguments = part.partition("=")
             node = graph.add(name, arguments or None)
