@@ -12,6 +12,7 @@ import pygame
 
 from players import pictures
 from players.pictures import Layout
+from players.probe import PIXELS_MAX
 
 if TYPE_CHECKING:
     import av
@@ -110,6 +111,7 @@ class Video:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = DECODER_THREADS
+            stream.codec_context.options = {"max_pixels": str(PIXELS_MAX)}  # of frames that nobody examined, too
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
             self.fps = float(rate)
             graph: av.filter.Graph | None = None

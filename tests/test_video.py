@@ -141,27 +141,29 @@ def test_a_film_is_shown_upright_and_in_the_shape_that_its_camera_says(
         assert np.abs(shown[y, x] - colour).max() < 40
 
 
-@pytest.mark.parametrize("scaling", ["fit", "fill"])
-def test_a_film_whose_frames_change_their_size_plays_on(tmp_path: Path, clock: Clock, scaling: str) -> None:
-    path = tmp_path / "film.webm"
+def changing_film(path: Path, *sizes: tuple[int, int]) -> None:
+    """15 frames of each size, one colour."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libvpx-vp9", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-        for first, (width, height) in ((0, (64, 64)), (15, (640, 32)), (30, (32, 64))):
+        (stream.width, stream.height), stream.pix_fmt = sizes[0], "yuv420p"
+        for part, (width, height) in enumerate(sizes):
             encoder = av.CodecContext.create("libvpx-vp9", "w")
             encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
             encoder.time_base, encoder.framerate = Fraction(1, 30), Fraction(30)
-            for number in range(first, first + 15):
-                picture = np.full((height, width, 3), (200, 40, 40), np.uint8)
-                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-                frame.pts, frame.time_base = number, Fraction(1, 30)
-                for packet in encoder.encode(frame):
-                    packet.stream, packet.time_base = stream, Fraction(1, 30)
-                    container.mux(packet)
-            for packet in encoder.encode(None):
+            picture = av.VideoFrame.from_ndarray(np.full((height, width, 3), (200, 40, 40), np.uint8), format="rgb24")
+            packets = []
+            for number in range(15 * part, 15 * part + 15):
+                picture.pts, picture.time_base = number, Fraction(1, 30)
+                packets += encoder.encode(picture)
+            for packet in packets + encoder.encode(None):
                 packet.stream, packet.time_base = stream, Fraction(1, 30)
                 container.mux(packet)
-    video = Video(path, Layout(*SIZE, scaling=scaling))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scaling", ["fit", "fill"])
+def test_a_film_whose_frames_change_their_size_plays_on(tmp_path: Path, clock: Clock, scaling: str) -> None:
+    changing_film(tmp_path / "film.webm", (64, 64), (640, 32), (32, 64))
+    video = Video(tmp_path / "film.webm", Layout(*SIZE, scaling=scaling))  # type: ignore[arg-type]
     try:
         shown = play(video, clock)
     finally:
@@ -169,6 +171,19 @@ def test_a_film_whose_frames_change_their_size_plays_on(tmp_path: Path, clock: C
     assert (len(shown), video.error) == (45, "")
     for _, surface in shown:
         assert np.abs(pixels(surface)[90, 160].astype(int) - (200, 40, 40)).max() < 30
+
+
+def test_frames_that_grow_beyond_what_is_allowed_are_not_decoded(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video_module, "PIXELS_MAX", 10_000)
+    changing_film(tmp_path / "film.webm", (64, 64), (640, 32))
+    video = Video(tmp_path / "film.webm", Layout(*SIZE))
+    try:
+        assert len(play(video, clock)) <= 15
+    finally:
+        video.close()
+    assert video.error
 
 
 def test_damage_half_way_is_an_error_after_the_good_frames(tmp_path: Path, clock: Clock) -> None:
