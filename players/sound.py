@@ -39,10 +39,11 @@ def load(path: Path) -> Sound | None:
                 return None
             resampler = av.AudioResampler("s16", "stereo", RATE_HZ)
             for frame in container.decode(container.streams.audio[0]):
+                # Before it is resampled: a frame of few samples a second would be gigabytes.
+                if len(samples) / 4 / RATE_HZ + frame.samples / frame.sample_rate > LONGEST_S:
+                    break
                 for part in resampler.resample(frame):
                     samples += bytes(part.planes[0])[: part.samples * 4]
-                if len(samples) > LONGEST_S * RATE_HZ * 4:
-                    break
         return Sound(bytes(samples))
     except (pygame.error, av.FFmpegError, OSError) as error:
         skip("no_sound", file=path, error=error)

@@ -258,3 +258,18 @@ def test_sound_is_decoded_and_played_where_there_is_a_device(
     monkeypatch.setenv("SDL_AUDIODRIVER", "no-such-driver")
     assert sound.load(with_tone) is None
     assert "no_sound" in capsys.readouterr().err
+
+
+def test_no_more_sound_is_made_of_a_frame_than_is_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
+    with av.open(str(tmp_path / "slow.mkv"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=10)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 10
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    try:
+        slow = sound.load(tmp_path / "slow.mkv")
+        assert slow is not None and slow._sound.get_length() <= sound.LONGEST_S
+    finally:
+        pygame.mixer.quit()
