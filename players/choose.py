@@ -34,6 +34,8 @@ from players.history import History
 Policy = Literal["majority", "weighted", "random"]
 SURE_PEOPLE = 0.5
 """From this many people on, rounded half up, a group counts as one person present."""
+KEPT_MAX_NS = 60_000_000_000
+"""No frame tells who is there for longer, however slow its camera is."""
 _CELLS = 3 * (UNKNOWN_AGE + 1)
 _AGES = 3 * (MAX_AGE_YEARS + 1)
 
@@ -101,12 +103,13 @@ class AudienceWindow:
 
     People of a camera: the most faces in any one frame. A group's count: people times the group's share of all faces,
     so that a missed face or a label that flickers neither drops nor doubles anybody. A camera whose newest frame is
-    older counts nobody.
+    older counts nobody; one whose frames come further apart counts those of its newest until the next is overdue.
     """
 
     def __init__(self, present_s: float) -> None:
         self.present_ns = round(present_s * 1e9)
         self._frames: dict[str, deque[tuple[int, int, NDArray[np.float64]]]] = {}
+        self._kept_ns: dict[str, int] = {}
         self._model_sha256 = ""
 
     def add(self, audience: Audience) -> None:
@@ -115,6 +118,8 @@ class AudienceWindow:
         for person in audience.faces:
             _count(row, person, audience.height_px)
         frames = self._frames.setdefault(audience.camera, deque())
+        apart_ns = audience.captured_ns - frames[-1][0] if frames else 0
+        self._kept_ns[audience.camera] = max(self.present_ns, min(3 * apart_ns // 2, KEPT_MAX_NS))
         frames.append((audience.captured_ns, len(audience.faces), row))
         while frames[0][0] < audience.captured_ns - self.present_ns:
             frames.popleft()
@@ -123,11 +128,11 @@ class AudienceWindow:
     def present(self, now_ns: int) -> Present:
         """Who is present at `now_ns` (CLOCK_MONOTONIC)."""
         people, total = 0, np.zeros(3 * _CELLS + _AGES)
-        for frames in self._frames.values():
-            while frames and frames[0][0] < now_ns - self.present_ns:
+        for camera, frames in self._frames.items():
+            while len(frames) > 1 and frames[0][0] < now_ns - self.present_ns:
                 frames.popleft()
             faces = sum(count for _, count, _ in frames)
-            if faces:
+            if faces and frames[-1][0] >= now_ns - self._kept_ns[camera]:
                 most = max(count for _, count, _ in frames)
                 people += most
                 total += np.sum([row for _, _, row in frames], axis=0) * (most / faces)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pipeline.messages import Person
 from players.catalogue import MICRO, Line, Target
 from players.choose import NOBODY, AudienceWindow, Moment, Present, Rules, choose, matched
+from players.exposure import AudienceCount
 from players.history import HOUR_NS, History
 from tests.ads import (
     BERLIN,
@@ -74,6 +75,20 @@ def test_who_has_just_come_counts_at_once_and_who_left_is_gone_after_the_window(
     for n in range(30):
         window.add(frame(12 * S + 100 * MS + n * 100 * MS))
     assert window.present(15 * S + 100 * MS).people == 0
+
+
+def test_of_a_slow_camera_the_newest_frame_counts_until_the_next_is_overdue() -> None:
+    window, counted = AudienceWindow(2.0), AudienceCount()
+    people = []
+    for tick in range(600):
+        if tick % 50 == 0 and tick < 500:
+            window.add(frame(tick * 200 * MS, person()))
+        people.append(window.present(tick * 200 * MS).people)
+        counted.add(window.present(tick * 200 * MS), tick * 200 * MS, "2026-05-06T12")
+    assert people[50:525] == [1] * 475 and people[527:] == [0] * 73
+    assert counted._hours["2026-05-06T12"][0] == 2  # the second frame says how slow it is
+    window.add(frame(3600 * S, person()))
+    assert [window.present(at_s * S).people for at_s in (3600, 3659, 3661)] == [1, 1, 0]
 
 
 def test_cameras_add_up_and_a_silent_camera_counts_nobody() -> None:
