@@ -162,7 +162,8 @@ class _Reader:
         files = [f"{self._folder}/{name}" for name in names if name.endswith(".toml")]
         if not files:
             groups = [self._folder / name for name in names if folder_target(name) is not None]
-            files = [str(path) for group in groups if group.is_dir() for path in listed(group)]
+            within = (path for group in groups if group.is_dir() for path in listed(group))
+            files = [str(path) for path in within if path.suffix != ".toml"]
         return {path: stamp_of(path) for path in files}
 
     def _forget(self) -> None:

@@ -219,6 +219,7 @@ def layout(tmp_path: Path) -> Path:
         (place / group).mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (80, 45), (n, 50, 90)).save(place / group / file)
     (place / "20's, F" / "notes.txt").write_text("not an ad")
+    (place / "20's, F" / "notes.toml").write_text("no = 'campaign'")
     return place
 
 
