@@ -109,6 +109,7 @@ class AudienceWindow:
     def __init__(self, present_s: float) -> None:
         self.present_ns = round(present_s * 1e9)
         self._frames: dict[str, deque[tuple[int, int, NDArray[np.float64]]]] = {}
+        self._apart_ns: dict[str, int] = {}
         self._kept_ns: dict[str, int] = {}
         self._model_sha256 = ""
 
@@ -119,7 +120,9 @@ class AudienceWindow:
             _count(row, person, audience.height_px)
         frames = self._frames.setdefault(audience.camera, deque())
         apart_ns = audience.captured_ns - frames[-1][0] if frames else 0
-        self._kept_ns[audience.camera] = max(self.present_ns, min(3 * apart_ns // 2, KEPT_MAX_NS))
+        slow_ns = min(apart_ns, self._apart_ns.get(audience.camera, 0))  # twice in a row: one gap is only an outage
+        self._apart_ns[audience.camera] = apart_ns
+        self._kept_ns[audience.camera] = max(self.present_ns, min(3 * slow_ns // 2, KEPT_MAX_NS))
         frames.append((audience.captured_ns, len(audience.faces), row))
         while frames[0][0] < audience.captured_ns - self.present_ns:
             frames.popleft()

@@ -85,10 +85,18 @@ def test_of_a_slow_camera_the_newest_frame_counts_until_the_next_is_overdue() ->
             window.add(frame(tick * 200 * MS, person()))
         people.append(window.present(tick * 200 * MS).people)
         counted.add(window.present(tick * 200 * MS), tick * 200 * MS, "2026-05-06T12")
-    assert people[50:525] == [1] * 475 and people[527:] == [0] * 73
-    assert counted._hours["2026-05-06T12"][0] == 2  # the second frame says how slow it is
-    window.add(frame(3600 * S, person()))
-    assert [window.present(at_s * S).people for at_s in (3600, 3659, 3661)] == [1, 1, 0]
+    assert people[100:525] == [1] * 425 and people[527:] == [0] * 73
+    assert counted._hours["2026-05-06T12"][0] == 3  # the third frame says how slow it is
+    for hour_s in (3600, 7200):
+        window.add(frame(hour_s * S, person()))
+    assert [window.present(at_s * S).people for at_s in (7200, 7259, 7261)] == [1, 1, 0]
+
+
+def test_after_an_outage_one_frame_does_not_count_for_longer_than_others() -> None:
+    window = AudienceWindow(2.0)
+    for at_s in (10, 11, 40):
+        window.add(frame(at_s * S, person()))
+    assert [window.present(at_s * S).people for at_s in (42, 43)] == [1, 0]
 
 
 def test_cameras_add_up_and_a_silent_camera_counts_nobody() -> None:
