@@ -1,5 +1,6 @@
 """The keep rules of a link, and a real broker between real sockets."""
 
+import contextlib
 import os
 import threading
 import time
@@ -243,19 +244,17 @@ def test_who_vanishes_with_a_batch_is_forgotten_and_known_again_when_it_speaks(
 
 
 def test_a_new_broker_learns_its_workers_from_their_credits(worker_of: MakeWorker, folder: Path) -> None:
-
     cells = Cells.create()
-    first = _RunningBroker(folder, cells)
     worker = worker_of()
-    worker.say(0)
-    worker.frame("a", 1)
-    assert worker.got() == [("a", 1)]
-    first.close()
-    second = _RunningBroker(folder, cells)
-    worker.say(1)
-    worker.frame("a", 2)
-    assert worker.got() == [("a", 2)]
-    second.close()
+    with contextlib.closing(_RunningBroker(folder, cells)):
+        worker.say(0)
+        worker.frame("a", 1)
+        assert worker.got() == [("a", 1)]
+    with contextlib.closing(_RunningBroker(folder, cells)) as second:
+        # Said again, as workers do: what is sent before the old broker's end is noticed goes there.
+        wait_for(lambda: worker.say(1) or second.workers, "the worker to be known")
+        worker.frame("a", 2)
+        assert worker.got() == [("a", 2)]
     os.close(cells.fd)
 
 
@@ -272,12 +271,11 @@ def test_hostile_and_stale_messages_are_counted_and_passed_over(broker: _Running
 
 def test_what_waits_at_the_end_is_counted(worker_of: MakeWorker, folder: Path) -> None:
     cells = Cells.create()
-    broker = _RunningBroker(folder, cells)
-    worker = worker_of()
-    for seq in range(3):
-        worker.frame("a", seq)
-    wait_for(lambda: broker.cell["in"] == 3, "the frames")
-    broker.close()
+    with contextlib.closing(_RunningBroker(folder, cells)) as broker:
+        worker = worker_of()
+        for seq in range(3):
+            worker.frame("a", seq)
+        wait_for(lambda: broker.cell["in"] == 3, "the frames")
     assert broker.cell["dropped"] == 3 and broker.cell.status()["dropped"] == {"frame>detect": 3}
     os.close(cells.fd)
 
