@@ -4,6 +4,7 @@ import contextlib
 import gc
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -172,8 +173,12 @@ def test_labels_that_were_corrected_are_not_overlooked(faces: Path, tmp_path: Pa
     index = (tmp_path / "run" / "index" / f"{faces.name}.csv").read_text().splitlines()
     assert len(index) == 1 + 48
     labels.write_text(labels.read_text().replace("\n0.png,F,0,9,", "\n0.png,F,70,79,"))
-    with pytest.raises(ModelError, match="crops: holds crops of other photos, labels, --detector or --seed"):
+    with pytest.raises(ModelError, match=r"holds crops of other photos, labels, --detector or --seed.*run$"):
         invoke(*arguments, "--epochs", "3")
+    shutil.rmtree(tmp_path / "run" / "crops")
+    with pytest.raises(ModelError, match=r"run: its last\.pt was taught by other photos, labels or splits"):
+        invoke(*arguments, "--epochs", "3")
+    assert (tmp_path / "run" / "index" / f"{faces.name}.csv").read_text().splitlines() == index
 
 
 def test_a_run_whose_loss_is_no_number_is_no_success(faces: Path, tmp_path: Path) -> None:

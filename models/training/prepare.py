@@ -68,7 +68,7 @@ def prepare(
     elif msgspec.json.decode(note.read_bytes()) != made_of:
         raise ModelError(
             f"{folder}: holds crops of other photos, labels, --detector or --seed; "
-            "give another --out or remove the folder"
+            f"give another --out or remove {folder.parent}"
         )
     cache = CropCache(folder)
     leaking = leaks(cache.rows)

@@ -62,11 +62,11 @@ def train(
     cv2.setNumThreads(1)
     if workers is None:
         workers = cores() - 1 if where.type == "cuda" else cores() // 4
+    run = _Run(cache, recipe, out, where)
     for name in sorted({row.data for row in cache.rows}):
         (out / "index").mkdir(exist_ok=True)
         file = re.sub(r"[^\w.-]+", "-", name) or "photos"
         write_index((row for row in cache.rows if row.data == name), out / "index" / f"{file}.csv")
-    run = _Run(cache, recipe, out, where)
     try:
         run.go(workers)
     finally:
@@ -123,6 +123,11 @@ class _Run:
         self._saved = resume(out / "last.pt", recipe, device)
         if self._saved and not (out / "best.pt").is_file():
             raise ModelError(f"{out}: has a last.pt, but no best.pt any more; remove the folder to start anew")
+        if self._saved and self._saved.get("index_sha256", cache.sha256) != cache.sha256:
+            raise ModelError(
+                f"{out}: its last.pt was taught by other photos, labels or splits; "
+                "give another --out or remove the folder"
+            )
         self._net = initial_network(recipe, device)
         if self._saved and self._saved["weights"]["heads.hidden.bias"].shape != self._net.heads.hidden.bias.shape:
             raise ModelError(f"{out}: was begun by a version that started with other heads; give another --out")
@@ -274,6 +279,7 @@ class _Run:
             "step": self._step,
             "spent_s": self.spent_s(),
             "recipe": msgspec.to_builtins(self._recipe),
+            "index_sha256": self._cache.sha256,
         }
         save(self._out / "last.pt", state)
 
