@@ -277,15 +277,14 @@ def export(
     """Turn the training RUN into models to serve: FP32, INT8 (the plain name) and FP16, calibrated, with cards."""
     from models.compare import shown
     from models.datasets.crops import CropCache
-    from models.datasets.splits import leaks
     from models.training import checkpoints
-    from models.training.package import Costs, Words, package, to_serve
+    from models.training.package import Costs, Words, leaking, package, to_serve
 
     costs = Costs(unknown_gender_cost, unknown_decade_cost)
     cache = CropCache(run / "crops")
     trained = checkpoints.blend(run / "best.pt", blend)
     reports = package(cache, trained, out, name, Words(**said), costs)
-    _warn(leaks(cache.rows))
+    _warn(leaking(cache, trained))
     for precision, report in reports.items():
         click.echo(
             f"{precision}: {report['size_bytes'] / 1e6:.1f} MB, gender {shown(report['gender_accuracy'])}, "

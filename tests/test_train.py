@@ -576,6 +576,9 @@ def test_a_start_that_knows_the_held_out_photos_is_a_leak(faces: Path, tmp_path:
     with pytest.raises(ModelError, match=r"the start leaks in \d+ cases: photo .*\.png of the split \w+ taught --init"):
         invoke(*again, "--seed", "5")
     assert "LEAKING SPLIT" in invoke(*again, "--seed", "5", "--force").splitlines()[0]
+    said = invoke("export", str(tmp_path / "other"), "--out", str(tmp_path / "served"))
+    assert said.startswith("LEAKING SPLIT")
+    assert "leaking test split" in (tmp_path / "served" / "my-model.toml").read_text()
 
 
 def test_a_mobilenet_starts_from_what_was_exported(faces: Path, tmp_path: Path) -> None:

@@ -72,13 +72,17 @@ def names_of(rows: Iterable[Row]) -> Tensor:
     return torch.tensor([int.from_bytes(digest, "little", signed=True) for digest in digests], dtype=torch.int64)
 
 
+def taught(rows: Iterable[Row], photos: Tensor, what: str) -> list[str]:
+    """Rows that are held out, but whose photos are among those that taught `what`."""
+    held_out = [row for row in rows if row.split != "train"]
+    seen = torch.isin(names_of(held_out), photos).tolist()
+    return [f"photo {row.data}/{row.file} of the split {row.split} taught {what}"
+            for row, known in zip(held_out, seen, strict=True) if known]  # fmt: skip
+
+
 def taught_before(recipe: Recipe, rows: Iterable[Row]) -> list[str]:
     """Photos that are held out now, but taught the run that this one starts from."""
-    held_out = [row for row in rows if row.split != "train"]
-    known = load(Path(recipe.init)).photos if recipe.init.endswith(".pt") else torch.empty(0, dtype=torch.int64)
-    seen = torch.isin(names_of(held_out), known).tolist()
-    return [f"photo {row.data}/{row.file} of the split {row.split} taught --init {recipe.init}"
-            for row, taught in zip(held_out, seen, strict=True) if taught]  # fmt: skip
+    return taught(rows, load(Path(recipe.init)).photos, f"--init {recipe.init}") if recipe.init.endswith(".pt") else []
 
 
 def initial_network(recipe: Recipe, device: torch.device) -> FaceNet:
