@@ -295,6 +295,16 @@ def test_teachers_speak_of_people_whom_they_were_not_trained_on(faces: Path, tmp
         assert float(said[place, 0]) == pytest.approx(man, abs=1e-5)
         assert float(said[place, 1:].sum()) == pytest.approx(1, abs=1e-5)
 
+    with pytest.raises(ModelError, match=r"best\.pt: was taught, or its start was, by photos that it is to speak of"):
+        invoke(*arguments, "--epochs", "1", "--fold", "1", "--out", str(tmp_path / "teacher0" / "student"),
+               "--cross-fit", "0.5", *(word for path in paths for word in ("--teacher", path)))  # fmt: skip
+    knowing = tmp_path / "knowing"
+    knowing.mkdir()
+    (knowing / "crops").symlink_to(tmp_path / "teacher0" / "crops")
+    invoke(*arguments, "--epochs", "1", "--fold", "0", "--init", paths[1], "--out", str(knowing))
+    with pytest.raises(ModelError, match=r"knowing/best\.pt: was taught, or its start was, by photos that it is to"):
+        taught = (str(knowing / "best.pt"), *paths[1:])
+        soft_targets_of_teachers(cache, rows, numbers, Recipe(teachers=taught, cross_fit=0.5), cpu)
     with pytest.raises(ModelError, match="--teacher: none for some photos; give one run for each --fold 0 to 4"):
         soft_targets_of_teachers(cache, rows, numbers, Recipe(teachers=paths[1:], cross_fit=0.5), cpu)
     with pytest.raises(ModelError, match=r"best\.pt: give runs with --fold, --head years and --seed 1"):

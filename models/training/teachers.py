@@ -15,7 +15,7 @@ from models.datasets.augment import view
 from models.datasets.crops import CropCache
 from models.datasets.index import Row
 from models.datasets.splits import components
-from models.training.checkpoints import load
+from models.training.checkpoints import load, names_of
 from models.training.losses import Batch, Targets, batch_of, loss_of
 from models.training.networks import PREPROCESSING, YEARS, FaceNet, Heads, autocast, placed
 from models.training.recipe import Recipe
@@ -131,13 +131,15 @@ def soft_targets_of_teachers(
     fold = folds_of(rows, recipe.seed)
     sums, count = torch.zeros(len(rows), 1 + YEARS), np.zeros(len(rows), np.int64)
     for path in recipe.teachers:
-        net, then, index_sha256, _ = load(Path(path))
+        net, then, index_sha256, photos = load(Path(path))
         if then.fold is None or then.seed != recipe.seed or then.head != "years":
             raise ModelError(f"--teacher {path}: give runs with --fold, --head years and --seed {recipe.seed}")
         if index_sha256 != cache.sha256:
             raise ModelError(f"--teacher {path}: is of other photos, labels or splits: train it on this --data")
         net = placed(net, device)
         mine = np.flatnonzero(fold == then.fold)
+        if torch.isin(names_of(rows[i] for i in mine), photos).any():
+            raise ModelError(f"--teacher {path}: was taught, or its start was, by photos that it is to speak of")
         for mirrored in (False, True):
             gender, age = (torch.from_numpy(v) for v in predict(net, cache, numbers[mine], then, mirrored=mirrored))
             sums[torch.from_numpy(mine)] += torch.cat([gender.sigmoid()[:, None], age.softmax(1)], 1)
