@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -21,7 +22,7 @@ from models.datasets.augment import CACHE_SPEC, augment, view
 from models.datasets.crops import CropCache, build_cache, locate, new_crops, portraits
 from models.datasets.formats import index_folder
 from models.datasets.index import Photos, Row, parse_age, parse_table, write_index
-from models.datasets.splits import assign, check_photos, components, leaks, look, near_duplicates
+from models.datasets.splits import assign, check_photos, components, leaks, look, name_persons, near_duplicates
 from models.detector import DetectedFace, FaceDetector
 from models.training.prepare import parse_groups, prepare
 
@@ -379,6 +380,33 @@ def test_copies_of_a_photo_on_both_sides_are_a_leak(tmp_path: Path) -> None:
     assert not (tmp_path / "checked.csv").exists()
     result = CliRunner().invoke(models, [*arguments, "--force"], catch_exceptions=False)
     assert result.output.startswith("LEAKING SPLIT: 1 cases, such as: person d/same-photo-")
+
+
+def test_a_person_of_several_sets_is_one_and_namesakes_are_not(tmp_path: Path) -> None:
+    for data, split in (("a", "train"), ("b", "test")):
+        folder = tmp_path / data
+        folder.mkdir()
+        rows = []
+        for i in range(4):
+            picture = portrait(1) if (data, i) in (("a", 0), ("b", 3)) else portrait(10 * ord(data) + i)
+            cv2.imwrite(str(folder / f"{i}.png"), picture)
+            # (who is 0 in the one set is 3 in the other)
+            rows.append(row(f"{i}.png", 20 + i, data=data, person="" if i == 1 else str(i), split=split))
+        write_index(rows, folder / "labels.csv")
+    sources = [tmp_path / "a", tmp_path / "b"]
+    said = "the split leaks in 1 cases: person several-sets/a/0 is in test and train"
+    with pytest.raises(ModelError, match=said):
+        prepare(sources, [], tmp_path / "crops", None, 0, force=False)
+    rows = prepare(sources, [], tmp_path / "crops", None, 0, force=True).cache.rows
+    groups = components(rows)
+    assert groups[0] == groups[7]
+    assert len(set(groups.tolist())) == 7
+    unnamed = [msgspec.structs.replace(each, person="", split="") for each in rows]
+    again = components(name_persons(unnamed, [(0, 7), (1, 2)]))
+    assert again[0] == again[7]
+    assert again[1] == again[2]
+    assert len(set(again.tolist())) == 6
+    assert name_persons(rows, [(0, 7)]) == rows
 
 
 def test_a_seed_gives_the_split_that_it_gave_when_the_default_was_trained(tmp_path: Path) -> None:

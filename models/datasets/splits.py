@@ -15,6 +15,8 @@ from models.datasets.index import Photos, Row
 _NEAR_BITS = 6
 _NEAR_CORRELATION = 0.95
 _SIDE_PX = 24
+_SEVERAL = "several-sets/"
+"""Before the name of a person who is in several data sets, in all of which it is the same one."""
 
 
 class Looks(msgspec.Struct, frozen=True):
@@ -87,16 +89,20 @@ def assign(rows: Sequence[Row], groups: NDArray[np.int64], val: float, test: flo
 
 
 def name_persons(rows: Sequence[Row], duplicates: Iterable[tuple[int, int]]) -> list[Row]:
-    """Rows whose photos are the same get one person, as the same people recur under other names."""
-    known = components([msgspec.structs.replace(row, family="") for row in rows], duplicates)
-    first: dict[int, str] = {}
+    """Rows whose photos are the same get one person, as the same people recur under other names and in other sets."""
+    known = components([msgspec.structs.replace(row, family="") for row in rows], duplicates).tolist()
+    first: dict[int, Row] = {}
+    sets: dict[int, set[str]] = defaultdict(set)
     counts = np.bincount(known)
     for row, group in zip(rows, known, strict=True):
-        if row.person:
-            first.setdefault(int(group), row.person)
+        sets[group].add(row.data)
+        if group not in first or (row.person and not first[group].person):
+            first[group] = row
     named = []
     for row, group in zip(rows, known, strict=True):
-        person = first.get(int(group)) or (f"same-photo-{group}" if counts[group] > 1 else "")
+        person = first[group].person or (f"same-photo-{group}" if counts[group] > 1 else "")
+        if len(sets[group]) > 1 and not person.startswith(_SEVERAL):
+            person = f"{_SEVERAL}{first[group].data}/{person}"
         named.append(msgspec.structs.replace(row, person=person))
     return named
 
@@ -141,7 +147,7 @@ def leaks(rows: Sequence[Row]) -> list[str]:
         for key in _identities(row):
             places[key].add(row.split)
     return [
-        f"{kind} {data}/{name} is in {' and '.join(sorted(splits))}"
+        f"{kind} {f'{data}/{name}'.removeprefix('/')} is in {' and '.join(sorted(splits))}"
         for (kind, data, name), splits in places.items()
         if len(splits) > 1
     ]
@@ -149,4 +155,4 @@ def leaks(rows: Sequence[Row]) -> list[str]:
 
 def _identities(row: Row) -> list[tuple[str, str, str]]:
     keys = (("person", row.person), ("family", row.family))
-    return [(kind, row.data, name) for kind, name in keys if name]
+    return [(kind, "" if name.startswith(_SEVERAL) else row.data, name) for kind, name in keys if name]
