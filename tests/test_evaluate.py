@@ -78,6 +78,17 @@ def test_intervals_and_calibration() -> None:
     assert calibration_error(np.zeros(0), np.zeros(0, bool)) is None
 
 
+def test_confidence_in_a_decade_is_not_held_against_a_longer_range() -> None:
+    rows = [person("M", 25), person("M", 35)] * 40
+    said = answer([0.9] * 80, [25.0] * 80)
+    said.p_decade[:] = np.where(said.p_decade > 0.5, 0.52, 0.06)
+    assert figures(said, truth_of(rows))["decade_calibration_error"] < 0.1
+    rows += [person("M", 20, 49)] * 80  # are overlapped, whatever the confidence
+    said = answer([0.9] * 160, [25.0] * 160)
+    said.p_decade[:] = np.where(said.p_decade > 0.5, 0.52, 0.06)
+    assert figures(said, truth_of(rows))["decade_calibration_error"] < 0.1
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A zip with photos in images/, one missing, one broken, one without a face, odd columns, both suffixes."""
