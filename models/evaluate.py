@@ -17,7 +17,7 @@ from models.cards import DECADE_EDGES, DECADES, FAIRFACE_EDGES, FAIRFACE_RANGES,
 from models.conditions import CONDITIONS
 from models.crop import crop_face
 from models.datasets.crops import Located, portraits
-from models.datasets.index import Photos, Row
+from models.datasets.index import MAX_AGE, Photos, Row
 from models.datasets.splits import leaks
 from models.detector import FaceDetector
 from models.session import MAX_BATCH, Classifier, Outputs
@@ -297,11 +297,11 @@ def _share(right: NDArray[Any]) -> Figures | None:
 
 
 def _mean(values: NDArray[Any]) -> Figures | None:
-    """A mean with its normal 95 % interval."""
+    """A mean of years with its normal 95 % interval; of a single face, with all that years may be."""
     n = len(values)
     if n == 0:
         return None
-    mean, half = float(values.mean()), 1.96 * float(values.std(ddof=1 if n > 1 else 0)) / n**0.5
+    mean, half = float(values.mean()), 1.96 * float(values.std(ddof=1)) / n**0.5 if n > 1 else float(MAX_AGE)
     return {"value": round(mean, 3), "low": round(mean - half, 3), "high": round(mean + half, 3), "n": n}
 
 
