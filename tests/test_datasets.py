@@ -1,6 +1,7 @@
 """Indexes of data sets from names and labels, splits that keep people apart, near-duplicates, the cache of crops."""
 
 import csv
+import os
 import random
 import resource
 import time
@@ -204,6 +205,30 @@ def test_names_in_a_zip_may_be_korean_without_saying_so(encoding: str, tmp_path:
     with Photos(tmp_path / "a.zip") as photos:
         assert photos.read("A(친가)/가족.png") is not None
         assert len(photos.fingerprint()) == 64
+
+
+def test_names_on_disk_may_be_korean_of_another_computer(tmp_path: Path) -> None:
+    folder = os.path.join(os.fsencode(tmp_path / "set"), "A(친가)".encode("cp949"))  # noqa: PTH118 (a Path is text)
+    os.makedirs(folder)  # noqa: PTH103
+    picture = cv2.imencode(".png", portrait(1))[1].tobytes()
+    (Path(os.fsdecode(folder)) / "F0001_IND_GF_70_0_01.png").write_bytes(picture)
+    (tmp_path / "set" / "F0001_IND_S_20_0_01.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "F0002_IND_D_9_0_01.png").write_bytes(picture)
+    (tmp_path / "set" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "other.csv").mkdir()
+    labels = tmp_path / "labels.csv"
+    arguments = ["index", str(tmp_path / "set"), "--format", "aihub", "--out", str(labels)]
+    result = CliRunner().invoke(models, arguments, catch_exceptions=False)
+    assert result.output.startswith(f"{labels}: 2 photos")
+    with Photos(tmp_path / "set") as photos:
+        rows, _ = photos.labels(labels)
+        assert [each.file for each in rows] == ["A(친가)/F0001_IND_GF_70_0_01.png", "more/F0002_IND_D_9_0_01.png"]
+        assert all(photos.read(each.file) is not None for each in rows)
+        assert photos.read("F0001_IND_S_20_0_01.png") is None
+        assert len(photos.fingerprint(labels)) == 64
+    (tmp_path / "set" / "photos.csv").write_text("file,age\nmore/F0002_IND_D_9_0_01.png,9\n")
+    assert len(index_folder(tmp_path / "set", "csv")[0]) == 1
 
 
 def test_photos_are_found_wherever_they_lie(tmp_path: Path) -> None:

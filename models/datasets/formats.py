@@ -1,7 +1,6 @@
 """Public data sets as users have them on disk, read from names and labels alone: no image is opened."""
 
 import csv
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import msgspec
 
 from models.cards import ModelError
 from models.datasets import aihub
-from models.datasets.index import MAX_AGE, SUFFIXES, Gender, Photos, Row, decode, parse_table
+from models.datasets.index import MAX_AGE, SUFFIXES, Gender, Photos, Row, decode, name_in, parse_table, walk
 
 Format = Literal["aihub", "utkface", "aaf", "fairface", "csv"]
 FORMATS: tuple[Format, ...] = ("aihub", "utkface", "aaf", "fairface", "csv")
@@ -59,13 +58,10 @@ def index_folder(
 
 
 def _images(folder: Path) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        base = PurePosixPath(Path(parent).relative_to(folder).as_posix())
-        for name in sorted(names):
-            # AI-Hub has names such as `x_02.JPG` with a stray mark before the dot; the suffix itself is sound.
-            if PurePosixPath(name).suffix.lower().strip() in SUFFIXES:
-                yield str(base / name)
+    for path in walk(folder):
+        # AI-Hub has names such as `x_02.JPG` with a stray mark before the dot; the suffix itself is sound.
+        if path.suffix.lower().strip() in SUFFIXES:
+            yield name_in(folder, path)
 
 
 def _is_studio(path: str) -> bool:
@@ -104,7 +100,7 @@ def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path
     in the folder; a photo counts once."""
     rows: dict[str, Row] = {}
     told: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(walk(folder)):
         name = path.name.lower()
         if path.suffix.lower() != ".csv" or (out and path.resolve() == out.resolve()):
             continue
@@ -118,7 +114,7 @@ def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path
             left_out[f"table {path.name}: {error}"] += 1
             continue
         left_out.update(bad)
-        base = PurePosixPath(path.parent.relative_to(folder).as_posix())
+        base = PurePosixPath(name_in(folder, path)).parent
         for row in found:
             file = str(base / row.file)
             row = msgspec.structs.replace(row, file=file)

@@ -165,13 +165,14 @@ class Photos:
         self.where = where
         self._zip: zipfile.ZipFile | None = None
         self._members: dict[str, zipfile.ZipInfo] = {}
+        self._paths: dict[str, Path] = {}
         try:
             if where.is_dir():
-                self._names = sorted(path.relative_to(where).as_posix() for path in _walk(where))
+                self._paths = dict(sorted((name_in(where, path), path) for path in walk(where)))
             else:
                 self._zip = zipfile.ZipFile(where)
                 self._members = {_name_of(member): member for member in self._zip.infolist() if not member.is_dir()}
-                self._names = list(self._members)
+            self._names = list(self._members or self._paths)
         except (OSError, zipfile.BadZipFile) as error:
             raise ModelError(f"{where}: neither a folder nor a zip that can be read: {error}") from error
         self._known = set(self._names)
@@ -198,9 +199,9 @@ class Photos:
         """A sha256 over the names and sizes of all files, and over the labels (of labels.csv, or of the file given)."""
         digest = hashlib.sha256()
         for name in self._names:
-            size = self._members[name].file_size if self._zip else (self.where / name).stat().st_size
+            size = self._members[name].file_size if self._zip else self._paths[name].stat().st_size
             digest.update(f"{name}:{size}\n".encode())
-        table = labels or (self.where / self._table if self._table and not self._zip else None)
+        table = labels or (self._paths[self._table] if self._table and not self._zip else None)
         try:
             digest.update(table.read_bytes() if table else self._bytes(self._table) if self._table else b"")
         except OSError as error:
@@ -251,7 +252,7 @@ class Photos:
         return alike[max(alike)] if alike else []
 
     def _bytes(self, name: str) -> bytes:
-        return self._zip.read(self._members[name]) if self._zip else (self.where / name).read_bytes()
+        return self._zip.read(self._members[name]) if self._zip else self._paths[name].read_bytes()
 
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
@@ -269,16 +270,27 @@ def _name_of(member: zipfile.ZipInfo) -> str:
     return member.filename
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """All files under a folder, links to folders followed, each folder once."""
+def walk(folder: Path) -> Iterator[Path]:
+    """All files under a folder, links to folders followed, each folder once; links to nothing are no files."""
     seen: set[Path] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
         here = Path(parent).resolve()
         if here in seen:
             folders.clear()
         else:
             seen.add(here)
-            yield from (Path(parent) / name for name in names)
+            yield from (path for path in (Path(parent) / name for name in sorted(names)) if path.is_file())
+
+
+def name_in(folder: Path, path: Path) -> str:
+    """Name of a file below a folder, as text: what is no UTF-8 on the disk is Korean mostly."""
+    name = path.relative_to(folder).as_posix()
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return decode(os.fsencode(name))
+    return name
 
 
 def _parts(name: str) -> tuple[str, ...]:
