@@ -5,6 +5,7 @@ import os
 import random
 import resource
 import time
+import tracemalloc
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -298,6 +299,18 @@ def test_near_duplicates_are_one_photo_and_not_merely_alike() -> None:
     brighter = np.clip(originals[9].astype(int) + 20, 0, 255).astype(np.uint8)
     pairs = near_duplicates(look([*originals, smaller, again, brighter]))
     assert set(pairs) == {(3, 30), (7, 31), (9, 32)}
+
+
+def test_a_thousand_copies_of_a_photo_take_no_gigabytes() -> None:
+    rng = np.random.default_rng(0)
+    copies = [np.clip(portrait(1) + rng.integers(-2, 3, (96, 96, 3)), 0, 255).astype(np.uint8) for _ in range(1000)]
+    looks = look(copies)
+    tracemalloc.start()
+    pairs = near_duplicates(looks)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(pairs) == 1000 * 999 // 2
+    assert peak_bytes < 300e6
 
 
 def test_people_in_front_of_one_wall_are_not_one_person(tmp_path: Path) -> None:

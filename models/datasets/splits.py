@@ -49,10 +49,12 @@ def near_duplicates(looks: Looks) -> list[tuple[int, int]]:
     for start in range(0, len(looks.hashes), 512):
         block = looks.hashes[start : start + 512]
         bits = np.bitwise_count(block[:, None] ^ looks.hashes[None, start:])
-        left, right = np.nonzero(bits <= _NEAR_BITS)
-        left, right = left[left < right] + start, right[left < right] + start
-        alike = np.einsum("ij,ij->i", looks.pictures[left], looks.pictures[right]) > _NEAR_CORRELATION
-        pairs += [(int(i), int(j)) for i, j in zip(left[alike], right[alike], strict=True)]
+        near = np.stack(np.nonzero(bits <= _NEAR_BITS), 1)
+        near = near[near[:, 0] < near[:, 1]] + start
+        for part in np.array_split(near, len(near) // 8192 + 1):  # where many are alike, their pictures are gigabytes
+            left, right = part.T
+            alike = np.einsum("ij,ij->i", looks.pictures[left], looks.pictures[right]) > _NEAR_CORRELATION
+            pairs += [(int(i), int(j)) for i, j in part[alike]]
     return pairs
 
 
