@@ -182,6 +182,9 @@ def test_tables_of_all_kinds_are_read() -> None:
     rows, left_out = parse_table("file;age_lo;age_hi;sex\na;70;;F\nb;;2;F\nc;70;999;F\nd;-1;-1;M\ne;9;3;M\n")
     assert [(r.age_lo, r.age_hi) for r in rows] == [(70, 120), (0, 2), (70, 120), (None, None)]
     assert left_out.total() == 1
+    for numbered in ("\tfile\tage\n0\ta.jpg\t7\n", "\n sep=\t\n\tfile\tage\n0\ta.jpg\t7\n", ",file,age\n0,a.jpg,7\n"):
+        rows, _ = parse_table(numbered)  # the column without a name that pandas writes first
+        assert [(r.file, r.age_lo) for r in rows] == [("a.jpg", 7)]
     with pytest.raises(ModelError, match="no column `file`"):
         parse_table("a,b\n1,2\n")
 
@@ -202,9 +205,11 @@ def test_names_in_a_zip_may_be_korean_without_saying_so(encoding: str, tmp_path:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("K" * len(name), data.tobytes())
         archive.writestr("labels.csv", "file,gender,age\nA(친가)/가족.png,M,3\n")
+        archive.writestr("of\\windows\\1.png", data.tobytes())
     (tmp_path / "a.zip").write_bytes((tmp_path / "a.zip").read_bytes().replace(b"K" * len(name), name))
     with Photos(tmp_path / "a.zip") as photos:
         assert photos.read("A(친가)/가족.png") is not None
+        assert photos.read("windows/1.png") is not None
         assert len(photos.fingerprint()) == 64
 
 

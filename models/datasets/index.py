@@ -98,7 +98,7 @@ def parse_table(text: str, data: str = "") -> tuple[list[Row], Counter[str]]:
     person (identity, person_id), family, race (ethnicity, group), data, split. Raises ModelError without a column of
     files.
     """
-    text = re.sub(r"^\s*(sep=.\s+)?", "", text.lstrip("\ufeff"), flags=re.IGNORECASE)
+    text = re.sub(r"^[ \r\n]*(sep=.[ \r\n]+)?", "", text.lstrip("\ufeff"), flags=re.IGNORECASE)
     heading = text.partition("\n")[0]
     delimiter = max(",;\t|", key=heading.count)
     reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True)
@@ -260,14 +260,17 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 def _name_of(member: zipfile.ZipInfo) -> str:
-    """Name of a member; one without the mark of UTF-8 may be UTF-8 all the same, or Korean, and was read as CP 437."""
+    """Name of a member; one without the mark of UTF-8 may be UTF-8 all the same, or Korean, and was read as CP 437.
+    Windows may have put backslashes between folders."""
+    name = member.filename
     if not member.flag_bits & 0x800:
         for encoding in ("utf-8", "cp949"):
             try:
-                return member.filename.encode("cp437").decode(encoding)
+                name = member.filename.encode("cp437").decode(encoding)
+                break
             except UnicodeError:
                 continue
-    return member.filename
+    return name.replace("\\", "/")
 
 
 def walk(folder: Path) -> Iterator[Path]:
