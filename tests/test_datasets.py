@@ -404,6 +404,8 @@ def test_a_leaking_split_is_refused_unless_forced(tmp_path: Path) -> None:
     cache, leaking, _ = prepare([data], [], tmp_path / "crops", None, 0, force=True)
     assert leaking == ["person d/same is in train and val"]
     assert len(cache.rows) == 4
+    (tmp_path / "crops" / "made_of.json").write_bytes(b"")  # as a full disk leaves it
+    assert prepare([data], [], tmp_path / "crops", None, 0, force=True).cache.sha256 == cache.sha256
     (data / "4.png").write_bytes((data / "3.png").read_bytes())
     with pytest.raises(ModelError, match="holds crops of other photos"):
         prepare([data], [], tmp_path / "crops", None, 0, force=True)

@@ -62,14 +62,17 @@ def prepare(
     made_of = [detector, seed, *_fingerprints(sources, label_files)]
     note = folder / "made_of.json"
     left_out: Counter[str] = Counter()
-    if not note.is_file():
+    try:
+        known = msgspec.json.decode(note.read_bytes())
+    except (OSError, msgspec.DecodeError):  # none yet, or the disk was full
         left_out = _cut(sources, label_files, folder, detector, seed, progress)
         note.write_bytes(msgspec.json.encode(made_of))
-    elif msgspec.json.decode(note.read_bytes()) != made_of:
-        raise ModelError(
-            f"{folder}: holds crops of other photos, labels, --detector or --seed; "
-            f"give another --out or remove {folder.parent}"
-        )
+    else:
+        if known != made_of:
+            raise ModelError(
+                f"{folder}: holds crops of other photos, labels, --detector or --seed; "
+                f"give another --out or remove {folder.parent}"
+            )
     cache = CropCache(folder)
     leaking = leaks(cache.rows)
     if leaking and not force:
