@@ -221,10 +221,10 @@ def plain(report: Figures) -> Figures:
     def number(value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return value["value"] if "value" in value else {name: number(item) for name, item in value.items()}
+        return value["value"] if _measured(value) else {name: number(item) for name, item in value.items()}
 
     def bounds(value: Figures) -> Figures:
-        if "value" in value:
+        if _measured(value):
             return {name: value[name] for name in ("low", "high", "n")}
         inside = {name: bounds(item) for name, item in value.items() if isinstance(item, dict)}
         return {name: item for name, item in inside.items() if item}
@@ -270,7 +270,7 @@ def table(report: Figures) -> Table:
         shown.add_column(column)
 
     def add(name: str, value: Any) -> None:
-        if isinstance(value, dict) and "value" in value:
+        if isinstance(value, dict) and _measured(value):
             shown.add_row(name, f"{value['value']:g}", f"{value['low']:g} to {value['high']:g}", str(value["n"]))
         elif isinstance(value, dict):
             for key, item in value.items():
@@ -282,6 +282,11 @@ def table(report: Figures) -> Table:
     for name, value in report.items():
         add(name, value)
     return shown
+
+
+def _measured(value: Figures) -> bool:
+    """Whether this is one figure with its interval (and not groups, were one called `value`)."""
+    return isinstance(value.get("value"), float)
 
 
 def _share(right: NDArray[Any]) -> Figures | None:
