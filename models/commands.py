@@ -206,7 +206,7 @@ def index(
     help="Stop after so many epochs without gain.",
 )
 @click.option("--minutes", type=click.FloatRange(0), default=_RECIPE.minutes, show_default=True, help="0: no limit.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--workers", type=click.IntRange(0), help="Processes that cut photos; by default by cores.")
 @click.option("--detector", default="mediapipe-full-range", show_default=True, help="A model, or none.")
