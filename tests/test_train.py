@@ -573,6 +573,12 @@ def test_options_that_cannot_be_are_refused_before_any_photo_is_opened(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_seed_is_no_negative_number(faces: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(models, ["train", "--data", str(faces), "--out", str(tmp_path), "--seed", "-1"])
+    assert result.exit_code == 2
+    assert "'--seed': -1" in result.output
+
+
 def test_a_start_that_knows_the_held_out_photos_is_a_leak(faces: Path, tmp_path: Path) -> None:
     lines = (faces / "labels.csv").read_text().splitlines()
     (tmp_path / "labels.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
@@ -613,8 +619,8 @@ def test_a_mobilenet_starts_from_what_was_exported(faces: Path, tmp_path: Path) 
         assert torch.allclose(weights, trained[f"heads.{key}"], atol=1e-6), key
     with pytest.raises(ModelError, match=r"tiny\.onnx: its weights are rounded; give the FP32 or FP16 file"):
         build("mobilenet", 33, str(served / "tiny.onnx"))
-    for option, value in (("--name", "../Escaped"), ("--licence", "")):
-        with pytest.raises(ModelError, match=f"^{option} '{re.escape(value)}': "):
+    for option, value, said in (("--name", "../Escaped", ""), ("--name", "n" * 62, "-fp32"), ("--licence", "", "")):
+        with pytest.raises(ModelError, match=f"^{option} '{re.escape(value)}{said}': "):
             invoke("export", str(run), "--out", str(tmp_path / "none"), option, value)
     assert not (tmp_path / "none").exists()
 

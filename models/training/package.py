@@ -103,7 +103,8 @@ def leaking(cache: CropCache, trained: Trained) -> list[str]:
 
 def _check(name: str, words: Words) -> None:
     """Raises ModelError for what no card may say, before anything is written."""
-    kinds = [("name", name, CardName), *((key, getattr(words, key), Text) for key in Words.__struct_fields__)]
+    names = [("name", each, CardName) for each in (name, f"{name}-fp32")]
+    kinds = [*names, *((key, getattr(words, key), Text) for key in Words.__struct_fields__)]
     for option, value, kind in kinds:
         try:
             msgspec.convert(value, kind)
