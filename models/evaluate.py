@@ -203,11 +203,15 @@ class _Measured:
             self._classify()
 
     def outputs(self) -> Outputs:
-        """What it says of all faces, in their order."""
+        """What it says of all faces, in their order. Raises ModelError where that is no number."""
         if self._crops:
             self._classify()
         names = Outputs.__struct_fields__
-        return Outputs(*(np.concatenate([getattr(part, name) for part in self._said]) for name in names))
+        said = Outputs(*(np.concatenate([getattr(part, name) for part in self._said]) for name in names))
+        if lost := int((~np.isfinite(said.p_male + said.age_years)).sum()):
+            name = self.classifier.card.name
+            raise ModelError(f"{name}: gives no number for {lost} of {len(said.p_male)} faces; export it again")
+        return said
 
     def _classify(self) -> None:
         self.last = np.stack(self._crops)
