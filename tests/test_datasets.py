@@ -454,6 +454,19 @@ def test_a_person_of_several_sets_is_one_and_namesakes_are_not(tmp_path: Path) -
     assert name_persons(rows, [(0, 7)]) == rows
 
 
+def test_photos_of_two_sets_do_not_share_a_name(tmp_path: Path) -> None:
+    for i, site in enumerate(("north", "south")):
+        folder = tmp_path / site / "photos"
+        folder.mkdir(parents=True)
+        cv2.imwrite(str(folder / "0.png"), portrait(i))
+        (folder / "labels.csv").write_text("file,gender,age\n0.png,M,25\n")
+    sources = [tmp_path / "north" / "photos", tmp_path / "south" / "photos"]
+    with pytest.raises(ModelError, match=r"south/photos: another --data has a photos/0\.png, too; rename one"):
+        prepare(sources, [], tmp_path / "crops", None, 0, force=False)
+    (sources[1] / "labels.csv").write_text("file,gender,age,data\n0.png,M,25,south\n")
+    assert len(prepare(sources, [], tmp_path / "crops", None, 0, force=False).cache.rows) == 2
+
+
 def test_a_seed_gives_the_split_that_it_gave_when_the_default_was_trained(tmp_path: Path) -> None:
     rows = []
     for i in range(40):

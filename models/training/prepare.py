@@ -99,6 +99,8 @@ def _cut(
 ) -> Counter[str]:
     left_out: Counter[str] = Counter()
     parts = []
+    sets: list[tuple[Photos, list[Row]]] = []
+    named: set[tuple[str, str]] = set()
     with contextlib.ExitStack() as stack:
         finder = FaceDetector(resolve(detector, Path.cwd()), min_score=0.3) if detector else None
         if finder:
@@ -110,6 +112,13 @@ def _cut(
             left_out += why + Counter({"neither gender nor age": len(rows) - len(labelled)})
             if not labelled:
                 raise ModelError(f"{source}: its labels have no gender and no age")
+            names = {(row.data, row.file) for row in labelled}
+            if twice := sorted(named & names):
+                name = "/".join(twice[0])
+                raise ModelError(f"{source}: another --data has a {name}, too; rename one, or change its column `data`")
+            named |= names
+            sets.append((photos, labelled))
+        for number, (photos, labelled) in enumerate(sets):
             part = folder / f"part{number}"
             counts = build_cache(photos, labelled, finder, part, progress)
             left_out["the photo is missing or cannot be read"] += counts["unreadable"]
