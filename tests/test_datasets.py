@@ -24,7 +24,16 @@ from models.datasets.augment import CACHE_SPEC, augment, view
 from models.datasets.crops import CropCache, build_cache, locate, new_crops, portraits
 from models.datasets.formats import index_folder
 from models.datasets.index import Photos, Row, parse_age, parse_table, write_index
-from models.datasets.splits import assign, check_photos, components, leaks, look, name_persons, near_duplicates
+from models.datasets.splits import (
+    assign,
+    check_photos,
+    components,
+    hold_out_copies,
+    leaks,
+    look,
+    name_persons,
+    near_duplicates,
+)
 from models.detector import DetectedFace, FaceDetector
 from models.training.prepare import parse_groups, prepare
 
@@ -411,14 +420,21 @@ def test_a_leaking_split_is_refused_unless_forced(tmp_path: Path) -> None:
         prepare([data], [], tmp_path / "crops", None, 0, force=True)
 
 
-def test_copies_of_a_photo_on_both_sides_are_a_leak(tmp_path: Path) -> None:
+def test_copies_of_a_photo_on_both_sides_are_held_out_or_a_leak(tmp_path: Path) -> None:
     rows = []
     for i, split in enumerate(("train", "train", "val", "train", "val")):
         cv2.imwrite(str(tmp_path / f"{i}.png"), portrait(1 if i in (1, 2) else 10 + i))
         rows.append(row(f"{i}.png", 20 + i, data="d", split=split))
-    write_index(rows, tmp_path / "labels.csv")
-    with pytest.raises(ModelError, match="the split leaks in 1 cases: person d/same-photo-1 is in train and val"):
+    write_index([msgspec.structs.replace(each, person=f"p{each.file}") for each in rows], tmp_path / "labels.csv")
+    with pytest.raises(ModelError, match=r"the split leaks in 1 cases: person d/p1\.png is in train and val"):
         prepare([tmp_path], [], tmp_path / "crops", None, 0, force=False)
+    write_index(rows, tmp_path / "labels.csv")
+    cache, _, left_out = prepare([tmp_path], [], tmp_path / "of-nobody", None, 0, force=False)
+    assert [each.split for each in cache.rows] == ["train", "val", "val", "train", "val"]
+    assert left_out == {"a copy of a photo that is held out, and now held out with it": 1}
+    # Two that `index --check` knew to be copies, and a third that only their crops show to be one.
+    known = [row("a", person="same-photo-7", split="train"), row("b", person="same-photo-7", split="train")]
+    assert [each.split for each in hold_out_copies([*known, row("c", split="test")], [(1, 2)])] == ["test"] * 3
     arguments = ["index", str(tmp_path), "--format", "csv", "--check", "--out", str(tmp_path / "checked.csv")]
     with pytest.raises(ModelError, match=r"its split leaks in 1 cases: .*; give --force to write it"):
         CliRunner().invoke(models, arguments, catch_exceptions=False)

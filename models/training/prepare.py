@@ -16,7 +16,7 @@ from models.assets import resolve
 from models.cards import ModelError
 from models.datasets.crops import CropCache, Progress, build_cache, new_crops
 from models.datasets.index import MAX_AGE, Photos, Row
-from models.datasets.splits import assign, components, leaks, look, name_persons, near_duplicates
+from models.datasets.splits import assign, components, hold_out_copies, leaks, look, name_persons, near_duplicates
 from models.detector import FaceDetector
 
 VAL_SHARE = TEST_SHARE = 0.06
@@ -123,16 +123,18 @@ def _cut(
             counts = build_cache(photos, labelled, finder, part, progress)
             left_out["the photo is missing or cannot be read"] += counts["unreadable"]
             parts.append(part)
-    _join(parts, folder, seed)
+    left_out["a copy of a photo that is held out, and now held out with it"] += _join(parts, folder, seed)
     return +left_out
 
 
-def _join(parts: Sequence[Path], folder: Path, seed: int) -> None:
-    """One cache out of several, its splits assigned where none are given."""
+def _join(parts: Sequence[Path], folder: Path, seed: int) -> int:
+    """One cache out of several, its splits assigned where none are given. Returns how many given ones were changed."""
     caches = [CropCache(part) for part in parts]
     rows: list[Row] = [row for cache in caches for row in cache.rows]
     near = near_duplicates(look(crop for cache in caches for crop in cache.crops[: len(cache.rows)]))
     groups = components(rows, near)  # numbered before persons are named: else a seed's split is not the default's
+    given, rows = rows, hold_out_copies(rows, near)
+    moved = sum(now.split != then.split for now, then in zip(rows, given, strict=True))
     rows = name_persons(rows, near)  # so that folds, and the search for leaks, know that they are of one person
     rows = assign(rows, groups, VAL_SHARE, TEST_SHARE, seed)
     side = caches[0].crops.shape[1]
@@ -147,3 +149,4 @@ def _join(parts: Sequence[Path], folder: Path, seed: int) -> None:
     (folder / "crops.part.npy").replace(folder / "crops.npy")
     for part in parts:
         shutil.rmtree(part)
+    return moved
