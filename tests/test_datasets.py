@@ -222,6 +222,15 @@ def test_names_in_a_zip_may_be_korean_without_saying_so(encoding: str, tmp_path:
         assert len(photos.fingerprint()) == 64
 
 
+def test_names_in_a_zip_may_be_western_without_saying_so(tmp_path: Path) -> None:
+    data = cv2.imencode(".png", portrait(1))[1].tobytes()
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("photos/MKller.png", data)
+    (tmp_path / "a.zip").write_bytes((tmp_path / "a.zip").read_bytes().replace(b"MKller", "Müller".encode("cp850")))
+    with Photos(tmp_path / "a.zip") as photos:
+        assert photos.read("photos/Müller.png") is not None
+
+
 def test_names_on_disk_may_be_korean_of_another_computer(tmp_path: Path) -> None:
     folder = os.path.join(os.fsencode(tmp_path / "set"), "A(친가)".encode("cp949"))  # noqa: PTH118 (a Path is text)
     os.makedirs(folder)  # noqa: PTH103

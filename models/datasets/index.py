@@ -180,7 +180,10 @@ class Photos:
         self._table = min(tables, key=len, default=None)
         self._by_name: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for name in self._names:
-            self._by_name[_parts(name)[-1:]].append(name)
+            # A name in a zip that was taken for Korean may be a Western one after all.
+            read = (name, self._members[name].filename.replace("\\", "/") if self._zip else name)
+            for last in {_parts(each)[-1:] for each in read}:
+                self._by_name[last].append(name)
 
     def labels(self, path: Path | None = None) -> tuple[list[Row], Counter[str]]:
         """The rows of labels.csv (or of the file `path`), and why other lines were left out."""
