@@ -712,6 +712,15 @@ def test_what_was_saved_and_is_damaged_is_named(faces: Path, tmp_path: Path) -> 
         invoke(*arguments, "1", "--natural", "nosuch", "--out", str(tmp_path / "other"))
 
 
+def test_a_fold_of_nobody_is_refused(faces: Path, tmp_path: Path) -> None:
+    lines = (faces / "labels.csv").read_text().splitlines()
+    few = (re.sub(r"p(\d+),train", lambda found: f"p{int(found[1]) % 4},train", line) for line in lines)
+    (tmp_path / "labels.csv").write_text("\n".join(few))
+    with pytest.raises(ModelError, match="--fold 4: leaves out nobody: it needs photos of more people"):
+        invoke("train", "--data", str(faces), "--labels", str(tmp_path / "labels.csv"), "--out", str(tmp_path / "run"),
+               "--detector", "none", "--size", "33", "--device", "cpu", "--epochs", "1", "--fold", "4")  # fmt: skip
+
+
 def test_labels_of_one_kind_are_too_few(faces: Path, tmp_path: Path) -> None:
     lines = (faces / "labels.csv").read_text().splitlines()
     rest = ("file,gender,person,split", *(",".join(np.array(line.split(","))[[0, 1, 4, 5]]) for line in lines[1:]))

@@ -312,7 +312,10 @@ def _rows(cache: CropCache, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[
     splits = np.array([row.split for row in cache.rows])
     train_rows, val_rows = np.flatnonzero(splits == "train"), np.flatnonzero(splits == "val")
     if recipe.fold is not None:
-        train_rows = train_rows[folds_of([cache.rows[i] for i in train_rows], recipe.seed) != recipe.fold]
+        folds = folds_of([cache.rows[i] for i in train_rows], recipe.seed)
+        if recipe.fold not in folds:
+            raise ModelError(f"--fold {recipe.fold}: leaves out nobody: it needs photos of more people")
+        train_rows = train_rows[folds != recipe.fold]
     if not len(train_rows) or not len(val_rows):
         raise ModelError(
             f"{cache.folder}: needs rows of both splits `train` and `val`: more people, or another column `split`"
