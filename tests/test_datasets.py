@@ -625,6 +625,7 @@ def test_augmented_views_are_reproducible_and_keep_their_shape() -> None:
         assert image.shape == (64, 64, 3)
         assert image.dtype == np.uint8
         assert (image == augment(crop, corners, 1.3, 64, other, np.random.default_rng(seed))).all()
+        assert augment(crop, corners, 1.3, 511, other, np.random.default_rng(seed)).shape == (511, 511, 3)
     assert view(crop, 1.3, 161).shape == (161, 161, 3)
 
 

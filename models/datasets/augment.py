@@ -46,6 +46,8 @@ def augment(
     yaw_rad, pitch_rad = 0.0, 0.0
     if rng.random() < 0.6 * strength:
         yaw_rad, pitch_rad = rng.normal(0, (0.4, 0.2)).clip(-0.9, 0.9)
+    if size_px > other.shape[0]:
+        other = cv2.resize(other, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
     where = _where(matrix, size_px, yaw_rad, pitch_rad)
     image = cv2.remap(crop, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     if rng.random() < 0.5 * strength:
