@@ -168,7 +168,7 @@ def index(
     show_default=True,
     help="Mobilenet layers that stay.",
 )
-@click.option("--grow", is_flag=True, help="Start at 0.7 of the size: more epochs in the same time.")
+@click.option("--grow", is_flag=True, help="Start a mobilenet at 0.7 of the size: more epochs in the same time.")
 @click.option("--balance", type=click.Choice(["sample", "weight", "none"]), default=_RECIPE.balance, show_default=True)
 @click.option("--natural", multiple=True, help="A data set whose ages and groups stay as frequent as they are.")
 @click.option("--age-groups", default="", help="Merge ages, as in 0-9,10-29,30-49,50+.")

@@ -583,8 +583,9 @@ def test_starts_that_cannot_be_are_refused(tmp_path: Path) -> None:
     ("options", "said"),
     [
         ("--size 33 --mimic 32", "--mimic 32: give --size 33 or more, or 0"),
-        ("--arch vgg16 --mimic 224", "--freeze, --mimic and --heads are for mobilenet only"),
-        ("--arch vgg16 --freeze 2", "--freeze, --mimic and --heads are for mobilenet only"),
+        ("--arch vgg16 --mimic 224", "--freeze, --mimic, --heads and --grow are for mobilenet only"),
+        ("--arch vgg16 --freeze 2", "--freeze, --mimic, --heads and --grow are for mobilenet only"),
+        ("--arch resnet50 --grow", "--freeze, --mimic, --heads and --grow are for mobilenet only"),
         ("--head original --heads x.onnx", "--heads needs --head years"),
         ("--heads x.onnx", "--heads x.onnx: no such file"),
         ("--cross-fit 0.4 --head original", "--cross-fit needs --head years"),

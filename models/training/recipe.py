@@ -69,12 +69,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raises ModelError for options that do not go together."""
-        if self.arch != "mobilenet" and (self.freeze or self.mimic_px or self.heads):
-            raise ModelError("--freeze, --mimic and --heads are for mobilenet only")
+        if self.arch != "mobilenet" and (self.freeze or self.mimic_px or self.heads or self.grow):
+            raise ModelError("--freeze, --mimic, --heads and --grow are for mobilenet only")
         if self.heads and self.head != "years":
             raise ModelError("--heads needs --head years")
-        if self.grow and self.arch == "efficientnet_b0":
-            raise ModelError("--grow is not for efficientnet_b0, which takes photos of one size only")
         if 0 < self.mimic_px < self.size_px:
             raise ModelError(f"--mimic {self.mimic_px}: give --size {self.size_px} or more, or 0")
         if self.cross_fit and self.head != "years":
