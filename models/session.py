@@ -32,6 +32,8 @@ from models.cards import (
 Device = Literal["auto", "cpu", "cuda"]
 MAX_BATCH = 64
 """Faces in one run; more are run in turn, so that memory stays bounded."""
+_CPU_BATCH = 8
+"""The same on a processor, a thread: what lies between two layers of more of them falls out of its cache."""
 
 
 class Outputs(Struct, frozen=True):
@@ -69,6 +71,7 @@ class Classifier:
         self._card_path = model.card_path
         self._unknown = card.unknown
         self.device, providers = _providers(device)
+        self._together = MAX_BATCH if self.device == "cuda" else min(MAX_BATCH, _CPU_BATCH * threads)
         self._networks = [_Network(model, network, providers, threads) for network in card.networks]
         if golden:
             self._check_golden(card.golden)
@@ -79,9 +82,9 @@ class Classifier:
             wanted = f"uint8 [n, {self.size_px}, {self.size_px}, 3]"
             raise ValueError(f"{self.card.name} takes crops {wanted}, not {crops.dtype} {list(crops.shape)}")
         heads: dict[str, list[NDArray[np.float32]]] = {name: [] for name in Outputs.__struct_fields__}
-        for start in range(0, len(crops), MAX_BATCH):
+        for start in range(0, len(crops), self._together):
             for network in self._networks:
-                for name, values in network.run(crops[start : start + MAX_BATCH]).items():
+                for name, values in network.run(crops[start : start + self._together]).items():
                     heads[name].append(values)
         if not len(crops):
             none = np.zeros(0, np.float32)
