@@ -34,7 +34,7 @@ from players.history import History
 Policy = Literal["majority", "weighted", "random"]
 SURE_PEOPLE = 0.5
 """From this many people on, rounded half up, a group counts as one person present."""
-KEPT_MAX_NS = 60_000_000_000
+_KEPT_MAX_NS = 60_000_000_000
 """No frame tells who is there for longer, however slow its camera is."""
 _CELLS = 3 * (UNKNOWN_AGE + 1)
 _AGES = 3 * (MAX_AGE_YEARS + 1)
@@ -122,7 +122,7 @@ class AudienceWindow:
         apart_ns = audience.captured_ns - frames[-1][0] if frames else 0
         slow_ns = min(apart_ns, self._apart_ns.get(audience.camera, 0))  # twice in a row: one gap is only an outage
         self._apart_ns[audience.camera] = apart_ns
-        self._kept_ns[audience.camera] = max(self.present_ns, min(3 * slow_ns // 2, KEPT_MAX_NS))
+        self._kept_ns[audience.camera] = max(self.present_ns, min(3 * slow_ns // 2, _KEPT_MAX_NS))
         frames.append((audience.captured_ns, len(audience.faces), row))
         while frames[0][0] < audience.captured_ns - self.present_ns:
             frames.popleft()

@@ -96,10 +96,10 @@ def hold_out_copies(rows: Sequence[Row], duplicates: Iterable[tuple[int, int]]) 
     """Rows of nobody known whose photo is held out under another name are held out with it: near-duplicates are a
     little different ones by each way of looking at photos, so that a given split cannot have known of all."""
     strict = {"val": 1, "test": 2}
-    known = [bool(row.family) or (row.person != "" and _SAME not in row.person) for row in rows]
+    is_named = [bool(row.family) or (row.person != "" and _SAME not in row.person) for row in rows]
     photos = [
-        msgspec.structs.replace(row, person="" if of else row.person, family="")
-        for row, of in zip(rows, known, strict=True)
+        msgspec.structs.replace(row, person="" if named else row.person, family="")
+        for row, named in zip(rows, is_named, strict=True)
     ]
     groups = components(photos, duplicates).tolist()
     strictest: dict[int, str] = {}
@@ -107,9 +107,9 @@ def hold_out_copies(rows: Sequence[Row], duplicates: Iterable[tuple[int, int]]) 
         strictest[group] = max(strictest.get(group, ""), row.split, key=lambda split: strict.get(split, 0))
     return [
         msgspec.structs.replace(row, split=strictest[group])
-        if row.split and strictest[group] in strict and not of
+        if row.split and strictest[group] in strict and not named
         else row
-        for row, group, of in zip(rows, groups, known, strict=True)
+        for row, group, named in zip(rows, groups, is_named, strict=True)
     ]
 
 
