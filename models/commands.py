@@ -257,6 +257,8 @@ def train(
 @click.option(
     "--blend", type=_PATH, multiple=True, help="best.pt of a run that RUN went on from: serve the mean of both."
 )
+@click.option("--keep", type=_PATH, help="Weights that RUN started from, as ONNX: what they knew counts, too.")
+@click.option("--keep-share", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="For how much.")
 @click.option("--name", default="my-model", show_default=True)
 @click.option("--title", default="Gender and age of a face", show_default=True)
 @click.option("--licence", default="as the photos that it was trained on allow", show_default=True)
@@ -269,6 +271,8 @@ def export(
     run: Path,
     out: Path,
     blend: tuple[Path, ...],
+    keep: Path | None,
+    keep_share: float,
     name: str,
     unknown_gender_cost: float,
     unknown_decade_cost: float,
@@ -278,11 +282,14 @@ def export(
     from models.compare import shown
     from models.datasets.crops import CropCache
     from models.training import checkpoints
+    from models.training.keep import keep as kept
     from models.training.package import Costs, Words, leaking, package, to_serve
 
     costs = Costs(unknown_gender_cost, unknown_decade_cost)
     cache = CropCache(run / "crops")
     trained = checkpoints.blend(run / "best.pt", blend)
+    if keep:
+        trained = kept(trained, keep, keep_share, cache)
     reports = package(cache, trained, out, name, Words(**said), costs)
     _warn(leaking(cache, trained))
     for precision, report in reports.items():

@@ -21,6 +21,7 @@ import pytest
 from click.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
+onnx = pytest.importorskip("onnx", reason="needs the extra [train]")
 pytest.importorskip("onnxscript", reason="needs the extra [train]")
 
 from torch.utils.data import DataLoader  # noqa: E402
@@ -31,6 +32,7 @@ from models.datasets.crops import CropCache  # noqa: E402
 from models.datasets.index import Row  # noqa: E402
 from models.session import Classifier  # noqa: E402
 from models.training.checkpoints import blend, initial_network, load  # noqa: E402
+from models.training.keep import keep  # noqa: E402
 from models.training.losses import Batch, Targets, age_loss, gender_loss, loss_of, original_targets  # noqa: E402
 from models.training.networks import (  # noqa: E402
     PREPROCESSING,
@@ -653,6 +655,26 @@ def test_a_mobilenet_starts_from_what_was_exported(faces: Path, tmp_path: Path) 
         with pytest.raises(ModelError, match=f"^{option} '{re.escape(value)}{said}': "):
             invoke("export", str(run), "--out", str(tmp_path / "none"), option, value)
     assert not (tmp_path / "none").exists()
+
+    second, cache = load(tmp_path / "second" / "best.pt"), CropCache(tmp_path / "second" / "crops")
+    rows = np.arange(len(cache.rows))
+    alone = predict(second.net, cache, rows, second.recipe)
+    none, half, whole = (
+        predict(keep(second, Path(start), share, cache).net, cache, rows, second.recipe) for share in (0, 0.5, 1)
+    )
+    for was, *shares in zip(alone, none, half, whole, strict=True):
+        assert np.allclose(shares[0], was, atol=0.05)
+        assert np.allclose(shares[1], (shares[0] + shares[2]) / 2, atol=0.05)
+    ages = np.array([((row.age_lo or 0) + (row.age_hi or 0)) / 2 for row in cache.rows])
+    years = torch.arange(YEARS, dtype=torch.float32)
+    then, now = (np.corrcoef(torch.tensor(age).softmax(1) @ years, ages)[0, 1] for age in (alone[1], whole[1]))
+    assert now > then + 0.2
+    headless = onnx.load(start)
+    last = [node.op_type for node in headless.graph.node].index("ReduceMean")
+    del headless.graph.node[last + 1 :]
+    onnx.save(headless, tmp_path / "headless.onnx")
+    with pytest.raises(ModelError, match=r"--keep .*headless\.onnx: has no heads that know a gender and years"):
+        invoke("export", str(tmp_path / "second"), "--out", str(tmp_path), "--keep", str(tmp_path / "headless.onnx"))
 
 
 def test_a_run_and_one_that_it_went_on_from_are_served_as_one(tmp_path: Path) -> None:

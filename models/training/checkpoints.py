@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.cards import ModelError
 from models.datasets.index import Row
-from models.training.networks import FaceNet, MobileNet, build, placed
+from models.training.networks import YEARS, FaceNet, Heads, MobileNet, build, placed
 from models.training.recipe import Recipe
 
 
@@ -58,12 +58,25 @@ def blend(run: Path, earlier: Sequence[Path]) -> Trained:
     if last.recipe.arch != "mobilenet":
         raise ModelError(f"{run}: only mobilenets can be blended; the others count on batch norms of their own")
     states = [each.net.state_dict() for each in runs]
-    state = {name: torch.stack([each[name] for each in states]).mean(0) for name in states[0] if "heads." not in name}
-    for name in ("heads.hidden.weight", "heads.hidden.bias"):
-        state[name] = torch.cat([each[name] for each in states])
-    state["heads.out.weight"] = torch.cat([each["heads.out.weight"] / len(states) for each in states], dim=1)
-    state["heads.out.bias"] = torch.stack([each["heads.out.bias"] for each in states]).mean(0)
+    backbone = {
+        name: torch.stack([each[name] for each in states]).mean(0) for name in states[0] if "heads." not in name
+    }
+    even = [1 / len(runs)] * len(runs)
+    state = backbone | joined([each.net.heads for each in runs], even, even)
     return last._replace(net=network_of(state, last.recipe).eval())
+
+
+def joined(heads: Sequence[Heads], gender: Sequence[float], years: Sequence[float]) -> dict[str, Tensor]:
+    """Heads side by side as one, as a FaceNet's state holds them: its logits are theirs in these shares."""
+    shares = [torch.tensor([of_gender] + [of_years] * YEARS) for of_gender, of_years in zip(gender, years, strict=True)]
+    weights = [share[:, None] * each.out.weight.detach() for share, each in zip(shares, heads, strict=True)]
+    biases = [share * each.out.bias.detach() for share, each in zip(shares, heads, strict=True)]
+    return {
+        "heads.hidden.weight": torch.cat([each.hidden.weight.detach() for each in heads]),
+        "heads.hidden.bias": torch.cat([each.hidden.bias.detach() for each in heads]),
+        "heads.out.weight": torch.cat(weights, dim=1),
+        "heads.out.bias": torch.stack(biases).sum(0),
+    }
 
 
 def names_of(rows: Iterable[Row]) -> Tensor:

@@ -58,9 +58,11 @@ def fit_heads(
     targets: Targets,
     weights: NDArray[np.float64],
     recipe: Recipe,
+    soft_targets: Tensor | None = None,
 ) -> None:
     """Fit the heads, from what they are, to features [n, F] of rows [n]. The features are brought to mean 0 and about
-    deviation 1 for it, which the first layer takes over before and gives back after."""
+    deviation 1 for it, which the first layer takes over before and gives back after. Where rows have `soft_targets`,
+    float32 [n, 1 + YEARS], these say all that exact labels would."""
     device = features.device
     mean, deviation = features.mean(0), deviation_of(features)
     features = (features - mean) / deviation
@@ -72,16 +74,17 @@ def fit_heads(
     optimizer = torch.optim.AdamW(heads.parameters(), 1e-3, weight_decay=0.05)
     rng = np.random.default_rng(recipe.seed)
     batch = min(256, len(rows))
-    none = torch.empty(batch, 0), torch.empty(batch, 0)
+    none = torch.empty(batch, 0)
     steps = max(1, recipe.probe_epochs * len(rows) // batch)
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / steps))
         picked, counts = drawn(rng, weights, recipe.balance, batch)
         some = features[torch.from_numpy(picked)]
-        labels = batch_of(some, rows[picked], targets, torch.from_numpy(counts), *none)
+        soft = none if soft_targets is None else soft_targets[torch.from_numpy(picked)]
+        labels = batch_of(some, rows[picked], targets, torch.from_numpy(counts), none, soft)
         labels = Batch(*(getattr(labels, name).to(device) for name in Batch.__struct_fields__))
-        loss = loss_of(heads(labels.images), labels)
+        loss = loss_of(heads(labels.images), labels, share=1.0)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
