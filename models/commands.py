@@ -289,7 +289,8 @@ def export(
     cache = CropCache(run / "crops")
     trained = checkpoints.blend(run / "best.pt", blend)
     if keep:
-        trained = kept(trained, keep, keep_share, cache)
+        with _progress("asking the start"):
+            trained = kept(trained, keep, keep_share, cache)
     reports = package(cache, trained, out, name, Words(**said), costs)
     _warn(leaking(cache, trained))
     for precision, report in reports.items():
