@@ -95,7 +95,7 @@ def test_what_the_station_says_of_the_sample_camera_is_true(station_file: Path, 
     assert found >= 0.9 * shown > 50, f"{found} of {shown} faces found"
     assert invented <= 0.01 * shown, f"{invented} faces invented"
     # Of Grace Hopper, 78 and in a captain's cap, no model is sure; Eileen Collins is a woman or, at times, unknown.
-    assert called["collins"].count("F") > 0.75 * len(called["collins"]) > 25 and called["hopper"]
+    assert called["collins"].count("F") > 0.6 * len(called["collins"]) > 25 and called["hopper"]
     assert called["collins"].count("M") <= 0.02 * len(called["collins"])
 
     summary = json.loads(summary_file.read_text())
