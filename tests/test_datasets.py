@@ -186,6 +186,8 @@ def test_tables_of_all_kinds_are_read() -> None:
     for text in ("25,0", "0,5", "45s", "old", "3 weeks", "1e3", "130"):
         with pytest.raises(ValueError, match="age"):
             parse_age(text)
+    with pytest.raises(ValueError, match="'40-20' is a range whose end comes before its beginning"):
+        parse_age("40-20")
     rows, _ = parse_table("file,gender,age_lo,age_hi\na.jpg,F,0,2\n")
     assert (rows[0].age_lo, rows[0].age_hi) == (0, 2)
     rows, left_out = parse_table("file;age_lo;age_hi;sex\na;70;;F\nb;;2;F\nc;70;999;F\nd;-1;-1;M\ne;9;3;M\n")

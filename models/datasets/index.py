@@ -86,8 +86,10 @@ def parse_age(text: str) -> tuple[float, float] | None:
         raise ValueError(f"age {text!r} is neither a number nor a range")
     if in_months:
         lo, hi = lo / 12, hi / 12
-    if not 0 <= lo <= hi <= MAX_AGE:
+    if lo > MAX_AGE or hi > MAX_AGE:
         raise ValueError(f"age {text!r} is not within 0 to {MAX_AGE}")
+    if lo > hi:
+        raise ValueError(f"age {text!r} is a range whose end comes before its beginning")
     return lo, hi
 
 
