@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.cards import ModelError
 from models.datasets.index import Row
-from models.training.networks import YEARS, FaceNet, Heads, MobileNet, build, placed
+from models.training.networks import FaceNet, Heads, MobileNet, build, placed
 from models.training.recipe import Recipe
 
 
@@ -61,15 +61,13 @@ def blend(run: Path, earlier: Sequence[Path]) -> Trained:
     backbone = {
         name: torch.stack([each[name] for each in states]).mean(0) for name in states[0] if "heads." not in name
     }
-    even = [1 / len(runs)] * len(runs)
-    state = backbone | joined([each.net.heads for each in runs], even, even)
+    state = backbone | joined([each.net.heads for each in runs], [1 / len(runs)] * len(runs))
     return last._replace(net=network_of(state, last.recipe).eval())
 
 
-def joined(heads: Sequence[Heads], gender: Sequence[float], years: Sequence[float]) -> dict[str, Tensor]:
+def joined(heads: Sequence[Heads], shares: Sequence[float]) -> dict[str, Tensor]:
     """Heads side by side as one, as a FaceNet's state holds them: its logits are theirs in these shares."""
-    shares = [torch.tensor([of_gender] + [of_years] * YEARS) for of_gender, of_years in zip(gender, years, strict=True)]
-    weights = [share[:, None] * each.out.weight.detach() for share, each in zip(shares, heads, strict=True)]
+    weights = [share * each.out.weight.detach() for share, each in zip(shares, heads, strict=True)]
     biases = [share * each.out.bias.detach() for share, each in zip(shares, heads, strict=True)]
     return {
         "heads.hidden.weight": torch.cat([each.hidden.weight.detach() for each in heads]),

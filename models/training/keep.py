@@ -76,15 +76,6 @@ def keep(trained: Trained, start: Path, share: float, cache: CropCache) -> Train
     labels = [Row(file="", gender="M", age_lo=middle, age_hi=middle) for middle in middles]
     torch.manual_seed(recipe.seed)
     kept = copy.deepcopy(own)
-    fit_heads(
-        kept,
-        now,
-        np.arange(len(rows)),
-        Targets(labels),
-        np.ones(len(rows)),
-        msgspec.structs.replace(recipe, balance="none"),
-        said,
-    )
-    shares = [1 - share, share]
-    state = trained.net.state_dict() | joined([trained.net.heads, kept], shares, shares)
+    fit_heads(kept, now, np.arange(len(rows)), Targets(labels), np.ones(len(rows)), recipe, said)
+    state = trained.net.state_dict() | joined([trained.net.heads, kept], [1 - share, share])
     return trained._replace(net=network_of(state, recipe).eval())
