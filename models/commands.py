@@ -188,6 +188,7 @@ def index(
     show_default=True,
     help="Also learn what `init` says of photos of this size; 0: no.",
 )
+@click.option("--mimic-of", default="", help="ONNX weights of a mobilenet that say it instead of `init`.")
 @click.option(
     "--cross-fit",
     type=click.FloatRange(0, 0.9),

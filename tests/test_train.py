@@ -291,8 +291,6 @@ def test_a_run_with_cross_fit_labels_goes_on(faces: Path, tmp_path: Path) -> Non
     arguments = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu"]
     invoke(*arguments, "--epochs", "1", "--out", str(tmp_path / "first"))
     arguments += ["--init", str(tmp_path / "first" / "best.pt"), "--cross-fit", "0.4", "--out", str(tmp_path / "run")]
-    with pytest.raises(ModelError, match="--cross-fit needs --teacher, or --init with weights and --probe-epochs"):
-        invoke(*arguments, "--epochs", "1")
     invoke(*arguments, "--probe-epochs", "2", "--epochs", "1")
     saved = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
     del saved["recipe"]["teachers"], saved["recipe"]["fold"]  # as saved before these could be chosen
@@ -591,7 +589,9 @@ def test_starts_that_cannot_be_are_refused(tmp_path: Path) -> None:
         ("--head original --heads x.onnx", "--heads needs --head years"),
         ("--heads x.onnx", "--heads x.onnx: no such file"),
         ("--cross-fit 0.4 --head original", "--cross-fit needs --head years"),
-        ("--cross-fit 0.4 --probe-epochs 2", "--cross-fit needs --teacher, or --init with weights and --probe-epochs"),
+        ("--cross-fit 0.4", "--cross-fit needs --teacher, or weights whose features tell something: --init"),
+        ("--mimic-of x.onnx", "--mimic-of needs --mimic, the size of the photos of which it speaks"),
+        ("--mimic 224 --mimic-of none.onnx", "--mimic-of none.onnx: no such file"),
         ("--teacher best.pt", "--teacher needs --cross-fit"),
         ("--init none.onnx", "--init none.onnx: no such file"),
         ("--cross-fit 0.4 --teacher none.pt", "--teacher none.pt: no such file"),
@@ -646,6 +646,22 @@ def test_a_mobilenet_starts_from_what_was_exported_and_keeps_what_that_knew(face
     after = load(tmp_path / "second" / "best.pt").net.backbone.state_dict()
     moved = {key.split(".")[1] for key, weights in before.items() if not torch.equal(after[key], weights)}
     assert moved == {str(layer) for layer in range(5, 27)}
+    third = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu"]
+    third += ["--warmup-epochs", "0", "--no-augment", "--ema", "0", "--epochs", "4", "--seed", "1"]
+    invoke(*third, "--out", str(tmp_path / "alone"))
+    invoke(*third, "--mimic", "33", "--mimic-of", start, "--cross-fit", "0.4", "--out", str(tmp_path / "third"))
+    crops, small = CropCache(tmp_path / "third" / "crops"), Recipe(size_px=33)
+    with ThreadPoolExecutor(1) as pool:
+        mimicked, *others = (
+            features_of(net, crops, np.arange(len(crops.rows)), small, pool)
+            for net in (
+                build("mobilenet", 33, start),
+                load(tmp_path / "third" / "best.pt").net,
+                load(tmp_path / "alone" / "best.pt").net,
+            )
+        )
+    near, far = ((other - mimicked).square().mean() for other in others)
+    assert near < 0.5 * far
     heads = initial_network(Recipe(heads=start, size_px=33), torch.device("cpu")).heads
     for key, weights in heads.state_dict().items():
         assert torch.allclose(weights, trained[f"heads.{key}"], atol=1e-6), key

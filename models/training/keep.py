@@ -23,7 +23,6 @@ _HEADS = 5
 """Fitted to the start's features, each with other draws; their mean is steadier than one."""
 _OWN = 0.2
 """Share of what the start's own heads say of age, beside those."""
-_EPOCHS = 12
 
 
 def keep(trained: Trained, start: Path, share: float, cache: CropCache) -> Trained:
@@ -44,7 +43,7 @@ def keep(trained: Trained, start: Path, share: float, cache: CropCache) -> Train
     if own is None:
         raise ModelError(f"--keep {start}: has no heads that know a gender and years")
     rows = np.array([i for i, row in enumerate(cache.rows) if row.split == "train"])
-    recipe = msgspec.structs.replace(recipe, mimic_px=0, probe_epochs=_EPOCHS)
+    recipe = msgspec.structs.replace(recipe, mimic_px=0, probe_epochs=0)
     [image] = onnxruntime.InferenceSession(str(start), providers=["CPUExecutionProvider"]).get_inputs()
     at_start = msgspec.structs.replace(recipe, size_px=max(side for side in image.shape if isinstance(side, int)))
     threads = torch.get_num_threads()

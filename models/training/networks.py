@@ -5,6 +5,7 @@ is male) and age logits [N, YEARS]; with the original project's head it answers 
 """
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -68,14 +69,15 @@ class MobileNet(nn.Module):
     Padded as TensorFlow pads (`SAME`), and so as faceres_deep was made: an even side gets its border at the end only.
     """
 
-    blocks = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
+    layout = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
     features = 1024
+    """Of `forward`; `wide` gives those of the two blocks before the last, too."""
 
     def __init__(self) -> None:
         super().__init__()
         convolutions: list[nn.Conv2d] = [nn.Conv2d(3, 32, 3, 2, 1)]
         channels = 32
-        for out, stride in self.blocks:
+        for out, stride in self.layout:
             convolutions += [nn.Conv2d(channels, channels, 3, stride, 1, groups=channels), nn.Conv2d(channels, out, 1)]
             channels = out
         self.convolutions = nn.ModuleList(convolutions)
@@ -84,6 +86,16 @@ class MobileNet(nn.Module):
         return (layer for layer in self.convolutions if isinstance(layer, nn.Conv2d))
 
     def forward(self, x: Tensor) -> Tensor:
+        [last] = deque(self._outputs(x), maxlen=1)
+        return last.mean((2, 3))
+
+    def wide(self, x: Tensor) -> Tensor:
+        """Means of the last three blocks, [N, 512 + 1024 + 1024], those of the last one last."""
+        *_, last_but_two, _, last_but_one, _, last = deque(self._outputs(x), maxlen=5)
+        return torch.cat([output.mean((2, 3)) for output in (last_but_two, last_but_one, last)], 1)
+
+    def _outputs(self, x: Tensor) -> Iterator[Tensor]:
+        """Of each convolution."""
         learning_on_cpu = self.training and not x.is_cuda
         for layer in self._layers():
             learns = learning_on_cpu and layer.weight.requires_grad
@@ -95,7 +107,7 @@ class MobileNet(nn.Module):
             else:
                 x = self._convolved(layer, x)
             x = functional.relu6(x)
-        return x.mean((2, 3))
+            yield x
 
     @staticmethod
     def _convolved(layer: nn.Conv2d, x: Tensor) -> Tensor:

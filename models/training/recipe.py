@@ -50,6 +50,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     mimic_px: int = 0
     """Also learn to say of a spoilt photo at `size_px` what the backbone, as it came, says of the clean one at this
     size: weights learnt at 224 px know less at 144. 0: no."""
+    mimic_of: str = ""
+    """Weights file of a mobilenet whose backbone says it instead: that of the first of several runs, say."""
     cross_fit: float = 0.0
     """Share of a label that gives way to what heads fitted to the features of other people's photos say of this one, so
     that a label that is off is not learnt by heart (cross-fitted distillation: Dao et al., ICLR 2021)."""
@@ -75,16 +77,19 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             raise ModelError("--heads needs --head years")
         if 0 < self.mimic_px < self.size_px:
             raise ModelError(f"--mimic {self.mimic_px}: give --size {self.size_px} or more, or 0")
+        if self.mimic_of and not self.mimic_px:
+            raise ModelError("--mimic-of needs --mimic, the size of the photos of which it speaks")
         if self.cross_fit and self.head != "years":
             raise ModelError("--cross-fit needs --head years")
-        if self.cross_fit and not self.teachers and (self.init == "random" or not self.probe_epochs):
-            raise ModelError("--cross-fit needs --teacher, or --init with weights and --probe-epochs")
+        if self.cross_fit and not self.teachers and self.init == "random" and not self.mimic_of:
+            raise ModelError("--cross-fit needs --teacher, or weights whose features tell something: --init")
         if self.teachers and not self.cross_fit:
             raise ModelError("--teacher needs --cross-fit, the share of a label that it decides")
 
     def check_files(self) -> None:
         """Raises ModelError for weights to start from, or teachers, that are not there."""
-        files = ("--init", self.init), ("--heads", self.heads), *(("--teacher", path) for path in self.teachers)
+        one = ("--init", self.init), ("--heads", self.heads), ("--mimic-of", self.mimic_of)
+        files = *one, *(("--teacher", path) for path in self.teachers)
         for option, path in files:
             if path not in ("random", "imagenet", "") and not Path(path).is_file():
                 raise ModelError(f"{option} {path}: no such file")

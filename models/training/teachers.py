@@ -17,29 +17,38 @@ from models.datasets.index import Row
 from models.datasets.splits import components
 from models.training.checkpoints import load, names_of
 from models.training.losses import Batch, Targets, batch_of, loss_of
-from models.training.networks import PREPROCESSING, YEARS, FaceNet, Heads, autocast, placed
+from models.training.networks import PREPROCESSING, YEARS, FaceNet, Heads, MobileNet, autocast, placed
 from models.training.recipe import Recipe
 from models.training.validation import predict
 from models.training.views import drawn, to_tensor
 
 FOLDS = 5
 """Of the photos, for `cross_fit`."""
+_EPOCHS = 12
+"""For which heads are fitted to features where the recipe gives no `probe_epochs`."""
 
 
 def features_of(
-    net: FaceNet, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe, pool: ThreadPoolExecutor
+    net: FaceNet,
+    cache: CropCache,
+    rows: NDArray[np.int64],
+    recipe: Recipe,
+    pool: ThreadPoolExecutor,
+    wide: bool = False,
 ) -> Tensor:
     """The backbone's features, float32 [n, F], of unspoilt photos at `mimic_px` or else `size_px`: the mean of a photo
-    and its mirror image, which says more than either (a tenth of a year)."""
+    and its mirror image, which says more than either (a tenth of a year). `wide`: a mobilenet's other blocks', before
+    them."""
     device = next(net.parameters()).device
     size = recipe.mimic_px or recipe.size_px
-    net.eval()
+    backbone = net.eval().backbone
+    said = backbone.wide if wide and isinstance(backbone, MobileNet) else backbone
 
     def part(start: int) -> Tensor:
         crops = np.stack([view(cache.crops[i], recipe.scale, size) for i in rows[start : start + recipe.batch]])
         images = to_tensor(torch.from_numpy(crops).to(device), PREPROCESSING[recipe.arch])
         with torch.inference_mode(), autocast(device):
-            return (net.backbone(images).float() + net.backbone(images.flip(3)).float()) / 2
+            return (said(images).float() + said(images.flip(3)).float()) / 2
 
     return torch.cat(list(pool.map(part, range(0, len(rows), recipe.batch)))).clone()
 
@@ -75,7 +84,7 @@ def fit_heads(
     rng = np.random.default_rng(recipe.seed)
     batch = min(256, len(rows))
     none = torch.empty(batch, 0)
-    steps = max(1, recipe.probe_epochs * len(rows) // batch)
+    steps = max(1, (recipe.probe_epochs or _EPOCHS) * len(rows) // batch)
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / steps))

@@ -24,7 +24,7 @@ from models.datasets.crops import CropCache
 from models.datasets.index import write_index
 from models.training.checkpoints import initial_network, load, names_of, network_of, resume, save
 from models.training.losses import Targets, batch_of
-from models.training.networks import placed
+from models.training.networks import build, placed
 from models.training.recipe import Recipe
 from models.training.steps import Steps, cores
 from models.training.teachers import (
@@ -199,16 +199,21 @@ class _Run:
         recipe, cache, rows = self._recipe, self._cache, self.train_rows
         people = [cache.rows[i] for i in rows]
         fitted = beginning and recipe.probe_epochs > 0
-        features, soft_targets = (torch.empty(len(rows), 0, device=self._device) for _ in range(2))
-        if recipe.mimic_px or (recipe.cross_fit and not recipe.teachers) or fitted:
-            features = features_of(self._net, cache, rows, recipe, self.steps.pool)
+        cross_fitted = recipe.cross_fit > 0 and not recipe.teachers
+        wide, soft_targets = (torch.empty(len(rows), 0, device=self._device) for _ in range(2))
+        if recipe.mimic_px or cross_fitted or fitted:
+            net = self._net
+            if recipe.mimic_of:
+                net = placed(build(recipe.arch, recipe.size_px, recipe.mimic_of), self._device)
+            wide = features_of(net, cache, rows, recipe, self.steps.pool, cross_fitted)
+        features = wide[:, -self._net.heads.hidden.in_features :]
         if fitted:
             fit_heads(self._net.heads, features, rows, self._targets, self._weights, recipe)
             self._ema.load_state_dict(self._net.state_dict())
         if recipe.teachers:
             soft_targets = soft_targets_of_teachers(cache, people, rows, recipe, self._device)
         elif recipe.cross_fit:
-            soft_targets = soft_targets_of(features, people, rows, self._targets, self._weights, recipe)
+            soft_targets = soft_targets_of(wide, people, rows, self._targets, self._weights, recipe)
         if not recipe.mimic_px:
             return _Lessons(features[:, :0], torch.empty(0), soft_targets.to(self._device))
         return _Lessons(features, deviation_of(features), soft_targets.to(self._device))
