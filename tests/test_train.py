@@ -694,11 +694,11 @@ def test_a_mobilenet_starts_from_what_was_exported_and_keeps_what_that_knew(face
 
 
 def test_a_run_and_one_that_it_went_on_from_are_served_as_one(tmp_path: Path) -> None:
-    def saved(name: str, photos: range, hidden: int = 8, nudge: float = 0.0, **recipe: Any) -> Path:
-        torch.manual_seed(0)
+    def saved(name: str, photos: range, hidden: int = 8, nudge: float = 0.0, seed: int = 0, **recipe: Any) -> Path:
+        torch.manual_seed(seed)
         net = build("mobilenet", 33, "random", "years", hidden)
         with torch.no_grad():
-            for weights in net.backbone.parameters():
+            for weights in net.parameters():
                 weights.add_(nudge * torch.randn_like(weights))
         what = {"weights": net.state_dict(), "recipe": msgspec.to_builtins(Recipe(size_px=33, **recipe))}
         torch.save(what | {"photos": torch.tensor(photos)}, tmp_path / name)
@@ -716,6 +716,11 @@ def test_a_run_and_one_that_it_went_on_from_are_served_as_one(tmp_path: Path) ->
     middle = blend(last, [apart]).net.backbone.state_dict()
     ends = [load(path).net.backbone.state_dict() for path in (last, apart)]
     assert all(torch.allclose(value, (ends[0][key] + ends[1][key]) / 2) for key, value in middle.items())
+    further = saved("further.pt", range(9), nudge=0.001)
+    as_one = blend(further, [first]).net.heads.state_dict()
+    ends = [load(path).net.heads.state_dict() for path in (first, further)]
+    assert all(torch.allclose(value, (ends[0][key] + ends[1][key]) / 2) for key, value in as_one.items())
+    assert len(blend(further, [saved("strange.pt", range(5), seed=1)]).net.heads.hidden.bias) == 16
     for wrong in (saved("more.pt", range(10)), saved("wider.pt", range(5), scale=1.5)):
         with pytest.raises(
             ModelError, match=rf"{wrong.name}: is no run of the same kind whose photos taught .*last\.pt"

@@ -1,5 +1,6 @@
 """Networks and runs as files: best.pt (weights to serve or to start from) and last.pt (a run to go on with)."""
 
+import copy
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from models.cards import ModelError
 from models.datasets.index import Row
@@ -45,8 +47,8 @@ def load(path: Path) -> Trained:
 
 def blend(run: Path, earlier: Sequence[Path]) -> Trained:
     """The best.pt of a run and those of runs that it went on from, as one network that costs hardly more than one of
-    them: the mean of their backbones (Wortsman et al., Model soups, ICML 2022), and behind it all of their heads, whose
-    logits are averaged. Raises ModelError."""
+    them: the mean of their backbones (Wortsman et al., Model soups, ICML 2022), and of heads that went on from one
+    another; others are served side by side, and their logits averaged. Raises ModelError."""
     last, *others = runs = [load(path) for path in (run, *earlier)]
     for path, other in zip(earlier, others, strict=True):
         keys = ("arch", "head", "size_px", "scale")
@@ -61,8 +63,30 @@ def blend(run: Path, earlier: Sequence[Path]) -> Trained:
     backbone = {
         name: torch.stack([each[name] for each in states]).mean(0) for name in states[0] if "heads." not in name
     }
-    state = backbone | joined([each.net.heads for each in runs], [1 / len(runs)] * len(runs))
+    lines: list[list[Heads]] = []  # heads that went on from one another
+    for each in runs:
+        line = next((line for line in lines if _alike(line[0], each.net.heads)), None)
+        if line is None:
+            lines.append([each.net.heads])
+        else:
+            line.append(each.net.heads)
+    state = backbone | joined([_mean(line) for line in lines], [len(line) / len(runs) for line in lines])
     return last._replace(net=network_of(state, last.recipe).eval())
+
+
+def _alike(one: Heads, other: Heads) -> bool:
+    """Whether heads come from the same: weights that training has moved by little point the same way (a cosine of .99
+    after 39 epochs), others are at right angles."""
+    ours, theirs = one.hidden.weight.detach(), other.hidden.weight.detach()
+    return ours.shape == theirs.shape and bool(functional.cosine_similarity(ours.ravel(), theirs.ravel(), 0) > 0.5)
+
+
+def _mean(line: Sequence[Heads]) -> Heads:
+    mean = copy.deepcopy(line[0])
+    mean.load_state_dict(
+        {key: torch.stack([heads.state_dict()[key] for heads in line]).mean(0) for key in mean.state_dict()}
+    )
+    return mean
 
 
 def joined(heads: Sequence[Heads], shares: Sequence[float]) -> dict[str, Tensor]:
