@@ -5,17 +5,19 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from models.cards import ModelError
 from models.datasets.index import Row
 from models.training.networks import FaceNet, Heads, MobileNet, build, placed
 from models.training.recipe import Recipe
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Trained(NamedTuple):
@@ -59,18 +61,17 @@ def blend(run: Path, earlier: Sequence[Path]) -> Trained:
         return last
     if last.recipe.arch != "mobilenet":
         raise ModelError(f"{run}: only mobilenets can be blended; the others count on batch norms of their own")
-    states = [each.net.state_dict() for each in runs]
-    backbone = {
-        name: torch.stack([each[name] for each in states]).mean(0) for name in states[0] if "heads." not in name
-    }
+    backbone = _mean([each.net.backbone for each in runs]).state_dict()
     lines: list[list[Heads]] = []  # heads that went on from one another
-    for each in runs:
-        line = next((line for line in lines if _alike(line[0], each.net.heads)), None)
-        if line is None:
-            lines.append([each.net.heads])
+    for heads in (each.net.heads for each in runs):
+        for line in lines:
+            if _alike(line[0], heads):
+                line.append(heads)
+                break
         else:
-            line.append(each.net.heads)
-    state = backbone | joined([_mean(line) for line in lines], [len(line) / len(runs) for line in lines])
+            lines.append([heads])
+    state = {f"backbone.{name}": value for name, value in backbone.items()}
+    state |= joined([_mean(line) for line in lines], [len(line) / len(runs) for line in lines])
     return last._replace(net=network_of(state, last.recipe).eval())
 
 
@@ -81,11 +82,11 @@ def _alike(one: Heads, other: Heads) -> bool:
     return ours.shape == theirs.shape and bool(functional.cosine_similarity(ours.ravel(), theirs.ravel(), 0) > 0.5)
 
 
-def _mean(line: Sequence[Heads]) -> Heads:
-    mean = copy.deepcopy(line[0])
-    mean.load_state_dict(
-        {key: torch.stack([heads.state_dict()[key] for heads in line]).mean(0) for key in mean.state_dict()}
-    )
+def _mean(modules: Sequence[M]) -> M:
+    """One whose weights are the mean of theirs."""
+    mean = copy.deepcopy(modules[0])
+    states = [module.state_dict() for module in modules]
+    mean.load_state_dict({name: torch.stack([each[name] for each in states]).mean(0) for name in states[0]})
     return mean
 
 
