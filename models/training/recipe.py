@@ -82,14 +82,16 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         if self.cross_fit and self.head != "years":
             raise ModelError("--cross-fit needs --head years")
         if self.cross_fit and not self.teachers and self.init == "random" and not self.mimic_of:
-            raise ModelError("--cross-fit needs --teacher, or weights whose features tell something: --init")
+            raise ModelError(
+                "--cross-fit needs --teacher, or weights whose features tell something: --init, --mimic-of"
+            )
         if self.teachers and not self.cross_fit:
             raise ModelError("--teacher needs --cross-fit, the share of a label that it decides")
 
     def check_files(self) -> None:
         """Raises ModelError for weights to start from, or teachers, that are not there."""
-        one = ("--init", self.init), ("--heads", self.heads), ("--mimic-of", self.mimic_of)
-        files = *one, *(("--teacher", path) for path in self.teachers)
-        for option, path in files:
-            if path not in ("random", "imagenet", "") and not Path(path).is_file():
+        init = "" if self.init in ("random", "imagenet") else self.init
+        named = ("--init", init), ("--heads", self.heads), ("--mimic-of", self.mimic_of)
+        for option, path in (*named, *(("--teacher", path) for path in self.teachers)):
+            if path and not Path(path).is_file():
                 raise ModelError(f"{option} {path}: no such file")
