@@ -32,6 +32,7 @@ from models.datasets.crops import CropCache  # noqa: E402
 from models.datasets.index import Row  # noqa: E402
 from models.session import Classifier  # noqa: E402
 from models.training.checkpoints import blend, initial_network, load  # noqa: E402
+from models.training.export import export_onnx  # noqa: E402
 from models.training.keep import keep  # noqa: E402
 from models.training.losses import Batch, Targets, age_loss, gender_loss, loss_of, original_targets  # noqa: E402
 from models.training.networks import (  # noqa: E402
@@ -682,6 +683,13 @@ def test_a_mobilenet_starts_from_what_was_exported_and_keeps_what_that_knew(face
     none, half, whole = (
         predict(keep(second, Path(start), share, cache).net, cache, rows, second.recipe) for share in (0, 0.5, 1)
     )
+    with_kept = keep(second, Path(start), 0.5, cache)
+    export_onnx(with_kept, tmp_path / "kept.onnx")
+    again, images = build("mobilenet", 33, str(tmp_path / "kept.onnx")).eval(), 100 * torch.randn(3, 3, 33, 33)
+    assert again.heads.hidden.in_features == MobileNet.wide_features
+    with torch.inference_mode():
+        for wanted, got in zip(with_kept.net(images), again(images), strict=True):
+            assert torch.allclose(wanted, got, rtol=1e-4, atol=1e-3)
     for was, *shares in zip(alone, none, half, whole, strict=True):
         assert np.allclose(shares[0], was, atol=0.05)
         assert np.allclose(shares[1], (shares[0] + shares[2]) / 2, atol=0.05)

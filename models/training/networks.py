@@ -62,6 +62,15 @@ class Heads(nn.Module):
         out = self.out(functional.relu(self.hidden(self.drop(features))))
         return (out[:, :1], out[:, 1:]) if self.head == "years" else out
 
+    def widened(self, features: int) -> "Heads":
+        """The same heads behind more features, of which they read the last only, as yet."""
+        wide = Heads(features, self.head, self.hidden.out_features)
+        more = features - self.hidden.in_features
+        wide.load_state_dict(
+            self.state_dict() | {"hidden.weight": functional.pad(self.hidden.weight.detach(), (more, 0))}
+        )
+        return wide
+
 
 class MobileNet(nn.Module):
     """MobileNet 1.0 without batch norms (they are folded into its weights) -> features [N, 1024].
@@ -70,8 +79,8 @@ class MobileNet(nn.Module):
     """
 
     layout = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
-    features = 1024
-    """Of `forward`; `wide` gives those of the two blocks before the last, too."""
+    features, wide_features = 1024, 512 + 1024 + 1024
+    """Of `forward`, and of `wide`, which gives those of the two blocks before the last, too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +99,7 @@ class MobileNet(nn.Module):
         return last.mean((2, 3))
 
     def wide(self, x: Tensor) -> Tensor:
-        """Means of the last three blocks, [N, 512 + 1024 + 1024], those of the last one last."""
+        """Means of the last three blocks, [N, wide_features], those of the last one last."""
         *_, last_but_two, _, last_but_one, _, last = deque(self._outputs(x), maxlen=5)
         return torch.cat([output.mean((2, 3)) for output in (last_but_two, last_but_one, last)], 1)
 
@@ -128,12 +137,11 @@ class MobileNet(nn.Module):
         except Exception as error:  # protobuf and ONNX raise classes of their own
             raise ModelError(f"{path}: cannot be read as ONNX: {' '.join(str(error).split())}") from error
         values = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
-        layers = self._layers()
-        layer = None
+        layers, layer = deque(self._layers()), None
         nodes = iter(graph.node)
         for node in nodes:
             if node.op_type == "Conv":
-                layer = next(layers, None)
+                layer = layers.popleft() if layers else None
                 weight = values.get(node.input[1])
                 if weight is None or not weight.is_floating_point():
                     raise ModelError(f"{path}: its weights are rounded; give the FP32 or FP16 file of that model")
@@ -148,9 +156,9 @@ class MobileNet(nn.Module):
             elif node.op_type == "Add" and layer is not None:
                 assert layer.bias is not None
                 layer.bias.data.copy_(values[node.input[1]])
-            elif node.op_type == "ReduceMean":
+            elif node.op_type == "ReduceMean" and not layers:
                 break
-        if next(layers, None) is not None:
+        if layers:
             raise ModelError(f"{path}: its layers are not those of a MobileNet 1.0")
         return _heads_of(nodes, values)
 
@@ -241,7 +249,7 @@ def _with_batch_norms_of_torch(model: Any) -> Any:
 
 
 class FaceNet(nn.Module):
-    """A backbone and its heads."""
+    """A backbone and its heads, which read its features, or those of a MobileNet's last three blocks."""
 
     def __init__(self, backbone: nn.Module, heads: Heads) -> None:
         super().__init__()
@@ -256,8 +264,18 @@ class FaceNet(nn.Module):
             layer.requires_grad_(False)
         self.learned = [parameter for parameter in self.learned if parameter.requires_grad]
 
+    @property
+    def wide(self) -> bool:
+        """Whether the heads read the last three blocks."""
+        return isinstance(self.backbone, MobileNet) and self.heads.hidden.in_features > MobileNet.features
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the heads read, [N, F]."""
+        features: Tensor = cast(MobileNet, self.backbone).wide(x) if self.wide else self.backbone(x)
+        return features
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor] | Tensor:
-        return self.heads(self.backbone(x))
+        return self.heads(self.features(x))
 
 
 def build(

@@ -205,7 +205,7 @@ class _Run:
             net = self._net
             if recipe.mimic_of:
                 net = placed(build(recipe.arch, recipe.size_px, recipe.mimic_of), self._device)
-            wide = features_of(net, cache, rows, recipe, self.steps.pool, cross_fitted)
+            wide = features_of(net, cache, rows, recipe, self.steps.pool, cross_fitted or self._net.wide)
         features = wide[:, -self._net.heads.hidden.in_features :]
         if fitted:
             fit_heads(self._net.heads, features, rows, self._targets, self._weights, recipe)
