@@ -32,7 +32,7 @@ from models.datasets.crops import CropCache  # noqa: E402
 from models.datasets.index import Row  # noqa: E402
 from models.session import Classifier  # noqa: E402
 from models.training.checkpoints import blend, initial_network, load  # noqa: E402
-from models.training.export import export_onnx  # noqa: E402
+from models.training.export import export_onnx, run_onnx  # noqa: E402
 from models.training.keep import keep  # noqa: E402
 from models.training.losses import Batch, Targets, age_loss, gender_loss, loss_of, original_targets  # noqa: E402
 from models.training.networks import (  # noqa: E402
@@ -45,7 +45,8 @@ from models.training.networks import (  # noqa: E402
     build,
     placed,
 )
-from models.training.package import to_serve  # noqa: E402
+from models.training.package import images_of, to_serve  # noqa: E402
+from models.training.quantize import quantize_int8  # noqa: E402
 from models.training.recipe import Recipe  # noqa: E402
 from models.training.steps import Steps, _optimizer  # noqa: E402
 from models.training.teachers import (  # noqa: E402
@@ -690,6 +691,12 @@ def test_a_mobilenet_starts_from_what_was_exported_and_keeps_what_that_knew(face
     with torch.inference_mode():
         for wanted, got in zip(with_kept.net(images), again(images), strict=True):
             assert torch.allclose(wanted, got, rtol=1e-4, atol=1e-3)
+    layers = [node.op_type for node in onnx.load(tmp_path / "kept.onnx").graph.node]
+    assert layers.count("Gemm") == 3  # its own hidden layer, which reads one block, the kept one, and their outputs
+    photos = images_of(cache, rows, second.recipe)
+    quantize_int8(tmp_path / "kept.onnx", tmp_path / "small.onnx", photos)
+    wanted, got = (run_onnx(tmp_path / f"{name}.onnx", photos)[1] for name in ("kept", "small"))
+    assert np.abs(wanted.mean(0) - got.mean(0)).mean() < 0.5 * np.abs(wanted.mean(0)).mean()  # the biases' part
     for was, *shares in zip(alone, none, half, whole, strict=True):
         assert np.allclose(shares[0], was, atol=0.05)
         assert np.allclose(shares[1], (shares[0] + shares[2]) / 2, atol=0.05)

@@ -174,19 +174,23 @@ def _heads_of(nodes: Iterable[Any], values: Mapping[str, Tensor]) -> Heads | Non
             weights.append(named[0].float() if node.op_type == "Gemm" else named[0].float().T)
         if node.op_type in ("Gemm", "Add") and named[-1] is not None:
             biases.append(named[-1].float())
-    # Others' heads may be anything; these are a hidden layer, and outputs that each read all of it.
+    # Others' heads may be anything; these are a hidden layer, which may be in two parts, and outputs that each read all
+    # of it.
     if len(weights) < 2 or [len(bias) for bias in biases] != [len(weight) for weight in weights]:
         return None
-    if any(weight.shape[1:] != biases[0].shape for weight in weights[1:]):
+    parts = 2 if len(weights) > 2 and weights[1].shape[1] != len(weights[0]) else 1
+    hidden = torch.cat(biases[:parts])
+    if any(weight.shape[1:] != hidden.shape for weight in weights[parts:]):
         return None
-    out, bias = torch.cat(weights[1:]), torch.cat(biases[1:])
+    out, bias = torch.cat(weights[parts:]), torch.cat(biases[parts:])
     missing = 1 + YEARS - len(out)
     if missing not in (0, 1):
         return None
-    heads = Heads(weights[0].shape[1], "years", len(weights[0]))
+    features = max(weight.shape[1] for weight in weights[:parts])
+    heads = Heads(features, "years", len(hidden))
     state = {
-        "hidden.weight": weights[0],
-        "hidden.bias": biases[0],
+        "hidden.weight": torch.cat([functional.pad(each, (features - each.shape[1], 0)) for each in weights[:parts]]),
+        "hidden.bias": hidden,
         "out.weight": torch.cat([out, out[-1:].expand(missing, -1)]),
         "out.bias": torch.cat([bias, bias[-1:].expand(missing) - 1]),
     }

@@ -95,13 +95,17 @@ def _correct_biases(plain: Any, small: Any, images: NDArray[np.float32], batch: 
 
     tensors = {tensor.name: tensor for tensor in small.graph.initializer}
     made_by = {name: node for node in small.graph.node for name in node.output}
-    # By place, not by name: where the scale of a layer does the work of its activation, the layer takes its name.
+    # By the name of the bias: where the scale of a layer does the work of its activation, the layer takes its name, and
+    # layers side by side may change places.
     layers, before = (
         [node for node in model.graph.node if node.op_type in ("Conv", "Gemm") and len(node.input) > 2]
         for model in (small, plain)
     )
-    wanted = _means(plain, [node.output[0] for node in before], images, batch)
-    for node, mean in zip(layers, wanted, strict=True):
+    outputs = [node.output[0] for node in before]
+    wanted = dict(zip((node.input[2] for node in before), _means(plain, outputs, images, batch), strict=True))
+    for node in layers:
+        bias_name = node.input[2] if node.input[2] in tensors else made_by[node.input[2]].input[0]
+        mean = wanted[bias_name.removesuffix("_quantized")]
         shift = mean - _means(small, [node.output[0]], images, batch)[0]
         if node.input[2] in tensors:
             bias = tensors[node.input[2]]
