@@ -104,17 +104,15 @@ def _correct_biases(plain: Any, small: Any, images: NDArray[np.float32], batch: 
     outputs = [node.output[0] for node in before]
     wanted = dict(zip((node.input[2] for node in before), _means(plain, outputs, images, batch), strict=True))
     for node in layers:
-        bias_name = node.input[2] if node.input[2] in tensors else made_by[node.input[2]].input[0]
-        mean = wanted[bias_name.removesuffix("_quantized")]
-        shift = mean - _means(small, [node.output[0]], images, batch)[0]
-        if node.input[2] in tensors:
-            bias = tensors[node.input[2]]
-            corrected = (onnx.numpy_helper.to_array(bias) + shift).astype(np.float32)
-        else:
-            whole, scale = made_by[node.input[2]].input[:2]
-            bias = tensors[whole]
-            steps = np.rint(shift / onnx.numpy_helper.to_array(tensors[scale]))
+        rounded = node.input[2] not in tensors
+        name, *scale = made_by[node.input[2]].input[:2] if rounded else [node.input[2]]
+        shift = wanted[name.removesuffix("_quantized")] - _means(small, [node.output[0]], images, batch)[0]
+        bias = tensors[name]
+        if rounded:
+            steps = np.rint(shift / onnx.numpy_helper.to_array(tensors[scale[0]]))
             corrected = (onnx.numpy_helper.to_array(bias) + steps).astype(np.int32)
+        else:
+            corrected = (onnx.numpy_helper.to_array(bias) + shift).astype(np.float32)
         bias.CopyFrom(onnx.numpy_helper.from_array(corrected, bias.name))
 
 
