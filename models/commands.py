@@ -197,6 +197,7 @@ def index(
     help="Share of a label that gives way to what models of other people's photos say.",
 )
 @click.option("--teacher", "teachers", type=_PATH, multiple=True, help="best.pt of a run with --fold, for --cross-fit.")
+@click.option("--gender-of", default="", help="A model whose word on gender is part of that: it knows other photos.")
 @click.option("--fold", type=click.IntRange(0, 4), help="Leave out this fifth of the people: a teacher of theirs.")
 @click.option("--ema", type=click.FloatRange(0, 0.9999), default=_RECIPE.ema, show_default=True)
 @click.option(

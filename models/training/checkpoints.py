@@ -91,10 +91,7 @@ def _mean(modules: Sequence[M]) -> M:
 
 
 def joined(heads: Sequence[Heads], shares: Sequence[float]) -> dict[str, Tensor]:
-    """Heads side by side as one, as a FaceNet's state holds them: its logits are theirs in these shares. It reads as
-    many features as the one that reads most."""
-    most = max(each.hidden.in_features for each in heads)
-    heads = [each.widened(most) for each in heads]
+    """Heads side by side as one, as a FaceNet's state holds them: its logits are theirs in these shares."""
     weights = [share * each.out.weight.detach() for share, each in zip(shares, heads, strict=True)]
     biases = [share * each.out.bias.detach() for share, each in zip(shares, heads, strict=True)]
     return {
@@ -145,12 +142,9 @@ def initial_network(recipe: Recipe, device: torch.device) -> FaceNet:
 
 
 def network_of(weights: dict[str, Any], recipe: Recipe) -> FaceNet:
-    """A network of the recipe's kind and size of photos with these weights, which tell how many units its heads have
-    and how many features they read. Raises LookupError, TypeError or RuntimeError where they are of another."""
-    hidden, features = weights["heads.hidden.weight"].shape
-    net = build(recipe.arch, recipe.size_px, "random", recipe.head, hidden)
-    if features == MobileNet.wide_features:
-        net.heads = net.heads.widened(features)
+    """A network of the recipe's kind and size of photos with these weights, which tell how many units its heads
+    have. Raises LookupError, TypeError or RuntimeError where they are of another."""
+    net = build(recipe.arch, recipe.size_px, "random", recipe.head, len(weights["heads.hidden.bias"]))
     net.load_state_dict(weights)
     return net
 

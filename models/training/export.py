@@ -1,7 +1,6 @@
 """A trained network to ONNX: one file, free batch axis, checked against the network at batch 1 and 32."""
 
 import contextlib
-import copy
 import io
 import logging
 import warnings
@@ -16,27 +15,12 @@ from torch import Tensor, nn
 
 from models.cards import ModelError
 from models.training.checkpoints import Trained
-from models.training.networks import PREPROCESSING, FaceNet, MobileNet
+from models.training.networks import PREPROCESSING, FaceNet
 from models.training.views import to_tensor
 
 INPUT, GENDER, AGE = "image", "gender", "age"
 PARITY = 1e-3
 """Largest difference of a logit between the network and its ONNX file."""
-
-
-class _Hidden(nn.Module):
-    """A hidden layer in two, without the zeros of the first units, which read the last features only."""
-
-    def __init__(self, whole: nn.Linear, units: int) -> None:
-        super().__init__()
-        self.first = nn.Linear(MobileNet.features, units)
-        self.others = nn.Linear(whole.in_features, whole.out_features - units)
-        weight, bias = whole.weight.detach(), whole.bias.detach()
-        self.first.load_state_dict({"weight": weight[:units, -MobileNet.features :], "bias": bias[:units]})
-        self.others.load_state_dict({"weight": weight[units:], "bias": bias[units:]})
-
-    def forward(self, features: Tensor) -> Tensor:
-        return torch.cat([self.first(features[:, -MobileNet.features :]), self.others(features)], 1)
 
 
 class _Served(nn.Module):
@@ -45,14 +29,9 @@ class _Served(nn.Module):
     def __init__(self, net: FaceNet) -> None:
         super().__init__()
         self.net = net
-        self.heads = copy.deepcopy(net.heads)
-        if net.wide:
-            [reading] = torch.where(net.heads.hidden.weight[:, : -MobileNet.features].any(1))
-            if reading.numel() and (units := int(reading[0])):
-                self.heads.add_module("hidden", _Hidden(net.heads.hidden, units))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        out = self.heads(self.net.features(image))
+        out = self.net(image)
         if isinstance(out, Tensor):
             return out[:, :1] - out[:, 1:2], out[:, 2:]
         return out

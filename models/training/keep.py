@@ -27,8 +27,8 @@ _OWN = 0.2
 
 def keep(trained: Trained, start: Path, share: float, cache: CropCache) -> Trained:
     """The network with heads beside its own that count for `share` (0 to 1) of all logits, and that say of a photo, as
-    well as this network's last three blocks can, what those of `start` (an ONNX file of a mobilenet) would say of it
-    with heads fitted to the photos, and a little of what it said before.
+    well as this network can, what those of `start` (an ONNX file of a mobilenet) would say of it with heads fitted to
+    the photos, and a little of what it said before.
 
     A fine-tuned network knows its own photos better than its start with new heads, and those of other sets worse
     (Kumar et al., ICLR 2022; measured in docs/models-training.md): the mean is as good on the former and better on the
@@ -43,21 +43,22 @@ def keep(trained: Trained, start: Path, share: float, cache: CropCache) -> Train
     if own is None:
         raise ModelError(f"--keep {start}: has no heads that know a gender and years")
     rows = np.array([i for i, row in enumerate(cache.rows) if row.split == "train"])
-    recipe = msgspec.structs.replace(recipe, mimic_px=0, probe_epochs=0)
+    recipe = msgspec.structs.replace(recipe, mimic_px=recipe.size_px, probe_epochs=0)
     [image] = onnxruntime.InferenceSession(str(start), providers=["CPUExecutionProvider"]).get_inputs()
-    at_start = msgspec.structs.replace(recipe, size_px=max(side for side in image.shape if isinstance(side, int)))
+    size_px = max(side for side in image.shape if isinstance(side, int))
+    at_start = msgspec.structs.replace(recipe, size_px=size_px, mimic_px=size_px)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(cores()) as pool:
-            then = features_of(placed(FaceNet(backbone, own), torch.device("cpu")), cache, rows, at_start, pool, True)
-            now = features_of(placed(trained.net, torch.device("cpu")), cache, rows, recipe, pool, True)
+            then = features_of(placed(FaceNet(backbone, own), torch.device("cpu")), cache, rows, at_start, pool)
+            now = features_of(placed(trained.net, torch.device("cpu")), cache, rows, recipe, pool)
     finally:
         torch.set_num_threads(threads)
 
     targets = Targets(cache.rows, recipe.age_groups)
     weights = balance_weights([cache.rows[i] for i in rows], recipe.balance_power, recipe.natural)
-    own = own.widened(MobileNet.wide_features).eval()
+    own.eval()
     with torch.no_grad():
         gender, age = torch.zeros(len(rows), 1), own(then)[1].log_softmax(1) * _OWN
     for number in range(_HEADS):

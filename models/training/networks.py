@@ -62,25 +62,16 @@ class Heads(nn.Module):
         out = self.out(functional.relu(self.hidden(self.drop(features))))
         return (out[:, :1], out[:, 1:]) if self.head == "years" else out
 
-    def widened(self, features: int) -> "Heads":
-        """The same heads behind more features, of which they read the last only, as yet."""
-        wide = Heads(features, self.head, self.hidden.out_features)
-        more = features - self.hidden.in_features
-        wide.load_state_dict(
-            self.state_dict() | {"hidden.weight": functional.pad(self.hidden.weight.detach(), (more, 0))}
-        )
-        return wide
-
 
 class MobileNet(nn.Module):
-    """MobileNet 1.0 without batch norms (they are folded into its weights) -> features [N, 1024].
+    """MobileNet 1.0 without batch norms (they are folded into its weights) -> features [N, 2560], the means of its last
+    three blocks, of which a training leaves the earlier more as they were (measured in docs/models-training.md).
 
     Padded as TensorFlow pads (`SAME`), and so as faceres_deep was made: an even side gets its border at the end only.
     """
 
     layout = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
-    features, wide_features = 1024, 512 + 1024 + 1024
-    """Of `forward`, and of `wide`, which gives those of the two blocks before the last, too."""
+    features = 512 + 1024 + 1024
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,11 +86,6 @@ class MobileNet(nn.Module):
         return (layer for layer in self.convolutions if isinstance(layer, nn.Conv2d))
 
     def forward(self, x: Tensor) -> Tensor:
-        [last] = deque(self._outputs(x), maxlen=1)
-        return last.mean((2, 3))
-
-    def wide(self, x: Tensor) -> Tensor:
-        """Means of the last three blocks, [N, wide_features], those of the last one last."""
         *_, last_but_two, _, last_but_one, _, last = deque(self._outputs(x), maxlen=5)
         return torch.cat([output.mean((2, 3)) for output in (last_but_two, last_but_one, last)], 1)
 
@@ -128,7 +114,7 @@ class MobileNet(nn.Module):
     def load_onnx(self, path: Path) -> Heads | None:
         """Take the weights out of faceres_deep.onnx (features then agree to 1e-4, see tests/test_train.py), or out of
         an FP32 or FP16 file that `models export` made of a mobilenet; returns the heads behind them, if they know years
-        too. Raises ModelError."""
+        too. Those of faceres_deep read the last block only, as yet. Raises ModelError."""
         import onnx
         from onnx import numpy_helper
 
@@ -174,22 +160,19 @@ def _heads_of(nodes: Iterable[Any], values: Mapping[str, Tensor]) -> Heads | Non
             weights.append(named[0].float() if node.op_type == "Gemm" else named[0].float().T)
         if node.op_type in ("Gemm", "Add") and named[-1] is not None:
             biases.append(named[-1].float())
-    # Others' heads may be anything; these are a hidden layer, which may be in two parts, and outputs that each read all
-    # of it.
+    # Others' heads may be anything; these are a hidden layer and outputs that each read all of it.
     if len(weights) < 2 or [len(bias) for bias in biases] != [len(weight) for weight in weights]:
         return None
-    parts = 2 if len(weights) > 2 and weights[1].shape[1] != len(weights[0]) else 1
-    hidden = torch.cat(biases[:parts])
-    if any(weight.shape[1:] != hidden.shape for weight in weights[parts:]):
+    hidden = biases[0]
+    if any(weight.shape[1:] != hidden.shape for weight in weights[1:]):
         return None
-    out, bias = torch.cat(weights[parts:]), torch.cat(biases[parts:])
+    out, bias = torch.cat(weights[1:]), torch.cat(biases[1:])
     missing = 1 + YEARS - len(out)
     if missing not in (0, 1):
         return None
-    features = max(weight.shape[1] for weight in weights[:parts])
-    heads = Heads(features, "years", len(hidden))
+    heads = Heads(MobileNet.features, "years", len(hidden))
     state = {
-        "hidden.weight": torch.cat([functional.pad(each, (features - each.shape[1], 0)) for each in weights[:parts]]),
+        "hidden.weight": functional.pad(weights[0], (MobileNet.features - weights[0].shape[1], 0)),
         "hidden.bias": hidden,
         "out.weight": torch.cat([out, out[-1:].expand(missing, -1)]),
         "out.bias": torch.cat([bias, bias[-1:].expand(missing) - 1]),
@@ -253,7 +236,7 @@ def _with_batch_norms_of_torch(model: Any) -> Any:
 
 
 class FaceNet(nn.Module):
-    """A backbone and its heads, which read its features, or those of a MobileNet's last three blocks."""
+    """A backbone and its heads, which read its features."""
 
     def __init__(self, backbone: nn.Module, heads: Heads) -> None:
         super().__init__()
@@ -268,18 +251,8 @@ class FaceNet(nn.Module):
             layer.requires_grad_(False)
         self.learned = [parameter for parameter in self.learned if parameter.requires_grad]
 
-    @property
-    def wide(self) -> bool:
-        """Whether the heads read the last three blocks."""
-        return isinstance(self.backbone, MobileNet) and self.heads.hidden.in_features > MobileNet.features
-
-    def features(self, x: Tensor) -> Tensor:
-        """What the heads read, [N, F]."""
-        features: Tensor = cast(MobileNet, self.backbone).wide(x) if self.wide else self.backbone(x)
-        return features
-
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor] | Tensor:
-        return self.heads(self.features(x))
+        return self.heads(self.backbone(x))
 
 
 def build(

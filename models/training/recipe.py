@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from models.cards import ModelError
+from models.cards import ModelError, find_card
 
 Arch = Literal["mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0"]
 ARCHS: tuple[Arch, ...] = get_args(Arch)
@@ -57,6 +57,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     that a label that is off is not learnt by heart (cross-fitted distillation: Dao et al., ICLR 2021)."""
     teachers: tuple[str, ...] = ()
     """best.pt of runs with `fold` that say it instead of those heads."""
+    gender_of: str = ""
+    """A model (a name or a card's path) that learnt gender from photos of its own: two fifths of what they say."""
     fold: int | None = None
     """Leave out this one of `FOLDS` parts of the people, so that the run can be a teacher of theirs."""
     age_groups: tuple[tuple[int, int], ...] = ()
@@ -87,11 +89,15 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.teachers and not self.cross_fit:
             raise ModelError("--teacher needs --cross-fit, the share of a label that it decides")
+        if self.gender_of and not self.cross_fit:
+            raise ModelError("--gender-of needs --cross-fit, of which it is a part")
 
     def check_files(self) -> None:
-        """Raises ModelError for weights to start from, or teachers, that are not there."""
+        """Raises ModelError for weights to start from, teachers or models that are not there."""
         init = "" if self.init in ("random", "imagenet") else self.init
         named = ("--init", init), ("--heads", self.heads), ("--mimic-of", self.mimic_of)
         for option, path in (*named, *(("--teacher", path) for path in self.teachers)):
             if path and not Path(path).is_file():
                 raise ModelError(f"{option} {path}: no such file")
+        if self.gender_of:
+            find_card(self.gender_of, Path())

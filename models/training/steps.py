@@ -86,7 +86,7 @@ class Steps:
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         recipe, net = self._recipe, self._net
         with autocast(self._device):
-            features = net.features(to_tensor(batch.images, PREPROCESSING[recipe.arch]))
+            features = net.backbone(to_tensor(batch.images, PREPROCESSING[recipe.arch]))
             outputs = net.heads(features)
         loss = loss_of(outputs, batch, recipe.cross_fit)
         if batch.features.numel():

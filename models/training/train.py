@@ -34,6 +34,7 @@ from models.training.teachers import (
     folds_of,
     soft_targets_of,
     soft_targets_of_teachers,
+    with_gender_of,
 )
 from models.training.validation import predict, score
 from models.training.views import Views, balance_weights
@@ -129,7 +130,7 @@ class _Run:
                 "give another --out or remove the folder"
             )
         self._net = initial_network(recipe, device)
-        if self._saved and self._saved["weights"]["heads.hidden.bias"].shape != self._net.heads.hidden.bias.shape:
+        if self._saved and self._saved["weights"]["heads.hidden.weight"].shape != self._net.heads.hidden.weight.shape:
             raise ModelError(f"{out}: was begun by a version that started with other heads; give another --out")
         self._ema = placed(network_of(self._net.state_dict(), recipe), device)
         self.steps = Steps(self._net, recipe, device)
@@ -200,20 +201,21 @@ class _Run:
         people = [cache.rows[i] for i in rows]
         fitted = beginning and recipe.probe_epochs > 0
         cross_fitted = recipe.cross_fit > 0 and not recipe.teachers
-        wide, soft_targets = (torch.empty(len(rows), 0, device=self._device) for _ in range(2))
+        features, soft_targets = (torch.empty(len(rows), 0, device=self._device) for _ in range(2))
         if recipe.mimic_px or cross_fitted or fitted:
             net = self._net
             if recipe.mimic_of:
                 net = placed(build(recipe.arch, recipe.size_px, recipe.mimic_of), self._device)
-            wide = features_of(net, cache, rows, recipe, self.steps.pool, cross_fitted or self._net.wide)
-        features = wide[:, -self._net.heads.hidden.in_features :]
+            features = features_of(net, cache, rows, recipe, self.steps.pool)
         if fitted:
             fit_heads(self._net.heads, features, rows, self._targets, self._weights, recipe)
             self._ema.load_state_dict(self._net.state_dict())
         if recipe.teachers:
             soft_targets = soft_targets_of_teachers(cache, people, rows, recipe, self._device)
         elif recipe.cross_fit:
-            soft_targets = soft_targets_of(wide, people, rows, self._targets, self._weights, recipe)
+            soft_targets = soft_targets_of(features, people, rows, self._targets, self._weights, recipe)
+        if recipe.gender_of:
+            soft_targets = with_gender_of(soft_targets, recipe.gender_of, cache, rows)
         if not recipe.mimic_px:
             return _Lessons(features[:, :0], torch.empty(0), soft_targets.to(self._device))
         return _Lessons(features, deviation_of(features), soft_targets.to(self._device))
