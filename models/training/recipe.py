@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from models.cards import ModelError, find_card
+from models.cards import ModelError, find_card, read_card
 
 Arch = Literal["mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0"]
 ARCHS: tuple[Arch, ...] = get_args(Arch)
@@ -99,5 +99,5 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         for option, path in (*named, *(("--teacher", path) for path in self.teachers)):
             if path and not Path(path).is_file():
                 raise ModelError(f"{option} {path}: no such file")
-        if self.gender_of:
-            find_card(self.gender_of, Path())
+        if self.gender_of and read_card(find_card(self.gender_of, Path()))[0].task != "classify":
+            raise ModelError(f"--gender-of {self.gender_of}: finds faces: give a model that classifies them")

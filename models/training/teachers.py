@@ -29,7 +29,7 @@ from models.training.views import drawn, to_tensor
 FOLDS = 5
 """Of the photos, for `cross_fit`."""
 _GENDER_OF = 0.4
-"""Share of `gender_of` in a logit: photos of unseen sets are told right more often than with .2 or .7 (measured)."""
+"""Share of `gender_of` in a logit (what it brought is in docs/models-training.md)."""
 _HEADS = 3
 """Fitted to each fold, each with other draws: their mean is steadier."""
 _EPOCHS = 12
