@@ -56,6 +56,10 @@ class Estimate(Struct, frozen=True):
     p_decade: tuple[float, ...]
 
 
+NOTHING_KNOWN = Estimate("unknown", 0.5, None, None, (1 / len(DECADES),) * len(DECADES))
+"""Of a face that nobody classified, or for which the model gives no number."""
+
+
 class Classifier:
     """A classifying model at work: `device` is where it runs (`cpu` or `cuda`), `size_px` the side of its crops.
 
@@ -96,13 +100,16 @@ class Classifier:
         return self.decide(self.run(crops))
 
     def decide(self, outputs: Outputs) -> list[Estimate]:
-        """What `run` said, to one estimate each: less sure than the card's thresholds is `unknown`."""
+        """What `run` said, to one estimate each: less sure than the card's thresholds is `unknown`, no number is
+        `NOTHING_KNOWN`."""
         return [
             self._decide(float(p_male), float(age), p_decade)
             for p_male, age, p_decade in zip(outputs.p_male, outputs.age_years, outputs.p_decade, strict=True)
         ]
 
     def _decide(self, p_male: float, age_years: float, p_decade: NDArray[np.float32]) -> Estimate:
+        if not np.isfinite(p_male + age_years):
+            return NOTHING_KNOWN
         gender: Gender = "unknown"
         if max(p_male, 1 - p_male) >= self._unknown.gender:
             gender = "M" if p_male > 0.5 else "F"

@@ -7,8 +7,8 @@ from itertools import accumulate
 import numpy as np
 
 from models.assets import resolve
-from models.cards import DECADES, ModelError
-from models.session import Classifier, Estimate
+from models.cards import ModelError
+from models.session import NOTHING_KNOWN, Classifier, Estimate
 from pipeline.log import skip
 from pipeline.messages import Audience, Face, Faces, Person
 from pipeline.settings import ClassifySettings, SettingsError
@@ -16,7 +16,6 @@ from pipeline.settings import ClassifySettings, SettingsError
 _MAX_AGE_YEARS = 120.0
 _FACES_MAX = 64
 """That go through the model at a time: it takes no more time by then, but memory, and a crowd may come in a batch."""
-_NOBODY_KNOWS = Estimate("unknown", 0.5, None, None, (1 / len(DECADES),) * len(DECADES))
 
 
 class Classify:
@@ -58,7 +57,10 @@ class Classify:
                 skip("face_without_crop", camera=message.camera)
         estimates = iter(self._classifier.classify(np.stack(crops)) if crops else [])
         for message, faces in zip(batch, usable, strict=True):
-            people = tuple(_person(face, next(estimates)) for face in faces)
+            known = [next(estimates) for _ in faces]
+            for _ in range(known.count(NOTHING_KNOWN)):
+                skip("no_number", camera=message.camera)
+            people = tuple(map(_person, faces, known))
             yield _audience(message, people, self._classifier.sha256)
 
     def close(self) -> None:
@@ -74,7 +76,7 @@ class Count:
     def step(self, batch: list[Faces]) -> Iterator[Audience]:
         """One `Audience` of people of whom nothing is known for each `Faces`."""
         for message in batch:
-            yield _audience(message, tuple(_person(face, _NOBODY_KNOWS) for face in message.faces), "")
+            yield _audience(message, tuple(_person(face, NOTHING_KNOWN) for face in message.faces), "")
 
     def close(self) -> None:
         """Nothing to release."""

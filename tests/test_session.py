@@ -12,7 +12,7 @@ import pytest
 
 from models.assets import Model, resolve
 from models.cards import AgeHead, GenderHead, ModelError
-from models.session import AgeDecoder, Classifier, _p_male, cuda_missing, golden_crops
+from models.session import NOTHING_KNOWN, AgeDecoder, Classifier, _p_male, cuda_missing, golden_crops
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,16 @@ def test_thresholds_make_unknown(model: Model) -> None:
         assert estimate.gender == ("M" if estimate.p_male > 0.5 else "F")
         assert estimate.age_years is not None
         assert estimate.decade == int(np.argmax(estimate.p_decade))
+
+
+def test_no_number_is_an_estimate_that_knows_nothing(classifier: Classifier) -> None:
+    said = classifier.run(golden_crops(64))
+    for lost in ("p_male", "age_years"):
+        values = getattr(said, lost).copy()
+        values[0] = np.nan
+        first, second = classifier.decide(msgspec.structs.replace(said, **{lost: values}))
+        assert first == NOTHING_KNOWN
+        assert second == classifier.decide(said)[1]
 
 
 def test_a_wrong_golden_answer_refuses_the_model(model: Model) -> None:
