@@ -43,10 +43,10 @@ _PACKAGES = (
     "pygame",
     "pyzmq",
 )
-_TIE = f"""import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, {int(signal.SIGKILL)})  # PR_SET_PDEATHSIG
-os.getppid() == int(sys.argv[1]) or sys.exit(1)
-os.execvp(sys.argv[2], sys.argv[2:])"""
+_TIE = """import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, int(sys.argv[1]))  # PR_SET_PDEATHSIG
+os.getppid() == int(sys.argv[2]) or sys.exit(1)
+os.execvp(sys.argv[3], sys.argv[3:])"""
 _STOP_S = 15.0
 
 
@@ -317,10 +317,10 @@ def peer(module: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subpro
     )
 
 
-def tied(*command: str) -> list[str]:
-    """The command as one that dies with this process. By a `preexec_fn` it would be shorter, but what a signal handler
-    raises while Python runs its fork hooks is lost, and with it the order to stop."""
-    return [sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), *command]
+def tied(*command: str, by: signal.Signals = signal.SIGKILL) -> list[str]:
+    """The command as one that gets that signal when this process dies. By a `preexec_fn` it would be shorter, but what
+    a signal handler raises while Python runs its fork hooks is lost, and with it the order to stop."""
+    return [sys.executable, "-I", "-S", "-c", _TIE, str(int(by)), str(os.getpid()), *command]
 
 
 def _busy_s() -> float:

@@ -30,7 +30,7 @@ def server(model: str, batch: int, wait_ms: float) -> Iterator[int]:
         port = probe.getsockname()[1]
     environment = os.environ | {"BENCH_MODEL": model, "BENCH_BATCH": str(batch), "BENCH_WAIT_MS": str(wait_ms)}
     options = ["--port", str(port), "--address", "127.0.0.1", "--log-level", "error"]
-    command = tied(sys.executable, "-m", "bench.mosec_server", *options)
+    command = tied(sys.executable, "-m", "bench.mosec_server", *options, by=signal.SIGTERM)  # it stops its own
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         _await_ready(port, process)
