@@ -11,7 +11,7 @@ from decimal import ROUND_DOWN, Decimal
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 import rtoml
@@ -22,9 +22,10 @@ from players.catalogue import MAX_AGE_YEARS, MINUTES_A_DAY, WEEKDAYS, Creative, 
 from players.money import CURRENCIES
 from players.probe import IMAGES, VIDEOS
 
-Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$", description="lower-case letters, digits, - _ and .")]
+_ID = r"^[a-z0-9][a-z0-9_.-]{0,63}\Z"
+Id = Annotated[str, Meta(pattern=_ID)]
 Money = Annotated[Decimal, Meta(description="an amount such as 12.50")]
-_ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
 """Nothing that moves a terminal's cursor or breaks a row of a table."""
 Text = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE)]
 MONEY_MAX = Decimal(1_000_000_000)
@@ -58,7 +59,7 @@ class LineTable(Table, frozen=True, kw_only=True):
     """`[[lines]]`: one order. Local days and times; `starts` and `ends` are both included."""
 
     id: Id
-    creatives: Annotated[tuple[CreativeTable, ...], Meta(min_length=1, max_length=1000)]
+    creatives: Annotated[tuple[CreativeTable, ...], Meta(min_length=1, max_length=10_000)]
     target: TargetTable = TargetTable()
     house: bool = False
     starts: date | None = None
@@ -122,16 +123,36 @@ def _plain(error: Exception) -> str:
         return f"it cannot be read ({type(error).__name__}: {error}); mend or remove it"
     message, _, place = str(error).partition(" - at `$")
     message = message.replace(f"matching regex {_ONE_LINE!r}", "of one line, without control characters")
+    words = "of 1 to 64 lower-case letters, digits, -, _ and ., the first a letter or digit"
+    message = message.replace(f"matching regex {_ID!r}", words)
     key = place.rstrip("`").lstrip(".") or "file"
     unknown = re.search(r"unknown field `(.+)`", message)
     if unknown:
-        tables: dict[str, type[Table]] = {"creatives": CreativeTable, "target": TargetTable, "lines": LineTable}
-        table = next((tables[part] for part in tables if part in key.rpartition(".")[2]), CampaignFile)
-        names = [field.name for field in msgspec.structs.fields(table)]
+        names = [field.name for field in msgspec.structs.fields(_table(key))]
         near = [name for name in names if name.startswith(unknown.group(1))]
         remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
         return f"{'' if key == 'file' else key + '.'}{unknown.group(1)}: unknown key; {remedy}"
-    return f"{key}: {message[:1].lower()}{message[1:]}; correct it"
+    table, _, name = key.rpartition(".")
+    fields = {field.name: field for field in msgspec.structs.fields(_table(table))}
+    field = fields.get(name.partition("[")[0])
+    remedy = "correct it"
+    if field and message.startswith("Invalid enum value"):
+        remedy = f"write one of {', '.join(_choices(field.type))}"
+    elif field and "date" in message:
+        remedy = "write a day such as 2026-05-01"
+    return f"{key}: {message[:1].lower()}{message[1:]}; {remedy}"
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """The values of the Literal in a type."""
+    parts = get_args(kind)
+    return parts if get_origin(kind) is Literal else next(filter(None, map(_choices, parts)), ())
+
+
+def _table(key: str) -> type[Table]:
+    """The table that stands at a key."""
+    tables: dict[str, type[Table]] = {"creatives": CreativeTable, "target": TargetTable, "lines": LineTable}
+    return next((tables[part] for part in tables if part in key.rpartition(".")[2]), CampaignFile)
 
 
 def _check_line(key: str, line: LineTable, currency: str) -> None:
