@@ -19,7 +19,7 @@ from players import pictures
 from players import sound as sounds
 from players.campaigns import CatalogueWatcher, open_folder, stamp_of
 from players.catalogue import Catalogue, Creative, Line
-from players.choose import Decision, Present, Rules, choose, now
+from players.choose import NOBODY, Decision, Present, Rules, choose, moment_in
 from players.exposure import Exposure, Shown
 from players.ledger import Ledger, ledger_path, state_dir
 from players.pictures import Layout, PictureError
@@ -97,17 +97,19 @@ class Backstage:
         self._playable: tuple[Catalogue, frozenset[str], Catalogue] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="backstage")
 
-    def prepare(self, present: Present, layout: Layout, card_on: bool) -> "Future[Act | None]":
-        """Choose for who is present and load it; None when not even a house ad can be shown. `card_on`: no ad is on."""
-        return self._thread.submit(self._prepare, present, layout, card_on)
+    def prepare(self, present: Present, layout: Layout, left_s: float, card_on: bool) -> "Future[Act | None]":
+        """Choose for who is present what may begin in `left_s` seconds, and load it; None when not even a house ad can
+        be shown. `card_on`: no ad is on."""
+        begins_s = time.monotonic() + max(0.0, left_s)
+        return self._thread.submit(self._prepare, present, layout, begins_s, card_on)
 
     def start(self, act: Act, model_sha256: str) -> "Future[bool]":
         """Commit to the ledger that the act begins; False: it must not be shown."""
         return self._thread.submit(self._start, act, model_sha256)
 
-    def look(self, present: Present, act: Act | None, mono_ns: int) -> None:
-        """Count who is present at `mono_ns`, in front of the act."""
-        self._thread.submit(_said(self._look), present, act, mono_ns)
+    def look(self, present: Present, act: Act | None, mono_ns: int, *, visible: bool) -> None:
+        """Count who is present at `mono_ns`; as watchers of the act only while it is visible."""
+        self._thread.submit(_said(self._look), present, act, mono_ns, visible)
 
     def end(self, act: Act, shown: Shown) -> None:
         """Commit to the ledger what came of the act, and let go of it."""
@@ -134,7 +136,7 @@ class Backstage:
             self._ledger = Ledger(path, s.station, s.screen.name, s.ads.min_presented)
         return self._ledger
 
-    def _prepare(self, present: Present, layout: Layout, card_on: bool) -> Act | None:
+    def _prepare(self, present: Present, layout: Layout, begins_s: float, card_on: bool) -> Act | None:
         ledger = self._books()
         self.plays = ledger.totals(self._settings.run_started_ms)
         rules = Rules(
@@ -144,7 +146,7 @@ class Backstage:
             paid=ledger.accepts_paid,
         )
         for _ in range(TRIES):
-            moment = now(self._zone, time.monotonic_ns())
+            moment = moment_in(max(0.0, begins_s - time.monotonic()))
             decision = choose(present, self._catalogue(), ledger.history, moment, self._rng, rules)
             if decision is None:
                 if card_on:
@@ -166,11 +168,11 @@ class Backstage:
         self.plays = ledger.totals(self._settings.run_started_ms)
         return act.play_id is not None or act.decision.line.house
 
-    def _look(self, present: Present, act: Act | None, mono_ns: int) -> None:
+    def _look(self, present: Present, act: Act | None, mono_ns: int, visible: bool) -> None:
         if self._ledger:
             self._ledger.measure(present, mono_ns)
         if act:
-            act.exposure.add(present, mono_ns)
+            act.exposure.add(present if visible else NOBODY, mono_ns)
 
     def _end(self, act: Act, shown: Shown) -> None:
         act.release()

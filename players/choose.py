@@ -1,15 +1,15 @@
 """Which ad fits who is there: the audience of the last seconds, and the choice as a pure function of what is known."""
 
+import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from random import Random
 from typing import Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from msgspec import Struct
@@ -36,12 +36,13 @@ SURE_PEOPLE = 0.5
 """From this many people on, rounded half up, a group counts as one person present."""
 _KEPT_MAX_NS = 60_000_000_000
 """No frame tells who is there for longer, however slow its camera is."""
+_ADULT_YEARS = 10 * len(MINOR_DECADES)
 _CELLS = 3 * (UNKNOWN_AGE + 1)
 _AGES = 3 * (MAX_AGE_YEARS + 1)
 
 
 class Moment(NamedTuple):
-    """Now: the time in the station's zone, for dates and dayparts, and CLOCK_MONOTONIC in ns, for gaps and caps."""
+    """When an ad is to begin: the time, for dates and dayparts, and CLOCK_MONOTONIC in ns, for gaps and caps."""
 
     at: datetime
     mono_ns: int
@@ -171,9 +172,9 @@ def choose(
     return _choose_house(present, catalogue, history, moment, rng, rules)
 
 
-def now(zone: ZoneInfo, mono_ns: int) -> Moment:
-    """The present moment in the station's zone."""
-    return Moment(datetime.now(zone), mono_ns)
+def moment_in(seconds: float) -> Moment:
+    """The moment in so many seconds."""
+    return Moment(datetime.now(UTC) + timedelta(seconds=seconds), time.monotonic_ns() + round(seconds * 1e9))
 
 
 def _count(row: NDArray[np.float64], person: Person, height_px: int) -> None:
@@ -197,7 +198,10 @@ def _count(row: NDArray[np.float64], person: Person, height_px: int) -> None:
         by_decade[:UNKNOWN_AGE] = p_decade / p_decade.sum()
     row[_CELLS : 2 * _CELLS] += np.outer(by_gender, by_decade).ravel()
     if person.age_years is not None:
-        row[3 * _CELLS + gender * (MAX_AGE_YEARS + 1) + int(person.age_years)] += 1
+        years = int(person.age_years)
+        if decade != UNKNOWN_AGE:  # the likeliest decade and the mean of the years may lie on two sides of 20
+            years = min(years, _ADULT_YEARS - 1) if decade in MINOR_DECADES else max(years, _ADULT_YEARS)
+        row[3 * _CELLS + gender * (MAX_AGE_YEARS + 1) + years] += 1
 
 
 @lru_cache(maxsize=4096)

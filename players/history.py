@@ -12,7 +12,8 @@ HOUR_NS = 3_600_000_000_000
 
 
 class LastPlay(NamedTuple):
-    """The play on whose heels the next one comes. `separation` is its line's as it was; a ledger does not tell."""
+    """The play on whose heels the next one comes. `separation` is its line's as it was, nothing for a house ad, which
+    keeps nobody back; a ledger does not tell."""
 
     line: str
     creative: str
@@ -38,7 +39,7 @@ class History:
         starts = self.starts_ns.setdefault(line.id, [])
         del starts[: bisect_right(starts, mono_ns - HOUR_NS)]
         starts.append(mono_ns)
-        self.last = LastPlay(line.id, creative_id, line.advertiser, line.separation)
+        self.last = LastPlay(line.id, creative_id, line.advertiser, "" if line.house else line.separation)
         self.commit(line.id, price_micro)
         row = self._row(line.id)
         if row is not None:

@@ -33,6 +33,8 @@ ADS_TOLD, OTHER_ADS = 200, "(others)"
 """Of how many ads the totals tell the plays, and what the rest is called: what a process says of itself is limited."""
 BALLAST_BYTES = 16 << 20
 RETRY_S = 5.0
+PLAYS_A_DAY = 86_400
+DAY_NS = 24 * HOUR_NS
 AUDIENCE_NS = 60_000_000_000
 """Counts of the audience wait no longer than this for a play to be written with."""
 
@@ -90,6 +92,7 @@ class Ledger:
         self._broken = False
         self._retry_at_s = 0.0
         self._seq, self._head = 0, FIRST_HASH
+        self._synced = 0
         self._version = _app_version()
         self._connect()
 
@@ -247,7 +250,7 @@ class Ledger:
                 return
             try:
                 self._prepare(db)
-            except (sqlite3.Error, ValueError) as error:  # ValueError: a time that is none
+            except (sqlite3.Error, ValueError, TypeError) as error:  # a time or a number that is none
                 db.close()
                 self._fail(f"cannot use {self.path}: {error}")
                 if not (_is_full(error) and self._deflate()):
@@ -270,14 +273,20 @@ class Ledger:
                 db.execute(statement)
         self._seq, self._head = head(db)
         aborted = self._abort_open(db)
-        history = _history(db)
+        self._learn(db)
         db.execute("COMMIT")
-        for play in (*self._open.values(), *(play for _, play, row in self._pending if row["billable"])):
+        if aborted:
+            log("plays_aborted", count=aborted, reason="the player had stopped without ending them")
+
+    def _learn(self, db: sqlite3.Connection) -> None:
+        """What was spent and shown, by the file and by what waits to be written to it."""
+        self._synced = _clock_synced()
+        history = _history(db)
+        waiting = [play for play_id, play, row in self._pending if row["billable"] and _is_open(db, play_id)]
+        for play in (*self._open.values(), *waiting):
             history.commit(play.line.id, play.price_micro)
         history.last = self.history.last or history.last
         self.history = history
-        if aborted:
-            log("plays_aborted", count=aborted, reason="the player had stopped without ending them")
 
     def _abort_open(self, db: sqlite3.Connection) -> int:
         """End the rows that an earlier life left open."""
@@ -292,7 +301,12 @@ class Ledger:
         return len(orphans)
 
     def _heal(self) -> None:
-        """Try to get back to normal, at most every few seconds."""
+        """Try to get back to normal, at most every few seconds; times of plays are told anew once the clock is set."""
+        if self._db is not None and _clock_synced() > self._synced:
+            try:
+                self._learn(self._db)
+            except (sqlite3.Error, ValueError, TypeError) as error:
+                skip("ledger_unreadable", error=error)
         if self._db is not None and _inode(self.path) != self._inode:
             self._fail(f"{self.path} was taken away; put it back, or restart the player to begin a new one")
             return
@@ -328,7 +342,7 @@ class Ledger:
             return False, "not billed: a house ad"
         if shown.status == "failed":
             return False, f"not billed: it failed ({shown.stop_reason or 'no reason given'})"
-        if share < self._min_presented:
+        if not shown.frames_presented or share < self._min_presented:
             return False, f"not billed: only {100 * share:.0f} % of it was shown"
         if matched_watchers < max(1, line.target.min_watchers):
             return (
@@ -443,24 +457,30 @@ def _is_full(error: Exception) -> bool:
 
 
 def _history(db: sqlite3.Connection) -> History:
-    """Money billed by line, the starts of the last day on this process's monotonic clock, and the last play."""
+    """Money billed by line, the starts of the last day on this process's monotonic clock, and the last play.
+
+    Plays of this boot (the newest ones, as far back as the monotonic clock falls) are timed by that clock. Others by
+    the wall clock, which may stand before the newest play until it is set: then that play is as if of just now.
+    """
     history = History()
     spent = db.execute("SELECT line, SUM(price_micro) FROM plays WHERE billable = 1 GROUP BY line")
     history.committed = dict(spent.fetchall())
     utc, mono_ns = datetime.now(UTC), time.monotonic_ns()
-    day_ago = _utc(utc.timestamp() - 86400)
-    for line, started in db.execute(
-        "SELECT line, started_utc FROM plays WHERE started_utc >= ? ORDER BY started_seq", (day_ago,)
+    after_ns = mono_ns
+    for line, creative, advertiser, started, started_ns in db.execute(
+        "SELECT line, creative, advertiser, started_utc, started_mono_ns FROM plays ORDER BY started_seq DESC LIMIT ?",
+        (PLAYS_A_DAY,),
     ):
-        age_ns = max(0, round((utc - datetime.fromisoformat(started)).total_seconds() * 1e9))
-        starts = history.starts_ns.setdefault(line, [])
-        if starts and starts[-1] < mono_ns - HOUR_NS:
-            starts.clear()
-        starts.append(mono_ns - age_ns)
+        began = datetime.fromisoformat(started)
+        if history.last is None:
+            history.last = LastPlay(line, creative, advertiser)
+            utc = max(utc, began)
+        after_ns = started_ns if started_ns <= after_ns else 0
+        age_ns = mono_ns - after_ns if after_ns else max(0, round((utc - began).total_seconds() * 1e9))
+        if age_ns < HOUR_NS or (age_ns < DAY_NS and line not in history.starts_ns):
+            history.starts_ns.setdefault(line, []).append(mono_ns - age_ns)
     for starts in history.starts_ns.values():
         starts.sort()
-    for last in db.execute("SELECT line, creative, advertiser FROM plays ORDER BY rowid DESC LIMIT 1"):
-        history.last = LastPlay(*last)
     return history
 
 

@@ -29,7 +29,8 @@ _TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "num
 
 def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -> dict[str, Any]:
     """{"dooh", "device", "imp"} of a screen. The multiplier is the mean number of people who could see a play, over
-    every play in the ledgers that `db` reads; SettingsError where there is none, or the venue is unknown."""
+    every play in the ledgers that `db` reads and that was on a display; SettingsError where there is none, or the venue
+    is unknown."""
     if station.venue_type not in VENUES:
         given = f"{station.venue_type!r} is no venue" if station.venue_type else "no venue is given"
         raise SettingsError(
@@ -38,7 +39,7 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
         )
     shown, mean = db.execute(
         "SELECT COUNT(*), AVG(qty_multiplier) FROM plays "
-        "WHERE station = ? AND screen = ? AND status IN ('played', 'partial')",
+        "WHERE station = ? AND screen = ? AND status IN ('played', 'partial') AND frames_presented > 0",
         (station.name, screen.name),
     ).fetchone()
     if not shown:

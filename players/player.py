@@ -146,7 +146,7 @@ class Player:
         if self._next is None:
             if left_s <= LEAD_S:
                 present = self._window.present(time.monotonic_ns())
-                self._next = self._backstage.prepare(present, self._layout, self._on is None)
+                self._next = self._backstage.prepare(present, self._layout, left_s, self._on is None)
             return None
         if not self._next.done():
             return None
@@ -201,7 +201,7 @@ class Player:
         if act is None:
             return
         self._on = None
-        self._backstage.look(self._present, act, round(now_s * 1e9))
+        self._backstage.look(self._present, act, round(now_s * 1e9), visible=self._visible)
         expected = act.expected_by(now_s, self._hz)
         presented = min(act.presented, expected)
         self._past_frames = (self._past_frames[0] + presented, self._past_frames[1] + expected)
@@ -323,7 +323,7 @@ class Player:
         self._look_due_s = now_s + LOOK_S
         mono_ns = time.monotonic_ns()
         self._present = self._window.present(mono_ns)
-        self._backstage.look(self._present, self._on, mono_ns)
+        self._backstage.look(self._present, self._on, mono_ns, visible=self._visible)
         present, act = self._present, self._on
         presented, expected = self._past_frames
         if act:

@@ -11,8 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from math import isfinite
-from operator import itemgetter
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,7 +22,7 @@ from msgspec import Struct
 
 from pipeline.settings import SettingsError
 from players.catalogue import money
-from players.rows import COLUMNS, ENDED, FIRST_HASH, STARTED, link_hash
+from players.rows import COLUMNS, ENDED, FIRST_HASH, STARTED, TABLES, link_hash
 
 EXPORTED = tuple("price" if name == "price_micro" else name for name in COLUMNS)
 _COPIES = 20
@@ -54,7 +53,7 @@ def reading(paths: list[Path]) -> Iterator[sqlite3.Connection]:
                 _join(db, copies)
             db.row_factory = sqlite3.Row
             yield db
-        except (sqlite3.DatabaseError, ValueError) as error:  # ValueError: a time, or a group of people, that is none
+        except (sqlite3.DatabaseError, ValueError, TypeError, ArithmeticError) as error:  # a time or price that is none
             names = ", ".join(str(path) for path in paths)
             raise SettingsError(f"{names}: not a sound ledger ({error}); restore it from a backup") from None
         finally:
@@ -66,7 +65,7 @@ def verify(path: Path) -> Verdict:
     with reading([path]) as db:
         count, billable = db.execute("SELECT COUNT(*), COALESCE(SUM(billable), 0) FROM plays").fetchone()
         seq, head = 0, FIRST_HASH
-        for number, play_id, kind, before, digest, content in heapq.merge(_started(db), _ended(db), key=itemgetter(0)):
+        for number, play_id, kind, before, digest, content in heapq.merge(_started(db), _ended(db), key=_place):
             problem = ""
             if number != seq + 1:
                 problem = f"link {seq + 1} is missing before it"
@@ -92,7 +91,8 @@ def rows(
 ) -> Iterator[dict[str, Any]]:
     """Plays in the order of their starts, the price as a Decimal; `since` and `until` are UTC, the latter excluded."""
     where, values = _where(since, until, campaign)
-    for row in db.execute(f"SELECT * FROM plays{where} ORDER BY started_utc, started_seq", values):  # noqa: S608
+    names = ", ".join(COLUMNS)
+    for row in db.execute(f"SELECT {names} FROM plays{where} ORDER BY started_utc, started_seq", values):  # noqa: S608
         play = dict(row)
         play["price_micro"] = money(play["price_micro"])
         yield dict(zip(EXPORTED, play.values(), strict=True))
@@ -225,9 +225,9 @@ def _join(db: sqlite3.Connection, ledgers: list[Path]) -> None:
     """Put the tables of all ledgers into one file; a play in two of them would be billed twice."""
     for number, ledger in enumerate(ledgers):
         db.execute("ATTACH ? AS one", (str(ledger),))
-        for table in ("plays", "audience_hours", "audience_groups"):
+        for table, columns in TABLES.items():
             into = f"INSERT INTO {table}" if number else f"CREATE TABLE {table} AS"
-            db.execute(f"{into} SELECT * FROM one.{table}")  # noqa: S608
+            db.execute(f"{into} SELECT {', '.join(columns)} FROM one.{table}")  # noqa: S608
         db.execute("DETACH one")
     twice = db.execute("SELECT play_id FROM plays GROUP BY play_id HAVING COUNT(*) > 1").fetchone()
     if twice:
@@ -260,6 +260,11 @@ def _ended(db: sqlite3.Connection) -> Iterator[_Link]:
         "WHERE ended_seq IS NOT NULL ORDER BY 1"
     ):
         yield row[0], row[1], "ended", row[2], row[3], ["ended", row[1], row[4], *row[5:]]
+
+
+def _place(link: _Link) -> float:
+    """Where a link stands in the chain; a number that is none comes last, and follows nothing."""
+    return link[0] if isinstance(link[0], int) else inf
 
 
 def _hashes_as_another(value: Any) -> bool:

@@ -68,6 +68,12 @@ LINKS = {
     "hash": "TEXT",
 }
 COLUMNS = (*STARTED, *ENDED, *LINKS)
+TABLES = {
+    "plays": COLUMNS,
+    "audience_groups": ("station", "screen", "hour_utc", "gender", "decade", "person_ms"),
+    "audience_hours": ("station", "screen", "hour_utc", "visits", "person_ms", "watched_ms"),
+}
+"""The columns of each table by name: their order in a file is whoever wrote the file's."""
 SCHEMA_SQL = (
     f"CREATE TABLE IF NOT EXISTS plays ({', '.join(f'{k} {v}' for k, v in {**STARTED, **ENDED, **LINKS}.items())})",
     "CREATE INDEX IF NOT EXISTS plays_by_time ON plays (started_utc)",

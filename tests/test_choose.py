@@ -361,6 +361,18 @@ def test_rivals_are_not_shown_one_after_the_other() -> None:
     assert set(winners(present(F20), cola, pepper, history=history, draws=50)) == {"cola", "pepper"}
     history.started(cola, "x", 0, 0)
     assert set(winners(present(F20), pepper, history=history, draws=5)) == {"house"}  # cola was ended meanwhile
+    history.started(line("own", house=True, separation="drinks"), "y", 0, 0)
+    assert set(winners(present(F20), cola, pepper, history=history, draws=50)) == {"cola", "pepper"}
+
+
+def test_a_face_is_a_minor_or_an_adult_whatever_the_mean_of_its_years() -> None:
+    """The likeliest decade may be 10-19 where the mean of the years is 21, and the other way round."""
+    teen = msgspec.structs.replace(person("F", 15.0), age_years=21.4)
+    adult = msgspec.structs.replace(person("F", 25.0), age_years=18.9)
+    target = Target(gender="F", ages=((18, 34),))
+    assert matched(present(teen), target) == 0
+    assert matched(present(teen), target, minors=True) == 1
+    assert matched(present(adult, teen), target) == 1
 
 
 def test_a_budget_ends_before_it_is_overspent_and_a_reservation_given_back_counts_again() -> None:

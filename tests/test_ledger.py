@@ -100,6 +100,14 @@ def test_what_is_billed_and_why(ledger: Ledger, path: Path, how: dict[str, Any],
     sound(path)
 
 
+def test_what_nobody_saw_is_not_billed_however_little_is_asked(path: Path) -> None:
+    book = Ledger(path, STATION, "main", min_presented=0.0)
+    play(book, shown=0.0)
+    play(book, shown=0.01)
+    book.close()
+    assert [row["billable"] for row in table(path)] == [0, 1]
+
+
 def test_a_play_cut_short_is_not_billed_however_smooth_it_was(ledger: Ledger, path: Path) -> None:
     chosen = decision(AD)
     play_id = ledger.start(chosen, planned_ms=8000)
@@ -252,6 +260,63 @@ def test_who_is_there_is_written_though_nothing_plays(ledger: Ledger) -> None:
         ledger.measure(NOBODY if second % 10 < 5 else her if second % 20 < 10 else him, second * 1000 * MS)
     (visits,) = ledger._need_db().execute("SELECT SUM(visits) FROM audience_hours").fetchone()
     assert 10 <= visits <= 18
+
+
+def test_money_that_a_failed_commit_wrote_after_all_is_counted_once(ledger: Ledger, path: Path) -> None:
+    ad = line("f20", price=Decimal("0.12"), currency="EUR", budget=Decimal("0.36"))
+    play_id = ledger.start(decision(ad), planned_ms=0)
+    assert play_id is not None
+    opened = ledger._open[play_id]
+    exposure = Exposure(decision(ad))
+    exposure.add(present(F20), 0)
+    ledger.end(play_id, Shown(frames_expected=4, frames_presented=4, status="played", exposure=exposure))
+    ledger._pending.append((play_id, opened, {"billable": 1}))  # as a commit leaves it that fails behind its last write
+    ledger._fail("disk I/O error")
+    ledger._broken, ledger._retry_at_s = True, 0.0
+    assert ledger.accepts_paid
+    assert ledger.history.committed == {"f20": 120_000}
+    assert play(ledger, ad) and play(ledger, ad)
+    assert play(ledger, ad) is None
+    ledger.close()
+    assert sound(path).billable == 3
+
+
+def test_caps_and_gaps_go_by_the_boots_own_clock_and_are_told_anew_when_the_other_is_set(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A board without a battery starts in 1970, or hours behind, until a server tells it the time."""
+    shift = timedelta(hours=-30)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) + shift
+
+    def ages_h(book: Ledger) -> dict[str, float]:
+        now_ns = time.monotonic_ns()
+        return {name: round((now_ns - starts[-1]) / HOUR_NS, 1) for name, starts in book.history.starts_ns.items()}
+
+    monkeypatch.setattr(ledger_module, "datetime", Clock)
+    monkeypatch.setattr(ledger_module, "_clock_synced", lambda: 0)
+    play(ledger, line("old"))
+    shift = timedelta(hours=-10)
+    play(ledger, line("late"))
+    ledger.close()
+    shift = timedelta(0)
+    again = Ledger(path, STATION, "main")
+    assert ages_h(again) == {"old": 0.0, "late": 0.0}
+    again.close()
+    db = sqlite3.connect(path)
+    db.executescript("DROP TRIGGER ended_stays; UPDATE plays SET started_mono_ns = started_mono_ns + 9000000000000000")
+    db.close()
+    shift = timedelta(days=-20_000)
+    booted = Ledger(path, STATION, "main")
+    assert ages_h(booted) == {"late": 0.0, "old": 20.0}
+    shift = timedelta(0)
+    monkeypatch.setattr(ledger_module, "_clock_synced", lambda: 1)
+    play(booted, HOUSE)
+    assert ages_h(booted) == {"late": 10.0, "house": 0.0}
+    booted.close()
 
 
 # kills
@@ -631,6 +696,8 @@ def test_durations_are_monotonic_when_the_clock_jumps(
         ("UPDATE plays SET ended_seq = NULL WHERE started_seq = 7", "it says how it ended without a link"),
         ("UPDATE plays SET screen = X'99A8A7' WHERE started_seq = 5", "link 5 (started): what it says is not"),
         ("UPDATE plays SET watchers_2s = 9e999 WHERE started_seq = 5", "link 6 (ended): what it says is not"),
+        ("UPDATE plays SET ended_seq = 'x' WHERE started_seq = 5", "link 7 (started): link 6 is missing before it"),
+        ("UPDATE plays SET price_micro = 'abc' WHERE started_seq = 5", "link 5 (started): what it says is not"),
     ],
 )
 def test_verify_names_the_first_bad_row(ledger: Ledger, path: Path, harm: str, says: str) -> None:
@@ -650,6 +717,50 @@ def test_verify_names_the_first_bad_row(ledger: Ledger, path: Path, harm: str, s
     problem = proof.verify(path).problem
     assert says in problem
     assert problem.split()[1].rstrip(",:") in names
+
+
+def test_columns_in_another_order_are_the_same_ledger(path: Path) -> None:
+    """A chain does not tell in which order a file keeps its columns; they are read by name."""
+    paths = [path, path.with_name("ledger-side.sqlite")]
+    for ledger_path_ in paths:
+        book = Ledger(ledger_path_, STATION, "main")
+        play(book)
+        book.close()
+    db = sqlite3.connect(paths[1])
+    (made,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'plays'").fetchone()
+    names = [row[1] for row in db.execute("PRAGMA table_info(plays)")]
+    kinds = made[made.index("(") + 1 : -1].split(", ")
+    turned = ", ".join(reversed(names))
+    db.executescript(
+        f"ALTER TABLE plays RENAME TO before; CREATE TABLE plays ({', '.join(reversed(kinds))});"
+        f"INSERT INTO plays ({turned}) SELECT {turned} FROM before; DROP TABLE before"
+    )
+    db.close()
+    sound(paths[1])
+    assert table(paths[1])[0]["price"] == Decimal("0.12")
+    with proof.reading(paths) as both:
+        assert [row["price"] for row in proof.rows(both)] == [Decimal("0.12")] * 2
+
+
+def test_a_price_that_is_none_is_a_one_line_error(ledger: Ledger, path: Path) -> None:
+    play(ledger)
+    ledger.close()
+    db = sqlite3.connect(path)
+    db.executescript("DROP TRIGGER ended_stays; UPDATE plays SET price_micro = 'abc'")
+    db.close()
+    with pytest.raises(SettingsError, match="not a sound ledger"):
+        table(path)
+
+
+def test_a_link_without_a_number_sells_nothing(ledger: Ledger, path: Path) -> None:
+    play(ledger)
+    ledger.close()
+    db = sqlite3.connect(path)
+    db.executescript("DROP TRIGGER ended_stays; UPDATE plays SET ended_seq = 'x'")
+    db.close()
+    book = Ledger(path, STATION, "main")
+    assert not book.accepts_paid
+    book.close()
 
 
 def test_verify_notices_a_play_that_an_index_does_not_hold(ledger: Ledger, path: Path) -> None:

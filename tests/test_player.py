@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -27,9 +28,13 @@ from PIL import Image
 from bench import coded, xvfb
 from pipeline.messages import Audience, Gender, Person
 from pipeline.settings import Ads, Choose, PlayerSettings, Screen, SettingsError, StationTable
+from players import openrtb, proof
 from players import player as player_module
+from players.acts import Backstage
 from players.campaigns import _Reader
+from players.choose import AudienceWindow
 from players.ledger import ledger_path
+from players.pictures import Layout
 from players.player import Player
 
 SIZE = (320, 180)
@@ -593,8 +598,34 @@ def test_a_lost_display_is_taken_again_and_unseen_frames_are_not_counted(
 def test_a_full_screen_without_a_display_to_cover_is_seen_by_nobody(theatre: Theatre) -> None:
     settings = theatre(HOUSE, fullscreen=True)
     with playing(settings) as player:
-        run_until(player, lambda: player.status["plays"]["total"] >= 2)
+        run_until(player, lambda: player.status["plays"]["total"] >= 2, person("F", 2))
         assert player.status["screen"] == "headless" and player.status["frames_presented"] == 0
+        assert player.status["present"]["people"] == 1
+    assert [row["watchers"] for row in rows(settings)] == [0, 0]
+    path = ledger_path(settings.station, settings.screen.name, settings.folder)
+    there = msgspec.structs.replace(settings.station, venue_type="outdoor.bus_shelters")
+    with proof.reading([path]) as db, pytest.raises(SettingsError, match="holds no play of screen"):
+        openrtb.bid_objects(db, there, settings.screen)
+
+
+def test_an_ad_is_chosen_for_the_moment_at_which_it_begins(theatre: Theatre) -> None:
+    """Not for that of the choice: a line whose hours are over by then is not played."""
+    now = datetime.now(UTC)
+    hours = f"{now:%H:%M}-{now + timedelta(minutes=2):%H:%M}"
+    settings = theatre(HOUSE, f"{YOUNG}".replace("target", f'dayparts = ["{hours}"]\ntarget', 1))
+    window = AudienceWindow(1.0)
+    window.add(audience(person("F", 2)))
+    present = window.present(time.monotonic_ns())
+    backstage = Backstage(settings)
+    try:
+        chosen = []
+        for left_s in (0.0, 600.0):
+            act = backstage.prepare(present, Layout(*SIZE), left_s, card_on=False).result()
+            assert act is not None
+            chosen.append(act.decision.line.id)
+    finally:
+        backstage.close()
+    assert chosen == ["young", "house"]
 
 
 @needs_x
