@@ -10,7 +10,9 @@ from random import Random
 from typing import Annotated, Literal
 
 import msgspec
+import numpy as np
 from msgspec import Meta, Struct
+from numpy.typing import NDArray
 
 from pipeline.messages import DECADES, Audience, Person
 from pipeline.settings import SettingsError
@@ -110,8 +112,12 @@ def make_scenes(hours: float, begin: datetime, rng: Random) -> list[Scene]:
 
 
 def simulate(catalogue: Catalogue, scenes: list[Scene], begin: datetime, rules: Rules, seed: int = 0) -> Simulation:
-    """Play to an audience from `begin` (the station's zone) until the last scene."""
+    """Play to an audience from `begin` (the station's zone) until the last scene. Until then a line of even pacing has
+    spent what even delivery spends, the others nothing."""
     history, rng = History(), Random(seed)
+    for line, share in zip(catalogue.lines, _share_over(catalogue, begin), strict=True):
+        if line.pacing == "even" and line.budget is not None:
+            history.commit(line.id, int(micro(line.budget) * share))
     who_at = _walk(scenes)
     now_s, end_s = 0.0, scenes[-1].at_s
     plays: list[Play] = []
@@ -171,13 +177,15 @@ def goal_by_now(line: Line, simulation: Simulation) -> Decimal | None:
     """What even delivery would spend within the simulation; None without a budget and its days."""
     if line.budget is None or line.starts is None or line.ends is None:
         return None
-    arrays = simulation.catalogue.arrays
-    row = arrays.row[line.id]
-    shares = []
-    for moment in (simulation.began, simulation.ended):
-        local = moment.astimezone(simulation.catalogue.zone)
-        shares.append(arrays.elapsed_share(local.date(), 60 * local.hour + local.minute)[row])
-    return line.budget * Decimal(str(round(float(shares[1] - shares[0]), 9)))
+    row = simulation.catalogue.arrays.row[line.id]
+    first, last = (_share_over(simulation.catalogue, at)[row] for at in (simulation.began, simulation.ended))
+    return line.budget * Decimal(str(round(float(last - first), 9)))
+
+
+def _share_over(catalogue: Catalogue, moment: datetime) -> NDArray[np.float64]:
+    """The share of each line's open time that is over, up to but without the minute of `moment`: float [lines]."""
+    before = datetime.fromtimestamp(moment.timestamp() - 60, catalogue.zone)
+    return catalogue.arrays.elapsed_share(before.date(), 60 * before.hour + before.minute)
 
 
 def _walk(scenes: list[Scene]) -> Callable[[float], Present]:

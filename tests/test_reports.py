@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import chain, combinations
 from pathlib import Path
@@ -449,6 +449,18 @@ def test_the_hours_of_a_simulation_are_those_of_the_clock_when_it_is_set_back(tm
     plots.plot_simulation(played, tmp_path / "night.svg")
     drawn = re.findall(r"<!-- (\d\d) -->", (tmp_path / "night.svg").read_text("utf-8"))
     assert drawn[:6] == ["00", "01", "02", "02", "03", "04"]
+
+
+@pytest.mark.parametrize("day", [1, 15, 31])
+def test_a_simulation_of_an_even_line_spends_what_is_due_in_its_span(day: int) -> None:
+    days: dict[str, Any] = {"starts": date(2026, 3, 1), "ends": date(2026, 3, 31), "pacing": "even"}
+    even = line("even", WOMEN, price=Decimal(120), currency="KRW", budget=Decimal(500_000), **days)
+    scenes = [simulate.Scene(0.0, (simulate.Passer("F", 25.0),)), simulate.Scene(86400.0, ())]
+    played = simulate.simulate(catalogue(even), scenes, at(day, 0, month=3, zone=SEOUL), Rules())
+    row = next(row for row in simulate.delivery(played).rows if row["line"] == "even")
+    assert row["goal by now"] == 16129  # of 500,000 in 31 days
+    assert row["spend"] == pytest.approx(16129, abs=120)
+    assert row["delivered_pct"] == pytest.approx(100, abs=1)
 
 
 def test_a_name_is_drawn_as_it_is_written_and_one_that_reads_total_is_no_total(
