@@ -157,11 +157,11 @@ def simulate_command(
     shape: str,
     plot: Path | None,
 ) -> None:
-    """Show what would play to an audience, what it would deliver and earn."""
+    """Show what one screen would play to an audience, what it would deliver and earn."""
     from players import plots, simulate
 
     station = _load(station_file)
-    catalogue = _catalogue(station, folder)
+    catalogue = _catalogue(station, folder, len(station.screens))
     for problem in catalogue.problems:
         click.echo(f"problem: {problem}", err=True)
     if not (catalogue.lines or catalogue.house):
@@ -341,9 +341,9 @@ def _zone(station: Station) -> ZoneInfo:
     return ZoneInfo(station.station.timezone)
 
 
-def _catalogue(station: Station, folder: Path | None) -> Catalogue:
+def _catalogue(station: Station, folder: Path | None, screens: int = 1) -> Catalogue:
     place = folder or open_folder(station.ads.campaigns, station.folder)
-    return load_catalogue(place, _zone(station), station.ads.default_duration_s)
+    return load_catalogue(place, _zone(station), station.ads.default_duration_s, screens=screens)
 
 
 def _paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]:

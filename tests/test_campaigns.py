@@ -823,6 +823,22 @@ def test_simulate_says_what_would_be_delivered(folder: Path, tmp_path: Path) -> 
         assert drawn.size[0] > 1000
 
 
+def test_simulate_plays_on_one_screen_with_its_part_of_the_budgets(folder: Path, tmp_path: Path) -> None:
+    for name, budget in (("poor", "1.00"), ("fair", "1.20")):
+        money = f'price = "0.60"\nbudget = "{budget}"'
+        (folder / f"{name}.toml").write_text('currency = "EUR"\n' + little(name, money))
+    (tmp_path / "audience.jsonl").write_text('{"at_s": 0, "people": [{"gender": "F"}]}\n{"at_s": 80, "people": []}\n')
+    (tmp_path / "station.toml").write_text(
+        'cameras = [{ name = "c", source = "sample" }]\nscreens = [{ name = "a" }, { name = "b" }]\n'
+        '[ads]\ncampaigns = "campaigns"\n'
+    )
+    words = ["--station", str(tmp_path / "station.toml"), "--audience", str(tmp_path / "audience.jsonl")]
+    done = CliRunner().invoke(campaigns_command, ["simulate", *words, "--format", "json"])
+    assert done.exit_code == 0, done.output
+    spend = {row["line"]: (row["spend"], row["budget"]) for row in json.loads(done.output)["rows"]}
+    assert spend == {"fair-line": ("0.60", "0.60"), "poor-line": ("0.00", "0.50")}
+
+
 def test_simulate_lets_a_rival_follow_the_house_card(folder: Path, tmp_path: Path) -> None:
     for name in ("cola", "pepper"):
         (folder / f"{name}.toml").write_text(little(name, 'separation = "drinks"\nmin_gap_s = 600'))
