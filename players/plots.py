@@ -4,6 +4,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipeline.log import log
 from pipeline.messages import DECADES
 from pipeline.settings import SettingsError
 from players.catalogue import WEEKDAYS
+from players.money import as_text, to_cents
 from players.reports import Report
 from players.simulate import Simulation, goal_by_now
 
@@ -124,7 +126,7 @@ def plot_audience(report: Report, path: Path) -> None:
 
 
 def plot_simulation(simulation: Simulation, path: Path) -> None:
-    """Plays an hour by line, and the spend of each line, dotted what even delivery of its budget would spend."""
+    """Plays an hour by line, and by currency the spend of each line, dotted what even delivery would spend."""
     zone = simulation.catalogue.zone
     begin = simulation.began.timestamp()
     hours = max(1, int(np.ceil((simulation.ended.timestamp() - begin) / 3600)))
@@ -134,9 +136,11 @@ def plot_simulation(simulation: Simulation, path: Path) -> None:
         plays[name][min(hours - 1, int((play.at.timestamp() - begin) // 3600))] += 1
     largest = sorted((name for name in plays if name != "house ads"), key=lambda name: -plays[name].sum())
     shown, others = largest[:8], largest[8:]
+    paid = [play.decision.line for play in simulation.plays if play.billable and play.decision.price]
+    currencies = sorted({line.currency for line in paid if line.id in shown}) or [""]
     with mpl.rc_context(_rc()):
-        figure = Figure(figsize=(12, 8.5), layout="constrained")
-        top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
+        figure = Figure(figsize=(12, 5.1 + 3.4 * len(currencies)), layout="constrained")
+        top, *below = figure.subplots(1 + len(currencies), 1, height_ratios=(3, *[2] * len(currencies)))
         base, at = np.zeros(hours), np.arange(hours)
         stack = [(name, plays[name], COLOURS[n]) for n, name in enumerate(shown)]
         if others:
@@ -153,31 +157,34 @@ def plot_simulation(simulation: Simulation, path: Path) -> None:
         top.set_ylabel("plays an hour")
         top.legend(frameon=False, ncols=1, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
         _plain(top, "y")
-        _spend(bottom, simulation, shown, begin)
+        for axes, currency in zip(below, currencies, strict=True):
+            _spend(axes, simulation, currency, shown, begin)
+        below[-1].set_xlabel("hours")
         _save(figure, path, "")
 
 
-def _spend(axes: Axes, simulation: Simulation, shown: list[str], begin: float) -> None:
+def _spend(axes: Axes, simulation: Simulation, currency: str, shown: list[str], begin: float) -> None:
     lines = {line.id: line for line in simulation.catalogue.lines}
     length_h = (simulation.ended.timestamp() - begin) / 3600
     ends: list[tuple[float, str, str]] = []
     for n, name in enumerate(shown):
         mine = [play for play in simulation.plays if play.decision.line.id == name and play.billable]
         at_h = [(play.at.timestamp() - begin) / 3600 for play in mine]
-        spent = np.cumsum([float(play.decision.price) for play in mine])
-        if len(spent) and spent[-1]:
-            axes.step([0, *at_h, length_h], [0, *spent, spent[-1]], where="post", color=COLOURS[n], lw=2)
-            ends.append((spent[-1], f"{name}  {spent[-1]:,.2f} {lines[name].currency}", COLOURS[n]))
+        spent = list(accumulate(play.decision.price for play in mine))
+        if spent and spent[-1] and lines[name].currency == currency:
+            y = [float(amount) for amount in spent]
+            axes.step([0, *at_h, length_h], [0, *y, y[-1]], where="post", color=COLOURS[n], lw=2)
+            ends.append((y[-1], f"{name}  {as_text(to_cents(spent[-1], currency), currency)}", COLOURS[n]))
             goal = goal_by_now(lines[name], simulation)
             if goal:
                 axes.plot([0, length_h], [0, float(goal)], ls=":", color=COLOURS[n], lw=1.2)
     room = 0.075 * max((end[0] for end in ends), default=1.0)
     at = -room
-    for y, text, colour in sorted(ends):
-        at = max(y, at + room)
-        axes.annotate(text, (length_h, at), (6, 0), textcoords="offset points", va="center", fontsize=9, color=colour)
-    axes.set_title("Spend", fontsize=13)
-    axes.set_xlabel("hours")
+    for y_end, text, colour in sorted(ends):
+        at = max(y_end, at + room)
+        axes.annotate(text, (length_h, at), (6, 0), textcoords="offset points", va="center", fontsize=9, color=colour,
+                      annotation_clip=False)  # fmt: skip
+    axes.set_title(f"Spend, {currency}" if currency else "Spend", fontsize=13)
     axes.set_xlim(0, length_h)
     axes.set_ylim(0, None)
     _plain(axes, "y")

@@ -463,6 +463,18 @@ def test_a_simulation_of_an_even_line_spends_what_is_due_in_its_span(day: int) -
     assert row["delivered_pct"] == pytest.approx(100, abs=1)
 
 
+def test_the_spend_of_each_currency_has_a_panel_of_its_own(tmp_path: Path) -> None:
+    scenes = [simulate.Scene(0.0, (simulate.Passer("F", 25.0),)), simulate.Scene(600.0, ())]
+    tea = msgspec.structs.replace(MOKA, id="tea")
+    played = simulate.simulate(catalogue(MOKA, tea, SOJU, line("free")), scenes, at(4, 9), Rules(), 5)
+    plots.plot_simulation(played, tmp_path / "spend.svg")
+    drawn = re.findall(r"<!-- (.*) -->", (tmp_path / "spend.svg").read_text("utf-8"))
+    assert [text for text in drawn if text.startswith("Spend")] == ["Spend, EUR", "Spend, KRW"]
+    for row in simulate.delivery(played).rows:
+        text = f"{row['line']}  {row['spend']} {row['currency']}"
+        assert (text in drawn) == (row["currency"] != ""), text
+
+
 def test_a_name_is_drawn_as_it_is_written_and_one_that_reads_total_is_no_total(
     record: Callable[..., Path], tmp_path: Path
 ) -> None:
