@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
@@ -147,7 +148,7 @@ def plot_simulation(simulation: Simulation, path: Path) -> None:
             stack.append(("other lines", sum((plays[name] for name in others), np.zeros(hours)), COLOURS[8]))
         stack.append(("house ads", plays["house ads"], UNBILLED))
         for name, counts, colour in stack:
-            top.bar(at, counts, 0.86, base, color=colour, label=name)
+            top.bar(at, counts, 0.86, base, color=colour, label=_short(name))
             base = base + counts
         every = max(1, hours // 24)
         clock = [f"{datetime.fromtimestamp(begin + 3600 * h, zone):%H}" for h in at]
@@ -174,7 +175,7 @@ def _spend(axes: Axes, simulation: Simulation, currency: str, shown: list[str], 
         if spent and spent[-1] and lines[name].currency == currency:
             y = [float(amount) for amount in spent]
             axes.step([0, *at_h, length_h], [0, *y, y[-1]], where="post", color=COLOURS[n], lw=2)
-            ends.append((y[-1], f"{name}  {as_text(to_cents(spent[-1], currency), currency)}", COLOURS[n]))
+            ends.append((y[-1], f"{_short(name)}  {as_text(to_cents(spent[-1], currency), currency)}", COLOURS[n]))
             goal = goal_by_now(lines[name], simulation)
             if goal:
                 axes.plot([0, length_h], [0, float(goal)], ls=":", color=COLOURS[n], lw=1.2)
@@ -243,7 +244,7 @@ def _columns(rows: list[dict[str, Any]], along: str, other: str | None) -> Figur
         for row in rows:
             if other is None or row[other] == name:
                 counts[steps.index(row[along])] = _number(row)
-        axes.bar(range(len(steps)), counts, 0.8, base, color=COLOURS[n % len(COLOURS)], label=str(name))
+        axes.bar(range(len(steps)), counts, 0.8, base, color=COLOURS[n % len(COLOURS)], label=_short(str(name)))
         base += counts
     for at in {steps.index(row[along]) for row in rows if isinstance(row["people"], str)}:
         axes.annotate("hidden", (at, base[at]), (0, 3), textcoords="offset points", ha="center", fontsize=8, color=SOFT)
@@ -268,15 +269,21 @@ def _legend(axes: Axes) -> None:
 
 
 def _figure(title: str, bars: int) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(11, 2.2 + 0.42 * max(bars, 3)), layout="constrained")
+    lines = wrap(title, 28)  # beside the legend
+    figure = Figure(figsize=(11, 1.9 + 0.3 * len(lines) + 0.42 * max(bars, 3)), layout="constrained")
     axes = figure.subplots()
-    axes.set_title(title)
+    axes.set_title("\n".join(lines))
     return figure, axes
 
 
 def _names(axes: Axes, at: np.ndarray, names: list[str]) -> None:
-    axes.set_yticks(at, names)
+    axes.set_yticks(at, [_short(name) for name in names])
     _plain(axes, "x")
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for what it names: of a long one the beginning and the end."""
+    return name if len(name) <= 45 else f"{name[:22]}…{name[-22:]}"
 
 
 def _hatch(axes: Axes, at: np.ndarray, rows: list[dict[str, Any]]) -> None:

@@ -475,6 +475,21 @@ def test_the_spend_of_each_currency_has_a_panel_of_its_own(tmp_path: Path) -> No
         assert (text in drawn) == (row["currency"] != ""), text
 
 
+def test_long_names_and_titles_leave_room_for_what_they_name(record: Callable[..., Path], tmp_path: Path) -> None:
+    owner = "Association of Coffee Roasters and Tea Blenders of the Greater Metropolitan Area, " * 2
+    ads = [msgspec.structs.replace(MOKA, id=name, advertiser=owner) for name in ("moka-women", "moka-men")]
+    path = record([(at(4, 9, n), ad, present(F20), 1.0) for n, ad in enumerate(ads)])
+    with proof.reading([path]) as db:
+        plots.plot_billing(reports.billing(db), tmp_path / "billing.svg")
+        plots.plot_plays(reports.plays(db, reports.PLAYS_BY, BERLIN), tmp_path / "plays.svg")
+    billing, plays = ((tmp_path / name).read_text("utf-8") for name in ("billing.svg", "plays.svg"))
+    for name in ("Association of Coffee …tan Area, : moka-women", "Association of Coffee …litan Area, : moka-men"):
+        assert f"<!-- {name} -->" in billing
+    for picture in (billing, plays):
+        assert min(float(x) for x in re.findall(r'<g id="text_\d+">.*?translate\(([-\d.]+) ', picture, re.DOTALL)) > 0
+    assert "<!-- Plays by advertiser, -->" in plays
+
+
 def test_a_name_is_drawn_as_it_is_written_and_one_that_reads_total_is_no_total(
     record: Callable[..., Path], tmp_path: Path
 ) -> None:
