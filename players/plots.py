@@ -24,7 +24,7 @@ from players.reports import Report
 from players.simulate import Simulation, goal_by_now
 
 INK, SOFT, GRID = "#1c2733", "#6b7785", "#e3e8ee"
-COLOURS = ("#2a6f97", "#e07a5f", "#81b29a", "#f2cc8f", "#6d597a", "#89c2d9", "#b56576", "#a7a5c6", "#3d405b")
+COLOURS = ("#2a6f97", "#e07a5f", "#81b29a", "#f2cc8f", "#6d597a", "#89c2d9", "#b56576", "#a7a5c6", "#3d405b", "#a3a380")
 UNBILLED = "#c9d3dd"
 _ROWS_MAX = 30
 _ALONG: dict[str, Sequence[Any]] = {"hour": range(24), "decade": (*DECADES, "unknown"), "weekday": WEEKDAYS}
@@ -82,11 +82,15 @@ def _spend_bars(axes: Axes, currency: str, rows: list[dict[str, Any]]) -> None:
 
 
 def plot_plays(report: Report, path: Path) -> None:
-    """Plays, those that are billable apart, one bar a group."""
+    """Plays, those that are billable apart, one bar a group; by weekday and hour as a map of all."""
     by = report.columns[: report.columns.index("plays")]
     every = report.parts
     if by == ("hour",):
         return _plot_plays_by_hour(report, every, path)
+    if set(by) == {"weekday", "hour"}:
+        with mpl.rc_context(_rc()):
+            _save(_map(every, report.title, "plays", "plays"), path, "")
+        return None
     rows = every[:_ROWS_MAX][::-1]
     with mpl.rc_context(_rc()):
         figure, axes = _figure(f"{report.title} by {', '.join(by)}", len(rows))
@@ -110,7 +114,7 @@ def plot_audience(report: Report, path: Path) -> None:
     left_out: tuple[str, ...] = ()
     with mpl.rc_context(_rc()):
         if set(by) == {"weekday", "hour"}:
-            figure = _map(rows)
+            figure = _map(rows, report.title, "people", "people (estimated)")
         elif len(by) <= 2 and along and len({row[other] for row in rows if other}) <= len(COLOURS):
             figure = _columns(rows, along, other)
         else:
@@ -207,20 +211,20 @@ def _plot_plays_by_hour(report: Report, rows: list[dict[str, Any]], path: Path) 
         _save(figure, path, "")
 
 
-def _map(rows: list[dict[str, Any]]) -> Figure:
+def _map(rows: list[dict[str, Any]], title: str, count: str, unit: str) -> Figure:
     grid, hidden = np.full((7, 24), np.nan), []
     for row in rows:
         place = WEEKDAYS.index(row["weekday"]), row["hour"]
-        if isinstance(row["people"], str):
+        if isinstance(row[count], str):
             hidden.append(place)
         else:
-            grid[place] = row["people"]
+            grid[place] = row[count]
     figure = Figure(figsize=(12, 4.8), layout="constrained")
     axes = figure.subplots()
     picture = axes.imshow(grid, aspect="auto", cmap="GnBu", vmin=0)
     for y, x in hidden:
         axes.add_patch(mpl.patches.Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, hatch="////", ec=SOFT, lw=0))
-    axes.set_title("Audience by weekday and hour")
+    axes.set_title(f"{title} by weekday and hour")
     axes.set_yticks(range(7), WEEKDAYS)
     axes.set_xticks(range(24))
     axes.set_xlabel("hour")
@@ -228,7 +232,7 @@ def _map(rows: list[dict[str, Any]]) -> Figure:
     axes.tick_params(length=0)
     bar = figure.colorbar(picture, ax=axes, pad=0.01)
     bar.outline.set_visible(False)
-    bar.set_label("people (estimated)")
+    bar.set_label(unit)
     return figure
 
 

@@ -22,10 +22,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.messages import DECADES
 from pipeline.settings import Screen, SettingsError, StationTable
 from players import ledger as ledger_module
 from players import openrtb, plots, proof, reports, simulate
-from players.catalogue import Line, Target
+from players.catalogue import WEEKDAYS, Line, Target
 from players.choose import NOBODY, Present, Rules
 from players.exposure import Exposure, Shown
 from players.ledger import Ledger
@@ -441,6 +442,19 @@ def test_a_report_of_many_rows_is_a_picture_that_can_be_looked_at(tmp_path: Path
     assert "<!-- The first 30 of 744 rows" in (tmp_path / "audience.svg").read_text("utf-8")
     with Image.open(tmp_path / "audience.png") as image:
         assert max(image.size) < 3000
+
+
+def test_every_decade_has_a_colour_and_every_hour_of_a_week_of_plays_a_place(tmp_path: Path) -> None:
+    decades = [*DECADES, "unknown"]
+    rows: list[dict[str, Any]] = [{"hour": hour, "decade": name, "people": 20} for hour in (9, 18) for name in decades]
+    audience = reports.Report(title="Audience", columns=("hour", "decade", "people"), rows=rows)
+    plots.plot_audience(audience, tmp_path / "audience.svg")
+    assert "<!-- Audience by hour and decade -->" in (tmp_path / "audience.svg").read_text("utf-8")
+    rows = [{"weekday": day, "hour": hour, "plays": 5, "billable": 3} for day in WEEKDAYS for hour in range(24)]
+    plays = reports.Report(title="Plays", columns=("weekday", "hour", "plays", "billable"), rows=rows)
+    plots.plot_plays(plays, tmp_path / "plays.svg")
+    drawn = (tmp_path / "plays.svg").read_text("utf-8")
+    assert all(f"<!-- {text} -->" in drawn for text in ("Plays by weekday and hour", "sun", "23"))
 
 
 def test_the_hours_of_a_simulation_are_those_of_the_clock_when_it_is_set_back(tmp_path: Path) -> None:
