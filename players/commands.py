@@ -4,7 +4,7 @@ import json
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from math import isfinite
 from pathlib import Path
 from random import Random
@@ -124,6 +124,9 @@ def check(folder: Path | None, station_file: Path | None) -> None:
             f"Not played: {', '.join(minors)}: aimed at people under 20, whom this station only counts; "
             'choose.minors = "target" in the station file would allow it.'
         )
+    over = _over(catalogue)
+    if over:
+        click.echo(f"Not played: {', '.join(over)}: starts, ends and weekdays leave no time from now on.")
     if not catalogue.house:
         click.echo("There is no house line: where nothing fits, the built-in slate is shown.")
     problems = [*catalogue.problems, *_too_poor(catalogue.lines, len(station.screens))]
@@ -413,6 +416,18 @@ def _too_poor(lines: tuple[Line, ...], screens: int) -> Iterator[str]:
                 f"line {line.id}: budget: {as_text(line.budget, line.currency)}{shared} does not pay one play at "
                 f"{as_text(price, line.currency)}; raise it"
             )
+
+
+def _over(catalogue: Catalogue) -> list[str]:
+    """Ids of the paid lines whose time is over, or that never have any."""
+    now = datetime.now(catalogue.zone)
+    share = catalogue.arrays.elapsed_share(now.date(), 60 * now.hour + now.minute)
+    in_all = catalogue.arrays.elapsed_share(date.max, 0)
+    return [
+        line.id
+        for line, gone, ever in zip(catalogue.lines, share, in_all, strict=True)
+        if line.ends not in (None, date.max) and gone == ever
+    ]
 
 
 def _when(line: Line) -> str:

@@ -8,6 +8,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -789,6 +790,26 @@ def test_check_lists_lines_and_explains_every_problem(folder: Path) -> None:
     bad = CliRunner().invoke(campaigns_command, ["check", str(folder)])
     assert isinstance(bad.exception, SettingsError)
     assert "problem: bad.toml: not TOML" in bad.output
+
+
+def test_check_says_which_lines_will_never_play(folder: Path) -> None:
+    today = datetime.now(UTC).date()
+    yesterday, week = today - timedelta(days=1), today + timedelta(days=7)
+    times = {
+        "over": f"starts = 2020-01-01\nends = {yesterday}",
+        "never": 'starts = 2400-01-01\nends = 2400-01-02\nweekdays = ["fri"]',  # a Saturday and a Sunday
+        "open": 'weekdays = ["mon"]',
+        "late": f"starts = {week}",
+        "last": f"starts = 2020-01-01\nends = {week}",
+        "forever": "ends = 9999-12-31",
+        "house": f"house = true\nends = {yesterday}",
+    }
+    for name, when in times.items():
+        (folder / f"{name}.toml").write_text(little(name, when))
+    done = CliRunner().invoke(campaigns_command, ["check", str(folder)])
+    assert done.exit_code == 0, done.output
+    (note,) = (text for text in done.output.splitlines() if text.startswith("Not played: "))
+    assert note == "Not played: never-line, over-line: starts, ends and weekdays leave no time from now on."
 
 
 def test_check_says_in_plain_words_that_children_are_targeted(folder: Path, tmp_path: Path) -> None:
