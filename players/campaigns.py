@@ -159,11 +159,11 @@ class _Reader:
     def _list(self) -> dict[str, Stamp]:
         """Campaign files, or without any the pictures in the original layout's folders."""
         names = sorted(name for name in os.listdir(self._folder) if not name.startswith("."))
-        files = [f"{self._folder}/{name}" for name in names if name.endswith(".toml")]
+        files = [f"{self._folder}/{name}" for name in names if name.lower().endswith(".toml")]
         if not files:
             groups = [self._folder / name for name in names if folder_target(name) is not None]
             within = (path for group in groups if group.is_dir() for path in listed(group))
-            files = [str(path) for path in within if path.suffix != ".toml"]
+            files = [str(path) for path in within if path.suffix.lower() != ".toml"]
         return {path: stamp_of(path) for path in files}
 
     def _forget(self) -> None:
@@ -183,7 +183,7 @@ class _Reader:
     def _campaigns(self, problems: list[str]) -> Iterator[tuple[str, CampaignFile]]:
         """Each campaign file with what it says: its last good version where the present one is broken."""
         for path, stamp in self._files.items():
-            if not path.endswith(".toml"):
+            if not path.lower().endswith(".toml"):
                 continue
             if not is_text(path):
                 problems.append(f"{basename(path)!a}: {NOT_TEXT}")
@@ -201,7 +201,7 @@ class _Reader:
                 continue
             self._cache.campaigns[path] = (stamp, campaign)
             yield path, campaign
-        if not any(path.endswith(".toml") for path in self._files):
+        if not any(path.lower().endswith(".toml") for path in self._files):
             layout = folder_campaign(self._folder, problems)
             if layout is not None:
                 yield f"{self._folder}/folders", layout

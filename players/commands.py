@@ -18,7 +18,7 @@ from rich.table import Table
 
 from pipeline.settings import SettingsError, Station, load
 from players import openrtb, proof, reports
-from players.campaign_file import folder_campaign, is_text, to_toml
+from players.campaign_file import folder_campaign, is_text, listed, to_toml
 from players.campaigns import load_catalogue, minor_lines, open_folder
 from players.catalogue import WEEKDAYS, Catalogue, Line
 from players.choose import Rules
@@ -127,6 +127,9 @@ def check(folder: Path | None, station_file: Path | None) -> None:
     over = _over(catalogue)
     if over:
         click.echo(f"Not played: {', '.join(over)}: starts, ends and weekdays leave no time from now on.")
+    place = folder or open_folder(station.ads.campaigns, station.folder)
+    for path in (path for group in listed(place) for path in listed(group) if path.suffix.lower() == ".toml"):
+        click.echo(f"Not read: {str(path.relative_to(place))!r}: it lies in a folder of its own; move it up.")
     if not catalogue.house:
         click.echo("There is no house line: where nothing fits, the built-in slate is shown.")
     problems = [*catalogue.problems, *_too_poor(catalogue.lines, len(station.screens))]

@@ -812,6 +812,18 @@ def test_check_says_which_lines_will_never_play(folder: Path) -> None:
     assert note == "Not played: never-line, over-line: starts, ends and weekdays leave no time from now on."
 
 
+def test_a_campaign_file_is_one_in_capitals_too_and_check_names_those_in_folders(folder: Path) -> None:
+    (folder / "A.TOML").write_text(little("a"))
+    for place in ("sub", "20's, F"):
+        (folder / place).mkdir()
+        (folder / place / "b.Toml").write_text(little("b"))
+    assert [line.id for line in read(folder).lines] == ["a-line"]
+    done = CliRunner().invoke(campaigns_command, ["check", str(folder)])
+    assert done.exit_code == 0, done.output
+    notes = [text.split(": it lies")[0] for text in done.output.splitlines() if text.startswith("Not read: ")]
+    assert notes == ['Not read: "20\'s, F/b.Toml"', "Not read: 'sub/b.Toml'"]
+
+
 def test_check_says_in_plain_words_that_children_are_targeted(folder: Path, tmp_path: Path) -> None:
     (folder / "moka.toml").write_text(GOOD)
     station = tmp_path / "station.toml"
