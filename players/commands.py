@@ -280,7 +280,12 @@ def sign_command(station_file: Path | None, ledger_files: tuple[Path, ...], key:
     """Sign what a ledger holds now, for handing over; `ledger verify --signed` holds it to that later."""
     station = _load(station_file)
     path = _only(_paths(station, ledger_files))
-    statement = json.dumps(proof.sign(path, key or path.with_name("signing-key.pem")), indent=2)
+    key_path = key or path.with_name("signing-key.pem")
+    is_new = not key_path.exists()
+    signed = proof.sign(path, key_path)
+    if is_new:
+        click.echo(f"made the key {key_path}: back it up; its public half is {signed['public_key']}", err=True)
+    statement = json.dumps(signed, indent=2)
     if out:
         _write(out, statement + "\n")
         click.echo(f"{out}: signed")

@@ -580,6 +580,9 @@ def test_the_commands_from_ledger_to_invoice(record: Callable[..., Path], tmp_pa
     assert "62.5" in table
     signed = stationcast("ledger", "sign", *named, "--out", str(tmp_path / "statement.json"))
     assert signed.returncode == 0, signed.stderr
+    public = json.loads((tmp_path / "statement.json").read_text("utf-8"))["public_key"]
+    made = f"made the key {tmp_path / 'signing-key.pem'}: back it up; its public half is {public}\n"
+    assert (signed.stderr, stationcast("ledger", "sign", *named).stderr) == (made, "")
     full = tmp_path / "full"
     full.symlink_to("/dev/full")
     for words, says in (
