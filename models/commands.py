@@ -376,7 +376,7 @@ def compare(
     if markdown:
         click.echo(to_markdown(rows))
     else:
-        Console().print(rich_table(rows))
+        Console(width=None if Console().is_terminal else 160).print(rich_table(rows))
 
 
 def _warn(leaking: Sequence[str]) -> None:

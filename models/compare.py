@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-from rich.table import Table
+from rich.table import Column, Table
 
 from models.assets import resolve
 from models.evaluate import Figures, evaluate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -59,12 +63,11 @@ def to_markdown(rows: Sequence[Compared]) -> str:
 
 
 def rich_table(rows: Sequence[Compared]) -> Table:
-    """The comparison for a terminal."""
-    table = Table()
-    for title, _ in COLUMNS:
-        table.add_column(title)
-    for row in rows:
-        table.add_row(*(cell(row) for _, cell in COLUMNS))
+    """The comparison for a terminal: a column a model, as there are seldom as many models as figures."""
+    (title, name), *figures = COLUMNS
+    table = Table(title, *(Column(name(row), overflow="fold") for row in rows))
+    for title, cell in figures:
+        table.add_row(title, *map(cell, rows))
     return table
 
 
@@ -75,7 +78,6 @@ def draw(rows: Sequence[Compared], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from matplotlib.ticker import LogLocator, NullLocator
 
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     figure.suptitle(f"{rows[0].report['data']}, {rows[0].report['n']} photos; bars: 95 % intervals")
@@ -98,18 +100,26 @@ def draw(rows: Sequence[Compared], path: Path) -> None:
                 color=matplotlib.colormaps["tab10"](networks.index(_network(row.name)) % 10),
                 label=row.name,
             )
-        axis.set_xlabel("ms a face, batch 1, one core")
-        axis.set_xscale("log")
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.xaxis.set_minor_locator(NullLocator())
-        axis.xaxis.set_major_formatter("{x:g}")
+        axis.margins(x=0.1, y=0.1)
+        time_axis(axis)
         axis.set_title(title)
         axis.grid(alpha=0.3)
-        axis.margins(x=0.1, y=0.1)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize=8)
     figure.savefig(path, dpi=110, format="png")
     pyplot.close(figure)
+
+
+def time_axis(axes: "Axes") -> None:
+    """Make the horizontal axis one of times, with ticks that say how long: at least two."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    axes.set_xlabel("ms a face, batch 1, one core")
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 5 * low else MaxNLocator(5))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
 _MARKS = {"-fp32": "s", "-fp16": "^"}

