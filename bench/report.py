@@ -92,19 +92,27 @@ def number(value: float) -> str:
 
 
 def figure(measure: Measure) -> str:
-    """Median and spread of a measure."""
-    return f"{number(measure.median)} +- {number(measure.spread)}"
+    """Median of a measure, and its spread where there is one."""
+    return f"{number(measure.median)} +- {spread(measure)}".removesuffix(" +- -")
+
+
+def spread(measure: Measure) -> str:
+    """Of what was measured once, nobody knows it."""
+    return number(measure.spread) if len(measure.values) > 1 else "-"
 
 
 def show(result: Result, console: Console) -> None:
     """Print a result's tables and goals."""
     console.print(f"\n[b]{result.what}[/], {result.took_s:.0f} s: {result.command}", highlight=False)
+    if result.busy_elsewhere > 0.5:
+        busy = f"other programs used {result.busy_elsewhere} cores meanwhile; measure again when they rest"
+        console.print(f"[yellow]{busy}[/]", highlight=False)
     table = RichTable()
     for column in ("what", "median", "+-", "unit"):
         table.add_column(column, justify="right" if column in ("median", "+-") else "left")
     listed = [measure for measure in result.findings.measures if measure.listed]
     for measure in listed:
-        table.add_row(measure.name, number(measure.median), number(measure.spread), measure.unit)
+        table.add_row(measure.name, number(measure.median), spread(measure), measure.unit)
     if listed:
         console.print(table)
     for extra in result.findings.tables:
@@ -193,7 +201,7 @@ def markdown(result: Result, folder: str = "") -> str:
     listed = [measure for measure in findings.measures if measure.listed]
     if listed:
         lines += ["| what | median | +- | unit |", "|---|---:|---:|---|"]
-        lines += [f"| {m.name} | {number(m.median)} | {number(m.spread)} | {m.unit} |" for m in listed] + [""]
+        lines += [f"| {m.name} | {number(m.median)} | {spread(m)} | {m.unit} |" for m in listed] + [""]
     for name, curve in _pictures(result).items():
         lines += [f"![{curve.title}]({folder}{name})", ""]
     lines += [f"{note}\n" for note in findings.notes]

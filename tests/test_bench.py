@@ -163,6 +163,18 @@ def test_results_for_machines_and_people(tmp_path: Path) -> None:
     assert "missed fast enough" in console.export_text()
 
 
+def test_what_was_measured_once_has_no_spread_and_a_busy_machine_is_told_of() -> None:
+    once, console = made([1.5]), Console(record=True, width=100, file=io.StringIO())
+    assert "| x | 1.50 | - | ms |" in report.markdown(once)
+    assert [report.figure(made(values).findings.measures[0]) for values in ([1.5], [1, 2])] == ["1.50", "1.50 +- 0.500"]
+    report.show(once, console)
+    once.busy_elsewhere = 1.2
+    report.show(once, console)
+    first, second = console.export_text().split(": stationcast bench toy")[1:]
+    assert "other programs" not in first and "│  - │" in first
+    assert "other programs used 1.2 cores meanwhile; measure again when they rest" in second
+
+
 @pytest.mark.parametrize(("value", "text"), [(0.01234, "0.0123"), (12.34, "12.3"), (1234.5, "1,234"), (0, "0")])
 def test_numbers_for_people(value: float, text: str) -> None:
     assert report.number(value) == text
