@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from math import isfinite
@@ -18,7 +19,7 @@ from rich.table import Table
 
 from pipeline.settings import SettingsError, Station, load
 from players import openrtb, proof, reports
-from players.campaign_file import folder_campaign, is_text, listed, to_toml
+from players.campaign_file import folder_campaign, is_text, listed, parse, to_toml
 from players.campaigns import load_catalogue, minor_lines, open_folder
 from players.catalogue import WEEKDAYS, Catalogue, Line
 from players.choose import Rules
@@ -210,7 +211,9 @@ def import_command(folder: Path, advertiser: str, force: bool) -> None:
     target = folder / f"{campaign.campaign}.toml"
     if target.exists() and not force:
         raise SettingsError(f"{target}: is there already; remove it, or give --force")
-    _write(target, to_toml(campaign))
+    text = to_toml(campaign)
+    _readable(text, target.name)
+    _write(target, text)
     ads = sum(len(line.creatives) for line in campaign.lines)
     click.echo(f"{target}: {len(campaign.lines)} lines, {ads} ads")
 
@@ -412,6 +415,18 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, "utf-8")
     except OSError as error:
         raise SettingsError(f"{path}: cannot be written: {error.strerror}; name another place") from None
+
+
+def _readable(text: str, name: str) -> None:
+    """SettingsError where a station would refuse the text as a campaign file of that name."""
+    with tempfile.TemporaryDirectory(prefix="stationcast-") as folder:
+        draft = Path(folder) / name
+        _write(draft, text)
+        try:
+            parse(str(draft), Path(folder))
+        except SettingsError as error:
+            why = str(error).removesuffix("; correct it")
+            raise SettingsError(f"not written, as it would be refused: {why}; import fewer pictures at once") from None
 
 
 def _too_poor(lines: tuple[Line, ...], screens: int) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -291,6 +292,17 @@ def test_import_writes_no_file_that_would_be_refused(layout: Path, advertiser: s
     done = CliRunner().invoke(campaigns_command, ["import", str(layout), "--advertiser", advertiser])
     assert isinstance(done.exception, SettingsError)
     assert not list(layout.glob("*.toml"))
+
+
+def test_import_replaces_no_file_by_one_that_would_be_refused(layout: Path) -> None:
+    assert CliRunner().invoke(campaigns_command, ["import", str(layout)]).exit_code == 0
+    before = (layout / "imported.toml").read_bytes()
+    for n in range(10_001):
+        (layout / "default" / f"{n}.png").touch()
+    done = CliRunner().invoke(campaigns_command, ["import", str(layout), "--force"])
+    assert isinstance(done.exception, SettingsError), done.output
+    assert re.match(r"not written, as it would be refused: imported.toml: lines\[\d\].creatives: ", str(done.exception))
+    assert (layout / "imported.toml").read_bytes() == before
 
 
 # what is refused, in one line each
