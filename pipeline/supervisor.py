@@ -34,6 +34,8 @@ _TICK_MS = 100
 _SILENT_S, _LOADING_S = 5.0, 30.0
 _START_S = 60.0
 """A run of a given length is given up when the station is not ready so long after its start; others try for ever."""
+_SAY_FIRST_S, _SAY_AGAIN_S = 10.0, 60.0
+"""A station that is not ready so long after its start says what it waits for, and again from time to time."""
 _STALLED_S = 1.0
 """A supervisor that was itself held up for so long lets its children catch up before it calls any of them silent."""
 _BACKOFF_FIRST_S, _BACKOFF_MAX_S, _HEALTHY_S = 0.05, 30.0, 60.0
@@ -243,6 +245,7 @@ class Supervisor:
     ) -> None:
         sample_at_s = 0.0
         began_s = last_s = time.monotonic()
+        say_at_s = began_s + _SAY_FIRST_S
         while not self._stopping:
             if control.poll(_TICK_MS):
                 self._answer(control)
@@ -259,7 +262,11 @@ class Supervisor:
                     child.sample()
                 if not (self.runtime_dir / CONTROL).exists():
                     self._move(control, stack)
-            if not self.ready_s and all(child.ready or child.retired for child in self.children):
+            late = "" if self.ready_s else self._waited_for()
+            if late and now_s >= say_at_s:
+                say_at_s = now_s + _SAY_AGAIN_S
+                log("not_ready", station=self.station.station.name, waits_for=late)
+            if not self.ready_s and not late:
                 if any(g.kind == "source" for g in self.graph.groups) and not self._sources_started:
                     self._sources_started = True
                     self._add_groups(source=True)
@@ -267,14 +274,20 @@ class Supervisor:
                 self.ready_s = now_s
                 for child in self.children:
                     child.mark_ready()
-                log("ready", station=self.station.station.name, processes=len(self.children))
+                log("ready", station=self.station.station.name, processes=sum(child.ready for child in self.children))
             if duration_s is not None and now_s >= (self.ready_s or began_s + _START_S) + duration_s:
                 if not self.ready_s:
-                    late = ", ".join(child.worker for child in self.children if not child.ready)
                     self._refused = f"{late}: not ready within {_START_S + duration_s:g} s; its messages stand above"
                 return
             if on_tick:
                 on_tick(self)
+
+    def _waited_for(self) -> str:
+        """Names of the processes that the station is not ready without: of those that failed, the ones for which no
+        other does the work."""
+        done = {child.role for child in self.children if child.ready}
+        late = [c for c in self.children if not (c.ready or c.retired or (c.failures and c.role in done))]
+        return ", ".join(child.worker for child in late)
 
     def _move(self, control: zmq.Socket[bytes], stack: contextlib.ExitStack) -> None:
         """Somebody has removed the sockets (such as a cleaner of /tmp): without them no process could ever be replaced.

@@ -18,7 +18,7 @@ import pytest
 
 from pipeline import graph as graphs
 from pipeline.graph import Graph
-from pipeline.settings import Camera, Station, StationTable, Workers
+from pipeline.settings import Camera, Screen, Station, StationTable, Workers
 from pipeline.supervisor import Supervisor
 from tests.toys import graph_of_toys
 
@@ -102,7 +102,11 @@ def running(tmp_path: Path) -> RunningStation:
 
     @contextmanager
     def run(
-        cameras: int = 2, fps: float = 20.0, workers: Workers | None = None, graph: Graph | None = None
+        cameras: int = 2,
+        fps: float = 20.0,
+        workers: Workers | None = None,
+        graph: Graph | None = None,
+        screens: tuple[str, ...] = ("main",),
     ) -> Iterator[Supervisor]:
         station = Station(
             station=StationTable(name="toys"),
@@ -111,6 +115,7 @@ def running(tmp_path: Path) -> RunningStation:
                 for i in range(cameras)
             ),
             workers=workers or Workers(),
+            screens=tuple(Screen(name=name) for name in screens),
             folder=tmp_path,
         )
         supervisor = Supervisor(station, graph or graph_of_toys(graphs.build(station)))

@@ -343,15 +343,33 @@ def test_a_machine_that_stood_still_costs_no_process(tmp_path: Path) -> None:
 
 
 def test_a_run_of_a_given_length_ends_though_a_stage_never_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("pipeline.supervisor._START_S", 3.0)
+    monkeypatch.setattr("pipeline.supervisor._SAY_FIRST_S", 2.0)
     station = Station(
         station=StationTable(name="broken"), cameras=(Camera(name="c0", source="sample"),), folder=tmp_path
     )
     graph = replaced(graph_of_toys(graphs.build(station)), "classify", "tests.toys:NoSuchStage")
     with pytest.raises(SettingsError, match=r"classify\.0: not ready within 3\.5 s"):
         Supervisor(station, graph).run(0.5)
+    assert capsys.readouterr().err.count("not_ready station=broken waits_for=classify.0\n") == 1
+
+
+def test_one_process_that_never_starts_holds_up_no_other(running: RunningStation) -> None:
+    station = Station(
+        cameras=(Camera(name="c0", source="sample"),),
+        workers=Workers(classify=2),
+        screens=(Screen(name="left"), Screen(name="right")),
+    )
+    graph = replaced(graph_of_toys(graphs.build(station)), "classify", "tests.toys:OnlyOne")
+    for name in ("player.left", "player.right"):
+        graph = replaced(graph, name, "tests.toys:OnlyLeft")
+    with running(cameras=1, graph=graph, screens=("left", "right")) as supervisor:
+        wait_for(lambda: _child(supervisor, "player.left").cell["in"] > 5, "results")
+        assert not any(child.role == "detect" and child.restarts for child in supervisor.children)
+        assert sum(child.ready for child in supervisor.children if child.role == "classify") == 1
+    assert summarise(supervisor)["frames"]["processed"] > 5
 
 
 def test_a_bad_frame_is_counted_and_the_stage_goes_on(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import time
 from collections.abc import Iterable
 
@@ -133,6 +134,17 @@ class Namer:
         pass
 
 
+class OnlyOne(Namer):
+    """A second one is killed while it loads, as where there is no memory for it."""
+
+    def __init__(self, settings: ClassifySettings) -> None:
+        super().__init__(settings)
+        try:
+            (settings.folder / "taken").mkdir()
+        except FileExistsError:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Wall:
     """Counts whom it is shown and sends nothing."""
 
@@ -158,6 +170,15 @@ class Headline(Wall):
         super().step(batch)
         self.status["title"] = "[/b] all [red] shoes"
         return []
+
+
+class OnlyLeft(Wall):
+    """The other screens' never come up."""
+
+    def __init__(self, settings: PlayerSettings) -> None:
+        super().__init__(settings)
+        if settings.screen.name != "left":
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Broken(Struct):
