@@ -30,9 +30,11 @@ _QUIET_NS = 60_000_000_000  # a source that comes and goes is said to be lost on
 _LOOK_AGAIN_NS = 2_000_000
 _CATCH_UP_NS = 100_000_000
 _NETWORK_TIMEOUT_MS = 5000
+_DARK_S = 15.0  # longer than FFmpeg (5 s) and V4L2 (10 s) wait for a frame
 _JOIN_S = 1.0
 _ONE_THREAD = [cv2.CAP_PROP_N_THREADS, 1]  # more would each hold a frame back
 _BEHIND_MAX_S = 1.0
+_THREAD = "camera"
 _CLOCK_HZ = 1000  # what FFmpeg says instead of a rate of a recording that has none, such as a browser's
 _GUESSED_FPS = 30
 
@@ -318,8 +320,13 @@ class LiveStream:
         self._camera = camera
         self._wanted, self._arrived, self._closing = threading.Event(), threading.Event(), threading.Event()
         self._shot: Shot | None = None
+        self._asked_s: float | None = None
         self._error: OSError | None = None
-        self._thread = threading.Thread(target=self._drain, name="camera", daemon=True)
+        if any(thread.name == _THREAD for thread in threading.enumerate()):
+            # It hangs and holds the device: no thread can be ended, this process can, and the next one begins anew.
+            log("source_hangs", camera=camera.name)
+            raise SystemExit(1)
+        self._thread = threading.Thread(target=self._drain, name=_THREAD, daemon=True)
         self._thread.start()
 
     def advance(self) -> None:
@@ -328,9 +335,13 @@ class LiveStream:
 
     def read(self) -> Shot | None:
         self._wanted.set()
+        self._asked_s = self._asked_s or time.monotonic()
         if not self._arrived.wait(_SLICE_S):
+            if time.monotonic() - self._asked_s > _DARK_S:
+                raise OSError(f"no picture for {_DARK_S:g} s")
             return None
         self._arrived.clear()
+        self._asked_s = None
         shot, self._shot = self._shot, None
         self.advance()
         return shot
@@ -340,27 +351,28 @@ class LiveStream:
         self._thread.join(_JOIN_S)
 
     def _drain(self) -> None:
+        video = None
         try:
             video = self._connect()
-            try:
-                pause_s, started_s = _pause_s(video), time.monotonic()
-                for grabbed in count():
-                    if self._closing.wait(max(0.0, started_s + grabbed * pause_s - time.monotonic())):
-                        return
-                    if not video.grab():
-                        raise OSError("the stream ended or stood still")
-                    captured_ns = time.monotonic_ns()
-                    if self._wanted.is_set():
-                        ok, image = video.retrieve()
-                        if ok:
-                            self._wanted.clear()
-                            self._shot = np.asarray(image, np.uint8), captured_ns
-                            self._arrived.set()
-            finally:
-                video.release()
+            pause_s, started_s = _pause_s(video), time.monotonic()
+            for grabbed in count():
+                if self._closing.wait(max(0.0, started_s + grabbed * pause_s - time.monotonic())):
+                    return
+                if not video.grab():
+                    raise OSError("the stream ended or stood still")
+                captured_ns = time.monotonic_ns()
+                if self._wanted.is_set():
+                    ok, image = video.retrieve()
+                    if ok:
+                        self._wanted.clear()
+                        self._shot = np.asarray(image, np.uint8), captured_ns
+                        self._arrived.set()
         except Exception as error:  # of this thread, which nobody else would hear of
             self._error = error if isinstance(error, OSError) else OSError(str(error))
             self._arrived.set()
+        finally:
+            if video is not None:
+                video.release()
 
     def _connect(self) -> cv2.VideoCapture:
         source = str(self._camera.source)

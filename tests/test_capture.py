@@ -364,6 +364,58 @@ def test_a_webcam_that_is_not_there_is_no_reason_to_stop(ring: Ring, tmp_path: P
     capture.close()
 
 
+class Driver:
+    """Stands in for a webcam's driver, as no real one hangs when told to: `trouble` is what it does wrong."""
+
+    trouble, over = "", threading.Event()
+
+    def __init__(self, *_: object) -> None:
+        self.over.clear()
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def get(self, *_: object) -> float:
+        return 0.0
+
+    def set(self, *_: object) -> bool:
+        return True
+
+    def grab(self) -> bool:
+        time.sleep(0.03)
+        if self.trouble == "grab":
+            self.over.wait()
+        return self.trouble != "release"
+
+    def retrieve(self) -> tuple[bool, NDArray[np.uint8] | None]:
+        return (False, None) if self.trouble else (True, np.zeros((90, 160, 3), np.uint8))
+
+    def release(self) -> None:
+        if self.trouble == "release":
+            self.over.wait()
+
+
+@pytest.mark.parametrize("trouble", ["retrieve", "grab", "release"])
+def test_a_webcam_that_gives_no_picture_any_more_is_lost(
+    ring: Ring, tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.capture.cv2.VideoCapture", Driver)
+    monkeypatch.setattr("stages.capture._DARK_S", 1.0)
+    monkeypatch.setattr(Driver, "trouble", "")
+    capture = open_capture(ring, tmp_path, 0)
+    assert len(run(capture, ring, 20, at_most=3)) == 3
+    monkeypatch.setattr(Driver, "trouble", trouble)
+    wait_for(lambda: not capture.step([]) and capture.status["state"] == "retrying", "the loss", timeout_s=5)
+    if trouble != "retrieve":  # the thread that hangs holds the device until its process ends
+        with pytest.raises(SystemExit):
+            run(capture, ring, 5)
+    Driver.over.set()
+    wait_for(lambda: all(thread.name != "camera" for thread in threading.enumerate()), "its thread to end")
+    monkeypatch.setattr(Driver, "trouble", "")
+    assert run(capture, ring, 5, at_most=1) and capture.status["state"] == "live"
+    capture.close()
+
+
 @pytest.mark.parametrize(
     ("source", "word"),
     [
