@@ -80,7 +80,9 @@ def build(station: Station) -> Graph:
     players = tuple(Group(name=f"player.{x.name}", stage="players.player:Player", kind="ticker") for x in s.screens)
     if s.station.mode == "off":
         return Graph(groups=players, links=())
-    captures = tuple(Group(name=f"capture.{x.name}", stage="stages.capture:Capture", kind="source") for x in s.cameras)
+    captures = tuple(
+        Group(name=f"capture.{x.name}", stage="stages.capture:Capture", kind="source", nice=5) for x in s.cameras
+    )
     classify = "stages.classify:Count" if s.station.mode == "count" else "stages.classify:Classify"
     return Graph(
         groups=(

@@ -522,4 +522,4 @@ def test_a_login_looks_for_stations_where_a_service_runs_them(monkeypatch: pytes
 def test_what_is_half_done_goes_before_what_is_new(running: RunningStation) -> None:
     with running() as supervisor:
         of = {child.role: psutil.Process(child.process.pid).nice() for child in supervisor.children if child.process}
-    assert of["detect"] > of["classify"] == of["capture"] == of["broker"]
+    assert of["capture"] == of["detect"] > of["classify"] == of["player"] == of["broker"]
