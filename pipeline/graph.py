@@ -35,7 +35,8 @@ class Group(Struct, frozen=True, kw_only=True):
     kind: Literal["source", "worker", "ticker"]
     workers: int = 1
     ahead: bool = False
-    """Ask for the next batch before working on this one, so that it comes meanwhile; it is then that much older."""
+    """Ask for the next batch before working on this one, so that it comes meanwhile; it is then that much older, so
+    not where a step takes long."""
     nice: int = 0
     """Added to the niceness of its processes: where the cores are short, what is half done goes before what is new."""
 

@@ -29,6 +29,8 @@ from pipeline.settings import RingRef, Station
 _PATIENCE_MS = 250
 _CREDIT_AGAIN_S = 0.5
 _FAILURES_MAX = 20
+_AHEAD_MAX_S = 0.2
+"""After a step that took longer, the next batch is not asked for ahead: it would grow too old meanwhile."""
 
 
 class Stage(Protocol):
@@ -131,7 +133,7 @@ def run_stage(spec: Spec, group: Group, cell: Cell) -> None:
         wants = group.kind != "source" and spec.station.station.mode != "off"  # then no link leads to a screen
         inbox = Inbox(context, spec.runtime_dir, spec.worker, group.name, outbox) if wants else None
         patience_ms = _PATIENCE_MS if group.kind == "worker" else 0
-        failures = 0
+        failures, step_s = 0, 0.0
         _ready(cell)
         while not _stopping:
             cell.beat()
@@ -139,9 +141,11 @@ def run_stage(spec: Spec, group: Group, cell: Cell) -> None:
             if not batch and group.kind == "worker":
                 _publish(stage, cell)
                 continue
-            if inbox and group.ahead:
+            if inbox and group.ahead and step_s < _AHEAD_MAX_S:
                 inbox.say_free()
+            began_s = time.monotonic()
             failures = 0 if _feed(stage, batch, outbox, cell) else failures + 1
+            step_s = time.monotonic() - began_s
             if failures > _FAILURES_MAX:
                 raise RuntimeError(f"{_FAILURES_MAX} steps failed in a row")
             batch = []

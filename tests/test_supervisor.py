@@ -279,6 +279,17 @@ def test_a_batch_that_takes_long_is_no_hang(running: RunningStation, monkeypatch
         assert child.restarts == 0
 
 
+def test_results_of_a_slow_model_still_reach_the_screen(
+    running: RunningStation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_PONDER_MS", "900")
+    with running(cameras=1) as supervisor:
+        for _ in range(3):
+            _flows(supervisor, cameras=1)
+    # No older than the step, the frame that waited for it, and what a busy machine adds; a step more would be too old.
+    assert summarise(supervisor)["latency_ms"]["capture_to_audience"]["p50"] < 1300
+
+
 def test_a_stopped_process_is_noticed_too(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.supervisor._SILENT_S", 2.0)
     with running() as supervisor:
