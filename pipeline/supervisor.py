@@ -340,7 +340,7 @@ class Supervisor:
         was_ready, told_to_end = child.ready, child.told_to_end
         child.gone()
         self._blank(child, 0.0)
-        if told_to_end or child.retired:
+        if told_to_end or child.retired or self._stopping:  # a service's SIGTERM may go to all of them
             return
         if code == 2 and not was_ready and not self.ready_s:
             self._refused = f"{child.worker}: does not start; its own message stands above"

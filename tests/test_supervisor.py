@@ -512,6 +512,23 @@ def test_children_that_are_still_loading_do_not_outlive_the_supervisor() -> None
     assert running_stations() == [], "nobody listens there any more"
 
 
+def test_a_signal_to_all_processes_at_once_is_a_stop(tmp_path: Path) -> None:
+    summary_file = tmp_path / "restarts.json"
+    command = [sys.executable, "-c", _STATION, str(summary_file)]
+    supervisor = subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.PIPE, text=True)
+    with supervisor:
+        assert supervisor.stderr and any(" ready " in line for line in iter(supervisor.stderr.readline, ""))
+        supervisor.send_signal(signal.SIGSTOP)  # it looks again when all of them have gone
+        children = psutil.Process(supervisor.pid).children()
+        for process in children:
+            process.terminate()
+        wait_for(lambda: not any(map(lives, children)), "the children's end")
+        supervisor.terminate()
+        supervisor.send_signal(signal.SIGCONT)
+        assert " restarting " not in supervisor.stderr.read()
+    assert supervisor.returncode == 0 and json.loads(summary_file.read_text()) == [0] * 6
+
+
 def test_a_stopped_station_leaves_nothing(running: RunningStation) -> None:
     with running() as supervisor:
         _flows(supervisor)
