@@ -435,15 +435,20 @@ def _claim(name: str, stack: contextlib.ExitStack) -> Path:
             except FileNotFoundError:
                 continue
             except BlockingIOError:
-                raise SettingsError(
-                    f"station.name: a station named {name!r} runs already, its sockets are in use; "
-                    "stop it or choose another name"
-                ) from None
+                raise _taken(name) from None
+    if is_running(folder):  # its lock was removed, such as by a cleaner of /tmp
+        raise _taken(name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     stack.callback(lock_path.unlink, missing_ok=True)
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def _taken(name: str) -> SettingsError:
+    return SettingsError(
+        f"station.name: a station named {name!r} runs already, its sockets are in use; stop it or choose another name"
+    )
 
 
 def running_stations() -> list[str]:

@@ -448,8 +448,11 @@ def test_worker_counts_come_from_the_file(running: RunningStation) -> None:
     ]  # fmt: skip
 
 
-def test_two_stations_of_one_name_do_not_run(running: RunningStation, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lock_is_there", [True, False])
+def test_two_stations_of_one_name_do_not_run(running: RunningStation, lock_is_there: bool) -> None:
     with running() as supervisor:
+        if not lock_is_there:
+            (runtime_root() / "toys.lock").unlink()
         twin = Supervisor(supervisor.station, supervisor.graph)
         with pytest.raises(SettingsError, match="runs already"):
             twin.run()
