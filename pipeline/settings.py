@@ -206,6 +206,12 @@ def check(station: Station) -> None:
         raise SettingsError(
             f"station.timezone: no zone {station.station.timezone!r}; use an IANA name such as 'Asia/Seoul'"
         ) from None
+    try:
+        Path(station.station.state_dir).expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            f"station.state_dir: {station.station.state_dir}: no home of such a user; write the folder in full"
+        ) from None
     if not station.screens:
         raise SettingsError("screens: none; add a [[screens]] table")
     if station.station.mode != "off" and not station.cameras:
@@ -227,6 +233,8 @@ def check(station: Station) -> None:
     for i, screen in enumerate(station.screens):
         if screen.screenshot:
             path = station.folder / screen.screenshot
+            if path.suffix.lower() != ".png" or path.is_dir():
+                raise SettingsError(f"screens[{i}].screenshot: {path} is no PNG; name a file that ends in .png")
             if path in written:
                 raise SettingsError(f"screens[{i}].screenshot: {path} is another screen's; give each its own")
             written.add(path)

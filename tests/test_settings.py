@@ -38,6 +38,15 @@ MISTAKES = {
         CAMERA + '[[screens]]\nscreenshot = "s.png"\n[[screens]]\nname = "b"\nscreenshot = "./s.png"',
         "s.png is another screen's; give each its own",
     ),
+    "a screenshot over the station file": (
+        CAMERA + '[[screens]]\nscreenshot = "station.toml"',
+        "station.toml is no PNG; name a file that ends in .png",
+    ),
+    "a screenshot that is a folder": (CAMERA + '[[screens]]\nscreenshot = "/"', "screenshot: / is no PNG; name a file"),
+    "a home of nobody": (
+        CAMERA + '[station]\nstate_dir = "~nobody-of-this-name/x"',
+        "station.state_dir: ~nobody-of-this-name/x: no home of such a user; write",
+    ),
     "no screens": ("screens = []\n" + CAMERA, "screens: none; add"),
     "a zone of no country": (CAMERA + '[station]\ntimezone = "Mars/North"', "station.timezone: no zone 'Mars/North'"),
     "a mode of no kind": (CAMERA + '[station]\nmode = "spy"', "station.mode: invalid enum value"),
