@@ -10,6 +10,7 @@ import sys
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from heapq import nlargest
 from typing import Any
 
 import cv2
@@ -109,10 +110,11 @@ class FaceDetector:
             self.detect(np.zeros((64, 64, 3), np.uint8))
 
     def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
-        """Faces of an image, uint8 BGR [H, W, 3], best first, at most `max_faces`."""
+        """Faces of an image, uint8 BGR [H, W, 3], best first; of more than `max_faces` the largest."""
         whole = self._look(*_averaged(image))
         seen = (face if face.score >= _SURE else self._look_again(image, face) for face in whole)
-        return sorted((face for face in seen if face), key=lambda face: -face.score)[: self._max_faces]
+        largest = nlargest(self._max_faces, (face for face in seen if face), lambda face: math.prod(face.box_px[2:]))
+        return sorted(largest, key=lambda face: -face.score)
 
     def _look(self, image: NDArray[np.uint8], scale: float, left: float = 0, top: float = 0) -> list[DetectedFace]:
         """Faces in a BGR image whose pixel (x, y) is (left + x * scale, top + y * scale) of the whole."""

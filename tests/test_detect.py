@@ -79,6 +79,16 @@ def test_nothing_is_found_in_noise(detector: FaceDetector) -> None:
     assert detector.detect(rng.integers(0, 256, (1080, 1920, 3), np.uint8)) == []
 
 
+def test_of_too_many_faces_the_largest_are_kept(detector: FaceDetector) -> None:
+    hopper, image = read_image(HOPPER), np.full((720, 1280, 3), 90, np.uint8)
+    image[:, 666:] = cv2.GaussianBlur(cv2.resize(hopper, (614, 720)), (0, 0), 14)
+    image[100:490, 50:383] = cv2.resize(hopper, (333, 390), interpolation=cv2.INTER_AREA)
+    best, largest = detector.detect(image)
+    assert best.score > largest.score and best.box_px[2] < largest.box_px[2]
+    with FaceDetector(resolve("mediapipe-full-range", Path.cwd()), max_faces=1) as one:
+        assert one.detect(image) == [largest]
+
+
 def test_three_people_stand_in_the_clip(detector: FaceDetector, shared_dir: Path) -> None:
     clip = next((shared_dir / "clips").glob("face-demographics-walking-and-pause*.mp4"))
     counts = [len(detector.detect(image)) for _, image in read_frames(clip, every=2)]
