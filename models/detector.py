@@ -65,6 +65,7 @@ _NOISE = (
     "INFO: Created TensorFlow Lite XNNPACK delegate",
     "WARNING: All log messages before absl::InitializeLog",
     "inference_feedback_manager.cc",
+    "gl_context",
 )
 
 
@@ -184,7 +185,7 @@ def _sane(face: DetectedFace) -> bool:
 
 @contextmanager
 def _without_noise() -> Iterator[None]:
-    """Keep three known lines that C++ code writes to fd 2 while a model loads; everything else is passed on."""
+    """Keep the known lines that C++ code writes to fd 2 while a model loads; everything else is passed on."""
     sys.stderr.flush()
     saved = os.dup(2)
     try:

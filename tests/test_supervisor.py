@@ -550,6 +550,14 @@ def test_a_login_looks_for_stations_where_a_service_runs_them(monkeypatch: pytes
     assert at_login == runtime_root() == Path(f"/tmp/stationcast-{os.getuid()}")
 
 
+def test_only_players_know_of_a_display(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":77")
+    with running() as supervisor:
+        _flows(supervisor)
+        of = {child.role: child.cell.status().get("display") for child in supervisor.children}
+    assert of["player"] == ":77" and of["classify"] == ""
+
+
 def test_what_is_half_done_goes_before_what_is_new(running: RunningStation) -> None:
     with running() as supervisor:
         of = {child.role: psutil.Process(child.process.pid).nice() for child in supervisor.children if child.process}

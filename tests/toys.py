@@ -101,10 +101,10 @@ class Namer:
     """Everybody is a woman of thirty-five, which takes it TOY_PONDER_MS to say."""
 
     def __init__(self, settings: ClassifySettings) -> None:
-        self.status = {"largest_batch": 0}
+        self.status = {"largest_batch": 0, "display": os.environ.get("DISPLAY", "")}
 
     def step(self, batch: list[Faces]) -> Iterable[Message]:
-        self.status = {"largest_batch": max(self.status["largest_batch"], len(batch))}
+        self.status = self.status | {"largest_batch": max(self.status["largest_batch"], len(batch))}
         for message in batch:
             assert message.crops[0][0] == message.seq % 251
             time.sleep(float(os.environ.get("TOY_PONDER_MS", "0")) / 1000)
@@ -156,6 +156,7 @@ class Wall:
         for message in batch:
             self._seen[message.camera] = message.seq
         self.status = {"seen": dict(self._seen), "plays": {"total": 1, "billable": 0, "by_ad": {"toy": 1}}}
+        self.status["display"] = os.environ.get("DISPLAY", "")
         time.sleep(0.005)
         return []
 
