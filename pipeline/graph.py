@@ -172,19 +172,20 @@ def draw(graph: Graph, path: str) -> None:
     from matplotlib import pyplot
     from matplotlib.patches import FancyBboxPatch
 
-    columns = ["capture", "detect", "classify", "player"]
-    present = [c for c in columns if any(g.role == c for g in graph.groups)]
-    most = max(sum(g.role == c for g in graph.groups) for c in present)
-    figure, axes = pyplot.subplots(figsize=(4.2 * len(present) + 0.4, 1.3 * most + 1.0))
+    kinds = ("source", "worker", "ticker")
+    columns = list(dict.fromkeys(g.role for kind in kinds for g in graph.groups if g.kind == kind))
+    most = max(sum(g.role == c for g in graph.groups) for c in columns)
+    figure, axes = pyplot.subplots(figsize=(4.2 * len(columns) + 0.4, 1.3 * most + 1.0))
     places: dict[str, tuple[float, float]] = {}
-    colours = {"capture": "#2f6f8f", "detect": "#4f7f4f", "classify": "#8f5f2f", "player": "#7f3f6f"}
-    for x, column in enumerate(present):
+    colours = ("#2f6f8f", "#4f7f4f", "#8f5f2f", "#7f3f6f")
+    for x, column in enumerate(columns):
+        colour = colours[x % len(colours)]
         members = [g for g in graph.groups if g.role == column]
         for i, group in enumerate(members):
             y = (most - 1) / 2 + (len(members) - 1) / 2 - i
             places[group.name] = (4.2 * x, 1.3 * y)
             box = FancyBboxPatch(
-                (4.2 * x - 0.95, 1.3 * y - 0.32), 1.9, 0.64, boxstyle="round,pad=0.08", fc=colours[column], ec="none"
+                (4.2 * x - 0.95, 1.3 * y - 0.32), 1.9, 0.64, boxstyle="round,pad=0.08", fc=colour, ec="none"
             )
             axes.add_patch(box)
             label = group.name.replace(".", "\n") + (f"  x{group.workers}" if group.workers > 1 else "")
@@ -202,7 +203,7 @@ def draw(graph: Graph, path: str) -> None:
         middle = (x1 - 2.1, (y1 + sum(senders_y) / len(senders_y)) / 2)
         label = f"{link.message}, {link.keep}"
         axes.text(*middle, label, ha="center", va="center", fontsize=9, bbox={"fc": "white", "ec": "none", "pad": 2})
-    axes.set_xlim(-1.2, 4.2 * (len(present) - 1) + 1.2)
+    axes.set_xlim(-1.2, 4.2 * (len(columns) - 1) + 1.2)
     axes.set_ylim(-0.8, 1.3 * (most - 1) + 0.8)
     axes.set_aspect("equal")
     axes.axis("off")

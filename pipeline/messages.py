@@ -109,4 +109,4 @@ class Answer(Struct, frozen=True, kw_only=True, tag_field="type", tag="answer.1"
     """What the station says to that."""
 
     ok: bool
-    text: str
+    text: Annotated[str, Meta(max_length=4096)]

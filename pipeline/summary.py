@@ -86,7 +86,9 @@ def summarise(supervisor: Supervisor) -> dict[str, Any]:
     readings = {role: read(children, role) for role in ROLES if any(child.role == role for child in children)}
     since_ready = {role: _since_ready(children, role) for role in readings}
     empty = read([], "none")
-    capture, detect, classify, player = (readings.get(role, empty) for role in ROLES[:4])
+    capture, detect, classify, player = (
+        readings.get(role, empty) for role in ("capture", "detect", "classify", "player")
+    )
     frame_drops = sum(
         n
         for child in children

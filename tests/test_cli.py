@@ -16,7 +16,9 @@ import msgpack
 import pytest
 import zmq
 
+from pipeline import graph as graphs
 from pipeline.cli import _Stream
+from pipeline.settings import Camera, Station
 from pipeline.supervisor import runtime_root
 from tests.conftest import RunningStation, wait_for
 
@@ -74,6 +76,14 @@ def test_graph_is_drawn(station_file: Path, tmp_path: Path, suffix: str) -> None
     assert out.stat().st_size > 2000
     if suffix == "svg":
         assert out.read_text().lstrip().startswith("<?xml")
+
+
+def test_a_stage_more_is_drawn(tmp_path: Path) -> None:
+    graph = graphs.build(Station(cameras=(Camera(name="door", source="sample"),)))
+    track = graphs.Group(name="track", stage="stages.track:Track", kind="worker")
+    links = (*graph.links, graphs.Link(message="Faces", target="track", keep="latest"))
+    graphs.draw(graphs.Graph(groups=(*graph.groups, track), links=links), str(tmp_path / "graph.svg"))
+    assert "track" in (tmp_path / "graph.svg").read_text()
 
 
 MISTAKES = {

@@ -58,6 +58,15 @@ def test_every_frame_goes_through_every_stage(running: RunningStation) -> None:
     assert set(summary["stages"]) == {"capture", "detect", "classify", "player", "broker"}
 
 
+def test_a_stage_more_takes_no_place_of_another_in_the_summary(
+    running: RunningStation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.summary.ROLES", ("capture", "track", *ROLES[1:]))
+    with running(cameras=1) as supervisor:
+        _flows(supervisor, cameras=1)
+    assert summarise(supervisor)["frames"]["processed"] > 0
+
+
 @pytest.mark.parametrize("worker", ["capture.c0", "detect.0", "classify.0", "player.main", "broker"])
 def test_a_killed_process_is_replaced_and_results_flow_again(running: RunningStation, worker: str) -> None:
     with running() as supervisor:

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 from pathlib import Path
+from typing import get_args
 
 import msgpack
 import msgspec
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import wire
-from pipeline.messages import Audience, Credit, Face, Faces, Frame, Person
+from pipeline.messages import Answer, AnyMessage, Audience, Credit, Face, Faces, Frame, Person, Scale
 from pipeline.settings import SettingsError
 
 FRAME = Frame(camera="c", seq=1, captured_ns=2, slot=3, version=4, width_px=640, height_px=480)
@@ -117,3 +118,9 @@ def test_a_socket_path_is_measured_in_bytes() -> None:
 def test_numbers_of_parts_agree() -> None:
     for n, m in itertools.product(range(1, 4), repeat=2):
         assert len(wire.split(wire.join([wire.encode(FACES)] * n + [wire.encode(FRAME)] * m))) == n + m
+
+
+@pytest.mark.parametrize("kind", [*get_args(AnyMessage), Scale, Answer])
+def test_every_text_of_a_message_is_bounded(kind: type) -> None:
+    texts = [x.type for x in msgspec.inspect.type_info(kind).fields if isinstance(x.type, msgspec.inspect.StrType)]
+    assert all(text.max_length or text.pattern for text in texts)
