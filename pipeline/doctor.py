@@ -34,6 +34,7 @@ from pipeline.supervisor import runtime_root
 
 Status = Literal["ok", "warn", "fail"]
 _TRY_S = 60
+_SWAPS = Path("/proc/swaps")
 _FRAMES_BYTES = 6 * 1920 * 1080 * 3
 
 SYSTEM_LIBRARIES = {
@@ -238,6 +239,16 @@ def _memory_for_frames() -> Iterator[Check]:
         yield Check("shared memory", "ok", f"a ring for a 1080p camera ({_size(_FRAMES_BYTES)}) can be had")
 
 
+def _swap() -> Iterator[Check]:
+    on = [line.split()[0] for line in _SWAPS.read_text().splitlines()[1:]] if _SWAPS.exists() else []
+    on_disk = [place for place in on if not place.startswith("/dev/zram")]
+    if on_disk:
+        found = f"{', '.join(on_disk)}: frames in memory may be written to a disk there"
+        yield Check("swap", "warn", found, "sudo swapoff -a and take it out of /etc/fstab, or swap to zram")
+    else:
+        yield Check("swap", "ok", "none on a disk")
+
+
 def _limits() -> Iterator[Check]:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = files >= 1024
@@ -271,6 +282,7 @@ EXAMINATIONS: dict[str, Callable[[], Iterator[Check]]] = {
     "models": _models,
     "storage": _storage,
     "shared memory": _memory_for_frames,
+    "swap": _swap,
     "limits": _limits,
     "fonts": _fonts,
 }

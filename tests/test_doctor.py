@@ -73,6 +73,16 @@ def test_a_low_limit_of_open_files_is_seen(environment: dict[str, str]) -> None:
     assert "200" in check["found"]
 
 
+def test_swap_on_a_disk_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_SWAPS", swaps := tmp_path / "swaps")
+    head, zram, file = "Filename Type Size Used Priority\n", "/dev/zram0 partition 9 0 100\n", "/swapfile file 9 0 -2\n"
+    found = []
+    for text in (head, head + zram, head + zram + file):
+        swaps.write_text(text)
+        found += [(check.status, check.found.partition(":")[0]) for check in doctor.EXAMINATIONS["swap"]()]
+    assert found == [("ok", "none on a disk"), ("ok", "none on a disk"), ("warn", "/swapfile")]
+
+
 def test_the_table_is_for_people() -> None:
     command = [sys.executable, "-c", "from pipeline.doctor import doctor; doctor()"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
