@@ -1,5 +1,6 @@
 """`stationcast bench`."""
 
+import math
 import signal
 import sys
 from collections.abc import Iterator
@@ -57,6 +58,8 @@ def bench(
     tiny: bool,
 ) -> None:
     """Measure WHAT (all but `screen` and `soak` if nothing is named) on this machine."""
+    if math.isnan(threshold + (soak_s or 0.0)):
+        raise BenchError("--threshold, --soak-s: nan is no number; give 1 or more")
     plan = Plan(size="tiny" if tiny else "quick" if quick else "full", soak_s=soak_s)
     what = what or DEFAULT
     before = report.load(old) if old else []  # now: --out may be the same folder

@@ -1,6 +1,7 @@
 """`stationcast detect` and `stationcast classify`: the station's own eyes, on pictures and videos in files."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from models.cards import DECADES
 from models.crop import CropSpec, crop_face
 from models.detector import DetectedFace, FaceDetector
 from models.images import ImageError, read_frames
-from pipeline.settings import Detect
+from pipeline.settings import Detect, SettingsError
 
 Look = Callable[[NDArray[np.uint8]], list[dict[str, Any]]]
 _DETECT = Detect()
@@ -37,11 +38,17 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _opened(detector: str, min_score: float) -> FaceDetector:
+    if math.isnan(min_score):
+        raise SettingsError("--min-score nan: is no score; give 0 to 1")
+    return FaceDetector(resolve(detector, Path.cwd()), min_score)
+
+
 @click.command()
 @_shared
 def detect(files: tuple[Path, ...], as_json: bool, min_score: float, every: int, detector: str) -> None:
     """Find the faces in FILES, pictures or videos."""
-    with FaceDetector(resolve(detector, Path.cwd()), min_score) as found:
+    with _opened(detector, min_score) as found:
         _go_through(files, every, as_json, lambda image: [_as_dict(face) for face in found.detect(image)])
 
 
@@ -67,7 +74,7 @@ def classify(
     classifier = Classifier(resolved, device, threads)
     spec = _crop_spec(resolved)
 
-    with FaceDetector(resolve(detector, Path.cwd()), min_score) as found:
+    with _opened(detector, min_score) as found:
 
         def look(image: NDArray[np.uint8]) -> list[dict[str, Any]]:
             faces = found.detect(image)

@@ -335,6 +335,8 @@ def test_the_command_writes_compares_and_fails_on_a_regression(tmp_path: Path) -
         (["--out", "odd", "--page", "page.md"], "not a result"),
         (["--page", "page.md"], "--out"),
         (["--out", "empty", "--page", "nowhere/page.md"], "a folder that is there"),
+        (["--threshold", "nan"], "nan is no number"),
+        (["--soak-s", "nan"], "nan is no number"),
     ],
 )
 def test_a_mistake_in_an_option_is_told_before_anything_is_measured(

@@ -284,6 +284,11 @@ def test_a_table_for_people() -> None:
     assert "0.88" in result.stdout
 
 
+def test_a_score_that_is_no_number_is_refused() -> None:
+    with pytest.raises(SettingsError, match="--min-score nan: is no score; give 0 to 1"):
+        CliRunner().invoke(detect, [str(HOPPER), "--min-score", "nan"], catch_exceptions=False)
+
+
 def test_an_unknown_detector_is_named() -> None:
     with pytest.raises(ModelError, match="model 'yolo' is unknown"):
         CliRunner().invoke(detect, [str(HOPPER), "--detector", "yolo"], catch_exceptions=False)
