@@ -156,7 +156,8 @@ def scale(stage: str, workers: int, name: str | None) -> None:
 @click.option("--station", "name", help="Name of the running station; needed where several run.")
 @click.option("--count", type=click.IntRange(min=1), help="Stop after so many messages.")
 def tap(name: str | None, count: int | None) -> None:
-    """Print a running station's messages as JSON lines until it ends, crops left out, read without our own schema."""
+    """Print a running station's messages as JSON lines until it ends, crops left out, read without our own schema.
+    Each goes to one reader: of several at a time, each misses what the others print."""
     import msgpack
     import zmq
 
