@@ -389,6 +389,11 @@ def test_a_given_split_stays_and_holds_for_the_group() -> None:
     assert assign(everything, components(everything), 0.0, 0.0, seed=0) == everything
 
 
+def test_a_share_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(models, ["index", str(tmp_path), "--format", "aihub", "--val", "nan"])
+    assert result.exit_code == 2 and "Invalid value for '--val': nan is no number." in result.output
+
+
 def test_index_check_merges_people_who_recur_under_other_families(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
