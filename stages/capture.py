@@ -31,7 +31,7 @@ _LOOK_AGAIN_NS = 2_000_000
 _CATCH_UP_NS = 100_000_000
 _NETWORK_TIMEOUT_MS = 5000
 _DARK_S = 15.0  # longer than FFmpeg (5 s) and V4L2 (10 s) wait for a frame
-_JOIN_S = 1.0
+_JOIN_S, _LINGER_S = 1.0, 3.0
 _ONE_THREAD = [cv2.CAP_PROP_N_THREADS, 1]  # more would each hold a frame back
 _BEHIND_MAX_S = 1.0
 _THREAD = "camera"
@@ -322,10 +322,12 @@ class LiveStream:
         self._shot: Shot | None = None
         self._asked_s: float | None = None
         self._error: OSError | None = None
-        if any(thread.name == _THREAD for thread in threading.enumerate()):
-            # It hangs and holds the device: no thread can be ended, this process can, and the next one begins anew.
-            log("source_hangs", camera=camera.name)
-            raise SystemExit(1)
+        for before in (thread for thread in threading.enumerate() if thread.name == _THREAD):
+            before.join(_LINGER_S)
+            if before.is_alive():
+                # It hangs and holds the device: no thread can be ended, this process can, and the next one begins anew.
+                log("source_hangs", camera=camera.name)
+                raise SystemExit(1)
         self._thread = threading.Thread(target=self._drain, name=_THREAD, daemon=True)
         self._thread.start()
 
