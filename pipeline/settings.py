@@ -8,7 +8,7 @@ import re
 import tomllib
 import zoneinfo
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -261,17 +261,28 @@ def _in_plain_words(error: str, raw: dict[str, Any]) -> str:
     message = re.sub("`str` matching regex .*", _NAME_IN_WORDS, message)
     key = place.rstrip("`").lstrip(".")
     unknown = re.search(r"unknown field `(.+)`", message)
-    if not unknown:
-        remedy = f"; write [[{key}]]" if key in ("cameras", "screens") and "xpected `array`" in message else ""
-        return f"{key or 'file'}: {message[0].lower()}{message[1:]}{remedy}"
-    name = unknown.group(1)
     tables: dict[str, type[Section]] = {"": Station, "station": StationTable, "cameras": Camera, "screens": Screen}
     tables |= {x.name: x.type for x in msgspec.structs.fields(Station) if x.name not in tables}
+    if not unknown:
+        remedy = f"; write [[{key}]]" if key in ("cameras", "screens") and "xpected `array`" in message else ""
+        if message.startswith("Invalid enum value"):
+            table, _, name = key.rpartition(".")
+            section = tables[table.partition("[")[0]]
+            [kind] = [x.type for x in msgspec.structs.fields(section) if x.name == name]
+            remedy = f"; write one of {', '.join(map(str, choices(kind)))}"
+        return f"{key or 'file'}: {message[0].lower()}{message[1:]}{remedy}"
+    name = unknown.group(1)
     section = tables.get(key.partition("[")[0], Station)
     names = [x.name for x in msgspec.structs.fields(section) if x.name != "folder"]
     near = [x for x in names if x.startswith(f"{name}_")] or difflib.get_close_matches(name, names, 1, 0.5)
     remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
     return f"{key + '.' if key else ''}{name}: unknown key; {remedy}"
+
+
+def choices(kind: Any) -> tuple[str | int, ...]:
+    """The values of the first Literal in a type."""
+    parts = get_args(kind)
+    return parts if get_origin(kind) is Literal else next(filter(None, map(choices, parts)), ())
 
 
 class RingRef(Struct, frozen=True, kw_only=True):

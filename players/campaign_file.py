@@ -11,13 +11,13 @@ from decimal import ROUND_DOWN, Decimal
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import msgspec
 import rtoml
 from msgspec import Meta, Struct
 
-from pipeline.settings import SettingsError
+from pipeline.settings import SettingsError, choices
 from players.catalogue import MAX_AGE_YEARS, MINUTES_A_DAY, WEEKDAYS, Creative, Line, Target
 from players.money import CURRENCIES
 from players.probe import IMAGES, VIDEOS
@@ -137,16 +137,10 @@ def _plain(error: Exception) -> str:
     field = fields.get(name.partition("[")[0])
     remedy = "correct it"
     if field and message.startswith("Invalid enum value"):
-        remedy = f"write one of {', '.join(_choices(field.type))}"
+        remedy = f"write one of {', '.join(map(str, choices(field.type)))}"
     elif field and "date" in message:
         remedy = "write a day such as 2026-05-01"
     return f"{key}: {message[:1].lower()}{message[1:]}; {remedy}"
-
-
-def _choices(kind: Any) -> tuple[str, ...]:
-    """The values of the Literal in a type."""
-    parts = get_args(kind)
-    return parts if get_origin(kind) is Literal else next(filter(None, map(_choices, parts)), ())
 
 
 def _table(key: str) -> type[Table]:

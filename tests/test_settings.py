@@ -49,7 +49,14 @@ MISTAKES = {
     ),
     "no screens": ("screens = []\n" + CAMERA, "screens: none; add"),
     "a zone of no country": (CAMERA + '[station]\ntimezone = "Mars/North"', "station.timezone: no zone 'Mars/North'"),
-    "a mode of no kind": (CAMERA + '[station]\nmode = "spy"', "station.mode: invalid enum value"),
+    "a mode of no kind": (
+        CAMERA + '[station]\nmode = "spy"',
+        "station.mode: invalid enum value 'spy'; write one of off, count, measure, target",
+    ),
+    "a turn by no right angle": (
+        CAMERA + "[[screens]]\nrotation_deg = 45",
+        "screens[0].rotation_deg: invalid enum value 45; write one of 0, 90",
+    ),
     "a camera of no name": (CAMERA + '[[screens]]\ncameras = ["b"]', "screens[0].cameras: no camera 'b'; there are a"),
     "no notice": (CAMERA + "[[screens]]\nnotice = false", "does not run without the on-screen notice"),
     "no ads": (CAMERA + '[ads]\ncampaigns = "nowhere"', "ads.campaigns: no folder"),
