@@ -280,6 +280,20 @@ def test_photos_are_found_wherever_they_lie(tmp_path: Path) -> None:
         Photos(tmp_path / "empty").labels()
 
 
+def test_of_several_labels_none_is_picked_silently(tmp_path: Path) -> None:
+    for place in ("train", "test", "train/runs/1"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "labels.csv").write_text(f"file,age\n{len(place)}.png,3\n")
+    with Photos(tmp_path) as photos:
+        with pytest.raises(
+            ModelError, match=r"has several labels\.csv \(test/labels\.csv, train/labels\.csv\): name one"
+        ):
+            photos.labels()
+        assert [r.file for r in photos.labels(tmp_path / "test" / "labels.csv")[0]] == ["4.png"]
+    with Photos(tmp_path / "train") as photos:
+        assert [r.file for r in photos.labels()[0]] == ["5.png"]
+
+
 def test_a_photo_is_not_taken_for_another_of_its_name(tmp_path: Path) -> None:
     done, data = cv2.imencode(".png", portrait(1))
     assert done

@@ -178,8 +178,10 @@ class Photos:
         except (OSError, zipfile.BadZipFile) as error:
             raise ModelError(f"{where}: neither a folder nor a zip that can be read: {error}") from error
         self._known = set(self._names)
-        tables = (name for name in self._names if PurePosixPath(name).name.lower() == "labels.csv")
-        self._table = min(tables, key=len, default=None)
+        tables = [name for name in self._names if PurePosixPath(name).name.lower() == "labels.csv"]
+        least = min((name.count("/") for name in tables), default=0)
+        self._tables = [name for name in tables if name.count("/") == least]
+        self._table = self._tables[0] if len(self._tables) == 1 else None
         self._by_name: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for name in self._names:
             # A name in a zip that was taken for Korean may be a Western one after all.
@@ -189,6 +191,11 @@ class Photos:
 
     def labels(self, path: Path | None = None) -> tuple[list[Row], Counter[str]]:
         """The rows of labels.csv (or of the file `path`), and why other lines were left out."""
+        if path is None and len(self._tables) > 1:
+            raise ModelError(
+                f"{self.where}: has several labels.csv ({', '.join(self._tables[:3])}): "
+                "name one by --labels, or join them by `stationcast models index --format csv`"
+            )
         if path is None and self._table is None:
             raise ModelError(f"{self.where}: has no labels.csv; make one with `stationcast models index`")
         try:
