@@ -114,11 +114,13 @@ def index(
 ) -> None:
     """Write labels.csv for the data set in FOLDER, from names and labels alone; persons and families stay together."""
     from models.datasets.formats import index_folder
-    from models.datasets.index import write_index
+    from models.datasets.index import is_index, write_index
     from models.datasets.splits import assign, check_photos, components, leaks
 
     if val + test > 0.9:
         raise ModelError(f"--val {val:g} and --test {test:g} leave too little to train on; give less than .9 together")
+    if out.is_file() and not is_index(out):
+        raise ModelError(f"--out {out}: is a table of yours, no index written before; give another --out")
     rows, left_out = index_folder(folder, data_format, studio, out)
     duplicates: list[tuple[int, int]] = []
     if check:

@@ -545,6 +545,20 @@ def test_an_old_index_is_not_read_as_labels_and_tables_must_agree(tmp_path: Path
         CliRunner().invoke(models, arguments, catch_exceptions=False)
 
 
+def test_a_table_of_the_user_is_not_overwritten(tmp_path: Path) -> None:
+    table, out = tmp_path / "labels.csv", tmp_path / "index.csv"
+    table.write_text("file,gender,age,note\na.jpg,M,25,mine\n")
+    arguments = ["index", str(tmp_path), "--format", "csv", "--out"]
+    with pytest.raises(ModelError, match=r"^--out .*labels\.csv: is a table of yours.*give another --out$"):
+        CliRunner().invoke(models, [*arguments, str(table)], catch_exceptions=False)
+    assert table.read_text().endswith("a.jpg,M,25,mine\n")
+    for _ in range(2):
+        assert "1 photos" in CliRunner().invoke(models, [*arguments, str(out)], catch_exceptions=False).output
+    table.unlink()
+    with pytest.raises(ModelError, match=r"no photo .* found \(table index\.csv: is the --out of an earlier time: 1\)"):
+        CliRunner().invoke(models, [*arguments, str(out)], catch_exceptions=False)
+
+
 def test_fairface_keeps_its_validation_photos_and_is_there_once(tmp_path: Path) -> None:
     for name in ("train", "val"):
         lines = "".join(f"{name}/{i}.jpg,3-9,Male,Black,True\n" for i in range(1, 40))

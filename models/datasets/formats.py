@@ -102,9 +102,10 @@ def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path
     told: dict[str, Path] = {}
     for path in sorted(walk(folder)):
         name = path.name.lower()
-        if path.suffix.lower() != ".csv" or (out and path.resolve() == out.resolve()):
+        if path.suffix.lower() != ".csv" or (data_format == "fairface" and "label" not in name):
             continue
-        if data_format == "fairface" and "label" not in name:
+        if out and path.resolve() == out.resolve():
+            left_out[f"table {path.name}: is the --out of an earlier time"] += 1
             continue
         try:
             found, bad = parse_table(

@@ -160,6 +160,12 @@ def write_index(rows: Iterable[Row], path: Path) -> None:
             writer.writerow(cells | {"gender": row.gender or ""})
 
 
+def is_index(path: Path) -> bool:
+    """Whether `write_index` wrote this table: its first line tells. Raises OSError."""
+    with path.open("rb") as opened:
+        return opened.readline(1000).strip() == ",".join(COLUMNS).encode()
+
+
 class Photos:
     """A data set on disk: a folder or a zip with `labels.csv` and photos. Raises ModelError, one line with a remedy."""
 
