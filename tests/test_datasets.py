@@ -559,6 +559,39 @@ def test_a_table_of_the_user_is_not_overwritten(tmp_path: Path) -> None:
         CliRunner().invoke(models, [*arguments, str(out)], catch_exceptions=False)
 
 
+def test_a_photo_that_tables_name_by_other_paths_is_there_once(tmp_path: Path) -> None:
+    for place in ("images", "meta", "run/index"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "images" / "a.jpg").touch()
+    (tmp_path / "all.csv").write_text("file,gender,age,person,split\na.jpg,M,25,p,val\n")
+    (tmp_path / "meta" / "all.csv").write_text("file,gender,age,person,split\na.jpg,M,25,p,val\n")
+    (tmp_path / "meta" / "families.csv").write_text("file,family_id\nimages/a.jpg,f\n")
+    write_index([row("images/a.jpg", 25, person="same-photo-1", split="train")], tmp_path / "run/index/old.csv")
+    rows, left_out = index_folder(tmp_path, "csv")
+    assert [(r.file, r.age_lo, r.family, r.split) for r in rows] == [("a.jpg", 25, "f", "val")]
+    assert left_out == {"named twice": 2, "table old.csv: is in the index/ of a run": 1}
+    for text in ("a.jpg,M,25,q,val", "a.jpg,M,25,p,train"):
+        (tmp_path / "meta" / "all.csv").write_text(f"file,gender,age,person,split\n{text}\n")
+        with pytest.raises(
+            ModelError, match=r"meta/all\.csv: says otherwise of meta/a\.jpg than .*all\.csv; leave one"
+        ):
+            index_folder(tmp_path, "csv")
+
+
+def test_a_photo_that_a_table_names_twice_counts_once(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").touch()
+    with Photos(tmp_path) as photos:
+        table.write_text("file,gender,age\na.jpg,M,25\nb.jpg,F,3\na.jpg,male,25\nimages/a.jpg,M,25\n")
+        rows, left_out = photos.labels(table)
+        assert [r.file for r in rows] == ["a.jpg", "b.jpg"]
+        assert left_out == {"named twice": 2}
+        table.write_text("file,gender,age\na.jpg,M,25\na.jpg,F,25\n")
+        with pytest.raises(ModelError, match=r"labels\.csv: says otherwise of a\.jpg than another line; leave one of"):
+            photos.labels(table)
+
+
 def test_fairface_keeps_its_validation_photos_and_is_there_once(tmp_path: Path) -> None:
     for name in ("train", "val"):
         lines = "".join(f"{name}/{i}.jpg,3-9,Male,Black,True\n" for i in range(1, 40))

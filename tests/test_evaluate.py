@@ -111,7 +111,8 @@ def photos(tmp_path: Path) -> Path:
             archive.writestr(f"images/p{i}{suffix}", cv2.imencode(suffix, picture)[1].tobytes())
             lines.append(f"p{i}{suffix},{'MF'[i % 2]},{10 * i},x")
         archive.writestr("images/broken.jpg", b"broken")
-        lines += ["broken.jpg,M,3,", "missing.jpg,F,30,", "p0.jpg,robot,30,", "images/p1.png,F,,"]
+        archive.writestr("images/p6.png", cv2.imencode(".png", picture)[1].tobytes())
+        lines += ["broken.jpg,M,3,", "missing.jpg,F,30,", "p0.jpg,robot,30,", "images/p6.png,F,,"]
         archive.writestr("labels.csv", "\n".join(lines))
     return tmp_path / "photos.zip"
 

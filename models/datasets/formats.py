@@ -11,7 +11,7 @@ import msgspec
 
 from models.cards import ModelError
 from models.datasets import aihub
-from models.datasets.index import MAX_AGE, SUFFIXES, Gender, Photos, Row, decode, name_in, parse_table, walk
+from models.datasets.index import MAX_AGE, SUFFIXES, Gender, Photos, Row, decode, is_index, name_in, parse_table, walk
 
 Format = Literal["aihub", "utkface", "aaf", "fairface", "csv"]
 FORMATS: tuple[Format, ...] = ("aihub", "utkface", "aaf", "fairface", "csv")
@@ -36,8 +36,10 @@ def index_folder(
         raise ModelError(f"{folder}: is no folder; give the one that holds the data set")
     left_out: Counter[str] = Counter()
     if data_format in ("fairface", "csv"):
-        rows = _tables(folder, data_format, left_out, out)
+        told = _tables(folder, data_format, left_out, out)
         with Photos(folder) as photos:
+            rows = photos.once(told)
+            left_out += Counter({"named twice": len(told) - len(rows)})
             for row in rows:
                 if len(photos.candidates(row.file)) > 1:
                     raise ModelError(f"{folder}: {photos.why_not(row.file)}")
@@ -95,17 +97,19 @@ def _aaf(path: str) -> Row | str:
 _READERS = {"aihub": _aihub, "utkface": _utkface, "aaf": _aaf}
 
 
-def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path | None) -> list[Row]:
-    """FairFace's two tables (file, age range, gender, race; its validation photos are the split `test`), or every CSV
-    in the folder; a photo counts once."""
-    rows: dict[str, Row] = {}
-    told: dict[str, Path] = {}
+def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path | None) -> list[tuple[Path, Row]]:
+    """The rows, with their tables, of FairFace's two (file, age range, gender, race; its validation photos are the
+    split `test`), or of every CSV in the folder."""
+    told: list[tuple[Path, Row]] = []
     for path in sorted(walk(folder)):
         name = path.name.lower()
         if path.suffix.lower() != ".csv" or (data_format == "fairface" and "label" not in name):
             continue
         if out and path.resolve() == out.resolve():
             left_out[f"table {path.name}: is the --out of an earlier time"] += 1
+            continue
+        if path.parent.name == "index" and is_index(path):
+            left_out[f"table {path.name}: is in the index/ of a run"] += 1
             continue
         try:
             found, bad = parse_table(
@@ -117,14 +121,9 @@ def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path
         left_out.update(bad)
         base = PurePosixPath(name_in(folder, path)).parent
         for row in found:
-            file = str(base / row.file)
-            row = msgspec.structs.replace(row, file=file)
-            held_out = path.stem.lower().endswith("val") or PurePosixPath(file).parent.name == "val"
+            row = msgspec.structs.replace(row, file=str(base / row.file))
+            held_out = path.stem.lower().endswith("val") or PurePosixPath(row.file).parent.name == "val"
             if data_format == "fairface" and held_out:
                 row = msgspec.structs.replace(row, split="test")
-            first = rows.setdefault(file, row)
-            if (first.gender, first.age_lo, first.age_hi) != (row.gender, row.age_lo, row.age_hi):
-                raise ModelError(f"{path}: says otherwise of {file} than {told[file]}; leave one of the two there")
-            if told.setdefault(file, path) != path:
-                left_out["named twice"] += 1
-    return list(rows.values())
+            told.append((path, row))
+    return told

@@ -17,7 +17,7 @@ from typing import Literal
 import cv2
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from models.cards import ModelError
 
@@ -206,12 +206,32 @@ class Photos:
             raise ModelError(f"{self.where}: has no labels.csv; make one with `stationcast models index`")
         try:
             text = decode(path.read_bytes() if path else self._bytes(self._table or ""))
-            return parse_table(text, self.where.stem)
+            rows, left_out = parse_table(text, self.where.stem)
         except (OSError, csv.Error, *_DAMAGED) as error:
             why = getattr(error, "strerror", None) or error
             raise ModelError(f"{path or f'{self.where}: {self._table}'}: cannot be read: {why}") from error
         except ModelError as error:
             raise ModelError(f"{path or self.where}: {error}") from error
+        once = self.once((path or self.where, row) for row in rows)
+        return once, left_out + Counter({"named twice": len(rows) - len(once)})
+
+    def once(self, told: Iterable[tuple[Path, Row]]) -> list[Row]:
+        """One row a photo, with all that rows, given with their tables, know of it. Raises ModelError where two say
+        otherwise."""
+        first: dict[str, tuple[Path, Row]] = {}
+        for table, row in told:
+            names = self.candidates(row.file)
+            photo = names[0] if len(names) == 1 else row.file
+            before, known = first.setdefault(photo, (table, row))
+            told_before = {key: value for key, value in asdict(known).items() if value not in (None, "")}
+            joined = replace(row, **told_before)
+            if any(
+                value not in (None, "", getattr(joined, key)) for key, value in asdict(row).items() if key != "file"
+            ):
+                other = "another line" if before == table else before
+                raise ModelError(f"{table}: says otherwise of {row.file} than {other}; leave one of the two there")
+            first[photo] = before, joined
+        return [row for _, row in first.values()]
 
     def fingerprint(self, labels: Path | None = None) -> str:
         """A sha256 over the names and sizes of all files, and over the labels (of labels.csv, or of the file given)."""
