@@ -200,6 +200,12 @@ def test_tables_of_all_kinds_are_read() -> None:
         parse_table("a,b\n1,2\n")
 
 
+def test_words_for_unknown_are_no_person_family_group_or_split() -> None:
+    words = ("unknown", "NaN", "-1", "None", " ? ", "n/a")
+    rows, _ = parse_table("file,person,family,race,split\n" + "".join(f"{w[1]}.jpg,{w},{w},{w},{w}\n" for w in words))
+    assert [(r.person, r.family, r.race, r.split) for r in rows] == [("", "", "", "")] * len(words)
+
+
 def test_an_index_survives_writing_and_reading(tmp_path: Path) -> None:
     rows = [row("x/ä.jpg", 4, person="p", family="f", race="r", data="d", split="val"), row("b.jpg", None)]
     write_index(rows, tmp_path / "labels.csv")

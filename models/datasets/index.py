@@ -124,7 +124,7 @@ def parse_table(text: str, data: str = "") -> tuple[list[Row], Counter[str]]:
     rows: list[Row] = []
     left_out: Counter[str] = Counter()
     for line in reader:
-        cells = {key: (line[name] or "").strip() for key, name in rest.items() if name}
+        cells = {key: _known(line[name]) for key, name in rest.items() if name}
         try:
             name = (line[file] or "").strip().replace("\\", "/")
             if not name:
