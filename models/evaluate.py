@@ -17,7 +17,7 @@ from models.cards import DECADE_EDGES, DECADES, FAIRFACE_EDGES, FAIRFACE_RANGES,
 from models.conditions import CONDITIONS
 from models.crop import crop_face
 from models.datasets.crops import Located, portraits
-from models.datasets.index import MAX_AGE, Photos, Row
+from models.datasets.index import MAX_AGE, Photos, Row, parse_split
 from models.datasets.splits import leaks
 from models.detector import FaceDetector
 from models.session import MAX_BATCH, Classifier, Outputs
@@ -149,7 +149,7 @@ def evaluate(
         rows, left_out = photos.labels(labels)
         leaking = leaks(rows) if split else []
         if split:
-            rows = [row for row in rows if row.split == split]
+            rows = [row for row in rows if row.split == parse_split(split)]
         if not rows:
             why = "".join(f"; left out {count}: {reason}" for reason, count in left_out.most_common(3))
             raise ModelError(f"{data}: no row to evaluate{f' in the split {split!r}' if split else ''}{why}")

@@ -1,8 +1,10 @@
 """Indexes of data sets from names and labels, splits that keep people apart, near-duplicates, the cache of crops."""
 
 import csv
+import json
 import os
 import random
+import re
 import resource
 import time
 import tracemalloc
@@ -204,6 +206,27 @@ def test_words_for_unknown_are_no_person_family_group_or_split() -> None:
     words = ("unknown", "NaN", "-1", "None", " ? ", "n/a")
     rows, _ = parse_table("file,person,family,race,split\n" + "".join(f"{w[1]}.jpg,{w},{w},{w},{w}\n" for w in words))
     assert [(r.person, r.family, r.race, r.split) for r in rows] == [("", "", "", "")] * len(words)
+
+
+def test_splits_are_known_by_other_words_and_others_are_counted(tmp_path: Path) -> None:
+    words = ("Test", "TRAIN", "Val", "training", "validation", "dev", "fold1")
+    for i in range(len(words)):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), portrait(i))
+    lines = "".join(f"{i}.png,M,3,{word}\n" for i, word in enumerate(words))
+    (tmp_path / "labels.csv").write_text(f"file,gender,age,split\n{lines}")
+    cache, _, left_out = prepare([tmp_path], [], tmp_path / "crops", None, 0, force=False)
+    assert [r.split for r in cache.rows] == ["test", "train", "val", "train", "val", "val"]
+    assert left_out == {"split 'fold1' is none of train, val and test": 1}
+    arguments = ["evaluate", "default", "--data", str(tmp_path), "--detector", "none", "--json", "--split"]
+    for word, count in (("Training", 2), ("fold1", 1)):
+        assert json.loads(CliRunner().invoke(models, [*arguments, word]).stdout)["n"] == count
+    for labels, why in (
+        ("file,sex\n0.png,0\n1.png,1\n2.png,1\n", "left out 2: gender '1' is neither M nor F; left out 1"),
+        ("file,age,split\n0.png,3,x\n", "left out 1: split 'x' is none of train, val and test"),
+    ):
+        (tmp_path / "labels.csv").write_text(labels)
+        with pytest.raises(ModelError, match=f"^{re.escape(f'{tmp_path}: its labels teach nothing: {why}')}"):
+            prepare([tmp_path], [], tmp_path / "others", None, 0, force=False)
 
 
 def test_an_index_survives_writing_and_reading(tmp_path: Path) -> None:

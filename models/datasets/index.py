@@ -30,6 +30,11 @@ _GENDERS: dict[str, Gender] = {
     **dict.fromkeys(("m", "male", "man", "men", "boy", "남", "남자", "남성"), "M"),
     **dict.fromkeys(("f", "female", "woman", "women", "girl", "여", "여자", "여성"), "F"),
 }
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 _UNKNOWN = ("", "unknown", "none", "nan", "n/a", "na", "null", "inf", "-1", "-", "?")
 
 
@@ -93,6 +98,11 @@ def parse_age(text: str) -> tuple[float, float] | None:
     return lo, hi
 
 
+def parse_split(text: str) -> str:
+    """`Training` -> `train`, `validation` -> `val`; other words stay."""
+    return _SPLITS.get(text.lower(), text)
+
+
 def parse_table(text: str, data: str = "") -> tuple[list[Row], Counter[str]]:
     """Rows of a CSV that names its columns in any order, case and company; and why other lines were left out.
 
@@ -139,6 +149,7 @@ def parse_table(text: str, data: str = "") -> tuple[list[Row], Counter[str]]:
             continue
         age_lo, age_hi = bounds or (None, None)
         cells["data"] = cells.get("data") or data
+        cells["split"] = parse_split(cells.get("split", ""))
         rows.append(Row(file=name, gender=who, age_lo=age_lo, age_hi=age_hi, **cells))
     return rows, left_out
 

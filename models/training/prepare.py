@@ -108,10 +108,18 @@ def _cut(
         for number, source in enumerate(sources):
             photos = stack.enter_context(Photos(source))
             rows, why = photos.labels(label_files[number] if label_files else None)
-            labelled = [row for row in rows if row.gender or row.age_lo is not None]
-            left_out += why + Counter({"neither gender nor age": len(rows) - len(labelled)})
+            labelled = []
+            for row in rows:
+                if row.gender is None and row.age_lo is None:
+                    why["neither gender nor age"] += 1
+                elif row.split not in ("", "train", "val", "test"):
+                    why[f"split {row.split!r} is none of train, val and test"] += 1
+                else:
+                    labelled.append(row)
             if not labelled:
-                raise ModelError(f"{source}: its labels have no gender and no age")
+                said = "; ".join(f"left out {count}: {reason}" for reason, count in why.most_common(3))
+                raise ModelError(f"{source}: its labels teach nothing{f': {said}' if said else ''}")
+            left_out += why
             names = {(row.data, row.file) for row in labelled}
             if twice := sorted(named & names):
                 name = "/".join(twice[0])
