@@ -792,6 +792,8 @@ def test_what_was_saved_and_is_damaged_is_named(faces: Path, tmp_path: Path) -> 
     torch.save(best, tmp_path / "older.pt")
     with pytest.raises(ModelError, match=r"older\.pt: was trained by a version whose networks were others"):
         load(tmp_path / "older.pt")
+    with pytest.raises(ModelError, match=r"last\.pt: is a run to go on with, and no result; give the best\.pt beside"):
+        invoke(*arguments, "1", "--init", str(tmp_path / "last.pt"), "--out", str(tmp_path / "started"))
     (tmp_path / "best.pt").unlink()
     with pytest.raises(ModelError, match=r"has a last\.pt, but no best\.pt any more"):
         invoke(*arguments, "2")

@@ -39,6 +39,8 @@ def load(path: Path) -> Trained:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
     except Exception as error:  # whatever torch makes of a file of another kind
         raise ModelError(f"{path}: is not what `stationcast models train` saves") from error
+    if "optimizer" in saved:
+        raise ModelError(f"{path}: is a run to go on with, and no result; give the best.pt beside it")
     try:
         net = network_of(saved["weights"], recipe)
     except (LookupError, TypeError, RuntimeError) as error:
