@@ -474,9 +474,35 @@ def test_a_leaking_split_is_refused_unless_forced(tmp_path: Path) -> None:
     assert len(cache.rows) == 4
     (tmp_path / "crops" / "made_of.json").write_bytes(b"")  # as a full disk leaves it
     assert prepare([data], [], tmp_path / "crops", None, 0, force=True).cache.sha256 == cache.sha256
-    (data / "4.png").write_bytes((data / "3.png").read_bytes())
+    (data / "4.png").write_bytes((data / "3.png").read_bytes())  # of which no label speaks
+    assert prepare([data], [], tmp_path / "crops", None, 0, force=True).cache.sha256 == cache.sha256
+    (data / "3.png").write_bytes((data / "2.png").read_bytes())
     with pytest.raises(ModelError, match="holds crops of other photos"):
         prepare([data], [], tmp_path / "crops", None, 0, force=True)
+
+
+def test_a_run_beside_its_photos_can_go_on(tmp_path: Path) -> None:
+    rows = [row(f"{i}.png", 20 + i) for i in range(3)]
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), portrait(i))
+    write_index(rows, tmp_path / "labels.csv")
+    crops = tmp_path / "crops"
+    sha256 = prepare([tmp_path], [], crops, None, 0, force=False).cache.sha256
+    cv2.imwrite(str(tmp_path / "curves.png"), portrait(9))
+    write_index(rows, tmp_path / "notes.csv")
+    assert prepare([tmp_path], [], crops, None, 0, force=False).cache.sha256 == sha256
+
+
+def test_labels_in_a_locked_zip_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("labels.csv", "file,age\n0.png,3\n")
+    raw = bytearray(path.read_bytes())
+    raw[6] |= 1
+    raw[raw.rindex(b"labels.csv") - 46 + 8] |= 1
+    path.write_bytes(raw)
+    with pytest.raises(ModelError, match=r"set\.zip: labels\.csv: cannot be read: .*encrypted"):
+        prepare([path], [], tmp_path / "crops", None, 0, force=False)
 
 
 def test_copies_of_a_photo_on_both_sides_are_held_out_or_a_leak(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import cv2
+import msgspec
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -245,16 +246,12 @@ class Photos:
         return [row for _, row in first.values()]
 
     def fingerprint(self, labels: Path | None = None) -> str:
-        """A sha256 over the names and sizes of all files, and over the labels (of labels.csv, or of the file given)."""
-        digest = hashlib.sha256()
-        for name in self._names:
+        """A sha256 over the labels (of labels.csv, or of the file given), and over names and sizes of their photos."""
+        rows, _ = self.labels(labels)
+        digest = hashlib.sha256(msgspec.json.encode(rows))
+        for name in sorted({name for row in rows for name in self.candidates(row.file)}):
             size = self._members[name].file_size if self._zip else self._paths[name].stat().st_size
             digest.update(f"{name}:{size}\n".encode())
-        table = labels or (self._paths[self._table] if self._table and not self._zip else None)
-        try:
-            digest.update(table.read_bytes() if table else self._bytes(self._table) if self._table else b"")
-        except OSError as error:
-            raise ModelError(f"{table}: cannot be read: {error.strerror}") from error
         return digest.hexdigest()
 
     def read(self, file: str) -> np.ndarray | None:
