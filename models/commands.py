@@ -270,7 +270,7 @@ def train(
     "--blend", type=_PATH, multiple=True, help="best.pt of a run that RUN went on from: serve the mean of both."
 )
 @click.option("--keep", type=_PATH, help="Weights that RUN started from, as ONNX: what they knew counts, too.")
-@click.option("--keep-share", type=_Number(0, 1), default=0.5, show_default=True, help="For how much.")
+@click.option("--keep-share", type=_Number(0, 1), show_default="0.5", help="For how much.")
 @click.option("--name", default="my-model", show_default=True)
 @click.option("--title", default="Gender and age of a face", show_default=True)
 @click.option("--licence", default="as the photos that it was trained on allow", show_default=True)
@@ -284,7 +284,7 @@ def export(
     out: Path,
     blend: tuple[Path, ...],
     keep: Path | None,
-    keep_share: float,
+    keep_share: float | None,
     name: str,
     unknown_gender_cost: float,
     unknown_decade_cost: float,
@@ -297,12 +297,14 @@ def export(
     from models.training.keep import keep as kept
     from models.training.package import Costs, Words, leaking, package, to_serve
 
+    if keep_share is not None and not keep:
+        raise ModelError("--keep-share needs --keep, the weights that count for so much")
     costs = Costs(unknown_gender_cost, unknown_decade_cost)
     cache = CropCache(run / "crops")
     trained = checkpoints.blend(run / "best.pt", blend)
     if keep:
         with _progress("asking the start"):
-            trained = kept(trained, keep, keep_share, cache)
+            trained = kept(trained, keep, 0.5 if keep_share is None else keep_share, cache)
     reports = package(cache, trained, out, name, Words(**said), costs)
     _warn(leaking(cache, trained))
     for precision, report in reports.items():

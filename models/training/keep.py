@@ -43,7 +43,7 @@ def keep(trained: Trained, start: Path, share: float, cache: CropCache) -> Train
     if own is None:
         raise ModelError(f"--keep {start}: has no heads that know a gender and years")
     rows = np.array([i for i, row in enumerate(cache.rows) if row.split == "train"])
-    recipe = msgspec.structs.replace(recipe, mimic_px=recipe.size_px, probe_epochs=0)
+    recipe = msgspec.structs.replace(recipe, mimic_px=recipe.size_px, mimic_of=str(start), probe_epochs=0)
     [image] = onnxruntime.InferenceSession(str(start), providers=["CPUExecutionProvider"]).get_inputs()
     size_px = max(side for side in image.shape if isinstance(side, int))
     at_start = msgspec.structs.replace(recipe, size_px=size_px, mimic_px=size_px)

@@ -81,6 +81,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             raise ModelError(f"--mimic {self.mimic_px}: give --size {self.size_px} or more, or 0")
         if self.mimic_of and not self.mimic_px:
             raise ModelError("--mimic-of needs --mimic, the size of the photos of which it speaks")
+        if self.mimic_px and self.init == "random" and not self.mimic_of:
+            raise ModelError("--mimic needs weights whose features tell something: --init, --mimic-of")
         if self.cross_fit and self.head != "years":
             raise ModelError("--cross-fit needs --head years")
         if self.cross_fit and not self.teachers and self.init == "random" and not self.mimic_of:
@@ -89,6 +91,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.teachers and not self.cross_fit:
             raise ModelError("--teacher needs --cross-fit, the share of a label that it decides")
+        if self.teachers and self.fold is not None:
+            raise ModelError("--fold makes a teacher, --teacher a run that they teach: give one of the two")
         if self.gender_of and not self.cross_fit:
             raise ModelError("--gender-of needs --cross-fit, of which it is a part")
 
