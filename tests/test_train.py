@@ -297,7 +297,8 @@ def test_heads_hardly_hear_a_feature_that_hardly_ever_speaks() -> None:
 
 def test_a_run_with_cross_fit_labels_goes_on(faces: Path, tmp_path: Path) -> None:
     arguments = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu"]
-    invoke(*arguments, "--epochs", "1", "--out", str(tmp_path / "first"))
+    first = [*arguments, "--out", str(tmp_path / "first")]
+    invoke(*first, "--epochs", "1")
     arguments += ["--init", str(tmp_path / "first" / "best.pt"), "--cross-fit", "0.4", "--out", str(tmp_path / "run")]
     invoke(*arguments, "--probe-epochs", "2", "--epochs", "1")
     saved = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
@@ -307,6 +308,10 @@ def test_a_run_with_cross_fit_labels_goes_on(faces: Path, tmp_path: Path) -> Non
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     assert record["recipe"]["cross_fit"] == 0.4
     assert len(record["history"]) == 2
+    shutil.rmtree(tmp_path / "first")
+    invoke(*first, "--epochs", "1", "--seed", "1")
+    with pytest.raises(ModelError, match=r"run/last\.pt: .*first/best\.pt was another file then; give another --out"):
+        invoke(*arguments, "--probe-epochs", "2", "--epochs", "3")
 
 
 def test_teachers_speak_of_people_whom_they_were_not_trained_on(faces: Path, tmp_path: Path) -> None:

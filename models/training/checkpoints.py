@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.cards import ModelError
+from models.cards import ModelError, find_card, read_card
 from models.datasets.index import Row
 from models.training.networks import FaceNet, Heads, MobileNet, build, placed
 from models.training.recipe import Recipe
@@ -151,6 +151,15 @@ def network_of(weights: dict[str, Any], recipe: Recipe) -> FaceNet:
     return net
 
 
+def weights_of(recipe: Recipe) -> dict[str, str]:
+    """What a recipe names of weights, and their sha256: a path may hold others later."""
+    hashes = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for _, path in recipe.files()}
+    if recipe.gender_of:
+        card, _ = read_card(find_card(recipe.gender_of, Path()))
+        hashes[recipe.gender_of] = " ".join(file.sha256 for file in card.files)
+    return hashes
+
+
 def resume(path: Path, recipe: Recipe, device: torch.device) -> dict[str, Any] | None:
     """What `save` left of a run of the same recipe (its length may differ), or None. Raises ModelError."""
     if not path.is_file():
@@ -168,6 +177,9 @@ def resume(path: Path, recipe: Recipe, device: torch.device) -> dict[str, Any] |
     if then != now:
         names = ", ".join(name for name in now if now[name] != then[name])
         raise ModelError(f"{path}: was made by another recipe ({names}); give another --out or remove the folder")
+    weights = weights_of(recipe)
+    if others := [name for name, sha256 in saved.get("files", weights).items() if weights[name] != sha256]:
+        raise ModelError(f"{path}: {others[0]} was another file then; give another --out or remove the folder")
     return saved
 
 

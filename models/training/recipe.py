@@ -96,12 +96,16 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         if self.gender_of and not self.cross_fit:
             raise ModelError("--gender-of needs --cross-fit, of which it is a part")
 
-    def check_files(self) -> None:
-        """Raises ModelError for weights to start from, teachers or models that are not there."""
+    def files(self) -> list[tuple[str, str]]:
+        """Options that name weights by a path, and the paths."""
         init = "" if self.init in ("random", "imagenet") else self.init
         named = ("--init", init), ("--heads", self.heads), ("--mimic-of", self.mimic_of)
-        for option, path in (*named, *(("--teacher", path) for path in self.teachers)):
-            if path and not Path(path).is_file():
+        return [(option, path) for option, path in (*named, *(("--teacher", path) for path in self.teachers)) if path]
+
+    def check_files(self) -> None:
+        """Raises ModelError for weights to start from, teachers or models that are not there."""
+        for option, path in self.files():
+            if not Path(path).is_file():
                 raise ModelError(f"{option} {path}: no such file")
         if self.gender_of and read_card(find_card(self.gender_of, Path()))[0].task != "classify":
             raise ModelError(f"--gender-of {self.gender_of}: finds faces: give a model that classifies them")

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from models.cards import ModelError
 from models.datasets.crops import CropCache
 from models.datasets.index import write_index
-from models.training.checkpoints import initial_network, load, names_of, network_of, resume, save
+from models.training.checkpoints import initial_network, load, names_of, network_of, resume, save, weights_of
 from models.training.losses import Targets, batch_of
 from models.training.networks import build, placed
 from models.training.recipe import Recipe
@@ -121,6 +121,7 @@ class _Run:
         self._photos = names_of(cache.rows[i] for i in self.train_rows)
         if recipe.init.endswith(".pt"):
             self._photos = torch.cat([self._photos, load(Path(recipe.init)).photos]).unique()
+        self._files = weights_of(recipe)
         self._saved = resume(out / "last.pt", recipe, device)
         if self._saved and not (out / "best.pt").is_file():
             raise ModelError(f"{out}: has a last.pt, but no best.pt any more; remove the folder to start anew")
@@ -287,6 +288,7 @@ class _Run:
             "spent_s": self.spent_s(),
             "recipe": msgspec.to_builtins(self._recipe),
             "index_sha256": self._cache.sha256,
+            "files": self._files,
         }
         save(self._out / "last.pt", state)
 
