@@ -555,6 +555,15 @@ def test_a_person_of_several_sets_is_one_and_namesakes_are_not(tmp_path: Path) -
     assert name_persons(rows, [(0, 7)]) == rows
 
 
+def test_copies_found_now_are_not_taken_for_those_of_an_earlier_index() -> None:
+    earlier = name_persons([row("a"), row("b"), row("c"), row("d")], [(0, 1)])
+    assert earlier[0].person == earlier[1].person != ""
+    moved = [earlier[3], earlier[2], earlier[1], earlier[0]]
+    again = name_persons(moved, [(0, 1)])
+    assert again[2].person == again[3].person == earlier[0].person
+    assert again[0].person == again[1].person != again[2].person
+
+
 def test_photos_of_two_sets_do_not_share_a_name(tmp_path: Path) -> None:
     for i, site in enumerate(("north", "south")):
         folder = tmp_path / site / "photos"

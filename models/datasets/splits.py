@@ -16,7 +16,7 @@ _NEAR_BITS = 6
 _NEAR_CORRELATION = 0.95
 _SIDE_PX = 24
 _SAME = "same-photo-"
-"""Before the number of a person of whom nothing is known but copies of a photo."""
+"""Before the name of a photo, for the person on it of whom nothing is known but copies of it."""
 _SEVERAL = "several-sets/"
 """Before the name of a person who is in several data sets, in all of which it is the same one."""
 
@@ -125,7 +125,7 @@ def name_persons(rows: Sequence[Row], duplicates: Iterable[tuple[int, int]]) -> 
             first[group] = row
     named = []
     for row, group in zip(rows, known, strict=True):
-        person = first[group].person or (f"{_SAME}{group}" if counts[group] > 1 else "")
+        person = first[group].person or (f"{_SAME}{first[group].file}" if counts[group] > 1 else "")
         if len(sets[group]) > 1 and not person.startswith(_SEVERAL):
             person = f"{_SEVERAL}{first[group].data}/{person}"
         named.append(msgspec.structs.replace(row, person=person))
