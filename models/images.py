@@ -1,6 +1,7 @@
 """Pictures and videos from files, upright, as BGR: one way to read them for the command line, training and tests."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import av
@@ -32,8 +33,9 @@ def read_frames(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.ui
         yield from _video(path, every)
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """A picture as its maker meant it to be turned, uint8 BGR [H, W, 3]; transparency becomes white.
+def read_image(path: Path | BytesIO) -> NDArray[np.uint8]:
+    """A picture, a file or the bytes of one, as its maker meant it to be turned, uint8 BGR [H, W, 3]; transparency
+    becomes white.
 
     Raises UnidentifiedImageError when it is no picture, ImageError when it is a damaged one.
     """

@@ -37,6 +37,7 @@ from models.datasets.splits import (
     near_duplicates,
 )
 from models.detector import DetectedFace, FaceDetector
+from models.images import read_image
 from models.training.prepare import parse_groups, prepare
 
 
@@ -357,6 +358,16 @@ def test_damaged_and_locked_members_of_a_zip_are_unreadable_photos(tmp_path: Pat
     with Photos(path) as photos:
         assert photos.read("damaged.png") is None
         assert photos.read("locked.png") is None
+
+
+def test_photos_are_read_as_a_picture_that_is_classified_is(tmp_path: Path) -> None:
+    clear = np.dstack([portrait(1), np.zeros((96, 96), np.uint8)])
+    cv2.imwrite(str(tmp_path / "a.png"), clear)
+    with Photos(tmp_path) as photos:
+        found = photos.read("a.png")
+    assert found is not None
+    assert (found == 255).all()
+    assert (found == read_image(tmp_path / "a.png")).all()
 
 
 def test_near_duplicates_are_one_photo_and_not_merely_alike() -> None:

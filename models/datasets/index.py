@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-import cv2
 import msgspec
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from models.cards import ModelError
+from models.images import ImageError, read_image
 
 Gender = Literal["M", "F"]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
@@ -259,9 +259,8 @@ class Photos:
         image."""
         try:
             names = self.candidates(file)
-            data = np.frombuffer(self._bytes(names[0]) if len(names) == 1 else b"", np.uint8)
-            return cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-        except (OSError, cv2.error, *_DAMAGED):
+            return read_image(io.BytesIO(self._bytes(names[0]))) if len(names) == 1 else None
+        except (OSError, ImageError, *_DAMAGED):  # (the first is also what is no picture)
             return None
 
     def why_not(self, file: str) -> str:
