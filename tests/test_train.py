@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import resource_tracker
@@ -47,7 +48,7 @@ from models.training.networks import (  # noqa: E402
     build,
     placed,
 )
-from models.training.package import to_serve  # noqa: E402
+from models.training.package import _answers, _logits, to_serve  # noqa: E402
 from models.training.recipe import Recipe  # noqa: E402
 from models.training.steps import Steps, _optimizer  # noqa: E402
 from models.training.teachers import (  # noqa: E402
@@ -128,6 +129,16 @@ def test_train_export_quantize_evaluate_and_serve(faces: Path, tmp_path: Path) -
     classifier = Classifier(resolve("tiny.toml", served), "cpu")
     crops = np.zeros((3, classifier.size_px, classifier.size_px, 3), np.uint8)
     assert len(classifier.classify(crops)) == 3
+    cache, recipe = CropCache(run / "crops"), load(run / "best.pt").recipe
+    many = np.arange(3000) % 48
+    tracemalloc.start()
+    gender, age = _logits(small, cache, many, recipe)
+    said = _answers(classifier, cache, many, recipe)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 60e6  # all photos at once are 152 MB
+    assert (gender.shape, age.shape, said.p_male.shape) == ((3000, 1), (3000, YEARS), (3000,))
+    assert np.allclose(gender[:48], gender[-72:-24], atol=1e-4)
     _break_for_dark_pictures(served / "tiny-fp32.onnx", served / "tiny-fp32.toml")
     with pytest.raises(ModelError, match=r"tiny-fp32: gives no number for \d+ of 48 faces"):
         invoke("evaluate", str(served / "tiny-fp32.toml"), "--data", str(faces), "--detector", "none", "--json")

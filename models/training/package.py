@@ -1,6 +1,7 @@
 """A training run to models that a station can serve: FP32, INT8 and FP16 files, each calibrated, each with its card."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +42,8 @@ from models.training.views import to_tensor
 Precision = Literal["fp32", "int8", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "fp16")
 CALIBRATION_FACES = 512
+_AT_ONCE = 512
+"""Photos in memory."""
 
 
 class Costs(msgspec.Struct, frozen=True):
@@ -84,7 +87,7 @@ def package(cache: CropCache, trained: Trained, out: Path, name: str, words: Wor
     for precision in PRECISIONS:
         model = name if precision == "int8" else f"{name}-{precision}"
         path = out / f"{model}.onnx"
-        temperatures = fit_temperatures(*run_onnx(path, images_of(cache, val, recipe)), cache, val)
+        temperatures = fit_temperatures(*_logits(path, cache, val, recipe), cache, val)
         card = _card(model, path, recipe, temperatures, words, costs, precision)
         served = Classifier(_write(out, _with_golden(out, card)), "cpu")
         outputs = _answers(served, cache, test, recipe)
@@ -127,6 +130,19 @@ def images_of(cache: CropCache, rows: NDArray[np.int64], recipe: Recipe) -> NDAr
     crops = np.stack([view(cache.crops[i], recipe.scale, recipe.size_px) for i in rows])
     tensor: NDArray[np.float32] = to_tensor(crops, PREPROCESSING[recipe.arch]).contiguous().numpy()
     return tensor
+
+
+def _logits(
+    path: Path, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Gender logits [n, 1] and age logits [n, classes]; not all photos have to fit into memory."""
+    parts = [run_onnx(path, images_of(cache, some, recipe)) for some in _parts(rows)]
+    gender, age = (np.concatenate(of_head) for of_head in zip(*parts, strict=True))
+    return gender, age
+
+
+def _parts(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    return (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
 
 
 def fit_temperatures(
@@ -176,8 +192,12 @@ def metrics_of(report: Figures, data: str) -> tuple[Metric, ...]:
 
 
 def _answers(served: Classifier, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe) -> Outputs:
-    crops = np.stack([view(cache.crops[i], recipe.scale, served.size_px) for i in rows])
-    return served.run(crops)
+    parts = [
+        served.run(np.stack([view(cache.crops[i], recipe.scale, served.size_px) for i in some]))
+        for some in _parts(rows)
+    ]
+    names = Outputs.__struct_fields__
+    return Outputs(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def _card(
