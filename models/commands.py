@@ -238,13 +238,14 @@ def train(
     **options: Any,
 ) -> None:
     """Train gender and age on labelled photos: cut the crops once, then train, resuming where the last run stopped."""
-    from models.training.checkpoints import taught_before
+    from models.training.checkpoints import check_weights, taught_before
     from models.training.prepare import parse_groups, prepare
     from models.training.train import train as run_training
 
     options |= {"age_groups": parse_groups(age_groups), "natural": natural, "teachers": tuple(map(str, teachers))}
     recipe = Recipe(augment=not no_augment, **options)
     recipe.check_files()
+    check_weights(recipe)
     with _progress("cutting crops") as progress:
         cache, leaking, left_out = prepare(
             sources, label_files, out / "crops", _detector(detector), recipe.seed, force, progress

@@ -63,6 +63,8 @@ from models.training.teachers import (  # noqa: E402
 from models.training.validation import predict, score  # noqa: E402
 from models.training.views import Views, balance_weights, to_tensor  # noqa: E402
 
+ROUNDED = Path(__file__).parents[1] / "models" / "weights" / "stationcast-mobilenet.onnx"
+
 
 @pytest.fixture(scope="module", autouse=True)
 def semaphores_tracked() -> Iterator[None]:
@@ -634,6 +636,10 @@ def test_starts_that_cannot_be_are_refused(tmp_path: Path) -> None:
         ("--arch resnet50 --grow", "--freeze, --mimic, --heads and --grow are for mobilenet only"),
         ("--head original --heads x.onnx", "--heads needs --head years"),
         ("--heads x.onnx", "--heads x.onnx: no such file"),
+        *(
+            (f"{option} {ROUNDED}", f"{ROUNDED}: its weights are rounded; give the FP32 or FP16 file of that model")
+            for option in ("--heads", "--init", "--mimic 224 --mimic-of")
+        ),
         ("--cross-fit 0.4 --head original", "--cross-fit needs --head years"),
         (
             "--cross-fit 0.4",
@@ -819,6 +825,7 @@ def test_what_was_saved_and_is_damaged_is_named(faces: Path, tmp_path: Path) -> 
         load(tmp_path / "older.pt")
     with pytest.raises(ModelError, match=r"last\.pt: is a run to go on with, and no result; give the best\.pt beside"):
         invoke(*arguments, "1", "--init", str(tmp_path / "last.pt"), "--out", str(tmp_path / "started"))
+    assert not (tmp_path / "started").exists()
     (tmp_path / "best.pt").unlink()
     with pytest.raises(ModelError, match=r"has a last\.pt, but no best\.pt any more"):
         invoke(*arguments, "2")

@@ -135,12 +135,27 @@ def initial_network(recipe: Recipe, device: torch.device) -> FaceNet:
     else:
         net = build(recipe.arch, recipe.size_px, recipe.init, recipe.head)
     if recipe.heads:
-        known = MobileNet().load_onnx(Path(recipe.heads))
-        if known is None:
-            raise ModelError(f"--heads {recipe.heads}: has none that know a gender and years")
-        net.heads = known
+        net.heads = _heads_of(recipe)
     net.freeze(recipe.freeze)
     return placed(net, device)
+
+
+def _heads_of(recipe: Recipe) -> Heads:
+    known = MobileNet().load_onnx(Path(recipe.heads))
+    if known is None:
+        raise ModelError(f"--heads {recipe.heads}: has none that know a gender and years")
+    return known
+
+
+def check_weights(recipe: Recipe) -> None:
+    """Raises ModelError where the files that a recipe names hold no weights of the kind, before crops are cut."""
+    for option, path in recipe.files():
+        if option == "--teacher" or (option == "--init" and path.endswith(".pt")):
+            load(Path(path))
+        elif option == "--heads":
+            _heads_of(recipe)
+        elif recipe.arch == "mobilenet":
+            MobileNet().load_onnx(Path(path))
 
 
 def network_of(weights: dict[str, Any], recipe: Recipe) -> FaceNet:
