@@ -651,6 +651,8 @@ def test_a_photo_that_tables_name_by_other_paths_is_there_once(tmp_path: Path) -
             ModelError, match=r"meta/all\.csv: says otherwise of meta/a\.jpg than .*all\.csv; leave one"
         ):
             index_folder(tmp_path, "csv")
+    write_index([row("images/a.jpg", 25)], tmp_path / "run" / "index" / "old.csv")
+    assert len(index_folder(tmp_path / "run" / "index", "csv")[0]) == 1
 
 
 def test_a_photo_that_a_table_names_twice_counts_once(tmp_path: Path) -> None:

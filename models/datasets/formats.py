@@ -108,7 +108,8 @@ def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path
         if out and path.resolve() == out.resolve():
             left_out[f"table {path.name}: is the --out of an earlier time"] += 1
             continue
-        if path.parent.name == "index" and is_index(path):
+        base = PurePosixPath(name_in(folder, path)).parent
+        if base.name == "index" and is_index(path):
             left_out[f"table {path.name}: is in the index/ of a run"] += 1
             continue
         try:
@@ -119,7 +120,6 @@ def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path
             left_out[f"table {path.name}: {error}"] += 1
             continue
         left_out.update(bad)
-        base = PurePosixPath(name_in(folder, path)).parent
         for row in found:
             row = msgspec.structs.replace(row, file=str(base / row.file))
             held_out = path.stem.lower().endswith("val") or PurePosixPath(row.file).parent.name == "val"
