@@ -52,7 +52,7 @@ def read_image(path: Path | BytesIO) -> NDArray[np.uint8]:
             rgb = np.asarray(upright.convert("RGB"))
     except UnidentifiedImageError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: damaged picture: {' '.join(str(error).split())}") from error
     return np.ascontiguousarray(rgb[..., ::-1])
 

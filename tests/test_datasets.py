@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from models.assets import resolve
 from models.cards import ModelError
@@ -39,6 +40,7 @@ from models.datasets.splits import (
 from models.detector import DetectedFace, FaceDetector
 from models.images import read_image
 from models.training.prepare import parse_groups, prepare
+from tests.ads import BROKEN_EXIF
 
 
 def portrait(seed: int, size_px: int = 96) -> np.ndarray:
@@ -368,6 +370,12 @@ def test_photos_are_read_as_a_picture_that_is_classified_is(tmp_path: Path) -> N
     assert found is not None
     assert (found == 255).all()
     assert (found == read_image(tmp_path / "a.png")).all()
+
+
+def test_a_photo_whose_exif_is_broken_is_unreadable(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48), (200, 10, 10)).save(tmp_path / "a.jpg", exif=BROKEN_EXIF)
+    with Photos(tmp_path) as photos:
+        assert photos.read("a.jpg") is None
 
 
 def test_near_duplicates_are_one_photo_and_not_merely_alike() -> None:
