@@ -691,6 +691,7 @@ def test_a_start_that_knows_the_held_out_photos_is_a_leak(faces: Path, tmp_path:
     assert "leaking test split" in (tmp_path / "served" / "my-model.toml").read_text()
 
 
+@pytest.mark.slow
 def test_a_mobilenet_starts_from_what_was_exported_and_keeps_what_that_knew(faces: Path, tmp_path: Path) -> None:
     run, served = tmp_path / "run", tmp_path / "served"
     invoke("train", "--data", str(faces), "--out", str(run), "--detector", "none", "--size", "33", "--batch", "16",
