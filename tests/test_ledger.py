@@ -66,6 +66,13 @@ def table(path: Path) -> list[dict[str, Any]]:
         return list(proof.rows(db))
 
 
+def alter(path: Path, sql: str) -> None:
+    """Change ended plays in spite of their trigger."""
+    db = sqlite3.connect(path)
+    db.executescript(f"DROP TRIGGER ended_stays; {sql}")
+    db.close()
+
+
 def sound(path: Path) -> proof.Verdict:
     verdict = proof.verify(path)
     assert not verdict.problem
@@ -306,9 +313,7 @@ def test_caps_and_gaps_go_by_the_boots_own_clock_and_are_told_anew_when_the_othe
     again = Ledger(path, STATION, "main")
     assert ages_h(again) == {"old": 0.0, "late": 0.0}
     again.close()
-    db = sqlite3.connect(path)
-    db.executescript("DROP TRIGGER ended_stays; UPDATE plays SET started_mono_ns = started_mono_ns + 9000000000000000")
-    db.close()
+    alter(path, "UPDATE plays SET started_mono_ns = started_mono_ns + 9000000000000000")
     shift = timedelta(days=-20_000)
     booted = Ledger(path, STATION, "main")
     assert ages_h(booted) == {"late": 0.0, "old": 20.0}
@@ -612,9 +617,7 @@ def test_a_ledger_that_is_taken_away_sells_nothing_until_it_is_put_back(
 def test_a_time_that_is_none_sells_nothing_and_is_a_one_line_error(ledger: Ledger, path: Path) -> None:
     play(ledger)
     ledger.close()
-    db = sqlite3.connect(path)
-    db.executescript("DROP TRIGGER ended_stays; UPDATE plays SET started_utc = 'zzz'")
-    db.close()
+    alter(path, "UPDATE plays SET started_utc = 'zzz'")
     book = Ledger(path, STATION, "main")
     assert not book.accepts_paid
     assert play(book, HOUSE) is None
@@ -745,9 +748,7 @@ def test_columns_in_another_order_are_the_same_ledger(path: Path) -> None:
 def test_a_price_that_is_none_is_a_one_line_error(ledger: Ledger, path: Path) -> None:
     play(ledger)
     ledger.close()
-    db = sqlite3.connect(path)
-    db.executescript("DROP TRIGGER ended_stays; UPDATE plays SET price_micro = 'abc'")
-    db.close()
+    alter(path, "UPDATE plays SET price_micro = 'abc'")
     with pytest.raises(SettingsError, match="not a sound ledger"):
         table(path)
 
@@ -755,9 +756,7 @@ def test_a_price_that_is_none_is_a_one_line_error(ledger: Ledger, path: Path) ->
 def test_a_link_without_a_number_sells_nothing(ledger: Ledger, path: Path) -> None:
     play(ledger)
     ledger.close()
-    db = sqlite3.connect(path)
-    db.executescript("DROP TRIGGER ended_stays; UPDATE plays SET ended_seq = 'x'")
-    db.close()
+    alter(path, "UPDATE plays SET ended_seq = 'x'")
     book = Ledger(path, STATION, "main")
     assert not book.accepts_paid
     book.close()
