@@ -1,6 +1,5 @@
 """`stationcast bench`."""
 
-import math
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench import report
 from bench.harness import BenchError, Plan, Result, run_benchmark
+from models.options import Number
 
 WHAT = (
     "transport",
@@ -43,9 +43,9 @@ DEFAULT = tuple(what for what in WHAT if what not in LONG)
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Earlier results to compare.",
 )
-@click.option("--threshold", type=click.FloatRange(min=1), default=1.25, show_default=True, help="A worse ratio fails.")
+@click.option("--threshold", type=Number(min=1), default=1.25, show_default=True, help="A worse ratio fails.")
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Put all results of --out on this page.")
-@click.option("--soak-s", type=click.FloatRange(min=1), help="How long `soak` runs; 600 s if not given.")
+@click.option("--soak-s", type=Number(min=1), help="How long `soak` runs; 600 s if not given.")
 @click.option("--tiny", is_flag=True, hidden=True, help="For tests: everything runs, no figure means anything.")
 def bench(
     what: tuple[str, ...],
@@ -58,8 +58,6 @@ def bench(
     tiny: bool,
 ) -> None:
     """Measure WHAT (all but `screen` and `soak` if nothing is named) on this machine."""
-    if math.isnan(threshold + (soak_s or 0.0)):
-        raise BenchError("--threshold, --soak-s: nan is no number; give 1 or more")
     plan = Plan(size="tiny" if tiny else "quick" if quick else "full", soak_s=soak_s)
     what = what or DEFAULT
     before = report.load(old) if old else []  # now: --out may be the same folder

@@ -1,7 +1,6 @@
 """`stationcast models ...`; the heavy libraries are imported when a command needs them."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,20 +16,12 @@ from models.assets import cached, resolve
 from models.cards import DEFAULT_CLASSIFIER, ModelError, read_card, registry
 from models.conditions import CONDITIONS
 from models.datasets.formats import FORMATS
+from models.options import Number
 from models.training.recipe import ARCHS, Recipe
 
 _RECIPE = Recipe()
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _PATH = click.Path(path_type=Path)
-
-
-class _Number(click.FloatRange):
-    """A number within bounds; nan, which click takes for one, is none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if math.isnan(number := super().convert(value, param, ctx)):
-            self.fail("nan is no number.", param, ctx)
-        return number
 
 
 @click.group()
@@ -97,8 +88,8 @@ def list_models(as_json: bool) -> None:
 @click.option("--out", type=_PATH, default=Path("labels.csv"), show_default=True, help="The index to write.")
 @click.option("--check", is_flag=True, help="Open every image: drop unreadable ones, find one photo under two names.")
 @click.option("--studio", is_flag=True, help="AI-Hub: keep the _CAM studio pictures.")
-@click.option("--val", type=_Number(0, 0.9), default=0.08, show_default=True, help="Share to steer by.")
-@click.option("--test", type=_Number(0, 0.9), default=0.08, show_default=True, help="Share to report on.")
+@click.option("--val", type=Number(0, 0.9), default=0.08, show_default=True, help="Share to steer by.")
+@click.option("--test", type=Number(0, 0.9), default=0.08, show_default=True, help="Share to report on.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--force", is_flag=True, help="Write a split that leaks; the first line says so.")
 def index(
@@ -151,12 +142,12 @@ def index(
 @click.option("--heads", default="", help="Weights file of a mobilenet to take the heads from; else those of --init.")
 @click.option("--head", type=click.Choice(["years", "original"]), default=_RECIPE.head, show_default=True)
 @click.option("--size", "size_px", type=click.IntRange(33, 511), default=_RECIPE.size_px, show_default=True)
-@click.option("--scale", type=_Number(1, 1.95), default=_RECIPE.scale, show_default=True, help="Crop, in face boxes.")
+@click.option("--scale", type=Number(1, 1.95), default=_RECIPE.scale, show_default=True, help="Crop, in face boxes.")
 @click.option("--epochs", type=click.IntRange(1), default=_RECIPE.epochs, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=_RECIPE.batch, show_default=True)
-@click.option("--learning-rate", type=_Number(0), default=_RECIPE.learning_rate, show_default=True)
-@click.option("--head-learning-rate", type=_Number(0), default=_RECIPE.head_learning_rate, show_default=True)
-@click.option("--weight-decay", type=_Number(0), default=_RECIPE.weight_decay, show_default=True)
+@click.option("--learning-rate", type=Number(0), default=_RECIPE.learning_rate, show_default=True)
+@click.option("--head-learning-rate", type=Number(0), default=_RECIPE.head_learning_rate, show_default=True)
+@click.option("--weight-decay", type=Number(0), default=_RECIPE.weight_decay, show_default=True)
 @click.option(
     "--probe-epochs",
     type=click.IntRange(0),
@@ -166,7 +157,7 @@ def index(
 )
 @click.option(
     "--warmup-epochs",
-    type=_Number(0),
+    type=Number(0),
     default=_RECIPE.warmup_epochs,
     show_default=True,
     help="Heads only, at first.",
@@ -185,7 +176,7 @@ def index(
 @click.option("--no-augment", is_flag=True)
 @click.option(
     "--spoil",
-    type=_Number(0, 1),
+    type=Number(0, 1),
     default=_RECIPE.spoil,
     show_default=True,
     help="How often photos are spoilt.",
@@ -201,7 +192,7 @@ def index(
 @click.option("--mimic-of", default="", help="ONNX weights of a mobilenet that say it instead of `init`.")
 @click.option(
     "--cross-fit",
-    type=_Number(0, 0.9),
+    type=Number(0, 0.9),
     default=_RECIPE.cross_fit,
     show_default=True,
     help="Share of a label that gives way to what models of other people's photos say.",
@@ -209,7 +200,7 @@ def index(
 @click.option("--teacher", "teachers", type=_PATH, multiple=True, help="best.pt of a run with --fold, for --cross-fit.")
 @click.option("--gender-of", default="", help="A model whose word on gender is part of that: it knows other photos.")
 @click.option("--fold", type=click.IntRange(0, 4), help="Leave out this fifth of the people: a teacher of theirs.")
-@click.option("--ema", type=_Number(0, 0.9999), default=_RECIPE.ema, show_default=True)
+@click.option("--ema", type=Number(0, 0.9999), default=_RECIPE.ema, show_default=True)
 @click.option(
     "--patience",
     type=click.IntRange(0),
@@ -217,7 +208,7 @@ def index(
     show_default=True,
     help="Stop after so many epochs without gain.",
 )
-@click.option("--minutes", type=_Number(0), default=_RECIPE.minutes, show_default=True, help="0: no limit.")
+@click.option("--minutes", type=Number(0), default=_RECIPE.minutes, show_default=True, help="0: no limit.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--workers", type=click.IntRange(0), help="Processes that cut photos; by default by cores.")
@@ -271,15 +262,15 @@ def train(
     "--blend", type=_PATH, multiple=True, help="best.pt of a run that RUN went on from: serve the mean of both."
 )
 @click.option("--keep", type=_PATH, help="Weights that RUN started from, as ONNX: what they knew counts, too.")
-@click.option("--keep-share", type=_Number(0, 1), show_default="0.5", help="For how much.")
+@click.option("--keep-share", type=Number(0, 1), show_default="0.5", help="For how much.")
 @click.option("--name", default="my-model", show_default=True)
 @click.option("--title", default="Gender and age of a face", show_default=True)
 @click.option("--licence", default="as the photos that it was trained on allow", show_default=True)
 @click.option("--source", default="trained with `stationcast models train`", show_default=True)
 @click.option("--intended-use", default="Audience estimates on the operator's own screens.", show_default=True)
 @click.option("--limits", default="Measured only as its metrics say.", show_default=True)
-@click.option("--unknown-gender-cost", type=_Number(0.01, 0.5), default=0.3, show_default=True)
-@click.option("--unknown-decade-cost", type=_Number(0.01, 0.99), default=0.7, show_default=True)
+@click.option("--unknown-gender-cost", type=Number(0.01, 0.5), default=0.3, show_default=True)
+@click.option("--unknown-decade-cost", type=Number(0.01, 0.99), default=0.7, show_default=True)
 def export(
     run: Path,
     out: Path,

@@ -1,7 +1,6 @@
 """`stationcast detect` and `stationcast classify`: the station's own eyes, on pictures and videos in files."""
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +18,8 @@ from models.cards import DECADES
 from models.crop import CropSpec, crop_face
 from models.detector import DetectedFace, FaceDetector
 from models.images import ImageError, read_frames
-from pipeline.settings import Detect, SettingsError
+from models.options import Number
+from pipeline.settings import Detect
 
 Look = Callable[[NDArray[np.uint8]], list[dict[str, Any]]]
 _DETECT = Detect()
@@ -29,7 +29,7 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
     options = (
         click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path)),
         click.option("--json", "as_json", is_flag=True, help="One JSON object a frame, one a line."),
-        click.option("--min-score", type=click.FloatRange(0, 1), default=_DETECT.min_score, show_default=True),
+        click.option("--min-score", type=Number(0, 1), default=_DETECT.min_score, show_default=True),
         click.option("--every", type=click.IntRange(1), default=1, help="Of a video, look at every so many frames."),
         click.option("--detector", default=_DETECT.model, show_default=True, help="Name or card of the detector."),
     )
@@ -38,17 +38,11 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _opened(detector: str, min_score: float) -> FaceDetector:
-    if math.isnan(min_score):
-        raise SettingsError("--min-score nan: is no score; give 0 to 1")
-    return FaceDetector(resolve(detector, Path.cwd()), min_score)
-
-
 @click.command()
 @_shared
 def detect(files: tuple[Path, ...], as_json: bool, min_score: float, every: int, detector: str) -> None:
     """Find the faces in FILES, pictures or videos."""
-    with _opened(detector, min_score) as found:
+    with FaceDetector(resolve(detector, Path.cwd()), min_score) as found:
         _go_through(files, every, as_json, lambda image: [_as_dict(face) for face in found.detect(image)])
 
 
@@ -74,7 +68,7 @@ def classify(
     classifier = Classifier(resolved, device, threads)
     spec = _crop_spec(resolved)
 
-    with _opened(detector, min_score) as found:
+    with FaceDetector(resolve(detector, Path.cwd()), min_score) as found:
 
         def look(image: NDArray[np.uint8]) -> list[dict[str, Any]]:
             faces = found.detect(image)

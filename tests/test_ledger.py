@@ -614,14 +614,21 @@ def test_a_ledger_that_is_taken_away_sells_nothing_until_it_is_put_back(
     sound(path)
 
 
-def test_a_time_that_is_none_sells_nothing_and_is_a_one_line_error(ledger: Ledger, path: Path) -> None:
+@pytest.mark.parametrize("column", ["started_utc", "ended_seq"])
+def test_a_time_or_a_link_that_is_none_sells_nothing(ledger: Ledger, path: Path, column: str) -> None:
     play(ledger)
     ledger.close()
-    alter(path, "UPDATE plays SET started_utc = 'zzz'")
+    alter(path, f"UPDATE plays SET {column} = 'zzz'")
     book = Ledger(path, STATION, "main")
     assert not book.accepts_paid
     assert play(book, HOUSE) is None
     book.close()
+
+
+def test_a_time_that_is_none_is_a_one_line_error(ledger: Ledger, path: Path) -> None:
+    play(ledger)
+    ledger.close()
+    alter(path, "UPDATE plays SET started_utc = 'zzz'")
     with pytest.raises(SettingsError, match=r"not a sound ledger .*'zzz'"), proof.reading([path]) as copy:
         reports.plays(copy, ("day",), SEOUL)
 
@@ -751,15 +758,6 @@ def test_a_price_that_is_none_is_a_one_line_error(ledger: Ledger, path: Path) ->
     alter(path, "UPDATE plays SET price_micro = 'abc'")
     with pytest.raises(SettingsError, match="not a sound ledger"):
         table(path)
-
-
-def test_a_link_without_a_number_sells_nothing(ledger: Ledger, path: Path) -> None:
-    play(ledger)
-    ledger.close()
-    alter(path, "UPDATE plays SET ended_seq = 'x'")
-    book = Ledger(path, STATION, "main")
-    assert not book.accepts_paid
-    book.close()
 
 
 def test_verify_notices_a_play_that_an_index_does_not_hold(ledger: Ledger, path: Path) -> None:
