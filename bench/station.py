@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -39,12 +38,35 @@ class Stretch(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """A station's run: the whole window by role, and cut into pieces (seconds since its start)."""
+    """A station's run: what each role had done by so many seconds after it had settled, two readings or more."""
 
-    seconds: float
-    roles: dict[str, Stretch]
-    pieces: list[tuple[float, dict[str, Stretch]]]
+    readings: list[tuple[float, dict[str, Reading]]]
     processes: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it was measured, s."""
+        return self.readings[-1][0] - self.readings[0][0]
+
+    @property
+    def roles(self) -> dict[str, Stretch]:
+        """The whole window by role."""
+        return self._between(0, -1)
+
+    @property
+    def pieces(self) -> list[tuple[float, dict[str, Stretch]]]:
+        """The window cut at every reading: when each piece ended, s, and what was done in it."""
+        return [(self.readings[i][0], self._between(i - 1, i)) for i in range(1, len(self.readings))]
+
+    @property
+    def halves(self) -> tuple[dict[str, Stretch], dict[str, Stretch]]:
+        """The window cut at its middle reading; of three readings or more."""
+        middle = len(self.readings) // 2
+        return self._between(0, middle), self._between(middle, -1)
+
+    def _between(self, first: int, last: int) -> dict[str, Stretch]:
+        before, after = self.readings[first][1], self.readings[last][1]
+        return {role: stretch(before[role], after[role]) for role in ROLES}
 
 
 def make_station(
@@ -98,33 +120,27 @@ def run_station(
     during: Callable[[Supervisor], None] | None = None,
 ) -> Run:
     """Run it, let it settle, and measure for so long. BenchError: a process was restarted or did not start."""
-    snapshots: list[tuple[float, dict[str, Reading]]] = []
+    readings: list[tuple[float, dict[str, Reading]]] = []
 
     def look(supervisor: Supervisor) -> None:
         if not supervisor.ready_s:
             return
         since_s = time.monotonic() - supervisor.ready_s - settle_s
-        due_s = 0.0 if not snapshots else snapshots[-1][0] + (piece_s or seconds)
+        due_s = 0.0 if not readings else readings[-1][0] + (piece_s or seconds)
         if since_s >= min(due_s, seconds):
             for child in supervisor.children:
                 child.sample()
-            if not snapshots or snapshots[-1][0] < seconds:
-                snapshots.append((since_s, {role: read(supervisor.children, role) for role in ROLES}))
+            if not readings or readings[-1][0] < seconds:
+                readings.append((since_s, {role: read(supervisor.children, role) for role in ROLES}))
         if during:
             during(supervisor)
 
     supervisor = Supervisor(station, graph)
     supervisor.run(settle_s + seconds + 0.3, look)
     restarts = {child.worker: child.restarts for child in supervisor.children if child.restarts}
-    if restarts or len(snapshots) < 2:
-        raise BenchError(f"the station did not run through: restarts {restarts}, {len(snapshots)} readings")
-    pieces = [
-        (after[0], {role: stretch(before[1][role], after[1][role]) for role in ROLES})
-        for before, after in pairwise(snapshots)
-    ]
-    first, last = snapshots[0], snapshots[-1]
-    roles = {role: stretch(first[1][role], last[1][role]) for role in ROLES}
-    return Run(last[0] - first[0], roles, pieces, len(supervisor.children) + 1)
+    if restarts or len(readings) < 2:
+        raise BenchError(f"the station did not run through: restarts {restarts}, {len(readings)} readings")
+    return Run(readings, len(supervisor.children) + 1)
 
 
 def stretch(before: Reading, after: Reading) -> Stretch:

@@ -202,7 +202,7 @@ def test_a_stretch_is_the_difference_of_two_readings() -> None:
 
 
 def test_the_most_cameras_carried() -> None:
-    one, two = (station.Run(1.0, {}, [], processes) for processes in (1, 2))
+    one, two = (station.Run([], processes) for processes in (1, 2))
     assert most_carried([(1, one, True), (2, two, False)]) == (1, one, "1")
     assert most_carried([(1, one, True), (2, two, True)]) == (2, two, "2 or more")
     assert most_carried([(1, one, False)]) == (0, one, "0")
