@@ -9,7 +9,7 @@ run: setup
 	$(BIN)/stationcast run $(STATION) $(if $(DURATION),--duration $(DURATION)) $(ARGS)
 
 test: setup-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-slow: setup-dev
 	$(BIN)/python -m pytest -m slow $(ARGS)

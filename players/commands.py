@@ -167,19 +167,19 @@ def simulate_command(
     """Show what one screen would play to an audience, what it would deliver and earn."""
     from players import plots, simulate
 
+    if not isfinite(hours):
+        raise SettingsError(f"--hours: {hours} is no number of hours; give 0.1 to 744")
     station = _load(station_file)
+    zone = _zone(station)
+    midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    start = midnight if begin is None else datetime.fromisoformat(proof.utc_bound(begin, zone)).astimezone(zone)
+    if not 1970 <= start.year < 9000:
+        raise SettingsError(f"--begin: {begin} is out of reach; write such as 2026-05-01 or 2026-05-01T08:00")
     catalogue = _catalogue(station, folder, len(station.screens))
     for problem in catalogue.problems:
         click.echo(f"problem: {problem}", err=True)
     if not (catalogue.lines or catalogue.house):
         raise SettingsError("there is nothing to simulate: no campaign plays")
-    if not isfinite(hours):
-        raise SettingsError(f"--hours: {hours} is no number of hours; give 0.1 to 744")
-    zone = catalogue.zone
-    midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    start = midnight if begin is None else datetime.fromisoformat(proof.utc_bound(begin, zone)).astimezone(zone)
-    if not 1970 <= start.year < 9000:
-        raise SettingsError(f"--begin: {begin} is out of reach; write such as 2026-05-01 or 2026-05-01T08:00")
     scenes = simulate.read_scenes(audience_file) if audience_file else simulate.make_scenes(hours, start, Random(seed))
     rules = Rules(
         policy=policy or station.choose.policy,

@@ -183,8 +183,9 @@ def test_numbers_for_people(value: float, text: str) -> None:
 def test_an_overloaded_worker_processes_what_its_time_allows() -> None:
     run = overloaded(3, seconds=2.0, piece_s=0.5)
     detect = run.roles["detect"]
-    assert detect.out_rate == pytest.approx(10, rel=0.2)  # 30 frames a second in, 100 ms each
-    assert run.roles["broker"].drop_rate == pytest.approx(20, rel=0.25)
+    # 30 frames a second in, 100 ms each; what else runs on this machine can only make it slower.
+    assert 4 < detect.out_rate < 12
+    assert run.roles["broker"].drop_rate > 1.5 * detect.out_rate
     assert len(run.pieces) >= 3
     assert detect.age_in_ms[0] < 150
 

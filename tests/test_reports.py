@@ -465,7 +465,7 @@ def test_the_hours_of_a_simulation_are_those_of_the_clock_when_it_is_set_back(tm
     assert drawn[:6] == ["00", "01", "02", "02", "03", "04"]
 
 
-@pytest.mark.parametrize("day", [1, 15, 31])
+@pytest.mark.parametrize("day", [pytest.param(1, marks=pytest.mark.slow), 15, pytest.param(31, marks=pytest.mark.slow)])
 def test_a_simulation_of_an_even_line_spends_what_is_due_in_its_span(day: int) -> None:
     days: dict[str, Any] = {"starts": date(2026, 3, 1), "ends": date(2026, 3, 31), "pacing": "even"}
     even = line("even", WOMEN, price=Decimal(120), currency="KRW", budget=Decimal(500_000), **days)

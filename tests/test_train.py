@@ -75,6 +75,15 @@ def semaphores_tracked() -> Iterator[None]:
     resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two of these networks at a time on two cores would wait for each other; they are too small to share out."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """48 "faces": the darker, the older; the bluer, the more male."""
@@ -235,6 +244,7 @@ def test_a_run_whose_loss_is_no_number_is_no_success(faces: Path, tmp_path: Path
                "cpu", "--batch", "8", "--learning-rate", "1e30", "--warmup-epochs", "0", "--epochs", "9")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_learns_what_larger_photos_say_also_after_a_stop(faces: Path, tmp_path: Path) -> None:
     arguments = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu"]
     invoke(*arguments, "--epochs", "1", "--out", str(tmp_path / "first"))
@@ -327,6 +337,7 @@ def test_a_run_with_cross_fit_labels_goes_on(faces: Path, tmp_path: Path) -> Non
         invoke(*arguments, "--probe-epochs", "2", "--epochs", "3")
 
 
+@pytest.mark.slow
 def test_teachers_speak_of_people_whom_they_were_not_trained_on(faces: Path, tmp_path: Path) -> None:
     arguments = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu"]
     for fold in range(FOLDS):
@@ -673,6 +684,7 @@ def test_a_seed_is_no_negative_number(faces: Path, tmp_path: Path) -> None:
     assert "'--seed': -1" in result.output
 
 
+@pytest.mark.slow
 def test_a_start_that_knows_the_held_out_photos_is_a_leak(faces: Path, tmp_path: Path) -> None:
     lines = (faces / "labels.csv").read_text().splitlines()
     (tmp_path / "labels.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
