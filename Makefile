@@ -8,8 +8,8 @@ DURATION ?=
 run: setup
 	$(BIN)/stationcast run $(STATION) $(if $(DURATION),--duration $(DURATION)) $(ARGS)
 
-test: setup-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+test: setup-dev  # in two processes, so a training has one core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-slow: setup-dev
 	$(BIN)/python -m pytest -m slow $(ARGS)
