@@ -20,8 +20,8 @@ from bench.harness import Findings, Plan, Say, Table, call_rate, paired, percent
 from bench.report import figure
 from pipeline.ring import Ring
 from pipeline.settings import Camera, CaptureSettings, RingRef
-from stages import sample
-from stages.capture import Capture
+from stages.capture import sample
+from stages.capture.stage import Capture
 
 SIZES = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
 _FPS = 15

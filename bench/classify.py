@@ -16,10 +16,10 @@ import onnxruntime
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from bench import serving
 from bench.harness import Curve, Findings, Plan, Say, Table, call_rate, call_times_ms, gpu_name, paired
+from bench.peers import mosec
 from bench.report import number
-from bench.station import Run, make_graph, make_station, run_station
+from bench.rig.station import Run, make_graph, make_station, run_station
 from models.assets import Model, resolve
 from models.cards import DEFAULT_CLASSIFIER, Input, ModelError, read_card, registry
 from models.session import Classifier, Device, _providers, session_options
@@ -199,7 +199,7 @@ def _at_saturation(best_batch: int, bare_rate: float, seconds: float, plan: Plan
             under_load(1.1 * bare_rate, _WAIT_MS, seconds)[0].roles["classify"].face_rate
         ),
     }
-    if serving.installed():
+    if mosec.installed():
         ways["mosec at saturation"] = lambda: serve_and_drive(crop, seconds)
     else:
         findings.notes.append("mosec is not installed (pip install mosec): no serving library to compare with.")
@@ -214,8 +214,8 @@ def _at_saturation(best_batch: int, bare_rate: float, seconds: float, plan: Plan
 
 def serve_and_drive(crop: bytes, seconds: float) -> float:
     """Faces a second of the default model behind mosec, twice a batch of requests under way."""
-    with serving.server(DEFAULT_CLASSIFIER, _BATCH, _WAIT_MS) as port:
-        return serving.drive(port, crop, 2 * _BATCH, seconds)[0]
+    with mosec.server(DEFAULT_CLASSIFIER, _BATCH, _WAIT_MS) as port:
+        return mosec.drive(port, crop, 2 * _BATCH, seconds)[0]
 
 
 def under_load(
@@ -242,7 +242,7 @@ def under_load(
                 batches = child.cell.status().get("batches", {})
                 sizes[child.worker] = {int(size): n for size, n in batches.items()} or sizes.get(child.worker, {})
 
-    stages = {"capture": "bench.load:CropCamera", "classify": "bench.load:CountingClassify"}
+    stages = {"capture": "bench.rig.stages:CropCamera", "classify": "bench.rig.stages:CountingClassify"}
     graph = make_graph(station, without=("player", "detect"), **stages)
     run = run_station(station, graph, settle_s=1.0, seconds=seconds, during=count)
     total: Counter[int] = Counter()

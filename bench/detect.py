@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.harness import BenchError, Curve, Findings, Plan, Say, Table, percentile
-from bench.mtcnn import Mtcnn
-from bench.scenes import Box, Scene, found, make_scene
+from bench.peers.mtcnn import Mtcnn
+from bench.rig.faces import Box, Scene, found, make_scene
 from models.assets import resolve
 from models.detector import FaceDetector
 

@@ -15,11 +15,11 @@ import platformdirs
 
 from bench.harness import Findings, Plan, Say, call_rate, call_times_ms, paired, percentile
 from pipeline.settings import StationTable
-from players.campaigns import DEMO, load_catalogue
-from players.choose import NOBODY, Decision, Moment, Rules, choose
-from players.exposure import Exposure, Shown
-from players.history import History
-from players.ledger import Ledger
+from players.ads.campaigns import DEMO, load_catalogue
+from players.choice.choose import NOBODY, Decision, Moment, Rules, choose
+from players.choice.history import History
+from players.ledger.exposure import Exposure, Shown
+from players.ledger.ledger import Ledger
 
 
 def run(plan: Plan, say: Say) -> Findings:

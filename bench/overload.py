@@ -3,7 +3,7 @@
 import os
 
 from bench.harness import Curve, Findings, Plan, Say
-from bench.station import SCENE_CAMERA, Run, make_graph, make_station, run_station
+from bench.rig.station import SCENE_CAMERA, Run, make_graph, make_station, run_station
 
 LOADS = (1, 3, 6)
 _CAMERAS, _FPS = 2, 15
@@ -43,7 +43,7 @@ def overloaded(load: float, seconds: float, piece_s: float) -> Run:
     os.environ["BENCH_DETECT_MS"] = str(load * 1000 / (_CAMERAS * _FPS))
     os.environ["BENCH_CLASSIFY_MS"] = "0"
     station = make_station(_CAMERAS, _FPS)
-    stages = {"detect": "bench.load:KnownDetect", "classify": "bench.load:KnownClassify"}
+    stages = {"detect": "bench.rig.stages:KnownDetect", "classify": "bench.rig.stages:KnownClassify"}
     graph = make_graph(station, without=("player",), capture=SCENE_CAMERA, **stages)
     return run_station(station, graph, settle_s=1.0, seconds=seconds, piece_s=piece_s)
 

@@ -11,9 +11,9 @@ from statistics import median
 import psutil
 
 from bench.harness import BenchError, Findings, Plan, Say, Table, percentile, tied
+from bench.peers.sequential import Pace, run_loops
 from bench.report import number
-from bench.sequential import Pace, run_loops
-from bench.station import ROLES, SCENE_CAMERA, Run, make_graph, make_station, run_station
+from bench.rig.station import ROLES, SCENE_CAMERA, Run, make_graph, make_station, run_station
 from pipeline.settings import Station
 
 _FPS, _CAMERAS_MAX = 15, 24

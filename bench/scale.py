@@ -6,7 +6,7 @@ import os
 from bench.classify import under_load
 from bench.harness import Curve, Findings, Plan, Say, Table
 from bench.report import number
-from bench.station import SCENE_CAMERA, Run, make_graph, make_station, run_station
+from bench.rig.station import SCENE_CAMERA, Run, make_graph, make_station, run_station
 
 WORKERS = (1, 2, 4)
 FPS = (5, 10, 15)

@@ -19,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from bench import coded, xvfb
 from bench.harness import BenchError, Findings, Plan, Say, percentile, tied
-from bench.xvfb import Monitor
+from bench.rig import coded_ads, xvfb
+from bench.rig.xvfb import Monitor
 from pipeline.settings import StationTable
-from players.ledger import ledger_path
+from players.ledger.ledger import ledger_path
 
 SIZE = (1920, 1080)
 HZ, FILM_FPS = 60, 30
@@ -121,8 +121,8 @@ def make_ads(folder: Path, each: int) -> None:
     folder.mkdir()
     text = ['advertiser = "bench"', 'campaign = "bench"', "[[lines]]", 'id = "any"', "target = { min_watchers = 0 }"]
     for i in range(each):
-        coded.make_image(folder / f"{2 * i + 1}.png", 2 * i + 1, SIZE)
-        coded.make_clip(folder / f"{2 * i + 2}.mp4", 2 * i + 2, FILM_S * FILM_FPS, SIZE, FILM_FPS)
+        coded_ads.make_image(folder / f"{2 * i + 1}.png", 2 * i + 1, SIZE)
+        coded_ads.make_clip(folder / f"{2 * i + 2}.mp4", 2 * i + 2, FILM_S * FILM_FPS, SIZE, FILM_FPS)
         for number, file in ((2 * i + 1, f"{2 * i + 1}.png"), (2 * i + 2, f"{2 * i + 2}.mp4")):
             text += ["[[lines.creatives]]", f'id = "{number}"', f'file = "{file}"', f"duration_s = {PICTURE_S}"]
             if file.endswith(".mp4"):
@@ -174,7 +174,7 @@ def recording(monitor: Monitor) -> Iterator[list[Sample]]:
     def record() -> None:
         while not stop.wait(SAMPLE_S):
             now_s = time.monotonic()
-            code = coded.read(monitor.pixels)
+            code = coded_ads.read(monitor.pixels)
             black = int(monitor.pixels[::60, ::60, :3].max()) < BLACK
             if samples or not black:
                 samples.append(Sample(now_s, code, black))

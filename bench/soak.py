@@ -9,7 +9,7 @@ import msgspec
 import psutil
 
 from bench.harness import Curve, Findings, Plan, Say, slope
-from bench.station import make_graph, make_station, run_station
+from bench.rig.station import make_graph, make_station, run_station
 from pipeline.settings import StationTable
 from pipeline.supervisor import Supervisor
 

@@ -23,6 +23,9 @@ WEIGHTS = Path(__file__).parent / "weights"
 """Models trained by this project, their files beside their cards."""
 DEFAULT_CLASSIFIER = "stationcast-mobilenet"
 """The card that the name `default` stands for."""
+DEFAULT_DETECTOR = "mediapipe-full-range"
+MIN_SCORE = 0.5
+"""The detector and its least score where nothing else is said; a station's settings hold the same."""
 
 Gender = Literal["M", "F", "unknown"]
 Text = Annotated[str, Meta(min_length=1)]

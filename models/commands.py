@@ -14,8 +14,8 @@ from rich.table import Table
 
 from models.assets import cached, resolve
 from models.cards import DEFAULT_CLASSIFIER, ModelError, read_card, registry
-from models.conditions import CONDITIONS
 from models.datasets.formats import FORMATS
+from models.evaluation.conditions import CONDITIONS
 from models.options import Number
 from models.training.recipe import ARCHS, Recipe
 
@@ -283,10 +283,10 @@ def export(
     **said: str,
 ) -> None:
     """Turn the training RUN into models to serve: FP32, INT8 (the plain name) and FP16, calibrated, with cards."""
-    from models.compare import shown
     from models.datasets.crops import CropCache
+    from models.evaluation.compare import shown
     from models.training import checkpoints
-    from models.training.keep import keep as kept
+    from models.training.distillation import keep as kept
     from models.training.package import Costs, Words, leaking, package, to_serve
 
     if keep_share is not None and not keep:
@@ -330,8 +330,8 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Measure MODEL (`default`, a name or the path of a card) on labelled photos."""
-    from models.evaluate import evaluate as run_evaluation
-    from models.evaluate import plain, table
+    from models.evaluation.evaluate import evaluate as run_evaluation
+    from models.evaluation.evaluate import plain, table
 
     with _progress("looking at photos") as progress:
         chosen = _detector(detector)
@@ -363,9 +363,9 @@ def compare(
     as_json: bool,
 ) -> None:
     """Put MODELS (names or cards) side by side on the same photos: accuracy, size and time."""
-    from models.compare import compare as run_comparison
-    from models.compare import draw, rich_table, to_markdown
-    from models.evaluate import plain
+    from models.evaluation.compare import compare as run_comparison
+    from models.evaluation.compare import draw, rich_table, to_markdown
+    from models.evaluation.evaluate import plain
 
     if plot and not plot.parent.is_dir():
         raise ModelError(f"--plot {plot}: there is no folder {plot.parent}")

@@ -22,21 +22,21 @@ from rich.live import Live
 from rich.table import Table
 
 from pipeline import graph as graphs
+from pipeline.cameras import find_webcam, validate_source
 from pipeline.settings import SettingsError, Station, check, load
-from pipeline.sources import find_webcam, validate_source
 
 if TYPE_CHECKING:
     from pipeline.supervisor import Supervisor
 
 _ELSEWHERE = {
     "bench": "bench.commands:bench",
-    "campaigns": "players.commands:campaigns",
-    "classify": "stages.commands:classify",
-    "detect": "stages.commands:detect",
-    "doctor": "pipeline.doctor:doctor",
-    "ledger": "players.commands:ledger",
+    "campaigns": "players.commands.shared:campaigns",
+    "classify": "models.photos:classify",
+    "detect": "models.photos:detect",
+    "doctor": "pipeline.operator.doctor:doctor",
+    "ledger": "players.commands.shared:ledger",
     "models": "models.commands:models",
-    "report": "players.commands:report",
+    "report": "players.commands.shared:report",
 }
 
 
@@ -68,8 +68,8 @@ def run(
     station_file: Path | None, duration_s: float | None, headless: bool, fullscreen: bool, summary_file: Path | None
 ) -> None:
     """Run a station until Ctrl-C; without STATION_FILE the demo."""
-    from pipeline.summary import summarise
-    from pipeline.view import print_summary
+    from pipeline.operator.summary import summarise
+    from pipeline.operator.terminal import print_summary
 
     station = _station(station_file)
     screens = tuple(
@@ -92,8 +92,8 @@ def run(
 
 def _run(station: Station, duration_s: float | None, console: Console) -> "Supervisor":
     """Run the station, shown live where there is a terminal -> its supervisor, when all has stopped."""
+    from pipeline.operator.terminal import View
     from pipeline.supervisor import Supervisor
-    from pipeline.view import View
 
     with contextlib.ExitStack() as stack:
         live = None
@@ -247,7 +247,7 @@ def _know_models(station_file: Path, station: Station) -> None:
 
 def _know_venue(station_file: Path, venue_type: str) -> None:
     """Raise SettingsError for a venue that no bid request may name: every play is written down with it."""
-    if venue_type and venue_type not in importlib.import_module("players.openrtb").VENUES:
+    if venue_type and venue_type not in importlib.import_module("players.reports.openrtb").VENUES:
         raise SettingsError(
             f"{station_file}: station.venue_type: no venue {venue_type!r} in OpenOOH 1.1; "
             "write such as 'outdoor.bus_shelters'"

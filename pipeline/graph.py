@@ -82,7 +82,7 @@ def build(station: Station) -> Graph:
     if s.station.mode == "off":
         return Graph(groups=players, links=())
     captures = tuple(
-        Group(name=f"capture.{x.name}", stage="stages.capture:Capture", kind="source", nice=5) for x in s.cameras
+        Group(name=f"capture.{x.name}", stage="stages.capture.stage:Capture", kind="source", nice=5) for x in s.cameras
     )
     classify = "stages.classify:Count" if s.station.mode == "count" else "stages.classify:Classify"
     return Graph(

@@ -1,6 +1,6 @@
 """The one loop that runs any stage, in a process of its own, as its Spec on standard input says.
 
-The process ends when told to (SIGTERM), with its parent (pipeline/child.py), or when its stage cannot go on.
+The process ends when told to (SIGTERM), with its parent (pipeline/entry.py), or when its stage cannot go on.
 """
 
 import importlib

@@ -223,7 +223,7 @@ class Supervisor:
         child.started_s = time.monotonic()
         try:
             child.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pipeline.child", str(os.getpid())],
+                [sys.executable, "-P", "-m", "pipeline.entry", str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stderr=self._stderr,
                 env=_environment(child.role),

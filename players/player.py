@@ -1,6 +1,6 @@
 """The stage of one screen: who is there, which ad is on, which is next, and 60 times a second what is painted.
 
-Nothing here waits but for the next tick: what takes time happens in players/acts.py, decoding in players/video.py.
+Nothing here waits but for the next tick: slow work is in players/prepare.py, decoding in players/screen/video.py.
 """
 
 import time
@@ -13,14 +13,14 @@ import pygame
 from pipeline.log import log, skip
 from pipeline.messages import Audience
 from pipeline.settings import PlayerSettings, SettingsError
-from players import notice, pictures
-from players.acts import Act, Backstage
-from players.choose import NOBODY, AudienceWindow
-from players.exposure import Shown
-from players.headless import Headless, Screenshot
-from players.ledger import state_dir
-from players.pictures import Layout
-from players.screen import ScreenError, Window, display_present
+from players.choice.choose import NOBODY, AudienceWindow
+from players.ledger.exposure import Shown
+from players.ledger.ledger import state_dir
+from players.prepare import Act, Backstage
+from players.screen import notice, pictures
+from players.screen.headless import Headless, Screenshot
+from players.screen.pictures import Layout
+from players.screen.window import ScreenError, Window, display_present
 
 T = TypeVar("T")
 Status = Literal["played", "partial", "failed"]

@@ -9,9 +9,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipeline.messages import DECADES, Audience, Person
-from players.catalogue import Catalogue, Creative, Line, Target
-from players.choose import AudienceWindow, Decision, Moment, Present, Rules, choose
-from players.history import History
+from players.ads.catalogue import Catalogue, Creative, Line, Target
+from players.choice.choose import AudienceWindow, Decision, Moment, Present, Rules, choose
+from players.choice.history import History
 
 SEOUL = ZoneInfo("Asia/Seoul")
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
-from stages.sample import render
+from stages.capture.sample import render
 from tests.conftest import wait_for
 
 STATION = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from stages.sample import render
+from stages.capture.sample import render
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -21,10 +21,10 @@ from PIL import Image
 
 from pipeline import graph as graphs
 from pipeline.graph import Graph
+from pipeline.operator.summary import summarise
 from pipeline.settings import Station, load
-from pipeline.summary import summarise
 from pipeline.supervisor import Child, Supervisor
-from stages.sample import render, who_is_there
+from stages.capture.sample import render, who_is_there
 from tests.conftest import replaced, wait_for, waited_for_a_core_s
 
 STATION = """

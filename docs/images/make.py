@@ -13,10 +13,10 @@ from PIL import Image
 from rich.console import Console
 
 from pipeline import graph as graphs
+from pipeline.operator.summary import ROLES, read
+from pipeline.operator.terminal import render
 from pipeline.settings import Station, load
-from pipeline.summary import ROLES, read
 from pipeline.supervisor import Supervisor
-from pipeline.view import render
 
 HERE = Path(__file__).parent
 

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crop import CropSpec
-from models.pose import turned_px
+from models.datasets.turned_heads import turned_px
 
 CACHE_SPEC = CropSpec(size_px=240, scale=1.95)
 """Cached crops reach further than a model sees, so that moving and turning them finds real pixels."""

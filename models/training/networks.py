@@ -112,7 +112,7 @@ class MobileNet(nn.Module):
         return cast(Tensor, layer(x))
 
     def load_onnx(self, path: Path) -> Heads | None:
-        """Take the weights out of faceres_deep.onnx (features then agree to 1e-4, see tests/test_train.py), or out of
+        """Take the weights out of faceres_deep.onnx (features then agree to 1e-4), or out of
         an FP32 or FP16 file that `models export` made of a mobilenet; returns the heads behind them, if they know years
         too. Those of faceres_deep read the last block only, as yet. Raises ModelError."""
         import onnx

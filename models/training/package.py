@@ -30,7 +30,7 @@ from models.crop import CropSpec
 from models.datasets.augment import view
 from models.datasets.crops import CropCache
 from models.datasets.splits import leaks
-from models.evaluate import Figures, figures, truth_of
+from models.evaluation.evaluate import Figures, figures, truth_of
 from models.session import Classifier, Outputs, golden_crops
 from models.training.checkpoints import Trained, taught
 from models.training.export import AGE, GENDER, INPUT, export_onnx, run_onnx

@@ -1,0 +1,1 @@
+"""Libraries and programs of others that the benches compare with."""

@@ -1,0 +1,1 @@
+"""What the benches are run on: stations, cameras, faces, ads and displays made for measuring."""

@@ -1,0 +1,163 @@
+"""Stages for benchmarks only: a camera whose scene runs fast, and workers whose time is known."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from pipeline.messages import Audience, Face, Faces, Frame
+from pipeline.ring import Ring
+from pipeline.settings import CaptureSettings, ClassifySettings, DetectSettings
+from stages.capture import sample
+from stages.classify import Classify
+
+SCENE_STEP_S = 0.37
+"""Scene seconds a frame: the whole round of people in 81 frames, so that every second has its share of faces."""
+CROP_CAMERAS = 32
+
+
+class SceneCamera:
+    """The sample scene at the camera's rate, 0.37 s of it a frame."""
+
+    def __init__(self, settings: CaptureSettings) -> None:
+        self._name, self._period_s = settings.camera.name, 1 / settings.camera.fps
+        self._ring = Ring(settings.ring.fd, settings.ring.slots, settings.ring.slot_bytes)
+        self._seq = 0
+        self._due_s = time.monotonic()
+
+    def step(self, _batch: list[Frame]) -> list[Frame]:
+        """Wait until the next frame is due -> [Frame]."""
+        time.sleep(max(0.0, self._due_s - time.monotonic()))
+        self._due_s = max(self._due_s + self._period_s, time.monotonic() - self._period_s)
+        captured_ns = time.monotonic_ns()
+        self._seq += 1
+        image = sample.render(self._name, self._seq * SCENE_STEP_S)
+        slot, version = self._ring.write(image)
+        height_px, width_px = image.shape[:2]
+        return [
+            Frame(
+                camera=self._name,
+                seq=self._seq,
+                captured_ns=captured_ns,
+                slot=slot,
+                version=version,
+                width_px=width_px,
+                height_px=height_px,
+            )
+        ]
+
+    def close(self) -> None:
+        """Unmap the ring."""
+        self._ring.close()
+
+
+class KnownDetect:
+    """Takes BENCH_DETECT_MS a frame (asleep), up to a fifth more or less, and finds nobody.
+
+    Always the same time would keep step with the cameras, and every frame would be as old as the first happened to be.
+    """
+
+    def __init__(self, settings: DetectSettings) -> None:
+        self._rings = {name: Ring(ref.fd, ref.slots, ref.slot_bytes) for name, ref in settings.rings.items()}
+        self._work_s = float(os.environ["BENCH_DETECT_MS"]) / 1e3
+        self._random = np.random.default_rng(1)
+
+    def step(self, batch: list[Frame]) -> Iterator[Faces]:
+        """One `Faces` a frame, after about the known time."""
+        for frame in batch:
+            self._rings[frame.camera].read(frame.slot, frame.version, frame.height_px, frame.width_px)
+            time.sleep(self._work_s * self._random.uniform(0.8, 1.2))
+            yield faces_of(frame)
+
+    def close(self) -> None:
+        """Unmap the rings."""
+        for ring in self._rings.values():
+            ring.close()
+
+
+class CropCamera:
+    """Sends BENCH_FACES_PER_S `Faces` a second, one crop of noise each, as if from 32 cameras in turn."""
+
+    def __init__(self, settings: CaptureSettings) -> None:
+        self._name, self._period_s = settings.camera.name, 1 / float(os.environ["BENCH_FACES_PER_S"])
+        self._crop_px = int(os.environ["BENCH_CROP_PX"])
+        self._crop = np.random.default_rng(1).integers(0, 256, self._crop_px**2 * 3, np.uint8).tobytes()
+        self._seq = 0
+        self._due_s = time.monotonic()
+
+    def step(self, _batch: list[Frame]) -> list[Faces]:
+        """Wait until the next face is due -> [Faces]."""
+        time.sleep(max(0.0, self._due_s - time.monotonic()))
+        self._due_s = max(self._due_s + self._period_s, time.monotonic() - 0.05)
+        self._seq += 1
+        frame = Frame(
+            camera=f"{self._name}-{self._seq % CROP_CAMERAS}",
+            seq=self._seq,
+            captured_ns=time.monotonic_ns(),
+            slot=0,
+            version=0,
+            width_px=1280,
+            height_px=720,
+        )
+        return [faces_of(frame, 1, self._crop_px, self._crop)]
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class CountingClassify(Classify):
+    """The real stage; its status also says how many batches there were of each size."""
+
+    def __init__(self, settings: ClassifySettings) -> None:
+        super().__init__(settings)
+        self._sizes: Counter[str] = Counter()
+        self.status: dict[str, Any] = {}
+
+    def step(self, batch: list[Faces]) -> Iterator[Audience]:
+        """As the real stage."""
+        self._sizes[str(len(batch))] += 1
+        self.status = {"batches": dict(self._sizes)}
+        return super().step(batch)
+
+
+class KnownClassify:
+    """Takes BENCH_CLASSIFY_MS a batch (asleep), whoever is in it."""
+
+    def __init__(self, settings: ClassifySettings) -> None:
+        self._work_s = float(os.environ["BENCH_CLASSIFY_MS"]) / 1e3
+
+    def step(self, batch: list[Faces]) -> Iterator[Audience]:
+        """One empty `Audience` a message, after the known time."""
+        time.sleep(self._work_s)
+        for message in batch:
+            yield Audience(
+                camera=message.camera,
+                seq=message.seq,
+                captured_ns=message.captured_ns,
+                width_px=message.width_px,
+                height_px=message.height_px,
+                detected_ns=message.detected_ns,
+                classified_ns=time.monotonic_ns(),
+                faces=(),
+            )
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def faces_of(frame: Frame, faces: int = 0, crop_px: int = 0, crop: bytes = b"") -> Faces:
+    """A message of so many faces, all with the same crop."""
+    return Faces(
+        camera=frame.camera,
+        seq=frame.seq,
+        captured_ns=frame.captured_ns,
+        width_px=frame.width_px,
+        height_px=frame.height_px,
+        detected_ns=time.monotonic_ns(),
+        faces=(Face(box_px=(0.0, 0.0, 100.0, 100.0), score=1.0),) * faces,
+        crop_px=crop_px,
+        crops=(crop,) * faces,
+    )

@@ -1,0 +1,163 @@
+"""Runs a real station for a while and reads what its processes did in a window after it had settled."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from bench.harness import BenchError
+from pipeline import graph as graphs
+from pipeline.cells import quantile_ms
+from pipeline.graph import Graph
+from pipeline.operator.summary import Reading, read
+from pipeline.settings import Camera, Choose, Classify, Detect, Screen, Station, StationTable, Workers
+from pipeline.supervisor import Supervisor
+
+ROLES = ("capture", "detect", "classify", "player", "broker")
+SCENE_CAMERA = "bench.rig.stages:SceneCamera"
+
+
+class Stretch(Struct, frozen=True):
+    """What the processes of one role did in a stretch of time: messages a second in and out, dropped, faces, cores in
+    use, memory, and the ages of messages at arrival and of results at departure, p50, p95 and largest, ms."""
+
+    in_rate: float
+    out_rate: float
+    drop_rate: float
+    face_rate: float
+    cores: float
+    rss_mb: float
+    age_in_ms: tuple[float, float, float]
+    age_out_ms: tuple[float, float, float]
+
+
+class Run(Struct, frozen=True):
+    """A station's run: what each role had done by so many seconds after it had settled, two readings or more."""
+
+    readings: list[tuple[float, dict[str, Reading]]]
+    processes: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it was measured, s."""
+        return self.readings[-1][0] - self.readings[0][0]
+
+    @property
+    def roles(self) -> dict[str, Stretch]:
+        """The whole window by role."""
+        return self._between(0, -1)
+
+    @property
+    def pieces(self) -> list[tuple[float, dict[str, Stretch]]]:
+        """The window cut at every reading: when each piece ended, s, and what was done in it."""
+        return [(self.readings[i][0], self._between(i - 1, i)) for i in range(1, len(self.readings))]
+
+    @property
+    def halves(self) -> tuple[dict[str, Stretch], dict[str, Stretch]]:
+        """The window cut at its middle reading; of three readings or more."""
+        middle = len(self.readings) // 2
+        return self._between(0, middle), self._between(middle, -1)
+
+    def _between(self, first: int, last: int) -> dict[str, Stretch]:
+        before, after = self.readings[first][1], self.readings[last][1]
+        return {role: stretch(before[role], after[role]) for role in ROLES}
+
+
+def make_station(
+    cameras: int,
+    fps: float,
+    *,
+    source: str = "sample",
+    detect: int = 1,
+    classify: int = 1,
+    batch_wait_ms: float = 5.0,
+    max_px: tuple[int, int] = (1280, 720),
+    model: str = "default",
+    batch: int = 16,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+) -> Station:
+    """A station of so many cameras with one headless screen."""
+    names = [f"cam{i}" for i in range(cameras)]
+    return Station(
+        station=StationTable(name=f"bench-{os.getpid()}", mode="measure"),
+        cameras=tuple(
+            Camera(name=name, source=source, fps=fps, max_width_px=max_px[0], max_height_px=max_px[1]) for name in names
+        ),
+        workers=Workers(detect=detect, classify=classify),
+        detect=Detect(max_frame_age_ms=1500),
+        classify=Classify(model=model, device=device, batch=batch, batch_wait_ms=batch_wait_ms),
+        choose=Choose(),
+        screens=(Screen(headless=True),),
+        folder=Path.cwd(),
+    )
+
+
+def make_graph(station: Station, *, without: tuple[str, ...] = (), **stages: str) -> Graph:
+    """The station's graph, with other stages in the named roles, and without some roles."""
+    graph = graphs.build(station)
+    groups = tuple(
+        msgspec.structs.replace(group, stage=stages.get(group.role, group.stage))
+        for group in graph.groups
+        if group.role not in without
+    )
+    links = tuple(link for link in graph.links if link.target.partition(".")[0] not in without)
+    return Graph(groups=groups, links=links)
+
+
+def run_station(
+    station: Station,
+    graph: Graph,
+    *,
+    settle_s: float,
+    seconds: float,
+    piece_s: float | None = None,
+    during: Callable[[Supervisor], None] | None = None,
+) -> Run:
+    """Run it, let it settle, and measure for so long. BenchError: a process was restarted or did not start."""
+    readings: list[tuple[float, dict[str, Reading]]] = []
+
+    def look(supervisor: Supervisor) -> None:
+        if not supervisor.ready_s:
+            return
+        since_s = time.monotonic() - supervisor.ready_s - settle_s
+        due_s = 0.0 if not readings else readings[-1][0] + (piece_s or seconds)
+        if since_s >= min(due_s, seconds):
+            for child in supervisor.children:
+                child.sample()
+            if not readings or readings[-1][0] < seconds:
+                readings.append((since_s, {role: read(supervisor.children, role) for role in ROLES}))
+        if during:
+            during(supervisor)
+
+    supervisor = Supervisor(station, graph)
+    supervisor.run(settle_s + seconds + 0.3, look)
+    restarts = {child.worker: child.restarts for child in supervisor.children if child.restarts}
+    if restarts or len(readings) < 2:
+        raise BenchError(f"the station did not run through: restarts {restarts}, {len(readings)} readings")
+    return Run(readings, len(supervisor.children) + 1)
+
+
+def stretch(before: Reading, after: Reading) -> Stretch:
+    """What happened between two readings of one role."""
+    seconds = max(1e-9, after.at_s - before.at_s)
+    return Stretch(
+        in_rate=after.rate("in", before),
+        out_rate=after.rate("out", before),
+        drop_rate=after.rate("dropped", before),
+        face_rate=after.rate("faces", before),
+        cores=(after.cpu_s - before.cpu_s) / seconds,
+        rss_mb=after.rss_mb,
+        age_in_ms=_ages(before.age_in, after.age_in),
+        age_out_ms=_ages(before.age_out, after.age_out),
+    )
+
+
+def _ages(before: NDArray[np.uint64], after: NDArray[np.uint64]) -> tuple[float, float, float]:
+    counts = after - before if after.shape == before.shape else after
+    return tuple(quantile_ms(counts, q) or 0.0 for q in (0.5, 0.95, 1.0))  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""Honest measurement: figures of a model on photos that it has not seen."""

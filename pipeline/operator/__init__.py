@@ -1,0 +1,1 @@
+"""What the operator sees of a station: snapshot, terminal, summary, drawing and doctor."""

@@ -1,0 +1,1 @@
+"""Campaign files, their media, and the catalogue of lines they make."""

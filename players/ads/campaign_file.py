@@ -1,0 +1,358 @@
+"""What a campaign file says: its tables, its checks, and the original project's folders read as one.
+
+Every mistake is a SettingsError of one line: file, key, remedy.
+"""
+
+import os
+import re
+import stat
+from datetime import date
+from decimal import ROUND_DOWN, Decimal
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import rtoml
+from msgspec import Meta, Struct
+
+from pipeline.settings import SettingsError, choices
+from players.ads.catalogue import MAX_AGE_YEARS, MINUTES_A_DAY, WEEKDAYS, Creative, Line, Target
+from players.ads.media import IMAGES, VIDEOS
+from players.ads.money import CURRENCIES
+
+_ID = r"^[a-z0-9][a-z0-9_.-]{0,63}\Z"
+Id = Annotated[str, Meta(pattern=_ID)]
+Money = Annotated[Decimal, Meta(description="an amount such as 12.50")]
+_ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
+"""Nothing that moves a terminal's cursor or breaks a row of a table."""
+Text = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE)]
+MONEY_MAX = Decimal(1_000_000_000)
+
+
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every table of a campaign file."""
+
+
+class CreativeTable(Table, frozen=True, kw_only=True):
+    """`[[lines.creatives]]`: one picture or film, `file` beside the campaign file. A film lasts as long as it is."""
+
+    id: Id
+    file: Annotated[str, Meta(min_length=1, max_length=500, pattern=_ONE_LINE)]
+    duration_s: Annotated[float, Meta(ge=1, le=600)] | None = None
+    sound: bool = False
+    title: Text = ""
+
+
+class TargetTable(Table, frozen=True, kw_only=True):
+    """`target`: whom the line is for. `ages` are such as "20-29", "18-34", "65+"."""
+
+    gender: Literal["M", "F", "any"] = "any"
+    ages: Annotated[tuple[str, ...], Meta(max_length=20)] = ()
+    family: bool = False
+    min_watchers: Annotated[int, Meta(ge=0, le=100)] = 1
+    min_share_pct: Annotated[float, Meta(ge=0, le=100)] = 0.0
+
+
+class LineTable(Table, frozen=True, kw_only=True):
+    """`[[lines]]`: one order. Local days and times; `starts` and `ends` are both included."""
+
+    id: Id
+    creatives: Annotated[tuple[CreativeTable, ...], Meta(min_length=1, max_length=10_000)]
+    target: TargetTable = TargetTable()
+    house: bool = False
+    starts: date | None = None
+    ends: date | None = None
+    weekdays: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = WEEKDAYS  # type: ignore[assignment]
+    dayparts: Annotated[tuple[str, ...], Meta(max_length=48)] = ()
+    priority: Annotated[int, Meta(ge=0, le=100)] = 50
+    weight: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
+    max_plays_per_hour: Annotated[int, Meta(ge=1, le=3600)] | None = None
+    min_gap_s: Annotated[float, Meta(ge=0, le=86400)] = 0.0
+    separation: Text = ""
+    budget: Money | None = None
+    price: Money | None = None
+    cpm: Money | None = None
+    pacing: Literal["even", "asap"] = "asap"
+
+
+class CampaignFile(Table, frozen=True, kw_only=True):
+    """A campaign file. `currency` is an ISO 4217 code, needed where there is money."""
+
+    advertiser: Annotated[str, Meta(min_length=1, max_length=200, pattern=_ONE_LINE)]
+    campaign: Id
+    lines: Annotated[tuple[LineTable, ...], Meta(min_length=1, max_length=10_000)]
+    currency: str = ""
+
+
+def parse(path: str, inside: Path) -> CampaignFile:
+    """Read and check one campaign file; SettingsError says file, key and remedy."""
+    name = os.path.basename(path)
+    try:
+        info = os.lstat(path)
+        if stat.S_ISLNK(info.st_mode):
+            if not Path(path).resolve(strict=True).is_relative_to(inside.resolve()):
+                raise SettingsError(f"{name}: it is a link out of {inside.name}; put the file itself there")
+            info = os.stat(path)
+        if not stat.S_ISREG(info.st_mode):
+            raise SettingsError(f"{name}: it is not a regular file; put a text file there")
+        if info.st_size > 4 << 20:
+            raise SettingsError(f"{name}: it is larger than 4 MiB; split the campaign")
+        with open(path, "rb", buffering=0) as file:
+            text = file.readall().decode()
+        # Not tomllib: that takes eight times as long, and minutes for a file that is meant to keep it busy.
+        campaign = msgspec.convert(rtoml.loads(text), CampaignFile)
+        for i, line in enumerate(campaign.lines):
+            _check_line(f"lines[{i}]", line, campaign.currency)
+        if campaign.currency and campaign.currency not in CURRENCIES:
+            raise SettingsError(f"currency: there is no currency {campaign.currency!r}; use an ISO 4217 code: EUR, KRW")
+    except SettingsError as error:
+        problem = str(error)
+        raise SettingsError(problem if problem.startswith(name) else f"{name}: {problem}") from None
+    except rtoml.TomlParsingError as error:
+        raise SettingsError(f"{name}: not TOML: {error}; mend the line") from None
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a link to itself, too deep a nest
+        raise SettingsError(f"{name}: {_plain(error)}") from None
+    return campaign
+
+
+def _plain(error: Exception) -> str:
+    """An error as `key: what is wrong`, the key first."""
+    if not isinstance(error, msgspec.ValidationError):
+        return f"it cannot be read ({type(error).__name__}: {error}); mend or remove it"
+    message, _, place = str(error).partition(" - at `$")
+    message = message.replace(f"matching regex {_ONE_LINE!r}", "of one line, without control characters")
+    words = "of 1 to 64 lower-case letters, digits, -, _ and ., the first a letter or digit"
+    message = message.replace(f"matching regex {_ID!r}", words)
+    key = place.rstrip("`").lstrip(".") or "file"
+    unknown = re.search(r"unknown field `(.+)`", message)
+    if unknown:
+        names = [field.name for field in msgspec.structs.fields(_table(key))]
+        near = [name for name in names if name.startswith(unknown.group(1))]
+        remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
+        return f"{'' if key == 'file' else key + '.'}{unknown.group(1)}: unknown key; {remedy}"
+    table, _, name = key.rpartition(".")
+    fields = {field.name: field for field in msgspec.structs.fields(_table(table))}
+    field = fields.get(name.partition("[")[0])
+    remedy = "correct it"
+    if field and message.startswith("Invalid enum value"):
+        remedy = f"write one of {', '.join(map(str, choices(field.type)))}"
+    elif field and "date" in message:
+        remedy = "write a day such as 2026-05-01"
+    return f"{key}: {message[:1].lower()}{message[1:]}; {remedy}"
+
+
+def _table(key: str) -> type[Table]:
+    """The table that stands at a key."""
+    tables: dict[str, type[Table]] = {"creatives": CreativeTable, "target": TargetTable, "lines": LineTable}
+    return next((tables[part] for part in tables if part in key.rpartition(".")[2]), CampaignFile)
+
+
+def _check_line(key: str, line: LineTable, currency: str) -> None:
+    for name in ("budget", "price", "cpm"):
+        amount: Decimal | None = getattr(line, name)
+        if amount is None:
+            continue
+        if not amount.is_finite() or not 0 <= amount <= MONEY_MAX:
+            raise SettingsError(f"{key}.{name}: {amount} is no amount of money; give 0 to {MONEY_MAX}")
+        if amount != round(amount, 6):
+            raise SettingsError(f"{key}.{name}: {amount} is finer than a millionth; round it")
+        if not currency:
+            raise SettingsError(f'{key}.{name}: needs a currency; add currency = "EUR" at the top of the file')
+    if line.price is not None and line.cpm is not None:
+        raise SettingsError(f"{key}.cpm: a line has a price a play or a cpm, not both; remove one")
+    if line.budget is not None and not (line.price or line.cpm):
+        raise SettingsError(f"{key}.budget: a budget needs a price or a cpm; add one")
+    if line.starts and line.ends and line.ends < line.starts:
+        raise SettingsError(f"{key}.ends: {line.ends} is before starts = {line.starts}; swap them")
+    if line.pacing == "even" and not (line.starts and line.ends and line.budget):
+        raise SettingsError(f"{key}.pacing: even pacing needs starts, ends and budget; add them, or use asap")
+    if line.house and (line.target != TargetTable() or line.price or line.cpm or line.budget):
+        raise SettingsError(f"{key}.house: a house line has no target and no money; remove them, or house = true")
+    if not line.weekdays:
+        raise SettingsError(f"{key}.weekdays: a line needs at least one day; remove the key for every day")
+    if line.target.family and line.target.ages:
+        raise SettingsError(f"{key}.target.ages: a family is of all ages; remove ages, or family = true")
+    _ages(f"{key}.target.ages", line.target.ages)
+    _dayparts(f"{key}.dayparts", line.dayparts)
+
+
+@lru_cache(4096)
+def _ages(key: str, ages: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """("20-29", "65+") as ((20, 29), (65, 120))."""
+    ranges = []
+    for text in ages:
+        match = re.fullmatch(r"\s*(\d{1,3})\s*(?:-\s*(\d{1,3})|(\+))\s*", text)
+        low, high = (int(match[1]), int(match[2] or MAX_AGE_YEARS)) if match else (1, 0)
+        if not low <= high <= MAX_AGE_YEARS:
+            raise SettingsError(f'{key}: {text!r} is no range of ages; write such as "20-29" or "65+"')
+        ranges.append((low, high))
+    return tuple(ranges)
+
+
+@lru_cache(4096)
+def _dayparts(key: str, dayparts: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """("07:00-10:00",) as ((420, 600),); none is the whole day. The end may be before the start: over midnight."""
+    parts = []
+    for text in dayparts:
+        match = re.fullmatch(r"\s*(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)\s*", text)
+        first, stop = (60 * int(match[1]) + int(match[2]), 60 * int(match[3]) + int(match[4])) if match else (0, 0)
+        if not match or first == stop or max(int(match[2]), int(match[4])) > 59 or first >= MINUTES_A_DAY:
+            raise SettingsError(f'{key}: {text!r} is no daypart; write such as "07:00-10:00" or "22:00-02:00"')
+        if stop > MINUTES_A_DAY:
+            raise SettingsError(f'{key}: {text!r} ends after 24:00; write such as "22:00-02:00" to run over midnight')
+        parts.append((first, stop))
+    return tuple(parts) or ((0, MINUTES_A_DAY),)
+
+
+@lru_cache(256)
+def _weekdays(names: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(WEEKDAYS.index(day) for day in dict.fromkeys(names))
+
+
+def line_of(campaign: CampaignFile, table: LineTable, creatives: tuple[Creative, ...], screens: int = 1) -> Line:
+    """A checked line as the choice of one of so many screens wants it."""
+    budget = table.budget
+    if budget is not None:
+        budget = (budget / screens).quantize(Decimal("0.000001"), rounding=ROUND_DOWN)
+    target = Target(
+        gender=None if table.target.gender == "any" else table.target.gender,
+        ages=_ages("", table.target.ages),
+        family=table.target.family,
+        min_watchers=table.target.min_watchers,
+        min_share=table.target.min_share_pct / 100,
+    )
+    return Line(
+        id=table.id,
+        campaign=campaign.campaign,
+        advertiser=campaign.advertiser,
+        creatives=creatives,
+        target=target,
+        house=table.house,
+        starts=table.starts,
+        ends=table.ends,
+        weekdays=_weekdays(table.weekdays),
+        dayparts=_dayparts("", table.dayparts),
+        priority=table.priority,
+        weight=table.weight,
+        max_plays_per_hour=table.max_plays_per_hour,
+        min_gap_s=table.min_gap_s,
+        separation=table.separation,
+        currency=campaign.currency,
+        budget=budget,
+        price=table.price or Decimal(0),
+        cpm=table.cpm,
+        pacing=table.pacing,
+    )
+
+
+_LAYOUT = re.compile(r"(?P<age>\d{1,3})\s*(?:'?s|\+)?\s*(?:[,_ -]\s*(?P<gender>[MF]))?|(?P<only>[MF])", re.IGNORECASE)
+NOT_TEXT = "there are control characters in its name, or its name is not UTF-8; rename it"
+_HOUSE_FOLDERS = ("house", "default", "common", "all", "unknown")
+
+
+def folder_target(name: str) -> tuple[TargetTable, bool] | None:
+    """What a folder of the original layout means: its target, and whether it is a house folder; None for another."""
+    plain = name.strip().replace("’", "'")
+    if not is_text(name):
+        return None
+    if plain.lower() in _HOUSE_FOLDERS:
+        return TargetTable(), True
+    if plain.lower() == "family":
+        return TargetTable(family=True), False
+    match = _LAYOUT.fullmatch(plain)
+    if match is None:
+        return None
+    gender: Any = (match["gender"] or match["only"] or "any").replace("m", "M").replace("f", "F")
+    if match["age"] is None:
+        return TargetTable(gender=gender), False
+    low = int(match["age"])
+    if low % 10 or low > 100:
+        return None
+    ages = (f"{min(low, 80)}+",) if "+" in plain or low >= 80 else (f"{low}-{low + 9}",)
+    return TargetTable(gender=gender, ages=ages), False
+
+
+def folder_campaign(folder: Path, problems: list[str], advertiser: str = "folders") -> CampaignFile | None:
+    """The original layout as a campaign: one line a folder, one creative a picture; None where there is none."""
+    lines = []
+    line_ids: set[str] = set()
+    creative_ids: set[str] = set()
+    for group in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        meant = folder_target(group.name)
+        if meant is None:
+            continue
+        found = [path for path in listed(group) if path.suffix.lower() in (*IMAGES, *VIDEOS)]
+        media = [path for path in found if is_text(path.name)]
+        problems += [f"{group.name}: {path.name!a}: {NOT_TEXT}" for path in found if not is_text(path.name)]
+        if not found:
+            problems.append(f"{group.name}: there is no picture or film in it, or it cannot be read; add one")
+            continue
+        if not media:
+            continue
+        line_id = _own_id(group.name, line_ids)
+        creatives = []
+        for path in media:
+            creative_id = _own_id(f"{line_id}-{path.stem}", creative_ids)
+            creatives.append(CreativeTable(id=creative_id, file=f"{group.name}/{path.name}", title=path.stem[:200]))
+        lines.append(LineTable(id=line_id, creatives=tuple(creatives), target=meant[0], house=meant[1]))
+    if not lines:
+        return None
+    return CampaignFile(advertiser=advertiser, campaign=_slug(advertiser), lines=tuple(lines))
+
+
+def listed(group: Path) -> list[Path]:
+    """What lies in a folder, in order; nothing where it cannot be read."""
+    try:
+        return sorted(group.iterdir())
+    except OSError:
+        return []
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name is UTF-8 of one line; one of an old disk may be bytes that no campaign file could hold."""
+    return re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name) is None
+
+
+def _own_id(name: str, taken: set[str]) -> str:
+    """An id made of a name, with a number where another has it."""
+    slug = own = _slug(name)
+    number = 1
+    while own in taken:
+        number += 1
+        own = f"{slug[:58]}-{number}"
+    taken.add(own)
+    return own
+
+
+def _slug(text: str) -> str:
+    """An id made of a name: `20's, F` becomes `20s-f`; letters that an id cannot hold become a short hash."""
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower().replace("'", "").replace("’", "")).strip("-")
+    if any(ord(letter) > 127 for letter in text) or not slug:
+        slug = f"{slug[:50]}-{sha256(text.encode()).hexdigest()[:8]}".lstrip("-")
+    return slug[:64].rstrip("-")
+
+
+def to_toml(campaign: CampaignFile) -> str:
+    """A campaign as the text of a campaign file, the defaults left out."""
+    out = [f"advertiser = {_quoted(campaign.advertiser)}", f"campaign = {_quoted(campaign.campaign)}"]
+    if campaign.currency:
+        out.append(f"currency = {_quoted(campaign.currency)}")
+    for line in campaign.lines:
+        out += ["", "[[lines]]", f"id = {_quoted(line.id)}"]
+        if line.house:
+            out.append("house = true")
+        target = [f"gender = {_quoted(line.target.gender)}"] if line.target.gender != "any" else []
+        target += [f"ages = [{', '.join(map(_quoted, line.target.ages))}]"] if line.target.ages else []
+        target += ["family = true"] if line.target.family else []
+        if target:
+            out.append(f"target = {{ {', '.join(target)} }}")
+        for creative in line.creatives:
+            out += ["[[lines.creatives]]", f"id = {_quoted(creative.id)}", f"file = {_quoted(creative.file)}"]
+            out += [f"title = {_quoted(creative.title)}"] if creative.title else []
+    return "\n".join(out) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()

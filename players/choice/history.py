@@ -1,0 +1,76 @@
+"""What has been played, as far as the next choice must know: money committed, recent starts, the last play."""
+
+from bisect import bisect_right
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from players.ads.catalogue import Catalogue, Line
+
+HOUR_NS = 3_600_000_000_000
+
+
+class LastPlay(NamedTuple):
+    """The play on whose heels the next one comes. `separation` is its line's as it was, nothing for a house ad, which
+    keeps nobody back; a ledger does not tell."""
+
+    line: str
+    creative: str
+    advertiser: str
+    separation: str = ""
+
+
+class History:
+    """Money and times of each line by its id. All times are CLOCK_MONOTONIC in ns, money is in millionths.
+
+    `committed` is what was billed plus what plays in progress have reserved.
+    """
+
+    def __init__(self) -> None:
+        self.committed: dict[str, int] = {}
+        self.starts_ns: dict[str, list[int]] = {}
+        self.last: LastPlay | None = None
+        self._catalogue: Catalogue | None = None
+        self._columns: tuple[NDArray[np.int64], NDArray[np.int64]] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    def started(self, line: Line, creative_id: str, price_micro: int, mono_ns: int) -> None:
+        """A play of `line` begins and reserves its price."""
+        starts = self.starts_ns.setdefault(line.id, [])
+        del starts[: bisect_right(starts, mono_ns - HOUR_NS)]
+        starts.append(mono_ns)
+        self.last = LastPlay(line.id, creative_id, line.advertiser, "" if line.house else line.separation)
+        self.commit(line.id, price_micro)
+        row = self._row(line.id)
+        if row is not None:
+            self._columns[1][row] = _blocked_until_ns(line, starts)
+
+    def commit(self, line_id: str, micro: int) -> None:
+        """Add money to what a line has committed; negative gives a reservation back."""
+        self.committed[line_id] = self.committed.get(line_id, 0) + micro
+        row = self._row(line_id)
+        if row is not None:
+            self._columns[0][row] = self.committed[line_id]
+
+    def columns(self, catalogue: Catalogue) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Millionths committed, and the time until which cap and gap keep each paid line back: two int64 [lines]."""
+        if catalogue is not self._catalogue:
+            committed = [self.committed.get(line.id, 0) for line in catalogue.lines]
+            blocked = [_blocked_until_ns(line, self.starts_ns.get(line.id, [])) for line in catalogue.lines]
+            self._columns = np.array(committed, dtype=np.int64), np.array(blocked, dtype=np.int64)
+            self._catalogue = catalogue
+        return self._columns
+
+    def _row(self, line_id: str) -> int | None:
+        return self._catalogue.arrays.row.get(line_id) if self._catalogue else None
+
+
+def _blocked_until_ns(line: Line, starts_ns: list[int]) -> int:
+    """When the line's gap is over and its cap of the sliding hour leaves room again."""
+    if not starts_ns:
+        return -(2**62)
+    until = starts_ns[-1] + round(line.min_gap_s * 1e9)
+    cap = line.max_plays_per_hour
+    if cap is not None and len(starts_ns) >= cap:
+        until = max(until, starts_ns[-cap] + HOUR_NS)
+    return until

@@ -1,0 +1,236 @@
+"""What a catalogue would play to an audience: the real choice in quick motion, without a screen or a ledger."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from math import exp
+from pathlib import Path
+from random import Random
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+
+from pipeline.messages import DECADES, Audience, Person
+from pipeline.settings import SettingsError
+from players.ads.catalogue import MICRO, Catalogue, Line, micro
+from players.ads.money import to_cents
+from players.choice.choose import NOBODY, AudienceWindow, Decision, Moment, Present, Rules, choose, matched
+from players.choice.history import History
+from players.reports.queries import Report
+
+_SURE = 0.9
+_SHARE_BY_DECADE = (4, 9, 20, 20, 16, 13, 10, 6, 2)
+"""Of the made-up audience, in per cent."""
+
+
+class Passer(Struct, frozen=True, forbid_unknown_fields=True):
+    """One person of an audience file; age unknown is null."""
+
+    gender: Literal["M", "F", "unknown"]
+    age: Annotated[float, Meta(ge=0, le=120)] | None = None
+    nearness: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    """Height of the face as a share of the frame's."""
+
+
+class Scene(Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of an audience file: who is there from `at_s` on, in seconds from the beginning."""
+
+    at_s: Annotated[float, Meta(ge=0, le=366 * 86400)]
+    people: Annotated[tuple[Passer, ...], Meta(max_length=64)]
+
+
+class Play(Struct, frozen=True):
+    """One simulated play."""
+
+    at: datetime
+    decision: Decision
+    billable: bool
+
+
+class Simulation(Struct, frozen=True):
+    """What was played from `began` to `ended`."""
+
+    catalogue: Catalogue
+    began: datetime
+    ended: datetime
+    plays: list[Play]
+
+
+def read_scenes(path: Path) -> list[Scene]:
+    """An audience file: JSON lines {"at_s": 12.5, "people": [{"gender": "F", "age": 25}]}, in order of time."""
+    scenes: list[Scene] = []
+    try:
+        for number, text in enumerate(path.read_text("utf-8").splitlines(), 1):
+            if text.strip():
+                scenes.append(msgspec.json.decode(text, type=Scene))
+                if len(scenes) > 1 and scenes[-1].at_s < scenes[-2].at_s:
+                    raise SettingsError(f"{path}: line {number}: at_s goes back; sort the lines")
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        where = f"line {len(scenes) + 1}: " if isinstance(error, msgspec.DecodeError) else ""
+        example = '{"at_s": 12.5, "people": [{"gender": "F", "age": 25}]}'
+        raise SettingsError(f"{path}: {where}{error}; a line is such as {example}") from None
+    if not scenes:
+        raise SettingsError(f"{path}: nobody ever comes; write JSON lines of at_s and people")
+    if not scenes[-1].at_s:
+        raise SettingsError(f"{path}: it ends as it begins; add a last line whose at_s is the end")
+    return scenes
+
+
+def make_scenes(hours: float, begin: datetime, rng: Random) -> list[Scene]:
+    """A made-up street: small groups come in two rush hours and stay for 20 s to 3 minutes."""
+    events: list[tuple[float, int, Passer]] = []
+    now_s, number = 0.0, 0
+    while now_s < 3600 * hours:
+        clock = begin + timedelta(seconds=now_s)
+        hour = clock.hour + clock.minute / 60
+        rush = exp(-((hour - 8.3) ** 2) / 2) + exp(-((hour - 18) ** 2) / 4)
+        rate_per_s = (0.15 + (0.5 if 6 <= hour < 23 else 0.0) + 2.2 * rush) / 60
+        now_s += rng.expovariate(rate_per_s)
+        stay_s = rng.uniform(20, 180)
+        for _ in range(rng.choices((1, 2, 3), (70, 22, 8))[0]):
+            decade = rng.choices(range(len(DECADES)), _SHARE_BY_DECADE)[0]
+            age = None if rng.random() < 0.05 else 10.0 * decade + rng.uniform(0, 10)
+            gender: Literal["M", "F", "unknown"] = "unknown" if rng.random() < 0.05 else rng.choice(("M", "F"))
+            who = Passer(gender, age, round(rng.uniform(0.05, 0.3), 3))
+            number += 1
+            events += [(now_s, number, who), (now_s + stay_s, -number, who)]
+    there: dict[int, Passer] = {}
+    scenes = [Scene(0.0, ())]
+    for at_s, key, who in sorted(events, key=lambda event: event[0]):
+        if at_s >= 3600 * hours:
+            break
+        if key > 0:
+            there[key] = who
+        else:
+            there.pop(-key)
+        scenes.append(Scene(at_s, tuple(there.values())[:64]))
+    return [*scenes, Scene(3600 * hours, ())]
+
+
+def simulate(catalogue: Catalogue, scenes: list[Scene], begin: datetime, rules: Rules, seed: int = 0) -> Simulation:
+    """Play to an audience from `begin` (the station's zone) until the last scene. Until then a line of even pacing has
+    spent what even delivery spends, the others nothing."""
+    history, rng = History(), Random(seed)
+    for line, share in zip(catalogue.lines, _share_over(catalogue, begin), strict=True):
+        if line.pacing == "even" and line.budget is not None:
+            history.commit(line.id, int(micro(line.budget) * share))
+    who_at = _walk(scenes)
+    now_s, end_s = 0.0, scenes[-1].at_s
+    plays: list[Play] = []
+    while now_s < end_s:
+        at = (begin.timestamp() + now_s, round(now_s * 1e9))
+        moment = Moment(datetime.fromtimestamp(at[0], catalogue.zone), at[1])
+        decision = choose(who_at(now_s), catalogue, history, moment, rng, rules)
+        if decision is None:
+            history.last = None  # the house card is on: whatever comes after it follows no ad
+            now_s += 1.0
+            continue
+        line, stop_s = decision.line, now_s + decision.creative.duration_ms / 1000
+        history.started(line, decision.creative.id, micro(decision.price), moment.mono_ns)
+        hits = 0
+        while now_s < stop_s:
+            hits = max(hits, matched(who_at(now_s), line.target, rules.minors))
+            now_s = min(now_s + 1.0, stop_s)
+        billable = not line.house and hits >= max(1, line.target.min_watchers)
+        if not billable:
+            history.commit(line.id, -micro(decision.price))
+        plays.append(Play(moment.at, decision, billable))
+    return Simulation(catalogue, begin, datetime.fromtimestamp(begin.timestamp() + end_s, catalogue.zone), plays)
+
+
+def delivery(simulation: Simulation) -> Report:
+    """What each line would deliver: plays, share of voice, spend against budget, and against its goal by now."""
+    count: Counter[str] = Counter(play.decision.line.id for play in simulation.plays)
+    billed = [play for play in simulation.plays if play.billable]
+    paid: Counter[str] = Counter(play.decision.line.id for play in billed)
+    spent: Counter[str] = Counter()
+    for play in billed:
+        spent[play.decision.line.id] += micro(play.decision.price)
+    rows = []
+    for line in (*simulation.catalogue.lines, *simulation.catalogue.house):
+        money = to_cents(Decimal(spent[line.id]) / MICRO, line.currency)
+        goal = goal_by_now(line, simulation)
+        rows.append(
+            {
+                "line": line.id,
+                "target": "house" if line.house else line.target.text(),
+                "plays": count[line.id],
+                "voice_pct": round(100 * count[line.id] / max(1, len(simulation.plays)), 1),
+                "billable": paid[line.id],
+                "spend": money if line.currency else None,
+                "budget": None if line.budget is None else to_cents(line.budget, line.currency),
+                "goal by now": None if goal is None else to_cents(goal, line.currency),
+                "delivered_pct": None if not goal else round(float(100 * money / goal), 1),
+                "currency": line.currency,
+            }
+        )
+    rows.sort(key=lambda row: -count[str(row["line"])])
+    title = f"Simulation, {simulation.began:%Y-%m-%d %H:%M} to {simulation.ended:%Y-%m-%d %H:%M}"
+    return Report(title=title, columns=tuple(rows[0]) if rows else (), rows=rows)
+
+
+def goal_by_now(line: Line, simulation: Simulation) -> Decimal | None:
+    """What even delivery would spend within the simulation; None without a budget and its days."""
+    if line.budget is None or line.starts is None or line.ends is None:
+        return None
+    row = simulation.catalogue.arrays.row[line.id]
+    first, last = (_share_over(simulation.catalogue, at)[row] for at in (simulation.began, simulation.ended))
+    return line.budget * Decimal(str(round(float(last - first), 9)))
+
+
+def _share_over(catalogue: Catalogue, moment: datetime) -> NDArray[np.float64]:
+    """The share of each line's open time that is over, up to but without the minute of `moment`: float [lines]."""
+    before = datetime.fromtimestamp(moment.timestamp() - 60, catalogue.zone)
+    return catalogue.arrays.elapsed_share(before.date(), 60 * before.hour + before.minute)
+
+
+def _walk(scenes: list[Scene]) -> Callable[[float], Present]:
+    """The audience at times that only go on."""
+    pointer, shown = -1, NOBODY
+
+    def at(now_s: float) -> Present:
+        nonlocal pointer, shown
+        moved = False
+        while pointer + 1 < len(scenes) and scenes[pointer + 1].at_s <= now_s:
+            pointer, moved = pointer + 1, True
+        if moved:
+            shown = _present(scenes[pointer].people)
+        return shown
+
+    return at
+
+
+def _present(people: tuple[Passer, ...]) -> Present:
+    window = AudienceWindow(1.0)
+    window.add(
+        Audience(
+            camera="simulated",
+            seq=0,
+            captured_ns=0,
+            width_px=1920,
+            height_px=1080,
+            detected_ns=0,
+            classified_ns=0,
+            faces=tuple(_persons(people)),
+        )
+    )
+    return window.present(0)
+
+
+def _persons(people: tuple[Passer, ...]) -> Iterator[Person]:
+    for who in people:
+        decade = None if who.age is None else min(len(DECADES) - 1, int(who.age) // 10)
+        rest = (1 - _SURE) / (len(DECADES) - 1)
+        yield Person(
+            box_px=(0.0, 0.0, 800 * who.nearness, 1080 * who.nearness),
+            score=0.9,
+            gender=who.gender,
+            p_male={"M": _SURE, "F": 1 - _SURE, "unknown": 0.5}[who.gender],
+            age_years=who.age,
+            decade=decade,
+            p_decade=() if decade is None else tuple(_SURE if n == decade else rest for n in range(len(DECADES))),
+        )

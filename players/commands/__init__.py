@@ -1,0 +1,1 @@
+"""The commands about campaigns, the ledger and reports."""

@@ -1,0 +1,1 @@
+"""Proof of play: the durable, hash-chained record of every play."""

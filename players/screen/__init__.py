@@ -1,0 +1,1 @@
+"""The screen: layout, pictures, video, sound, notice, windows and screenshots."""

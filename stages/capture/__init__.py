@@ -1,0 +1,1 @@
+"""Capture: cameras, streams, films and pictures become frames in shared memory."""

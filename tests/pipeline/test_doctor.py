@@ -1,0 +1,96 @@
+"""The doctor finds what is really there, and names the remedy for what is really broken."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.operator import doctor
+
+
+def examine(environment: dict[str, str], *before: str) -> tuple[int, dict[str, Any]]:
+    """Run `stationcast doctor --json` in a process of its own."""
+    command = [*before, sys.executable, "-c", "from pipeline.operator.doctor import doctor; doctor()", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+
+    return dict(os.environ) | {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
+
+
+def test_the_findings_are_complete_and_decide_the_exit_code(environment: dict[str, str]) -> None:
+    code, answer = examine(environment)
+    checks = {check["name"]: check for check in answer["checks"]}
+    assert code == (0 if answer["ok"] else 1)
+    assert answer["ok"] == all(check["status"] != "fail" for check in checks.values())
+    assert {"system", "cameras", "display", "GPU", "models", "shared memory", "open files", "fonts"} <= set(checks)
+    assert checks["system"]["status"] == "ok"
+    assert checks["cv2 (frames)"]["found"].startswith("4.")
+    assert all(check["remedy"] for check in checks.values() if check["status"] != "ok")
+
+
+def test_a_library_that_does_not_load_is_named_with_its_package(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    (tmp_path / "pygame.py").write_text("import os; os.abort()")
+    code, answer = examine(environment)
+    checks = {check["name"]: check for check in answer["checks"]}
+    assert code == 1
+    assert checks["cv2 (frames)"]["status"] == "fail"
+    assert checks["cv2 (frames)"]["remedy"] == "sudo apt-get install libgl1"
+    assert checks["pygame (the screen)"]["status"] == "fail"
+    assert checks["display"]["status"] == "warn"
+    assert checks["zmq (messages)"]["status"] == "ok"
+
+
+def test_what_lies_in_the_working_folder_is_not_examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numpy.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "MODULES", {"numpy": "pictures"})
+    check = next(doctor.EXAMINATIONS["Python packages"]())
+    assert (check.name, check.status) == ("numpy (pictures)", "ok")
+
+
+def test_a_missing_system_library_is_a_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(doctor.SYSTEM_LIBRARIES, "libnosuchthing.so.9", "libnosuchthing9")
+    check, _ = doctor.EXAMINATIONS["system libraries"]()
+    assert check.status == "fail"
+    assert "libnosuchthing.so.9" in check.found
+    assert "libnosuchthing9" in check.remedy
+
+
+def test_a_low_limit_of_open_files_is_seen(environment: dict[str, str]) -> None:
+    _, answer = examine(environment, "prlimit", "--nofile=200:200")
+    [check] = [check for check in answer["checks"] if check["name"] == "open files"]
+    assert check["status"] == "warn"
+    assert "200" in check["found"]
+
+
+def test_swap_on_a_disk_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_SWAPS", swaps := tmp_path / "swaps")
+    head, zram, file = "Filename Type Size Used Priority\n", "/dev/zram0 partition 9 0 100\n", "/swapfile file 9 0 -2\n"
+    found = []
+    for text in (head, head + zram, head + zram + file):
+        swaps.write_text(text)
+        found += [(check.status, check.found.partition(":")[0]) for check in doctor.EXAMINATIONS["swap"]()]
+    assert found == [("ok", "none on a disk"), ("ok", "none on a disk"), ("warn", "/swapfile")]
+
+
+def test_the_table_is_for_people() -> None:
+    command = [sys.executable, "-c", "from pipeline.operator.doctor import doctor; doctor()"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert "stationcast doctor" in done.stdout
+    assert "to mend" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_remedy_with_brackets_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    doctor._print([doctor.Check("GPU", "warn", "not used", "pip install 'x[cuda,cudnn]'")])
+    assert "x[cuda,cudnn]" in capsys.readouterr().out

@@ -1,0 +1,573 @@
+"""A whole station of toy stages: kills, hangs, overload, scaling, and nothing left behind."""
+
+import io
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+from rich.live import Live
+
+from pipeline import graph as graphs
+from pipeline.cells import Cells
+from pipeline.log import skipped
+from pipeline.operator.summary import ROLES, read, summarise
+from pipeline.operator.terminal import View, line, render
+from pipeline.settings import Camera, Screen, SettingsError, Station, StationTable, Workers
+from pipeline.supervisor import Child, Supervisor, _ring_of, request_scale, running_stations, runtime_root
+from tests.conftest import RunningStation, lives, replaced, wait_for
+from tests.toys import graph_of_toys
+
+
+def _child(supervisor: Supervisor, worker: str) -> Child:
+    return next(child for child in supervisor.children if child.worker == worker)
+
+
+def _shown(supervisor: Supervisor) -> dict[str, int]:
+    return dict(_child(supervisor, "player.main").cell.status().get("seen", {}))
+
+
+def _flows(supervisor: Supervisor, cameras: int = 2) -> float:
+    """Wait until every camera's results move on -> seconds it took."""
+    before = _shown(supervisor)
+    return wait_for(
+        lambda: len(now := _shown(supervisor)) == cameras and all(now[c] != before.get(c) for c in now), "results"
+    )
+
+
+def test_every_frame_goes_through_every_stage(running: RunningStation) -> None:
+    with running(cameras=3) as supervisor:
+        wait_for(lambda: _child(supervisor, "detect.0").cell["out"] > 40, "forty frames")
+    summary = summarise(supervisor)
+    frames = summary["frames"]
+    assert 0 <= frames["captured"] - frames["processed"] - frames["dropped"] <= 1
+    assert summary["faces"]["detected"] == frames["processed"] > 40
+    assert summary["restarts"] == {"capture": 0, "detect": 0, "classify": 0, "player": 0, "broker": 0}
+    assert summary["plays"] == {"total": 1, "billable": 0, "by_ad": {"toy": 1}}
+    for hop in ("capture_to_detect", "capture_to_audience"):
+        latency = summary["latency_ms"][hop]
+        assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["max"]
+    assert set(summary["stages"]) == {"capture", "detect", "classify", "player", "broker"}
+
+
+def test_a_stage_more_takes_no_place_of_another_in_the_summary(
+    running: RunningStation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.operator.summary.ROLES", ("capture", "track", *ROLES[1:]))
+    with running(cameras=1) as supervisor:
+        _flows(supervisor, cameras=1)
+    assert summarise(supervisor)["frames"]["processed"] > 0
+
+
+@pytest.mark.parametrize("worker", ["capture.c0", "detect.0", "classify.0", "player.main", "broker"])
+def test_a_killed_process_is_replaced_and_results_flow_again(running: RunningStation, worker: str) -> None:
+    with running() as supervisor:
+        _flows(supervisor)
+        child = _child(supervisor, worker)
+        assert child.process
+        child.process.kill()
+        wait_for(lambda: child.restarts == 1 and child.ready, "the restart")
+        took_s = _flows(supervisor)
+        assert took_s < 2
+    assert summarise(supervisor)["restarts"][child.role] == 1
+
+
+def _slots(supervisor: Supervisor, camera: str) -> bytes:
+    """All pixels in a camera's ring."""
+    ref = supervisor._rings[camera]
+    return os.pread(ref.fd, ref.slots * ref.slot_bytes, 4096)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_frames_of_a_camera_that_is_gone_or_hangs_are_blanked(running: RunningStation, number: int) -> None:
+    graph = replaced(graph_of_toys(graphs.build(_bright_station())), "capture.c0", "tests.toys:BrightCamera")
+    with running(cameras=1, graph=graph) as supervisor:
+        child = _child(supervisor, "capture.c0")
+        wait_for(lambda: b"\xff" in _slots(supervisor, "c0"), "a frame")
+        child.failures = 12  # it will not be started again for half a minute
+        assert child.process
+        child.process.send_signal(number)
+        wait_for(lambda: b"\xff" not in _slots(supervisor, "c0"), "the blanking", timeout_s=4)
+        if number == signal.SIGSTOP:
+            assert child.restarts == 0
+            child.process.send_signal(signal.SIGCONT)
+
+
+def _bright_station() -> Station:
+    return Station(cameras=(Camera(name="c0", source="sample"),))
+
+
+def test_a_worker_that_is_gone_holds_no_memory(running: RunningStation) -> None:
+    with running() as supervisor:
+        supervisor.scale("detect", 2)
+        second = _child(supervisor, "detect.1")
+        wait_for(lambda: second.rss_mb > 1, "its memory to be seen")
+        supervisor.scale("detect", 1)
+        wait_for(lambda: second.process is None, "its end")
+        assert second.rss_mb == 0
+
+
+def test_rates_are_those_of_the_ready_station(running: RunningStation) -> None:
+    with running(cameras=1) as supervisor:
+        child = _child(supervisor, "capture.c0")
+        wait_for(lambda: child.cell["out"] > 20, "twenty frames")
+        child.at_ready["out"], child.cpu_at_ready_s = child.cell["out"] - 10, 0.0
+    summary = summarise(supervisor)
+    after = child.cell["out"] - child.at_ready["out"]
+    assert summary["stages"]["capture"]["fps"] == pytest.approx(after / summary["duration_s"], abs=0.2)
+    assert summary["stages"]["capture"]["out"] == child.cell["out"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_live_view_fits_the_terminal(running: RunningStation, width: int) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=width)
+    with running(cameras=2) as supervisor, Live(console=console, auto_refresh=False) as live:
+        _flows(supervisor)
+        View(live).tick(supervisor)
+        wait_for(lambda: "broker" in screen.getvalue(), "the view")
+    assert "restarts" in screen.getvalue() and "…" not in screen.getvalue()
+    # The terminal echoes ^C where the cursor is: on a line of its own it pushes nothing away.
+    assert live.get_renderable().renderables[-1] == ""
+
+
+def _told_of(names: tuple[str, str], statuses: list[dict[str, object]]) -> tuple[str, dict[str, object]]:
+    """What the live view and the log line tell of two processes that say so of themselves."""
+    station = Station(
+        cameras=(Camera(name="c0", source="sample"), Camera(name="c1", source="sample")),
+        screens=(Screen(name="left"), Screen(name="right")),
+    )
+    supervisor = Supervisor(station, graphs.build(station))
+    cells = Cells.create()
+    for i, (name, status) in enumerate(zip(names, statuses, strict=True)):
+        child = Child(name, supervisor.graph.group(name), i, cells.cell(i))
+        child.cell.publish(status)
+        supervisor.children.append(child)
+    console = Console(file=io.StringIO(), width=120)
+    readings = {role: read(supervisor.children, role) for role in ROLES}
+    console.print(render(supervisor, readings, readings))
+    os.close(cells.fd)
+    return console.file.getvalue(), line(supervisor, readings, readings)
+
+
+def test_the_live_view_tells_of_every_screen() -> None:
+    plays = {"total": 3, "billable": 1, "by_ad": {}}
+    said = [{"ad": f"shoes-{name}", "plays": plays} for name in ("left", "right")]
+    shown, logged = _told_of(("player.left", "player.right"), said)
+    assert "on screen left  shoes-left" in shown and "on screen right  shoes-right" in shown
+    assert "plays  6, billable 2" in shown and logged["plays"] == 6
+
+
+def test_the_live_view_names_the_camera_that_gives_no_picture() -> None:
+    said = [{"source": "sample", "state": "live"}, {"source": "rtsp://gate", "state": "retrying"}]
+    shown, logged = _told_of(("capture.c0", "capture.c1"), said)
+    assert "camera c1  retrying: rtsp://gate" in shown and "camera c0" not in shown
+    assert logged["camera_c1"] == "retrying" and "camera_c0" not in logged
+
+
+def test_an_ad_whose_title_looks_like_markup_is_shown_as_it_is(running: RunningStation) -> None:
+    graph = replaced(graph_of_toys(graphs.build(_bright_station())), "player.main", "tests.toys:Headline")
+    console = Console(file=io.StringIO(), width=120)
+    with running(cameras=1, graph=graph) as supervisor:
+        wait_for(lambda: "title" in _child(supervisor, "player.main").cell.status(), "the title")
+        readings = {role: read(supervisor.children, role) for role in ROLES}
+        console.print(render(supervisor, readings, readings))
+    assert "[/b] all [red] shoes" in console.file.getvalue()
+
+
+def test_memory_that_cannot_be_had_is_a_mistake_of_the_station_file(tmp_path: Path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipeline.ring.os.posix_fallocate", full)
+    station = Station(cameras=(Camera(name="c0", source="sample"),), folder=tmp_path)
+    with pytest.raises(SettingsError, match=r"cameras\.c0: no 37 MB of memory .* lower max_width_px"):
+        _ring_of(station.cameras[0])
+
+
+def test_counters_survive_a_kill(running: RunningStation) -> None:
+    with running() as supervisor:
+        _flows(supervisor)
+        child = _child(supervisor, "detect.0")
+        before = child.cell["out"]
+        assert child.process and before
+        child.process.kill()
+        wait_for(lambda: child.restarts and child.ready, "the restart")
+        wait_for(lambda: child.cell["out"] > before, "the count to go on")
+
+
+@pytest.mark.parametrize("whole_root", [False, True])
+def test_a_station_whose_sockets_were_removed_makes_new_ones(running: RunningStation, whole_root: bool) -> None:
+    with running() as supervisor:
+        _flows(supervisor)
+        before = [child.process for child in supervisor.children]
+        shutil.rmtree(runtime_root() if whole_root else supervisor.runtime_dir)
+        wait_for(
+            lambda: all(child.ready and child.process not in before for child in supervisor.children), "new processes"
+        )
+        _flows(supervisor)
+        assert request_scale("toys", "detect", 2) == "detect: 1 -> 2 workers"
+        child = _child(supervisor, "detect.0")
+        assert child.process
+        child.process.kill()
+        wait_for(lambda: child.restarts == 1 and child.ready, "the restart")
+        _flows(supervisor)
+    assert list(runtime_root().iterdir()) == []
+
+
+def test_a_station_waits_for_a_place_for_its_sockets(
+    running: RunningStation,
+) -> None:
+    with running(cameras=1) as supervisor:
+        _flows(supervisor, cameras=1)
+        root = runtime_root()
+        shutil.rmtree(root)
+        root.write_text("in the way")
+        wait_for(lambda: skipped["sockets_gone"], "the loss to be noticed")
+        _flows(supervisor, cameras=1)
+        root.unlink()
+        wait_for(lambda: running_stations() == ["toys"], "the new sockets")
+
+
+def test_a_station_waits_for_room_for_its_sockets(running: RunningStation) -> None:
+    skipped.clear()
+    with running(cameras=1) as supervisor:
+        _flows(supervisor, cameras=1)
+        folder = supervisor.runtime_dir
+        folder.rename(folder.with_name("away"))
+        folder.symlink_to("/proc/self/fdinfo")  # where nothing can be made, as on a full disk
+        wait_for(lambda: skipped["sockets_gone"], "a try in vain")
+        _flows(supervisor, cameras=1)
+        folder.unlink()
+        wait_for(lambda: running_stations() == ["toys"], "the new sockets")
+        wait_for(lambda: all(child.ready for child in supervisor.children), "the new processes")
+        _flows(supervisor, cameras=1)
+        shutil.rmtree(folder.with_name("away"))
+
+
+def test_a_process_that_cannot_be_started_now_is_started_later(running: RunningStation) -> None:
+    with running(cameras=1) as supervisor:
+        _flows(supervisor, cameras=1)
+        child = _child(supervisor, "detect.0")
+        assert child.process
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            child.process.kill()
+            wait_for(lambda: child.failures >= 3, "tries in vain", timeout_s=5)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        _flows(supervisor, cameras=1)
+    assert summarise(supervisor)["restarts"]["detect"] == 1
+
+
+def test_a_stage_that_hangs_is_killed_and_replaced(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_HANG_AT", "30")
+    monkeypatch.setattr("pipeline.supervisor._SILENT_S", 2.0)
+    with running(cameras=1) as supervisor:
+        child = _child(supervisor, "detect.0")
+        wait_for(lambda: child.restarts == 1, "the silence to be noticed", timeout_s=15)
+        wait_for(lambda: child.ready, "the new one")
+        _flows(supervisor, cameras=1)
+
+
+def test_a_batch_that_takes_long_is_no_hang(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_PONDER_MS", "250")
+    monkeypatch.setattr("pipeline.supervisor._SILENT_S", 1.0)
+    with running(cameras=6) as supervisor:
+        child = _child(supervisor, "classify.0")
+        wait_for(lambda: child.cell.status().get("largest_batch") == 6, "a batch of more than a second")
+        assert child.restarts == 0
+
+
+def test_results_of_a_slow_model_still_reach_the_screen(
+    running: RunningStation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_PONDER_MS", "900")
+    with running(cameras=1) as supervisor:
+        for _ in range(3):
+            _flows(supervisor, cameras=1)
+    # No older than the step, the frame that waited for it, and what a busy machine adds; a step more would be too old.
+    assert summarise(supervisor)["latency_ms"]["capture_to_audience"]["p50"] < 1300
+
+
+def test_a_stopped_process_is_noticed_too(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.supervisor._SILENT_S", 2.0)
+    with running() as supervisor:
+        child = _child(supervisor, "classify.0")
+        assert child.process
+        child.process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: child.restarts == 1, "the silence to be noticed", timeout_s=15)
+        _flows(supervisor)
+
+
+class _InADriver:
+    """A process that no signal reaches, as one in a driver that hangs."""
+
+    pid, kills = 0, 0
+
+    def poll(self) -> None:
+        pass
+
+    def kill(self) -> None:
+        self.kills += 1
+
+
+def test_a_silent_process_that_does_not_die_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    station = _bright_station()
+    supervisor = Supervisor(station, graphs.build(station))
+    cells = Cells.create()
+    child = Child("detect.0", supervisor.graph.group("detect"), 0, cells.cell(0))
+    child.process = process = _InADriver()  # type: ignore[assignment]
+    for second in range(40):
+        supervisor._look_after(child, second)
+    assert process.kills == 1 and capsys.readouterr().err.count(" silent ") == 1
+    os.close(cells.fd)
+
+
+def test_no_process_is_left_off_for_longer_than_half_a_minute() -> None:
+    supervisor = Supervisor(_bright_station(), graphs.build(_bright_station()))
+    cells = Cells.create()
+    child = Child("detect.0", supervisor.graph.group("detect"), 0, cells.cell(0))
+    for _ in range(50):
+        supervisor._again_later(child, "exit 1")
+        assert child.restart_at_s <= time.monotonic() + 30
+    os.close(cells.fd)
+
+
+@pytest.mark.slow
+def test_a_machine_that_stood_still_costs_no_process(tmp_path: Path) -> None:
+    summary_file = tmp_path / "restarts.json"
+    supervisor = subprocess.Popen([sys.executable, "-c", _STATION, str(summary_file)], cwd=Path(__file__).parents[2])
+    parent = psutil.Process(supervisor.pid)
+    wait_for(lambda: len(parent.children()) == 6, "the children")
+    time.sleep(1)
+    everybody = [parent, *parent.children()]
+    for process in everybody:
+        process.suspend()
+    time.sleep(6)
+    for process in everybody:
+        process.resume()
+    time.sleep(2)
+    supervisor.terminate()
+    assert supervisor.wait(timeout=15) == 0
+    assert json.loads(summary_file.read_text()) == [0] * 6
+
+
+def test_a_run_of_a_given_length_ends_though_a_stage_never_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pipeline.supervisor._START_S", 3.0)
+    monkeypatch.setattr("pipeline.supervisor._SAY_FIRST_S", 2.0)
+    station = Station(
+        station=StationTable(name="broken"), cameras=(Camera(name="c0", source="sample"),), folder=tmp_path
+    )
+    graph = replaced(graph_of_toys(graphs.build(station)), "classify", "tests.toys:NoSuchStage")
+    with pytest.raises(SettingsError, match=r"classify\.0: not ready within 3\.5 s"):
+        Supervisor(station, graph).run(0.5)
+    assert capsys.readouterr().err.count("not_ready station=broken waits_for=classify.0\n") == 1
+
+
+def test_one_process_that_never_starts_holds_up_no_other(running: RunningStation) -> None:
+    station = Station(
+        cameras=(Camera(name="c0", source="sample"),),
+        workers=Workers(classify=2),
+        screens=(Screen(name="left"), Screen(name="right")),
+    )
+    graph = replaced(graph_of_toys(graphs.build(station)), "classify", "tests.toys:OnlyOne")
+    for name in ("player.left", "player.right"):
+        graph = replaced(graph, name, "tests.toys:OnlyLeft")
+    with running(cameras=1, graph=graph, screens=("left", "right")) as supervisor:
+        wait_for(lambda: _child(supervisor, "player.left").cell["in"] > 5, "results")
+        assert not any(child.role == "detect" and child.restarts for child in supervisor.children)
+        assert sum(child.ready for child in supervisor.children if child.role == "classify") == 1
+    assert summarise(supervisor)["frames"]["processed"] > 5
+
+
+def test_a_bad_frame_is_counted_and_the_stage_goes_on(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_RAISE_AT", "5")
+    with running(cameras=1) as supervisor:
+        child = _child(supervisor, "detect.0")
+        wait_for(lambda: child.cell["skipped"] == 1, "the bad frame")
+        _flows(supervisor, cameras=1)
+        assert child.restarts == 0
+
+
+def test_overload_drops_frames_instead_of_queueing_them(
+    running: RunningStation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stall_ms, fps = 150, 5.0
+    monkeypatch.setenv("TOY_STALL_MS", str(stall_ms))
+    with running(cameras=4, fps=fps) as supervisor:
+        wait_for(lambda: _child(supervisor, "detect.0").cell["out"] >= 40, "forty frames")
+    summary = summarise(supervisor)
+    frames, latency = summary["frames"], summary["latency_ms"]["capture_to_detect"]
+    assert frames["dropped"] > 40
+    assert 0 <= frames["captured"] - frames["processed"] - frames["dropped"] <= 1
+    # A frame is at most one period old when its turn comes; in a queue it would be as old as the link allows, 500 ms.
+    assert latency["p95"] <= 2 * 1000 / fps + stall_ms, "frames waited longer than two periods"
+
+
+def test_scaling_up_and_down_while_it_runs(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_STALL_MS", "100")
+    with running(cameras=3) as supervisor:
+        assert running_stations() == ["toys"]
+        assert request_scale("toys", "detect", 3) == "detect: 1 -> 3 workers"
+        wait_for(lambda: sum(c.ready for c in supervisor.children if c.role == "detect") == 3, "three workers")
+        counts = {c.worker: c.cell["out"] for c in supervisor.children if c.role == "detect"}
+        wait_for(lambda: all(_child(supervisor, w).cell["out"] > n for w, n in counts.items()), "all three at work")
+        assert request_scale("toys", "detect", 1) == "detect: 3 -> 1 workers"
+        wait_for(lambda: sum(c.process is not None for c in supervisor.children if c.role == "detect") == 1, "one")
+        _flows(supervisor, cameras=3)
+        assert request_scale("toys", "detect", 2) == "detect: 1 -> 2 workers"
+        wait_for(lambda: sum(c.ready for c in supervisor.children if c.role == "detect") == 2, "two workers")
+        for group, complaint in (("player.main", "one process"), ("nobody", "no stage")):
+            with pytest.raises(SettingsError, match=complaint):
+                request_scale("toys", group, 2)
+    assert summarise(supervisor)["restarts"]["detect"] == 0
+
+
+def test_a_worker_wanted_again_while_it_ends_is_no_failure(
+    running: RunningStation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_STALL_MS", "200")
+    with running(cameras=1, workers=Workers(detect=2)) as supervisor:
+        second = _child(supervisor, "detect.1")
+        first_life = second.process
+        request_scale("toys", "detect", 1)
+        request_scale("toys", "detect", 2)
+        wait_for(lambda: second.process is not first_life and second.ready, "its new life", timeout_s=5)
+        assert second.failures == 0
+    assert summarise(supervisor)["restarts"]["detect"] == 0
+
+
+def test_worker_counts_come_from_the_file(running: RunningStation) -> None:
+    with running(workers=Workers(detect=2, classify=2)) as supervisor:
+        names = sorted(child.worker for child in supervisor.children)
+    assert names == [
+        "broker", "capture.c0", "capture.c1", "classify.0", "classify.1", "detect.0", "detect.1", "player.main",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("lock_is_there", [True, False])
+def test_two_stations_of_one_name_do_not_run(running: RunningStation, lock_is_there: bool) -> None:
+    with running() as supervisor:
+        if not lock_is_there:
+            (runtime_root() / "toys.lock").unlink()
+        twin = Supervisor(supervisor.station, supervisor.graph)
+        with pytest.raises(SettingsError, match="runs already"):
+            twin.run()
+        _flows(supervisor)
+
+
+def test_a_stage_that_refuses_its_settings_ends_the_start(running: RunningStation, capfd, tmp_path: Path) -> None:
+    station = Station(cameras=(Camera(name="c0", source="sample"),), folder=tmp_path)
+    graph = replaced(graph_of_toys(graphs.build(station)), "classify", "tests.toys:Broken")
+    with pytest.raises(SettingsError, match=r"classify\.0: does not start"), running(cameras=1, graph=graph):
+        pass
+    assert "stationcast: error: classify.model: no such thing" in capfd.readouterr().err
+
+
+def test_the_supervisor_loads_none_of_the_heavy_parts() -> None:
+    script = (
+        "import sys, pipeline.supervisor, pipeline.operator.summary, pipeline.operator.terminal, pipeline.cli\n"
+        "print(sorted({'cv2', 'mediapipe', 'onnxruntime', 'pygame', 'av', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+_STATION = """
+import json, signal, sys
+from pathlib import Path
+from pipeline import graph
+from pipeline.settings import Camera, Station, StationTable
+from pipeline.supervisor import Supervisor
+from tests.toys import graph_of_toys
+cameras = tuple(Camera(name=f"c{i}", source="sample", max_width_px=320, max_height_px=240) for i in range(2))
+station = Station(station=StationTable(name="orphan"), cameras=cameras, folder=Path("."))
+supervisor = Supervisor(station, graph_of_toys(graph.build(station)))
+signal.signal(signal.SIGTERM, supervisor.stop)
+supervisor.run()
+Path(sys.argv[1]).write_text(json.dumps([child.restarts for child in supervisor.children]))
+"""
+
+
+def test_a_killed_supervisor_leaves_no_process_and_the_next_start_cleans_up() -> None:
+    for _ in range(2):
+        command = [sys.executable, "-c", _STATION, os.devnull]
+        supervisor = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True)
+        with supervisor:
+            assert supervisor.stderr and any(" ready " in line for line in iter(supervisor.stderr.readline, ""))
+            children = psutil.Process(supervisor.pid).children(recursive=True)
+            assert len(children) == 6
+            supervisor.kill()
+        wait_for(lambda children=children: not any(map(lives, children)), "the children's end", timeout_s=1)
+
+
+def test_children_that_are_still_loading_do_not_outlive_the_supervisor() -> None:
+    supervisor = subprocess.Popen([sys.executable, "-c", _STATION, os.devnull], cwd=Path(__file__).parents[2])
+    parent = psutil.Process(supervisor.pid)
+    wait_for(lambda: len(parent.children()) == 4, "the broker, the player and the workers")
+    children = parent.children()
+    supervisor.kill()
+    supervisor.wait()
+    wait_for(lambda: not any(map(lives, children)), "the children's end")
+    assert running_stations() == [], "nobody listens there any more"
+
+
+def test_a_signal_to_all_processes_at_once_is_a_stop(tmp_path: Path) -> None:
+    summary_file = tmp_path / "restarts.json"
+    command = [sys.executable, "-c", _STATION, str(summary_file)]
+    supervisor = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True)
+    with supervisor:
+        assert supervisor.stderr and any(" ready " in line for line in iter(supervisor.stderr.readline, ""))
+        supervisor.send_signal(signal.SIGSTOP)  # it looks again when all of them have gone
+        children = psutil.Process(supervisor.pid).children()
+        for process in children:
+            process.terminate()
+        wait_for(lambda: not any(map(lives, children)), "the children's end")
+        supervisor.terminate()
+        supervisor.send_signal(signal.SIGCONT)
+        assert " restarting " not in supervisor.stderr.read()
+    assert supervisor.returncode == 0 and json.loads(summary_file.read_text()) == [0] * 6
+
+
+def test_a_stopped_station_leaves_nothing(running: RunningStation) -> None:
+    with running() as supervisor:
+        _flows(supervisor)
+        runtime_dir = supervisor.runtime_dir
+        assert oct(runtime_dir.stat().st_mode & 0o777) == "0o700"
+        assert oct(runtime_root().stat().st_mode & 0o777) == "0o700"
+        pids = [child.process.pid for child in supervisor.children if child.process]
+    assert not runtime_dir.exists() and list(runtime_root().iterdir()) == []
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_login_looks_for_stations_where_a_service_runs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.supervisor._LOGIN", Path(os.environ["XDG_RUNTIME_DIR"]))
+    at_login = runtime_root()
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert at_login == runtime_root() == Path(f"/tmp/stationcast-{os.getuid()}")
+
+
+def test_only_players_know_of_a_display(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":77")
+    with running() as supervisor:
+        _flows(supervisor)
+        of = {child.role: child.cell.status().get("display") for child in supervisor.children}
+    assert of["player"] == ":77" and of["classify"] == ""
+
+
+def test_what_is_half_done_goes_before_what_is_new(running: RunningStation) -> None:
+    with running() as supervisor:
+        of = {child.role: psutil.Process(child.process.pid).nice() for child in supervisor.children if child.process}
+    assert of["capture"] == of["detect"] > of["classify"] == of["player"] == of["broker"]

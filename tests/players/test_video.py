@@ -1,0 +1,275 @@
+"""Films: the right frame at the right time, laid out for the screen; damage is noticed; nothing is left behind."""
+
+import random
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pygame
+import pytest
+from numpy.typing import NDArray
+
+from bench.rig import coded_ads
+from players.screen import sound
+from players.screen import video as video_module
+from players.screen.pictures import Layout
+from players.screen.video import AHEAD_FRAMES, Video
+from tests.conftest import wait_for
+
+SIZE = (320, 180)
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+class Clock:
+    """Stands in for the module `time` of players/screen/video.py: it goes on only when the test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(video_module, "time", clock)
+    return clock
+
+
+def pixels(surface: pygame.Surface) -> NDArray[np.uint8]:
+    """uint8 [height, width, 3], red first."""
+    return np.asarray(pygame.surfarray.array3d(surface), np.uint8).swapaxes(0, 1)
+
+
+def play(video: Video, clock: Clock, hz: float = 60.0) -> list[tuple[float, pygame.Surface]]:
+    """(time since it began, surface) of every frame that was due at a tick, to the film's end. The clock waits for the
+    decoder, so that a busy machine changes nothing."""
+    began_s = clock.now_s
+    video.begin(began_s)
+    shown = []
+    while not video.finished:
+        wait_for(lambda: video._ended or len(video._queue) >= AHEAD_FRAMES, "frames of the film")
+        frame = video.due(clock.now_s)
+        if frame is not None:
+            shown.append((clock.now_s - began_s, frame.copy()))
+        clock.now_s += 1 / hz
+    return shown
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "libx264"), (".mkv", "libx265"), (".webm", "libvpx-vp9")])
+def test_each_frame_comes_once_in_order_and_on_time(tmp_path: Path, clock: Clock, suffix: str, codec: str) -> None:
+    path = tmp_path / f"film{suffix}"
+    coded_ads.make_clip(path, 5, 45, SIZE, codec=codec)
+    video = Video(path, Layout(*SIZE))
+    try:
+        shown = play(video, clock)
+    finally:
+        video.close()
+    codes = [coded_ads.read(pixels(surface)) for _, surface in shown]
+    assert codes == [(5, number) for number in range(45)]
+    for number, (at_s, _) in enumerate(shown):
+        assert number / 30 - 0.002 <= at_s <= number / 30 + 1 / 60 + 0.002
+    assert video.error == "" and video.fps == pytest.approx(30, rel=0.01)
+
+
+def test_it_decodes_no_further_than_allowed(tmp_path: Path) -> None:
+    coded_ads.make_clip(tmp_path / "film.mp4", 1, 60, SIZE)
+    video = Video(tmp_path / "film.mp4", Layout(*SIZE))
+    try:
+        assert video.ready.wait(20)
+        time.sleep(0.2)
+        assert len(video._queue) == AHEAD_FRAMES
+    finally:
+        video.close()
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("scaling", ["fit", "fill", "stretch"])
+def test_a_film_lies_on_the_screen_like_a_picture(tmp_path: Path, rotation: int, scaling: str) -> None:
+    from players.screen import pictures
+
+    film, still = tmp_path / "film.mp4", tmp_path / "still.png"
+    coded_ads.make_clip(film, 9, 10, SIZE)
+    coded_ads.make_image(still, 9, SIZE)
+    layout = Layout(300, 260, rotation, 4.0, scaling)  # type: ignore[arg-type]
+    video = Video(film, layout)
+    try:
+        assert video.ready.wait(20)
+        first = video.first()
+        assert first is not None, video.error
+        surface = pygame.Surface((300, 260), 0, 32)
+        surface.blit(first, (0, 0))
+    finally:
+        video.close()
+    difference = np.abs(pixels(surface).astype(int) - pixels(pictures.load(still, layout)).astype(int))
+    assert difference.mean() < 6
+    assert (pixels(surface)[:5] == 0).all()
+
+
+@pytest.mark.parametrize("turned", [0, 90, 180, -90])
+@pytest.mark.parametrize("ratio", [Fraction(1), Fraction(2)])
+@pytest.mark.parametrize("scaling", ["fit", "fill"])
+def test_a_film_is_shown_upright_and_in_the_shape_that_its_camera_says(
+    tmp_path: Path, turned: int, ratio: Fraction, scaling: str
+) -> None:
+    """Red and green above, blue and white below, as the film's maker saw it: 160 wide, 80 high."""
+    seen = np.zeros((80, 160, 3), np.uint8)
+    seen[:40, :80], seen[:40, 80:], seen[40:, :80], seen[40:, 80:] = (255, 0, 0), (0, 255, 0), (0, 0, 255), 255
+    stored = np.ascontiguousarray(np.rot90(seen, -turned // 90)[:, :: int(ratio)])
+    with av.open(str(tmp_path / "film.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"crf": "1"})
+        stream.height, stream.width = stored.shape[:2]
+        stream.pix_fmt, stream.codec_context.sample_aspect_ratio = "yuv420p", ratio
+        stream.set_display_rotation(turned)
+        for _ in range(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(stored, format="rgb24")))
+        container.mux(stream.encode(None))
+    video = Video(tmp_path / "film.mp4", Layout(160, 120, scaling=scaling))  # type: ignore[arg-type]
+    try:
+        assert video.ready.wait(20)
+        first = video.first()
+        assert first is not None, video.error
+        shown = pixels(first).astype(int)
+    finally:
+        video.close()
+    top = 20 if scaling == "fit" else 0
+    assert shown[:top].max(initial=0) == 0
+    for y, x, colour in ((top + 5, 10, RED), (top + 5, 150, GREEN), (115 - top, 10, BLUE), (115 - top, 150, WHITE)):
+        assert np.abs(shown[y, x] - colour).max() < 40
+
+
+def changing_film(path: Path, *sizes: tuple[int, int]) -> None:
+    """15 frames of each size, one colour."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx-vp9", rate=30)
+        (stream.width, stream.height), stream.pix_fmt = sizes[0], "yuv420p"
+        for part, (width, height) in enumerate(sizes):
+            encoder = av.CodecContext.create("libvpx-vp9", "w")
+            encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+            encoder.time_base, encoder.framerate = Fraction(1, 30), Fraction(30)
+            picture = av.VideoFrame.from_ndarray(np.full((height, width, 3), (200, 40, 40), np.uint8), format="rgb24")
+            packets = []
+            for number in range(15 * part, 15 * part + 15):
+                picture.pts, picture.time_base = number, Fraction(1, 30)
+                packets += encoder.encode(picture)
+            for packet in packets + encoder.encode(None):
+                packet.stream, packet.time_base = stream, Fraction(1, 30)
+                container.mux(packet)
+
+
+@pytest.mark.parametrize("scaling", ["fit", "fill"])
+def test_a_film_whose_frames_change_their_size_plays_on(tmp_path: Path, clock: Clock, scaling: str) -> None:
+    changing_film(tmp_path / "film.webm", (64, 64), (640, 32), (32, 64))
+    video = Video(tmp_path / "film.webm", Layout(*SIZE, scaling=scaling))  # type: ignore[arg-type]
+    try:
+        shown = play(video, clock)
+    finally:
+        video.close()
+    assert (len(shown), video.error) == (45, "")
+    for _, surface in shown:
+        assert np.abs(pixels(surface)[90, 160].astype(int) - (200, 40, 40)).max() < 30
+
+
+def test_frames_that_grow_beyond_what_is_allowed_are_not_decoded(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video_module, "PIXELS_MAX", 10_000)
+    changing_film(tmp_path / "film.webm", (64, 64), (640, 32))
+    video = Video(tmp_path / "film.webm", Layout(*SIZE))
+    try:
+        assert len(play(video, clock)) <= 15
+    finally:
+        video.close()
+    assert video.error
+
+
+def test_damage_half_way_is_an_error_after_the_good_frames(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "film.mp4"
+    coded_ads.make_clip(path, 1, 90, SIZE)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 6000] = random.Random(1).randbytes(6000)
+    path.write_bytes(data)
+    video = Video(path, Layout(*SIZE))
+    try:
+        shown = play(video, clock)
+    finally:
+        video.close()
+    assert 10 < len(shown) < 85
+    assert video.error
+
+
+def test_a_film_cut_short_ends_early(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "film.webm"
+    coded_ads.make_clip(path, 1, 60, SIZE, codec="libvpx-vp9")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    video = Video(path, Layout(*SIZE))
+    try:
+        shown = play(video, clock)
+    finally:
+        video.close()
+    assert 0 < len(shown) < 55
+    assert video.finished
+
+
+@pytest.mark.parametrize("content", [b"", b"not a film", None])
+def test_no_film_at_all_is_an_error_at_once(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "film.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    video = Video(path, Layout(*SIZE))
+    assert video.ready.wait(20)
+    assert video.first() is None and video.finished and video.error
+    video.close()
+
+
+def test_late_frames_are_left_out_and_the_film_keeps_its_time(tmp_path: Path, clock: Clock) -> None:
+    coded_ads.make_clip(tmp_path / "film.mp4", 1, 60, SIZE)
+    video = Video(tmp_path / "film.mp4", Layout(*SIZE))
+    try:
+        shown = play(video, clock, hz=8)
+    finally:
+        video.close()
+    assert len(shown) <= 18
+    last = coded_ads.read(pixels(shown[-1][1]))
+    assert last is not None and last[1] >= 52
+
+
+def test_sound_is_decoded_and_played_where_there_is_a_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
+    with_tone, silent = tmp_path / "tone.mp4", tmp_path / "silent.mp4"
+    coded_ads.make_clip(with_tone, 1, 30, SIZE, tone=True)
+    coded_ads.make_clip(silent, 1, 10, SIZE)
+    try:
+        assert sound.load(silent) is None
+        tone = sound.load(with_tone)
+        assert tone is not None
+        assert tone._sound.get_length() == pytest.approx(1.0, abs=0.1)
+        tone.begin()
+        assert pygame.mixer.get_busy()
+        tone.stop()
+    finally:
+        pygame.mixer.quit()
+    monkeypatch.setenv("SDL_AUDIODRIVER", "no-such-driver")
+    assert sound.load(with_tone) is None
+    assert "no_sound" in capsys.readouterr().err
+
+
+def test_no_more_sound_is_made_of_a_frame_than_is_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
+    with av.open(str(tmp_path / "slow.mkv"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=10)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 10
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    try:
+        slow = sound.load(tmp_path / "slow.mkv")
+        assert slow is not None and slow._sound.get_length() <= sound.LONGEST_S
+    finally:
+        pygame.mixer.quit()

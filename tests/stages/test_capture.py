@@ -1,0 +1,484 @@
+"""Cameras of every kind, with real files, a real MJPEG server and the real ring."""
+
+import http.server
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.cameras import find_webcams, public_name, source_kind, validate_source
+from pipeline.messages import Frame
+from pipeline.ring import Ring
+from pipeline.settings import Camera, CaptureSettings, RingRef, SettingsError
+from stages.capture import sample
+from stages.capture.stage import Capture, fit
+from tests.conftest import wait_for
+
+SLOT_BYTES = 1280 * 720 * 3
+
+
+@pytest.fixture
+def ring() -> Iterator[Ring]:
+    ring = Ring.create("test", SLOT_BYTES)
+    yield ring
+    ring.close()
+    os.close(ring.fd)
+
+
+def open_capture(ring: Ring, folder: Path, source: str | int, **knobs: object) -> Capture:
+    knobs = {"max_width_px": 1280, "max_height_px": 720} | knobs
+    camera = msgspec.convert({"name": "door", "source": source} | knobs, Camera)
+    ref = RingRef(fd=ring.fd, slots=ring.slots, slot_bytes=ring.slot_bytes)
+    return Capture(CaptureSettings(camera=camera, ring=ref, folder=folder))
+
+
+class Clock:
+    """A time of its own: a look at it takes `look_ns`, a sleep is over at once. What a stage does when depends on it
+    alone, not on the machine."""
+
+    def __init__(self) -> None:
+        self._now_ns = 10**13
+        self.look_ns = 1000
+
+    def monotonic_ns(self) -> int:
+        self._now_ns += self.look_ns
+        return self._now_ns
+
+    def monotonic(self) -> float:
+        return self.monotonic_ns() / 1e9
+
+    def sleep(self, seconds: float) -> None:
+        self._now_ns += round(seconds * 1e9)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time of the stage and the ring."""
+    clock = Clock()
+    monkeypatch.setattr("stages.capture.stage.time", clock)
+    monkeypatch.setattr("pipeline.ring.time", clock)
+    return clock
+
+
+def run(
+    capture: Capture, ring: Ring, seconds: float, at_most: int = 10**6, clock: Any = time
+) -> list[tuple[Frame, NDArray[np.uint8]]]:
+    """Step for so long -> the frames and their pixels as a reader finds them."""
+    taken: list[tuple[Frame, NDArray[np.uint8]]] = []
+    until_s = clock.monotonic() + seconds
+    while clock.monotonic() < until_s and len(taken) < at_most:
+        started_s = clock.monotonic()
+        for frame in capture.step([]):
+            image = ring.read(frame.slot, frame.version, frame.height_px, frame.width_px)
+            assert image is not None
+            taken.append((frame, image))
+        assert clock.monotonic() - started_s < 4, "a stage silent for 5 s is killed"
+    return taken
+
+
+def write_video(path: Path, frames: int, fps: float = 20, size: tuple[int, int] = (320, 240)) -> None:
+    """Write frames whose grey level is 8 times their number."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, size)
+    assert writer.isOpened()
+    for i in range(frames):
+        writer.write(np.full((size[1], size[0], 3), 8 * i, np.uint8))
+    writer.release()
+
+
+def number_of(image: NDArray[np.uint8]) -> int:
+    return round(float(image.mean()) / 8)
+
+
+def test_sample_is_paced_and_dated(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    capture = open_capture(ring, tmp_path, "sample", fps=20)
+    taken = run(capture, ring, 1.44, clock=clock)
+    assert [frame.seq for frame, _ in taken] == list(range(1, 31))
+    gaps_s = np.diff([frame.captured_ns for frame, _ in taken]) / 1e9
+    assert gaps_s == pytest.approx(0.05, abs=0.001)
+    assert capture.status == {"source": "sample", "state": "live", "width_px": 1280, "height_px": 720}
+    capture.close()
+
+
+def test_the_sample_is_drawn_before_the_camera_is_ready(ring: Ring, tmp_path: Path) -> None:
+    sample.background.cache_clear()
+    open_capture(ring, tmp_path, "sample").close()
+    assert sample.background.cache_info().currsize == 1
+
+
+def test_a_slow_camera_still_beats_and_blanks_its_old_frames(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    capture = open_capture(ring, tmp_path, "sample", fps=0.1)
+    [(frame, _)] = run(capture, ring, 0.5, at_most=1, clock=clock)
+    started_s = clock.monotonic()
+    while ring.read(frame.slot, frame.version, frame.height_px, frame.width_px) is not None:
+        step_s = clock.monotonic()
+        assert capture.step([]) == []
+        assert clock.monotonic() - step_s == pytest.approx(0.4, abs=0.01)
+    assert 1.5 < clock.monotonic() - started_s < 2.1  # blanked before the last of these sleeps
+    capture.close()
+
+
+def test_frames_too_large_are_scaled_down_in_shape(ring: Ring, tmp_path: Path) -> None:
+    capture = open_capture(ring, tmp_path, "sample", max_width_px=640, max_height_px=480)
+    [(frame, image)] = run(capture, ring, 2, at_most=1)
+    assert (frame.width_px, frame.height_px) == (640, 360)
+    assert image.shape == (360, 640, 3)
+    assert image.std() > 10
+    capture.close()
+    assert fit(np.zeros((100, 50, 3), np.uint8), 64, 64).shape == (64, 32, 3)
+    assert fit(np.zeros((10, 10, 3), np.uint8), 64, 64).shape == (10, 10, 3)
+
+
+def test_a_video_runs_at_its_own_clock_and_loops(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    write_video(tmp_path / "v.avi", frames=20, fps=20)
+    capture = open_capture(ring, tmp_path, "v.avi", fps=120)
+    taken = run(capture, ring, 2.49, clock=clock)
+    numbers = [number_of(image) for _, image in taken]
+    assert numbers == [*range(20), *range(20), *range(10)]
+    gaps_s = np.diff([frame.captured_ns for frame, _ in taken]) / 1e9
+    assert gaps_s == pytest.approx(0.05, abs=0.001)
+    capture.close()
+
+
+def test_a_recording_without_a_rate_is_paced_by_its_frames(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    times_ms = [0, 30, 110, 170, 200, 310, 380, 400]
+    with av.open(str(tmp_path / "v.mkv"), "w") as file:
+        stream = file.add_stream("mpeg4", rate=1000)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for i, time_ms in enumerate(times_ms):
+            frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 8 * i, np.uint8), format="bgr24")
+            frame.pts = time_ms
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    capture = open_capture(ring, tmp_path, "v.mkv", fps=120, loop=False)
+    taken = run(capture, ring, 2, clock=clock)
+    assert [number_of(image) for _, image in taken] == list(range(8))
+    shown_ms = [(frame.captured_ns - taken[0][0].captured_ns) / 1e6 for frame, _ in taken]
+    assert shown_ms == pytest.approx(times_ms, abs=1)
+    capture.close()
+
+
+def test_a_video_that_takes_long_to_decode_holds_up_no_heartbeat(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    write_video(tmp_path / "v.avi", frames=30, fps=30)
+    capture = open_capture(ring, tmp_path, "v.avi", fps=30)
+    run(capture, ring, 1, at_most=1, clock=clock)
+    clock.sleep(0.4)
+    clock.look_ns = 10**8
+    [(_, image)] = run(capture, ring, 3, at_most=1, clock=clock)
+    assert number_of(image) < 10, "all that was late was decoded in one step"
+    capture.close()
+
+
+def test_a_slower_camera_skips_frames_of_a_video_in_real_time(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    write_video(tmp_path / "v.avi", frames=30, fps=20)
+    capture = open_capture(ring, tmp_path, "v.avi", fps=5, loop=False)
+    taken = run(capture, ring, 2.2, clock=clock)
+    numbers = [number_of(image) for _, image in taken]
+    assert numbers == [0, 3, 7, 11, 15, 19, 23, 27]  # the camera started a moment before the video
+    assert capture.status["state"] == "ended"
+    started_s = clock.monotonic()
+    assert capture.step([]) == []
+    assert clock.monotonic() - started_s < 0.5
+    capture.close()
+
+
+def test_a_vanished_file_is_opened_again(
+    ring: Ring, tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capture = open_capture(ring, tmp_path, "late.avi", fps=20)
+    assert run(capture, ring, 1.0, clock=clock) == []
+    assert capture.status["state"] == "retrying"
+    write_video(tmp_path / "late.avi", frames=20)
+    assert run(capture, ring, 4, at_most=3, clock=clock)
+    assert capture.status["state"] == "live"
+    capture.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[2] for line in lines] == ["source_lost", "source_live"]
+
+
+def test_a_folder_of_images(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    for i in (2, 0, 1):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((90, 160, 3), 8 * i, np.uint8))
+    (tmp_path / "notes.txt").write_text("not an image")
+    (tmp_path / "3.jpg").write_bytes(b"not an image either")
+    capture = open_capture(ring, tmp_path, str(tmp_path), fps=50)
+    numbers = [number_of(image) for _, image in run(capture, ring, 5, at_most=7, clock=clock)]
+    assert numbers == [0, 1, 2, 0, 1, 2, 0]
+    capture.close()
+    capture = open_capture(ring, tmp_path, str(tmp_path), fps=50, loop=False)
+    assert len(run(capture, ring, 1, clock=clock)) == 3
+    assert capture.status["state"] == "ended"
+    capture.close()
+
+
+def test_pictures_of_any_name_and_depth(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    for name, image in (
+        ("a.png", np.full((90, 160), 8 << 8, np.uint16)),
+        ("b 정류장.png", np.full((90, 160, 4), 16, np.uint8)),
+        (os.fsdecode(b"c\xff.png"), np.full((90, 160), 24, np.uint8)),
+    ):
+        (tmp_path / name).write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    (tmp_path / "d.png").mkdir()
+    (tmp_path / "e.png").touch()
+    capture = open_capture(ring, tmp_path, str(tmp_path), fps=50, loop=False)
+    assert [number_of(image) for _, image in run(capture, ring, 2, clock=clock)] == [1, 2, 3]
+    capture.close()
+
+
+def test_a_folder_that_becomes_empty_or_unreadable_is_looked_at_again(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    image = tmp_path / "0.png"
+    cv2.imwrite(str(image), np.full((90, 160, 3), 8, np.uint8))
+    capture = open_capture(ring, tmp_path, str(tmp_path), fps=50)
+    assert len(run(capture, ring, 1, at_most=3, clock=clock)) == 3
+    for spoil in (image.unlink, partial(image.write_bytes, b"not an image")):
+        spoil()
+        assert run(capture, ring, 1.0, clock=clock) == []
+        assert capture.status["state"] == "retrying"
+        cv2.imwrite(str(image), np.full((90, 160, 3), 8, np.uint8))
+        assert run(capture, ring, 10, at_most=3, clock=clock)
+    capture.close()
+
+
+def test_a_source_that_comes_and_goes_fills_no_log(
+    ring: Ring, tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "0.png"
+
+    def come_and_go() -> None:
+        cv2.imwrite(str(image), np.full((90, 160, 3), 8, np.uint8))
+        assert run(capture, ring, 10, at_most=1, clock=clock)
+        image.unlink()
+        run(capture, ring, 0.5, clock=clock)
+        assert capture.status["state"] == "retrying"
+
+    def said() -> list[str]:
+        return [line.split()[2] for line in capsys.readouterr().err.splitlines()]
+
+    capture = open_capture(ring, tmp_path, str(tmp_path), fps=50)
+    for _ in range(9):
+        come_and_go()
+    assert said() == ["source_live", "source_lost", "source_live"]
+    run(capture, ring, 90, clock=clock)
+    assert said() == ["source_lost"], "it is gone for good now"
+    capture.close()
+
+
+class MjpegCamera(http.server.ThreadingHTTPServer):
+    """A network camera that sends frames at 30 fps until told to hang up; the grey of each half is a digit of 30 of
+    the frame's number."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), MjpegHandler)
+        self.hang_up = threading.Event()
+        self.sent = 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def end(self) -> None:
+        self.hang_up.set()
+        self.shutdown()
+        self.server_close()
+
+
+class MjpegHandler(http.server.BaseHTTPRequestHandler):
+    server: MjpegCamera
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        for i in range(10**6):
+            if self.server.hang_up.is_set():
+                return
+            image = np.full((120, 160, 3), 8 * (i % 30), np.uint8)
+            image[:, 80:] = 8 * (i // 30)
+            _, jpeg = cv2.imencode(".jpg", image)
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            try:
+                self.wfile.write(head.encode() + jpeg.tobytes() + b"\r\n")
+            except OSError:
+                return
+            self.server.sent = i
+            time.sleep(1 / 30)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_network_camera_is_read_newest_first_and_found_again(
+    ring: Ring, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    camera = MjpegCamera()
+    port = camera.server_address[1]
+    capture = open_capture(ring, tmp_path, f"http://user:secret@127.0.0.1:{port}/stream?token=secret", fps=5)
+    for _ in range(20):
+        [(_, image)] = run(capture, ring, 20, at_most=1)
+        behind = camera.sent - number_of(image[:, :70]) - 30 * number_of(image[:, 90:])
+    assert camera.sent > 60 and behind < 30  # had the camera's frames been queued, 5 of 6 would be waiting now
+    camera.end()
+    wait_for(lambda: capture.step([]) == [] and capture.status["state"] == "retrying", "the loss to be noticed")
+    camera = MjpegCamera(port)
+    assert run(capture, ring, 20, at_most=3)
+    assert capture.status["state"] == "live"
+    assert capture.status["source"] == f"http://127.0.0.1:{port}"
+    capture.close()
+    camera.end()
+    output = capfd.readouterr()
+    assert "secret" not in output.out + output.err
+    assert output.err.count("source_lost") == 1
+
+
+def test_a_recording_behind_a_url_is_paced(ring: Ring, tmp_path: Path) -> None:
+    write_video(tmp_path / "v.avi", frames=30, fps=20)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    capture = open_capture(ring, tmp_path, f"http://127.0.0.1:{server.server_address[1]}/v.avi", fps=60)
+    taken = run(capture, ring, 20, at_most=20)
+    span_s = (taken[-1][0].captured_ns - taken[0][0].captured_ns) / 1e9
+    assert number_of(taken[-1][1]) / span_s < 30, "frames of a 20 fps recording came at more than 30 fps"
+    capture.close()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("source", ["/dev/video63", "/dev/null", 99])
+def test_a_webcam_that_is_not_there_is_no_reason_to_stop(ring: Ring, tmp_path: Path, source: str | int) -> None:
+    capture = open_capture(ring, tmp_path, source)
+    wait_for(lambda: capture.step([]) == [] and capture.status["state"] == "retrying", "the source to be given up")
+    capture.close()
+
+
+class Driver:
+    """Stands in for a webcam's driver, as no real one hangs when told to: `trouble` is what it does wrong."""
+
+    trouble, over = "", threading.Event()
+
+    def __init__(self, *_: object) -> None:
+        self.over.clear()
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def get(self, *_: object) -> float:
+        return 0.0
+
+    def set(self, *_: object) -> bool:
+        return True
+
+    def grab(self) -> bool:
+        time.sleep(0.03)
+        if self.trouble == "grab":
+            self.over.wait()
+        return self.trouble != "release"
+
+    def retrieve(self) -> tuple[bool, NDArray[np.uint8] | None]:
+        return (False, None) if self.trouble else (True, np.zeros((90, 160, 3), np.uint8))
+
+    def release(self) -> None:
+        if self.trouble == "release":
+            self.over.wait()
+
+
+@pytest.mark.parametrize("trouble", ["retrieve", "grab", "release"])
+def test_a_webcam_that_gives_no_picture_any_more_is_lost(
+    ring: Ring, tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.capture.stage.cv2.VideoCapture", Driver)
+    monkeypatch.setattr("stages.capture.stage._DARK_S", 1.0)
+    monkeypatch.setattr(Driver, "trouble", "")
+    capture = open_capture(ring, tmp_path, 0)
+    assert len(run(capture, ring, 20, at_most=3)) == 3
+    monkeypatch.setattr(Driver, "trouble", trouble)
+    wait_for(lambda: not capture.step([]) and capture.status["state"] == "retrying", "the loss", timeout_s=5)
+    if trouble != "retrieve":  # the thread that hangs holds the device until its process ends
+        with pytest.raises(SystemExit):
+            run(capture, ring, 5)
+    Driver.over.set()
+    wait_for(lambda: all(thread.name != "camera" for thread in threading.enumerate()), "its thread to end")
+    monkeypatch.setattr(Driver, "trouble", "")
+    assert run(capture, ring, 5, at_most=1) and capture.status["state"] == "live"
+    capture.close()
+
+
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("nowhere.mp4", "no such file"),
+        (-1, "negative"),
+        ("ftp://host/x", "scheme"),
+        ("rtsp://user:secret@/x", "names no host"),
+        ("http://host:99999/x", "ort"),
+        ("empty", "no image"),
+        ("", "is empty"),
+        ("~nobody-of-this-name/v.mp4", "no home of such a user"),
+        ("x" * 300, "too long"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(tmp_path: Path, source: str | int, word: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SettingsError) as error:
+        validate_source(Camera(name="door", source=source), tmp_path)
+    text = str(error.value)
+    assert "cameras.door.source" in text
+    assert word in text
+    assert "\n" not in text
+    assert "secret" not in text
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A file in the machine's memory, which lies below /dev and is no webcam."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", suffix=".mp4") as file:
+        yield Path(file.name)
+
+
+def test_good_sources_pass(tmp_path: Path, in_memory: Path) -> None:
+    (tmp_path / "v.mp4").touch()
+    kinds = {"sample": "sample", 0: "webcam", "1": "webcam", "/dev/video7": "webcam", "rtsp://u:p@h/x": "url"}
+    kinds |= {"v.mp4": "file", str(in_memory): "file"}
+    for source, kind in kinds.items():
+        camera = Camera(name="door", source=source)
+        validate_source(camera, tmp_path)
+        assert source_kind(camera, tmp_path) == kind
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://u:p@10.0.0.1:554/user=a&password=p?token=p#p", "rtsp://10.0.0.1:554"),
+        ("rtsp://u:p/p@10.0.0.1/x", "rtsp://..."),
+        ("http://cam/p?p", "http://cam"),
+        ("sample", "sample"),
+    ],
+)
+def test_no_password_is_shown(url: str, shown: str) -> None:
+    assert public_name(url) == shown
+
+
+def test_webcams_are_devices_that_capture() -> None:
+    assert all(Path(path).exists() for path in find_webcams())
+
+
+def test_real_clips_play(ring: Ring, shared_dir: Path) -> None:
+    clip = shared_dir / "clips" / "one-by-one-person-detection.mp4"
+    capture = open_capture(ring, shared_dir, str(clip), fps=10)
+    taken = run(capture, ring, 20, at_most=12)
+    assert len(taken) == 12
+    assert all(image.std() > 10 for _, image in taken)
+    capture.close()

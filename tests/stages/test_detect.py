@@ -1,0 +1,325 @@
+"""Face detection on real pictures and clips: what is found, what is not made up, and that nothing is sent anywhere."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.assets import resolve
+from models.cards import ModelError
+from models.crop import crop_face
+from models.detector import FaceDetector
+from models.images import ImageError, read_frames, read_image
+from models.photos import detect
+from pipeline.log import skipped
+from pipeline.messages import Frame
+from pipeline.ring import Ring
+from pipeline.settings import Classify, DetectSettings, RingRef, SettingsError
+from pipeline.settings import Detect as DetectTable
+from stages.detect import Detect
+
+HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+FACE_PX = (166, 130, 199, 199)
+
+
+@pytest.fixture(scope="module")
+def detector() -> Iterator[FaceDetector]:
+    with FaceDetector(resolve("mediapipe-full-range", Path.cwd())) as found:
+        yield found
+
+
+def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Intersection over union of two boxes (x, y, w, h)."""
+    x = max(0.0, min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0]))
+    y = max(0.0, min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1]))
+    return x * y / (one[2] * one[3] + other[2] * other[3] - x * y)
+
+
+def test_a_face_its_box_and_its_eyes(detector: FaceDetector) -> None:
+    (face,) = detector.detect(read_image(HOPPER))
+    assert overlap(face.box_px, FACE_PX) > 0.9
+    assert face.score > 0.8
+    right_eye, left_eye, nose, mouth, right_ear, left_ear = face.keypoints_px
+    assert right_ear[0] < right_eye[0] < nose[0] < left_eye[0] < left_ear[0]
+    assert right_eye[1] < nose[1] < mouth[1]
+
+
+@pytest.mark.parametrize("size", [(1080, 1920), (1081, 1919), (480, 640), (1920, 1080), (300, 201)])
+def test_boxes_are_in_pixels_of_the_image_whatever_its_size(detector: FaceDetector, size: tuple[int, int]) -> None:
+    height, width = size
+    hopper = read_image(HOPPER)
+    scale = 0.6 * min(height / hopper.shape[0], width / hopper.shape[1])
+    small = cv2.resize(hopper, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    image = np.full((height, width, 3), 90, np.uint8)
+    top, left = height - small.shape[0], width - small.shape[1]
+    image[top:, left:] = small
+    (face,) = detector.detect(image)
+    x, y, w, h = (value * scale for value in FACE_PX)
+    assert overlap(face.box_px, (left + x, top + y, w, h)) > 0.8
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2000), (2000, 1), (7, 5)])
+def test_tiny_and_thin_images_are_no_trouble(detector: FaceDetector, size: tuple[int, int]) -> None:
+    assert detector.detect(np.zeros((*size, 3), np.uint8)) == []
+
+
+def test_nothing_is_found_in_noise(detector: FaceDetector) -> None:
+    rng = np.random.default_rng(3)
+    assert detector.detect(rng.integers(0, 256, (1080, 1920, 3), np.uint8)) == []
+
+
+def test_of_too_many_faces_the_largest_are_kept(detector: FaceDetector) -> None:
+    hopper, image = read_image(HOPPER), np.full((720, 1280, 3), 90, np.uint8)
+    image[:, 666:] = cv2.GaussianBlur(cv2.resize(hopper, (614, 720)), (0, 0), 14)
+    image[100:490, 50:383] = cv2.resize(hopper, (333, 390), interpolation=cv2.INTER_AREA)
+    best, largest = detector.detect(image)
+    assert best.score > largest.score and best.box_px[2] < largest.box_px[2]
+    with FaceDetector(resolve("mediapipe-full-range", Path.cwd()), max_faces=1) as one:
+        assert one.detect(image) == [largest]
+
+
+def test_three_people_stand_in_the_clip(detector: FaceDetector, shared_dir: Path) -> None:
+    clip = next((shared_dir / "clips").glob("face-demographics-walking-and-pause*.mp4"))
+    counts = [len(detector.detect(image)) for _, image in read_frames(clip, every=2)]
+    assert counts.count(3) >= 0.9 * len(counts)
+    assert max(counts) == 3
+
+
+def test_backs_of_heads_are_no_faces(detector: FaceDetector, shared_dir: Path) -> None:
+    clip = shared_dir / "clips" / "one-by-one-person-detection.mp4"
+    counts = [len(detector.detect(image)) for _, image in read_frames(clip, every=10)]
+    assert len(counts) == 140
+    assert sum(counts) <= 0.05 * len(counts)
+
+
+@pytest.fixture
+def ring() -> Iterator[Ring]:
+    ring = Ring.create("c0", 1920 * 1080 * 3)
+    yield ring
+    ring.close()
+    os.close(ring.fd)
+
+
+def frame_of(ring: Ring, image: NDArray[np.uint8], seq: int = 0) -> Frame:
+    slot, version = ring.write(image)
+    height_px, width_px = image.shape[:2]
+    return Frame(
+        camera="c0", seq=seq, captured_ns=5, slot=slot, version=version, width_px=width_px, height_px=height_px
+    )
+
+
+def stage_of(ring: Ring, mode: str = "target", **detect: object) -> Detect:
+    return Detect(
+        DetectSettings(
+            detect=DetectTable(**detect),  # type: ignore[arg-type]
+            classify=Classify(),
+            mode=mode,  # type: ignore[arg-type]
+            rings={"c0": RingRef(fd=ring.fd, slots=ring.slots, slot_bytes=ring.slot_bytes)},
+            folder=Path.cwd(),
+        )
+    )
+
+
+def test_the_stage_sends_faces_with_the_crops_of_the_classifier(ring: Ring) -> None:
+    stage, image = stage_of(ring), read_image(HOPPER)
+    empty = np.zeros((720, 1280, 3), np.uint8)
+    with_face, without = stage.step([frame_of(ring, image, 1), frame_of(ring, empty, 2)])
+    stage.close()
+    assert (with_face.seq, with_face.captured_ns, with_face.width_px, with_face.height_px) == (1, 5, 512, 600)
+    assert (without.seq, without.faces, without.crops) == (2, (), ())
+    (face,) = with_face.faces
+    spec = resolve("default", Path.cwd()).card.crop
+    assert spec is not None and with_face.crop_px == spec.size_px
+    assert with_face.crops == (crop_face(image, face.box_px, face.keypoints_px, spec)[..., ::-1].tobytes(),)
+
+
+def test_a_frame_overwritten_meanwhile_is_skipped(ring: Ring) -> None:
+    stage, before = stage_of(ring), skipped["torn_frame"]
+    frames = [frame_of(ring, read_image(HOPPER), seq) for seq in range(ring.slots + 2)]
+    sent = list(stage.step(frames))
+    stage.close()
+    assert [faces.seq for faces in sent] == list(range(2, ring.slots + 2))
+    assert skipped["torn_frame"] == before + 2
+
+
+def test_in_mode_count_no_crop_is_cut(ring: Ring) -> None:
+    stage = stage_of(ring, mode="count")
+    (faces,) = stage.step([frame_of(ring, read_image(HOPPER))])
+    stage.close()
+    assert len(faces.faces) == 1
+    assert (faces.crop_px, faces.crops) == (0, ())
+
+
+def test_a_classifier_cannot_detect(ring: Ring) -> None:
+    with pytest.raises(SettingsError, match="give one that finds them"):
+        stage_of(ring, model="age-and-gender")
+    with pytest.raises(SettingsError, match="model 'yolo' is unknown"):
+        stage_of(ring, model="yolo")
+
+
+def test_the_import_is_quiet_and_brings_neither_plots_nor_audio() -> None:
+    code = (
+        "import sys; from pathlib import Path; from models.assets import resolve; from models.detector import *\n"
+        "import numpy as np\n"
+        "with FaceDetector(resolve('mediapipe-full-range', Path.cwd())) as d: d.detect(np.zeros((9, 9, 3), np.uint8))\n"
+        "print([m for m in ('matplotlib', 'matplotlib.pyplot', 'sounddevice') if m in sys.modules])\n"
+        "import matplotlib.pyplot; print(matplotlib.pyplot.figure.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\nfigure\n"
+    assert done.stderr == ""
+
+
+# --- files ---
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(detect, [str(argument) for argument in arguments])
+
+
+def rows(result: Result) -> list[dict]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_detect_prints_one_line_a_frame() -> None:
+    result = run(HOPPER, "--json")
+    assert result.exit_code == 0
+    (row,) = rows(result)
+    assert set(row) == {"file", "frame", "faces", "ms"}
+    assert (row["file"], row["frame"]) == (str(HOPPER), 0)
+    (face,) = row["faces"]
+    assert set(face) == {"box", "score", "keypoints"}
+    assert overlap(tuple(face["box"]), FACE_PX) > 0.9
+    assert len(face["keypoints"]) == 6
+
+
+def test_detect_reads_videos(shared_dir: Path) -> None:
+    clip = next((shared_dir / "clips").glob("head-pose*.mp4"))
+    result = run(clip, "--json", "--every", 20)
+    assert [row["frame"] for row in rows(result)] == [0, 20, 40, 60]
+    assert all(len(row["faces"]) == 1 for row in rows(result))
+
+
+def test_a_bad_file_is_named_and_the_others_are_done(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "cut.jpg").write_bytes(HOPPER.read_bytes()[:20000])
+    (tmp_path / "empty.png").write_bytes(b"")
+    files = [tmp_path / name for name in ("gone.jpg", "text.jpg", "cut.jpg", "empty.png", ".")]
+    result = run(*files, HOPPER, "--json")
+    assert result.exit_code == 2
+    lines = result.stderr.splitlines()
+    assert len(lines) == len(files)
+    for file, line in zip(files, lines, strict=True):
+        assert line.startswith(f"stationcast: error: {file}: ")
+    assert len(rows(result)) == 1
+
+
+def test_a_damaged_video_is_named(shared_dir: Path, tmp_path: Path) -> None:
+    clip = (shared_dir / "clips" / "one-by-one-person-detection.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(clip[: len(clip) // 2])
+    with pytest.raises(ImageError, match=r"cut\.mp4: "):
+        list(read_frames(tmp_path / "cut.mp4", every=1000))
+
+
+def test_a_video_turned_by_its_maker_is_upright(shared_dir: Path, tmp_path: Path) -> None:
+    clip = next((shared_dir / "clips").glob("head-pose*.mp4"))
+    plain, quarter = (
+        struct.pack(">9i", *matrix)
+        for matrix in (
+            (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30),
+            (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30),
+        )
+    )
+    data = clip.read_bytes()
+    header = data.index(b"tkhd")
+    turned = tmp_path / "turned.mp4"
+    turned.write_bytes(data[:header] + data[header:].replace(plain, quarter, 1))
+    _, before = next(read_frames(clip))
+    _, after = next(read_frames(turned))
+    assert np.array_equal(after, np.rot90(before, -1))
+
+
+@pytest.mark.parametrize("kind", ["grey", "rgba", "palette", "grey16", "cmyk", "exif", "unicode", "webp"])
+def test_any_picture_shows_the_same_face(kind: str, tmp_path: Path) -> None:
+    image = Image.open(HOPPER)
+    names = {"cmyk": "a.jpg", "exif": "a.jpg", "unicode": "사진 ü 📷.jpg", "webp": "a.webp"}
+    path = tmp_path / names.get(kind, "a.png")
+    if kind == "grey":
+        image.convert("L").save(path)
+    elif kind == "rgba":
+        image.convert("RGBA").save(path)
+    elif kind == "palette":
+        image.quantize(128).save(path)
+    elif kind == "grey16":
+        Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257).save(path)
+    elif kind == "cmyk":
+        image.convert("CMYK").save(path)
+    elif kind == "exif":
+        turned = image.transpose(Image.Transpose.ROTATE_90)
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        turned.save(path, exif=exif)
+    else:
+        image.save(path)
+    (row,) = rows(run(path, "--json"))
+    assert row["file"] == str(path)
+    (face,) = row["faces"]
+    assert overlap(tuple(face["box"]), FACE_PX) > 0.85
+
+
+def test_a_table_for_people() -> None:
+    result = run(HOPPER)
+    assert result.exit_code == 0
+    assert "0.88" in result.stdout
+
+
+def test_a_score_that_is_no_number_is_refused() -> None:
+    result = CliRunner().invoke(detect, [str(HOPPER), "--min-score", "nan"])
+    assert result.exit_code == 2 and "'--min-score': nan is no number." in result.output
+
+
+def test_an_unknown_detector_is_named() -> None:
+    with pytest.raises(ModelError, match="model 'yolo' is unknown"):
+        CliRunner().invoke(detect, [str(HOPPER), "--detector", "yolo"], catch_exceptions=False)
+
+
+# --- nothing leaves the machine ---
+
+COMMAND = [sys.executable, "-m", "pipeline.cli", "detect", str(HOPPER), "--json"]
+
+
+def faces_seen_by(command: list[str]) -> list[dict]:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["faces"]
+
+
+def test_detection_is_the_same_without_a_network() -> None:
+    alone = ["unshare", "--map-root-user", "--net"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody make a network namespace: the run without a network did not happen")
+    assert faces_seen_by([*alone, *COMMAND]) == faces_seen_by(COMMAND)
+
+
+def test_detection_opens_no_connection(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    strace = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(trace)]
+    try:
+        works = subprocess.run([*strace, "true"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        works = False
+    if not works:
+        pytest.skip("strace is missing or may not trace here: nobody looked for connections")
+    assert len(faces_seen_by([*strace, *COMMAND])) == 1
+    assert [line for line in trace.read_text().splitlines() if "AF_INET" in line] == []
