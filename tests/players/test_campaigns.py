@@ -567,7 +567,7 @@ def test_who_examines_a_file_dies_with_who_asked(folder: Path) -> None:
     signature = "def _examine(path: Path) -> dict[str, Any]:"
     program.write_text(Path(media.__file__).read_text().replace(signature, f"{signature}\n    time.sleep(60)"))
     Image.new("RGB", (8, 8)).save(folder / "a.png")
-    ask = "import sys; from pathlib import Path; from players import probe; media.__file__ = sys.argv[1]; "
+    ask = "import sys; from pathlib import Path; from players.ads import media; media.__file__ = sys.argv[1]; "
     ask += "media.probe([Path(sys.argv[2])])"
     command = [sys.executable, "-c", ask, str(program), str(folder / "a.png")]
     asks = psutil.Popen(command, cwd=Path(media.__file__).parents[2])
