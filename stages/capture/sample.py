@@ -1,6 +1,6 @@
 """The sample camera: a bus stop at dusk where people, cut out of photographs, come, wait and go.
 
-What it shows depends on the camera's name and the monotonic clock alone: `who_is_there` knows the truth of any frame.
+A frame depends only on the camera's name and the monotonic time. `who_is_there` returns the true faces of any frame.
 """
 
 import math
@@ -17,14 +17,14 @@ WIDTH_PX, HEIGHT_PX = 1280, 720
 CYCLE_S = 30.0
 _WALK_S = 2.0
 _PEOPLE = Path(__file__).with_name("sample_people")
-_NEAR_AND_FAR = 7  # pre-rendered sizes of each person
+_NEAR_AND_FAR = 7  # number of pre-rendered sizes of each person
 
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Person:
-    """A cut-out: its file, the face (x, y, w, h) in its pixels as the detector sees it, its width in the scene."""
+    """Cut-out of a person: file name, face (x, y, w, h) in px of the file, mean width of the face in the scene."""
 
     name: str
     face: Box
@@ -33,7 +33,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Visit:
-    """Somebody walks in from a side, stands around `x_px` (middle of the face) and leaves to a side."""
+    """Visit of one person: walk in from a side, stand around `x_px` (middle of the face), leave to a side."""
 
     person: Person
     from_s: float
@@ -67,7 +67,7 @@ def who_is_there(camera: str, t_s: float) -> list[tuple[str, Box]]:
 
 
 def prepare() -> None:
-    """Draw and cut out everything now (0.3 s), so that no frame has to wait for it."""
+    """Draw the background and cut out the people now (0.3 s), so that no frame has to wait for it."""
     background()
     for visit in VISITS:
         _sprites(visit.person)
@@ -102,7 +102,7 @@ def _face_box(person: Person, size: int, left: int, top: int) -> Box:
 
 
 def _present(camera: str, t_s: float) -> list[tuple[Visit, int, int, int]]:
-    """Return (visit, index of size, left px, top px) of each cut-out in the scene, back to front."""
+    """Return (visit, index of size, left in px, top in px) of each cut-out in the scene, back to front."""
     t = (t_s + phase_s(camera)) % CYCLE_S
     return [(visit, *_place(visit, t)) for visit in VISITS if visit.from_s <= t < visit.to_s]
 
@@ -133,7 +133,7 @@ def _cutout_size(person: Person, scale: float) -> tuple[int, int]:
 
 @lru_cache
 def cutout(person: Person) -> NDArray[np.uint8]:
-    """Return the cut-out, uint8 BGRA."""
+    """Return the cut-out, uint8 BGRA [height, width, 4]; raise OSError if its file is broken."""
     data = np.frombuffer((_PEOPLE / f"{person.name}.webp").read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if image is None or image.shape[2] != 4:
@@ -159,7 +159,7 @@ def _sprites(person: Person) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 @lru_cache
 def background() -> NDArray[np.uint8]:
-    """Draw the bus stop: sky, lit houses, street, shelter; a little out of focus, as behind people who are near."""
+    """Return the bus stop, uint8 BGR [720, 1280, 3]: sky, lit houses, street and shelter, a little out of focus."""
     random = np.random.default_rng(9)
     ramp = np.linspace(0, 1, HEIGHT_PX, dtype=np.float32)[:, None]
     stops, colours = [0, 0.35, 0.62, 1], np.array([[92, 52, 38], [150, 96, 84], [140, 170, 236], [120, 190, 250]])

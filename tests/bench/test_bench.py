@@ -399,7 +399,7 @@ def test_an_interrupted_benchmark_leaves_nothing(what: str, number: int, tmp_pat
 
 @pytest.mark.skipif(not xvfb.available(), reason="no Xvfb")
 def test_the_screen_ends_with_the_benchmark(tmp_path: Path) -> None:
-    code = "import time\nfrom bench.rig.xvfb import monitor\nwith monitor(64, 48) as m: print(m.process.pid); time.sleep(9)"
+    code = "import time\nfrom bench.rig import xvfb\nwith xvfb.monitor(8, 8) as x: print(x.process.pid); time.sleep(9)"
     command, environment = [sys.executable, "-u", "-c", code], os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

@@ -1,142 +1,21 @@
-"""Cameras of every kind, with real files, a real MJPEG server and the real ring."""
+"""Sources of every kind: real files, a real MJPEG server, and a webcam driver that misbehaves when told to."""
 
 import http.server
 import os
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
-import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.cameras import find_webcams, public_name, source_kind, validate_source
-from pipeline.messages import Frame
 from pipeline.ring import Ring
-from pipeline.settings import Camera, CaptureSettings, RingRef, SettingsError
-from stages.capture import sample
-from stages.capture.stage import Capture, fit
 from tests.conftest import wait_for
-
-SLOT_BYTES = 1280 * 720 * 3
-
-
-@pytest.fixture
-def ring() -> Iterator[Ring]:
-    ring = Ring.create("test", SLOT_BYTES)
-    yield ring
-    ring.close()
-    os.close(ring.fd)
-
-
-def open_capture(ring: Ring, folder: Path, source: str | int, **knobs: object) -> Capture:
-    knobs = {"max_width_px": 1280, "max_height_px": 720} | knobs
-    camera = msgspec.convert({"name": "door", "source": source} | knobs, Camera)
-    ref = RingRef(fd=ring.fd, slots=ring.slots, slot_bytes=ring.slot_bytes)
-    return Capture(CaptureSettings(camera=camera, ring=ref, folder=folder))
-
-
-class Clock:
-    """A time of its own: a look at it takes `look_ns`, a sleep is over at once. What a stage does when depends on it
-    alone, not on the machine."""
-
-    def __init__(self) -> None:
-        self._now_ns = 10**13
-        self.look_ns = 1000
-
-    def monotonic_ns(self) -> int:
-        self._now_ns += self.look_ns
-        return self._now_ns
-
-    def monotonic(self) -> float:
-        return self.monotonic_ns() / 1e9
-
-    def sleep(self, seconds: float) -> None:
-        self._now_ns += round(seconds * 1e9)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The time of the stage and the ring."""
-    clock = Clock()
-    monkeypatch.setattr("stages.capture.stage.time", clock)
-    monkeypatch.setattr("pipeline.ring.time", clock)
-    return clock
-
-
-def run(
-    capture: Capture, ring: Ring, seconds: float, at_most: int = 10**6, clock: Any = time
-) -> list[tuple[Frame, NDArray[np.uint8]]]:
-    """Step for so long -> the frames and their pixels as a reader finds them."""
-    taken: list[tuple[Frame, NDArray[np.uint8]]] = []
-    until_s = clock.monotonic() + seconds
-    while clock.monotonic() < until_s and len(taken) < at_most:
-        started_s = clock.monotonic()
-        for frame in capture.step([]):
-            image = ring.read(frame.slot, frame.version, frame.height_px, frame.width_px)
-            assert image is not None
-            taken.append((frame, image))
-        assert clock.monotonic() - started_s < 4, "a stage silent for 5 s is killed"
-    return taken
-
-
-def write_video(path: Path, frames: int, fps: float = 20, size: tuple[int, int] = (320, 240)) -> None:
-    """Write frames whose grey level is 8 times their number."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, size)
-    assert writer.isOpened()
-    for i in range(frames):
-        writer.write(np.full((size[1], size[0], 3), 8 * i, np.uint8))
-    writer.release()
-
-
-def number_of(image: NDArray[np.uint8]) -> int:
-    return round(float(image.mean()) / 8)
-
-
-def test_sample_is_paced_and_dated(ring: Ring, tmp_path: Path, clock: Clock) -> None:
-    capture = open_capture(ring, tmp_path, "sample", fps=20)
-    taken = run(capture, ring, 1.44, clock=clock)
-    assert [frame.seq for frame, _ in taken] == list(range(1, 31))
-    gaps_s = np.diff([frame.captured_ns for frame, _ in taken]) / 1e9
-    assert gaps_s == pytest.approx(0.05, abs=0.001)
-    assert capture.status == {"source": "sample", "state": "live", "width_px": 1280, "height_px": 720}
-    capture.close()
-
-
-def test_the_sample_is_drawn_before_the_camera_is_ready(ring: Ring, tmp_path: Path) -> None:
-    sample.background.cache_clear()
-    open_capture(ring, tmp_path, "sample").close()
-    assert sample.background.cache_info().currsize == 1
-
-
-def test_a_slow_camera_still_beats_and_blanks_its_old_frames(ring: Ring, tmp_path: Path, clock: Clock) -> None:
-    capture = open_capture(ring, tmp_path, "sample", fps=0.1)
-    [(frame, _)] = run(capture, ring, 0.5, at_most=1, clock=clock)
-    started_s = clock.monotonic()
-    while ring.read(frame.slot, frame.version, frame.height_px, frame.width_px) is not None:
-        step_s = clock.monotonic()
-        assert capture.step([]) == []
-        assert clock.monotonic() - step_s == pytest.approx(0.4, abs=0.01)
-    assert 1.5 < clock.monotonic() - started_s < 2.1  # blanked before the last of these sleeps
-    capture.close()
-
-
-def test_frames_too_large_are_scaled_down_in_shape(ring: Ring, tmp_path: Path) -> None:
-    capture = open_capture(ring, tmp_path, "sample", max_width_px=640, max_height_px=480)
-    [(frame, image)] = run(capture, ring, 2, at_most=1)
-    assert (frame.width_px, frame.height_px) == (640, 360)
-    assert image.shape == (360, 640, 3)
-    assert image.std() > 10
-    capture.close()
-    assert fit(np.zeros((100, 50, 3), np.uint8), 64, 64).shape == (64, 32, 3)
-    assert fit(np.zeros((10, 10, 3), np.uint8), 64, 64).shape == (10, 10, 3)
+from tests.stages.capture.conftest import Clock, number_of, open_capture, run, write_video
 
 
 def test_a_video_runs_at_its_own_clock_and_loops(ring: Ring, tmp_path: Path, clock: Clock) -> None:
@@ -192,20 +71,6 @@ def test_a_slower_camera_skips_frames_of_a_video_in_real_time(ring: Ring, tmp_pa
     capture.close()
 
 
-def test_a_vanished_file_is_opened_again(
-    ring: Ring, tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
-) -> None:
-    capture = open_capture(ring, tmp_path, "late.avi", fps=20)
-    assert run(capture, ring, 1.0, clock=clock) == []
-    assert capture.status["state"] == "retrying"
-    write_video(tmp_path / "late.avi", frames=20)
-    assert run(capture, ring, 4, at_most=3, clock=clock)
-    assert capture.status["state"] == "live"
-    capture.close()
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split()[2] for line in lines] == ["source_lost", "source_live"]
-
-
 def test_a_folder_of_images(ring: Ring, tmp_path: Path, clock: Clock) -> None:
     for i in (2, 0, 1):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((90, 160, 3), 8 * i, np.uint8))
@@ -249,33 +114,11 @@ def test_a_folder_that_becomes_empty_or_unreadable_is_looked_at_again(ring: Ring
     capture.close()
 
 
-def test_a_source_that_comes_and_goes_fills_no_log(
-    ring: Ring, tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
-) -> None:
-    image = tmp_path / "0.png"
-
-    def come_and_go() -> None:
-        cv2.imwrite(str(image), np.full((90, 160, 3), 8, np.uint8))
-        assert run(capture, ring, 10, at_most=1, clock=clock)
-        image.unlink()
-        run(capture, ring, 0.5, clock=clock)
-        assert capture.status["state"] == "retrying"
-
-    def said() -> list[str]:
-        return [line.split()[2] for line in capsys.readouterr().err.splitlines()]
-
-    capture = open_capture(ring, tmp_path, str(tmp_path), fps=50)
-    for _ in range(9):
-        come_and_go()
-    assert said() == ["source_live", "source_lost", "source_live"]
-    run(capture, ring, 90, clock=clock)
-    assert said() == ["source_lost"], "it is gone for good now"
-    capture.close()
-
-
 class MjpegCamera(http.server.ThreadingHTTPServer):
-    """A network camera that sends frames at 30 fps until told to hang up; the grey of each half is a digit of 30 of
-    the frame's number."""
+    """Network camera that sends frames at 30 fps until told to hang up.
+
+    The greys of a frame's two halves are the two digits, to the base 30, of its number.
+    """
 
     daemon_threads = True
 
@@ -365,7 +208,7 @@ def test_a_webcam_that_is_not_there_is_no_reason_to_stop(ring: Ring, tmp_path: P
 
 
 class Driver:
-    """Stands in for a webcam's driver, as no real one hangs when told to: `trouble` is what it does wrong."""
+    """Webcam driver that misbehaves as `trouble` says; no real driver hangs when told to."""
 
     trouble, over = "", threading.Event()
 
@@ -399,8 +242,8 @@ class Driver:
 def test_a_webcam_that_gives_no_picture_any_more_is_lost(
     ring: Ring, tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.capture.stage.cv2.VideoCapture", Driver)
-    monkeypatch.setattr("stages.capture.stage._DARK_S", 1.0)
+    monkeypatch.setattr("stages.capture.sources.cv2.VideoCapture", Driver)
+    monkeypatch.setattr("stages.capture.sources._DARK_S", 1.0)
     monkeypatch.setattr(Driver, "trouble", "")
     capture = open_capture(ring, tmp_path, 0)
     assert len(run(capture, ring, 20, at_most=3)) == 3
@@ -414,65 +257,6 @@ def test_a_webcam_that_gives_no_picture_any_more_is_lost(
     monkeypatch.setattr(Driver, "trouble", "")
     assert run(capture, ring, 5, at_most=1) and capture.status["state"] == "live"
     capture.close()
-
-
-@pytest.mark.parametrize(
-    ("source", "word"),
-    [
-        ("nowhere.mp4", "no such file"),
-        (-1, "negative"),
-        ("ftp://host/x", "scheme"),
-        ("rtsp://user:secret@/x", "names no host"),
-        ("http://host:99999/x", "ort"),
-        ("empty", "no image"),
-        ("", "is empty"),
-        ("~nobody-of-this-name/v.mp4", "no home of such a user"),
-        ("x" * 300, "too long"),
-    ],
-)
-def test_mistakes_are_told_in_one_line(tmp_path: Path, source: str | int, word: str) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(SettingsError) as error:
-        validate_source(Camera(name="door", source=source), tmp_path)
-    text = str(error.value)
-    assert "cameras.door.source" in text
-    assert word in text
-    assert "\n" not in text
-    assert "secret" not in text
-
-
-@pytest.fixture
-def in_memory() -> Iterator[Path]:
-    """A file in the machine's memory, which lies below /dev and is no webcam."""
-    with tempfile.NamedTemporaryFile(dir="/dev/shm", suffix=".mp4") as file:
-        yield Path(file.name)
-
-
-def test_good_sources_pass(tmp_path: Path, in_memory: Path) -> None:
-    (tmp_path / "v.mp4").touch()
-    kinds = {"sample": "sample", 0: "webcam", "1": "webcam", "/dev/video7": "webcam", "rtsp://u:p@h/x": "url"}
-    kinds |= {"v.mp4": "file", str(in_memory): "file"}
-    for source, kind in kinds.items():
-        camera = Camera(name="door", source=source)
-        validate_source(camera, tmp_path)
-        assert source_kind(camera, tmp_path) == kind
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("rtsp://u:p@10.0.0.1:554/user=a&password=p?token=p#p", "rtsp://10.0.0.1:554"),
-        ("rtsp://u:p/p@10.0.0.1/x", "rtsp://..."),
-        ("http://cam/p?p", "http://cam"),
-        ("sample", "sample"),
-    ],
-)
-def test_no_password_is_shown(url: str, shown: str) -> None:
-    assert public_name(url) == shown
-
-
-def test_webcams_are_devices_that_capture() -> None:
-    assert all(Path(path).exists() for path in find_webcams())
 
 
 def test_real_clips_play(ring: Ring, shared_dir: Path) -> None:
