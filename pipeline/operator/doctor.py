@@ -264,7 +264,7 @@ def _limits() -> Iterator[Check]:
 
 def _fonts() -> Iterator[Check]:
     spec = importlib.util.find_spec("players")
-    folder = Path(next(iter(spec.submodule_search_locations or ()), "")) / "fonts" if spec else Path("fonts")
+    folder = Path(next(iter(spec.submodule_search_locations or ()), "")) / "screen" / "fonts" if spec else Path("fonts")
     fonts = sorted(path.name for path in folder.glob("*.[ot]tf"))
     if fonts:
         yield Check("fonts", "ok", f"own: {', '.join(fonts)}")
