@@ -16,7 +16,8 @@ import platformdirs
 from bench.harness import Findings, Plan, Say, call_rate, call_times_ms, paired, percentile
 from pipeline.settings import StationTable
 from players.ads.campaigns import DEMO, load_catalogue
-from players.choice.choose import NOBODY, Decision, Moment, Rules, choose
+from players.audience.present import NOBODY
+from players.choice.choose import Decision, Moment, Rules, choose
 from players.choice.history import History
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 _ELSEWHERE = {
     "bench": "bench.commands:bench",
-    "campaigns": "players.commands.shared:campaigns",
+    "campaigns": "players.commands.campaigns:campaigns",
     "classify": "models.photos:classify",
     "detect": "models.photos:detect",
     "doctor": "pipeline.operator.doctor:doctor",
-    "ledger": "players.commands.shared:ledger",
+    "ledger": "players.commands.ledger:ledger",
     "models": "models.commands:models",
-    "report": "players.commands.shared:report",
+    "report": "players.commands.report:report",
 }
 
 

@@ -13,7 +13,7 @@ import pygame
 from pipeline.log import log, skip
 from pipeline.messages import Audience
 from pipeline.settings import PlayerSettings, SettingsError
-from players.choice.choose import NOBODY, AudienceWindow
+from players.audience.present import NOBODY, AudienceWindow
 from players.ledger.exposure import Shown
 from players.ledger.ledger import state_dir
 from players.prepare import Act, Backstage

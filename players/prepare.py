@@ -16,8 +16,10 @@ import pygame
 from pipeline.log import log, skip
 from pipeline.settings import PlayerSettings, SettingsError
 from players.ads.campaigns import CatalogueWatcher, open_folder, stamp_of
-from players.ads.catalogue import Catalogue, Creative, Line
-from players.choice.choose import NOBODY, Decision, Present, Rules, choose, moment_in
+from players.ads.catalogue import Catalogue
+from players.ads.lines import Creative, Line
+from players.audience.present import NOBODY, Present
+from players.choice.choose import Decision, Rules, choose, moment_in
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger, ledger_path, state_dir
 from players.screen import pictures

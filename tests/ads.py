@@ -9,8 +9,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipeline.messages import DECADES, Audience, Person
-from players.ads.catalogue import Catalogue, Creative, Line, Target
-from players.choice.choose import AudienceWindow, Decision, Moment, Present, Rules, choose
+from players.ads.catalogue import Catalogue
+from players.ads.lines import Creative, Line, Target
+from players.audience.present import AudienceWindow, Present
+from players.choice.choose import Decision, Moment, Rules, choose
 from players.choice.history import History
 
 SEOUL = ZoneInfo("Asia/Seoul")

@@ -30,7 +30,8 @@ from models.detector import DetectedFace, FaceDetector
 from models.session import Classifier, Estimate
 from pipeline.messages import Audience, Person
 from players.ads.campaigns import DEMO, load_catalogue
-from players.choice.choose import AudienceWindow, Moment, Rules, choose
+from players.audience.present import AudienceWindow
+from players.choice.choose import Moment, Rules, choose
 from players.choice.history import History
 from stages.capture import sample
 

@@ -20,19 +20,12 @@ from msgspec import Struct
 
 from pipeline.log import log, skip
 from pipeline.settings import SettingsError
-from players.ads.campaign_file import (
-    NOT_TEXT,
-    CampaignFile,
-    LineTable,
-    folder_campaign,
-    folder_target,
-    is_text,
-    line_of,
-    listed,
-    parse,
-)
-from players.ads.catalogue import MINOR_DECADES, Catalogue, Creative, Line, Stamp
+from players.ads.campaign_file import CampaignFile, LineTable, line_of, parse
+from players.ads.catalogue import Catalogue
+from players.ads.folders import NOT_TEXT, folder_campaign, folder_target, is_text, listed
+from players.ads.lines import Creative, Line, Stamp
 from players.ads.media import EXAMINER, probe
+from players.audience.groups import MINOR_DECADES
 
 DEMO = Path(__file__).parents[1] / "demo"
 CLOSE_S = 1.0
@@ -208,7 +201,7 @@ class _Reader:
 
     def _probe(self, campaigns: dict[str, CampaignFile], problems: list[str]) -> dict[tuple[str, str], str]:
         """Where each (campaign file, medium) lies; new media are probed, bad paths are problems."""
-        inside = _Inside(self._folder)
+        inside = MediaFolder(self._folder)
         places: dict[tuple[str, str], str] = {}
         missing: list[str] = []
         for path, campaign in campaigns.items():
@@ -298,7 +291,7 @@ def _clash(campaign: CampaignFile, taken: dict[tuple[str, str], str]) -> tuple[s
     return None
 
 
-class _Inside:
+class MediaFolder:
     """Finds media within a folder; links and `..` may not lead out of it."""
 
     def __init__(self, folder: Path) -> None:

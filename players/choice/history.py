@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from players.ads.catalogue import Catalogue, Line
+from players.ads.catalogue import Catalogue
+from players.ads.lines import Line
 
 HOUR_NS = 3_600_000_000_000
 

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from pipeline.messages import DECADES, Audience, Person
 from pipeline.settings import SettingsError
-from players.ads.catalogue import MICRO, Catalogue, Line, micro
+from players.ads.catalogue import Catalogue
+from players.ads.lines import MICRO, Line, micro
 from players.ads.money import to_cents
-from players.choice.choose import NOBODY, AudienceWindow, Decision, Moment, Present, Rules, choose, matched
+from players.audience.present import NOBODY, AudienceWindow, Present
+from players.choice.choose import Decision, Moment, Rules, choose
 from players.choice.history import History
+from players.choice.matching import matched
 from players.reports.queries import Report
 
 _SURE = 0.9

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from msgspec import Struct
 
 from pipeline.settings import SettingsError
-from players.ads.catalogue import money
+from players.ads.lines import money
 from players.ledger.schema import COLUMNS, ENDED, FIRST_HASH, STARTED, TABLES, link_hash
 
 EXPORTED = tuple("price" if name == "price_micro" else name for name in COLUMNS)

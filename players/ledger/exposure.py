@@ -6,8 +6,10 @@ from typing import Literal
 from msgspec import Struct
 
 from pipeline.messages import DECADES
-from players.ads.catalogue import GENDERS, UNKNOWN_AGE
-from players.choice.choose import Decision, Present, matched
+from players.audience.groups import GENDERS, UNKNOWN_AGE
+from players.audience.present import Present
+from players.choice.choose import Decision
+from players.choice.matching import matched
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -73,10 +75,10 @@ class AudienceCount:
         counts[0] += max(0, present.people - people)
         counts[1] += present.people * passed_ms
         counts[2] += passed_ms
-        for gender, decade in zip(*present.cells.nonzero(), strict=True):
+        for gender, decade in zip(*present.bins.nonzero(), strict=True):
             name = "unknown" if decade == UNKNOWN_AGE else DECADES[decade]
             key = hour, GENDERS[gender], name
-            self._groups[key] = self._groups.get(key, 0.0) + float(present.cells[gender, decade]) * passed_ms
+            self._groups[key] = self._groups.get(key, 0.0) + float(present.bins[gender, decade]) * passed_ms
 
     def write(self, db: sqlite3.Connection, station: str, screen: str) -> None:
         """Add the counts to the file, inside the caller's transaction."""

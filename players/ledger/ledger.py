@@ -23,8 +23,9 @@ from msgspec import Struct, field
 
 from pipeline.log import log, skip
 from pipeline.settings import StationTable
-from players.ads.catalogue import Line, micro
-from players.choice.choose import Decision, Present
+from players.ads.lines import Line, micro
+from players.audience.present import Present
+from players.choice.choose import Decision
 from players.choice.history import HOUR_NS, History, LastPlay
 from players.ledger.exposure import AudienceCount, Shown
 from players.ledger.schema import (

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from pipeline.log import log
 from pipeline.messages import DECADES
 from pipeline.settings import SettingsError
-from players.ads.catalogue import WEEKDAYS
+from players.ads.lines import WEEKDAYS
 from players.ads.money import as_text, to_cents
 from players.choice.simulate import Simulation, goal_by_now
 from players.reports.queries import Report

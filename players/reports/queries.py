@@ -21,8 +21,9 @@ from rich.table import Table
 
 from pipeline.messages import DECADES
 from pipeline.settings import SettingsError
-from players.ads.catalogue import GENDERS, WEEKDAYS, Line, money
+from players.ads.lines import WEEKDAYS, Line, money
 from players.ads.money import to_cents
+from players.audience.groups import GENDERS
 from players.ledger.chain import no_formula
 
 FEWEST_PEOPLE = 10

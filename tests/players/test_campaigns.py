@@ -29,10 +29,12 @@ from PIL import Image
 from pipeline import log as log_module
 from pipeline.settings import SettingsError
 from players.ads import campaign_file, campaigns, media
-from players.ads.campaign_file import folder_target, parse
+from players.ads.campaign_file import parse
 from players.ads.campaigns import DEMO, CatalogueWatcher, load_catalogue, minor_lines
-from players.ads.catalogue import Catalogue, Target
-from players.commands.shared import campaigns as campaigns_command
+from players.ads.catalogue import Catalogue
+from players.ads.folders import folder_target
+from players.ads.lines import Target
+from players.commands.campaigns import campaigns as campaigns_command
 from players.screen import pictures
 from players.screen.pictures import Layout
 from tests.ads import BROKEN_EXIF

@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.messages import Person
-from players.ads.catalogue import MICRO, Line, Target
-from players.choice.choose import NOBODY, AudienceWindow, Moment, Present, Rules, choose, matched
+from players.ads.lines import MICRO, Line, Target
+from players.audience.present import NOBODY, AudienceWindow, Present
+from players.choice.choose import Moment, Rules, choose
 from players.choice.history import HOUR_NS, History
+from players.choice.matching import matched
 from players.ledger.exposure import AudienceCount
 from tests.ads import (
     BERLIN,
@@ -487,7 +489,7 @@ def test_invariants_of_every_choice(
     assert decision.decision_id != again.decision_id
     assert 0 < decision.propensity <= 1
     assert decision.watchers == who.people == len(people)
-    assert who.cells.sum() == pytest.approx(len(people))
+    assert who.bins.sum() == pytest.approx(len(people))
     if decision.trigger == "fallback":
         assert decision.line.house
         return

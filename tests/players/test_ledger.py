@@ -22,8 +22,8 @@ import msgspec
 import pytest
 
 from pipeline.settings import SettingsError, StationTable
-from players.ads.catalogue import Line, Target
-from players.choice.choose import NOBODY, Present
+from players.ads.lines import Line, Target
+from players.audience.present import NOBODY, Present
 from players.choice.history import HOUR_NS
 from players.ledger import chain
 from players.ledger import ledger as ledger_module
@@ -332,7 +332,7 @@ import sys, random
 from decimal import Decimal
 from pathlib import Path
 from pipeline.settings import StationTable
-from players.ads.catalogue import Target
+from players.ads.lines import Target
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
 from tests.ads import F20, HOUSE, decision, line, pick, present

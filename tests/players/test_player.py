@@ -30,7 +30,7 @@ from pipeline.messages import Audience, Gender, Person
 from pipeline.settings import Ads, Choose, PlayerSettings, Screen, SettingsError, StationTable
 from players import player as player_module
 from players.ads.campaigns import _Reader
-from players.choice.choose import AudienceWindow
+from players.audience.present import AudienceWindow
 from players.ledger import chain
 from players.ledger.ledger import ledger_path
 from players.player import Player

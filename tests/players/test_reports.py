@@ -24,10 +24,11 @@ from PIL import Image
 
 from pipeline.messages import DECADES
 from pipeline.settings import Screen, SettingsError, StationTable
-from players.ads.catalogue import WEEKDAYS, Line, Target
+from players.ads.lines import WEEKDAYS, Line, Target
 from players.ads.money import to_cents
+from players.audience.present import NOBODY, Present
 from players.choice import simulate
-from players.choice.choose import NOBODY, Present, Rules
+from players.choice.choose import Rules
 from players.ledger import chain
 from players.ledger import ledger as ledger_module
 from players.ledger.exposure import Exposure, Shown

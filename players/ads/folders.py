@@ -1,0 +1,121 @@
+"""Folders laid out as `20's, F/*.jpg`, as the original project has them, read as a campaign."""
+
+import re
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from players.ads.campaign_file import CampaignFile, CreativeTable, LineTable, TargetTable
+from players.ads.media import IMAGES, VIDEOS
+
+_LAYOUT = re.compile(r"(?P<age>\d{1,3})\s*(?:'?s|\+)?\s*(?:[,_ -]\s*(?P<gender>[MF]))?|(?P<only>[MF])", re.IGNORECASE)
+NOT_TEXT = "there are control characters in its name, or its name is not UTF-8; rename it"
+_HOUSE_FOLDERS = ("house", "default", "common", "all", "unknown")
+
+
+def folder_target(name: str) -> tuple[TargetTable, bool] | None:
+    """What a folder of the original layout means: its target, and whether it is a house folder; None for another."""
+    plain = name.strip().replace("’", "'")
+    if not is_text(name):
+        return None
+    if plain.lower() in _HOUSE_FOLDERS:
+        return TargetTable(), True
+    if plain.lower() == "family":
+        return TargetTable(family=True), False
+    match = _LAYOUT.fullmatch(plain)
+    if match is None:
+        return None
+    gender: Any = (match["gender"] or match["only"] or "any").replace("m", "M").replace("f", "F")
+    if match["age"] is None:
+        return TargetTable(gender=gender), False
+    low = int(match["age"])
+    if low % 10 or low > 100:
+        return None
+    ages = (f"{min(low, 80)}+",) if "+" in plain or low >= 80 else (f"{low}-{low + 9}",)
+    return TargetTable(gender=gender, ages=ages), False
+
+
+def folder_campaign(folder: Path, problems: list[str], advertiser: str = "folders") -> CampaignFile | None:
+    """The original layout as a campaign: one line a folder, one creative a picture; None where there is none."""
+    lines = []
+    line_ids: set[str] = set()
+    creative_ids: set[str] = set()
+    for group in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        meant = folder_target(group.name)
+        if meant is None:
+            continue
+        found = [path for path in listed(group) if path.suffix.lower() in (*IMAGES, *VIDEOS)]
+        media = [path for path in found if is_text(path.name)]
+        problems += [f"{group.name}: {path.name!a}: {NOT_TEXT}" for path in found if not is_text(path.name)]
+        if not found:
+            problems.append(f"{group.name}: there is no picture or film in it, or it cannot be read; add one")
+            continue
+        if not media:
+            continue
+        line_id = _own_id(group.name, line_ids)
+        creatives = []
+        for path in media:
+            creative_id = _own_id(f"{line_id}-{path.stem}", creative_ids)
+            creatives.append(CreativeTable(id=creative_id, file=f"{group.name}/{path.name}", title=path.stem[:200]))
+        lines.append(LineTable(id=line_id, creatives=tuple(creatives), target=meant[0], house=meant[1]))
+    if not lines:
+        return None
+    return CampaignFile(advertiser=advertiser, campaign=_slug(advertiser), lines=tuple(lines))
+
+
+def listed(group: Path) -> list[Path]:
+    """What lies in a folder, in order; nothing where it cannot be read."""
+    try:
+        return sorted(group.iterdir())
+    except OSError:
+        return []
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name is UTF-8 of one line; one of an old disk may be bytes that no campaign file could hold."""
+    return re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name) is None
+
+
+def _own_id(name: str, taken: set[str]) -> str:
+    """An id made of a name, with a number where another has it."""
+    slug = own = _slug(name)
+    number = 1
+    while own in taken:
+        number += 1
+        own = f"{slug[:58]}-{number}"
+    taken.add(own)
+    return own
+
+
+def _slug(text: str) -> str:
+    """An id made of a name: `20's, F` becomes `20s-f`; letters that an id cannot hold become a short hash."""
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower().replace("'", "").replace("’", "")).strip("-")
+    if any(ord(letter) > 127 for letter in text) or not slug:
+        slug = f"{slug[:50]}-{sha256(text.encode()).hexdigest()[:8]}".lstrip("-")
+    return slug[:64].rstrip("-")
+
+
+def to_toml(campaign: CampaignFile) -> str:
+    """A campaign as the text of a campaign file, the defaults left out."""
+    out = [f"advertiser = {_quoted(campaign.advertiser)}", f"campaign = {_quoted(campaign.campaign)}"]
+    if campaign.currency:
+        out.append(f"currency = {_quoted(campaign.currency)}")
+    for line in campaign.lines:
+        out += ["", "[[lines]]", f"id = {_quoted(line.id)}"]
+        if line.house:
+            out.append("house = true")
+        target = [f"gender = {_quoted(line.target.gender)}"] if line.target.gender != "any" else []
+        target += [f"ages = [{', '.join(map(_quoted, line.target.ages))}]"] if line.target.ages else []
+        target += ["family = true"] if line.target.family else []
+        if target:
+            out.append(f"target = {{ {', '.join(target)} }}")
+        for creative in line.creatives:
+            out += ["[[lines.creatives]]", f"id = {_quoted(creative.id)}", f"file = {_quoted(creative.file)}"]
+            out += [f"title = {_quoted(creative.title)}"] if creative.title else []
+    return "\n".join(out) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()

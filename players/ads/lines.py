@@ -1,0 +1,109 @@
+"""What a line is: an order of an advertiser, whom it is for, and its creatives."""
+
+from datetime import date
+from decimal import ROUND_CEILING, Decimal
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from players.audience.groups import MAX_AGE_YEARS
+
+MICRO = 1_000_000
+"""Money is compared as whole millionths of its currency."""
+MINUTES_A_DAY = 1440
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+Kind = Literal["image", "video"]
+Stamp = tuple[int, int, int]
+"""Size in bytes, mtime in ns and inode of a file; zeros where there is none."""
+
+
+class Creative(Struct, frozen=True, kw_only=True):
+    """One picture or film that was probed and found playable; `path` is absolute, `sha256` is of the whole file as it
+    was when it had that `stamp`."""
+
+    id: str
+    path: Path
+    sha256: str
+    kind: Kind
+    duration_ms: int
+    width_px: int
+    height_px: int
+    sound: bool = False
+    title: str = ""
+    stamp: Stamp = (0, 0, 0)
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """Who an ad is for. No gender and no ages is everybody. `ages` are inclusive ranges of years; ranges that end on
+    whole decades match by decade, others by the age in years. `family` is an adult and a minor together."""
+
+    gender: Literal["M", "F"] | None = None
+    ages: tuple[tuple[int, int], ...] = ()
+    family: bool = False
+    min_watchers: int = 1
+    min_share: float = 0.0
+
+    @property
+    def anyone(self) -> bool:
+        """True where neither gender nor age nor family matters."""
+        return self.gender is None and not self.ages and not self.family
+
+    @property
+    def by_decade(self) -> bool:
+        """True where every age range begins and ends with a decade."""
+        return all(low % 10 == 0 and (high % 10 == 9 or high == MAX_AGE_YEARS) for low, high in self.ages)
+
+    def text(self) -> str:
+        """The target in words, such as `F 20-29, at least 2 watchers`."""
+        ages = " and ".join(f"{low}+" if high == MAX_AGE_YEARS else f"{low}-{high}" for low, high in self.ages)
+        who = " ".join(part for part in (self.gender, "family" if self.family else ages) if part) or "anyone"
+        if self.min_watchers != 1:
+            who += f", at least {self.min_watchers} watchers"
+        if self.min_share:
+            who += f", at least {100 * self.min_share:g} % of the audience"
+        return who
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One order: which creatives, for whom, when, how often and for how much. `price` is a play's, `cpm` the price of
+    a thousand matched watchers; at most one of them is set. `starts` and `ends` are local days, both included;
+    `dayparts` are (first, one past the last) minutes of the local day, and one may run over midnight."""
+
+    id: str
+    campaign: str
+    advertiser: str
+    creatives: tuple[Creative, ...]
+    target: Target = Target()
+    house: bool = False
+    starts: date | None = None
+    ends: date | None = None
+    weekdays: tuple[int, ...] = tuple(range(7))
+    dayparts: tuple[tuple[int, int], ...] = ((0, MINUTES_A_DAY),)
+    priority: int = 50
+    weight: float = 1.0
+    max_plays_per_hour: int | None = None
+    min_gap_s: float = 0.0
+    separation: str = ""
+    currency: str = ""
+    budget: Decimal | None = None
+    price: Decimal = Decimal(0)
+    cpm: Decimal | None = None
+    pacing: Literal["even", "asap"] = "asap"
+
+    def play_price(self, matched_watchers: int) -> Decimal:
+        """The price of one play that so many watchers matched, exact to the millionth."""
+        if self.cpm is None:
+            return self.price
+        return (self.cpm * matched_watchers / 1000).quantize(Decimal("0.000001"), rounding=ROUND_CEILING)
+
+
+def micro(amount: Decimal) -> int:
+    """An amount of money as whole millionths of its currency, exact (finer amounts are refused when read)."""
+    return int((amount * MICRO).to_integral_value())
+
+
+def money(price_micro: int) -> Decimal:
+    """Millionths as an amount."""
+    return Decimal(price_micro) / MICRO

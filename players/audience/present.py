@@ -1,0 +1,115 @@
+"""Who is in front of the screen: the people of the last seconds."""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.messages import DECADES, Audience, Person
+from players.audience.groups import GENDERS, MAX_AGE_YEARS, MINOR_DECADES, UNKNOWN_AGE, UNKNOWN_GENDER
+
+_KEPT_MAX_NS = 60_000_000_000
+"""No frame tells who is there for longer, however slow its camera is."""
+_ADULT_YEARS = 10 * len(MINOR_DECADES)
+_BINS = 3 * (UNKNOWN_AGE + 1)
+_AGES = 3 * (MAX_AGE_YEARS + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Present:
+    """Who is there. `people` is a whole number; the arrays share it out, unknown last in each direction.
+
+    bins: float [3, 10], people by gender and decade. expected: the same, each sure gender and age shared out by its
+    class probabilities. nearness: float [3, 10], mean height of the faces as a share of the frame's.
+    ages: float [3, 121], people by gender and year of age.
+    """
+
+    people: int
+    bins: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    nearness: NDArray[np.float64]
+    ages: NDArray[np.float64]
+    model_sha256: str = ""
+
+    def groups(self) -> dict[tuple[str, str], float]:
+        """People by (gender, decade) in words, `unknown` included, the empty groups left out."""
+        decades = (*DECADES, "unknown")
+        return {(GENDERS[g], decades[d]): float(self.bins[g, d]) for g, d in zip(*np.nonzero(self.bins), strict=True)}
+
+
+class AudienceWindow:
+    """Who was seen in the last `present_s` seconds, camera by camera, without tracking anybody.
+
+    People of a camera: the most faces in any one frame. A group's count: people times the group's share of all faces,
+    so that a missed face or a label that flickers neither drops nor doubles anybody. A camera whose newest frame is
+    older counts nobody; one whose frames come further apart counts those of its newest until the next is overdue.
+    """
+
+    def __init__(self, present_s: float) -> None:
+        self.present_ns = round(present_s * 1e9)
+        self._frames: dict[str, deque[tuple[int, int, NDArray[np.float64]]]] = {}
+        self._apart_ns: dict[str, int] = {}
+        self._kept_ns: dict[str, int] = {}
+        self._model_sha256 = ""
+
+    def add(self, audience: Audience) -> None:
+        """Take in one frame's people; frames may come late, but a camera's come in order."""
+        row = np.zeros(3 * _BINS + _AGES)
+        for person in audience.faces:
+            _count(row, person, audience.height_px)
+        frames = self._frames.setdefault(audience.camera, deque())
+        apart_ns = audience.captured_ns - frames[-1][0] if frames else 0
+        slow_ns = min(apart_ns, self._apart_ns.get(audience.camera, 0))  # twice in a row: one gap is only an outage
+        self._apart_ns[audience.camera] = apart_ns
+        self._kept_ns[audience.camera] = max(self.present_ns, min(3 * slow_ns // 2, _KEPT_MAX_NS))
+        frames.append((audience.captured_ns, len(audience.faces), row))
+        while frames[0][0] < audience.captured_ns - self.present_ns:
+            frames.popleft()
+        self._model_sha256 = audience.model_sha256 or self._model_sha256
+
+    def present(self, now_ns: int) -> Present:
+        """Who is present at `now_ns` (CLOCK_MONOTONIC)."""
+        people, total = 0, np.zeros(3 * _BINS + _AGES)
+        for camera, frames in self._frames.items():
+            while len(frames) > 1 and frames[0][0] < now_ns - self.present_ns:
+                frames.popleft()
+            faces = sum(count for _, count, _ in frames)
+            if faces and frames[-1][0] >= now_ns - self._kept_ns[camera]:
+                most = max(count for _, count, _ in frames)
+                people += most
+                total += np.sum([row for _, _, row in frames], axis=0) * (most / faces)
+        bins, expected, heights = total[: 3 * _BINS].reshape(3, 3, UNKNOWN_AGE + 1)
+        nearness = np.divide(heights, bins, out=np.zeros_like(heights), where=bins > 0)
+        ages = total[3 * _BINS :].reshape(3, MAX_AGE_YEARS + 1)
+        return Present(people, bins, expected, nearness, ages, self._model_sha256)
+
+
+NOBODY = AudienceWindow(1.0).present(0)
+
+
+def _count(row: NDArray[np.float64], person: Person, height_px: int) -> None:
+    """Add one face to a frame's row: bins, expected, heights, ages."""
+    p_decade = np.array(person.p_decade) if len(person.p_decade) == len(DECADES) else None
+    gender = GENDERS.index(person.gender)
+    decade = UNKNOWN_AGE if person.decade is None else person.decade
+    if decade == UNKNOWN_AGE and p_decade is not None and p_decade[list(MINOR_DECADES)].sum() >= 0.5:
+        gender = UNKNOWN_GENDER
+    bin_ = gender * (UNKNOWN_AGE + 1) + decade
+    row[bin_] += 1
+    row[2 * _BINS + bin_] += person.box_px[3] / height_px
+    by_gender = np.zeros(3)
+    by_gender[gender] = 1.0
+    if gender != UNKNOWN_GENDER:
+        by_gender[:2] = person.p_male, 1 - person.p_male
+    by_decade = np.zeros(UNKNOWN_AGE + 1)
+    if decade == UNKNOWN_AGE or p_decade is None or not p_decade.sum():
+        by_decade[decade] = 1.0
+    else:
+        by_decade[:UNKNOWN_AGE] = p_decade / p_decade.sum()
+    row[_BINS : 2 * _BINS] += np.outer(by_gender, by_decade).ravel()
+    if person.age_years is not None:
+        years = int(person.age_years)
+        if decade != UNKNOWN_AGE:  # the likeliest decade and the mean of the years may lie on two sides of 20
+            years = min(years, _ADULT_YEARS - 1) if decade in MINOR_DECADES else max(years, _ADULT_YEARS)
+        row[3 * _BINS + gender * (MAX_AGE_YEARS + 1) + years] += 1

@@ -1,0 +1,211 @@
+"""The commands `stationcast campaigns ...`."""
+
+import tempfile
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from math import isfinite
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import click
+from rich.table import Table
+
+from pipeline.settings import SettingsError
+from players.ads.campaign_file import parse
+from players.ads.campaigns import minor_lines, open_folder
+from players.ads.catalogue import Catalogue
+from players.ads.folders import folder_campaign, is_text, listed, to_toml
+from players.ads.lines import WEEKDAYS, Line
+from players.ads.money import as_text
+from players.choice.choose import Rules
+from players.commands.shared import (
+    load_catalogue_of,
+    load_station,
+    print_table,
+    show,
+    station_option,
+    write_text,
+    zone_of,
+)
+from players.ledger import chain
+
+
+@click.group()
+def campaigns() -> None:
+    """Check, simulate and import what may be shown."""
+
+
+@campaigns.command("check")
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@station_option
+def check(folder: Path | None, station_file: Path | None) -> None:
+    """List the lines of a folder of campaigns (or of a station), and every problem in one line each."""
+    station = load_station(station_file)
+    catalogue = load_catalogue_of(station, folder)
+    table = Table(title=f"{len(catalogue.lines)} lines, {len(catalogue.house)} house lines", header_style="bold")
+    for name in ("line", "advertiser", "target", "when", "priority", "weight", "price", "budget", "ads"):
+        table.add_column(name, justify="right" if name in ("priority", "weight", "ads") else "left")
+    for line in (*catalogue.lines, *catalogue.house):
+        table.add_row(
+            line.id,
+            line.advertiser,
+            "house" if line.house else line.target.text(),
+            _when(line),
+            str(line.priority),
+            f"{line.weight:g}",
+            _price(line),
+            "" if line.budget is None else as_text(line.budget, line.currency),
+            str(len(line.creatives)),
+        )
+    print_table(table)
+    minors = minor_lines(catalogue)
+    if station.choose.minors == "target":
+        click.echo('choose.minors = "target": ads ARE aimed at children and teenagers here (people under 20).')
+    elif minors:
+        click.echo(
+            f"Not played: {', '.join(minors)}: aimed at people under 20, whom this station only counts; "
+            'choose.minors = "target" in the station file would allow it.'
+        )
+    over = expired_lines(catalogue)
+    if over:
+        click.echo(f"Not played: {', '.join(over)}: starts, ends and weekdays leave no time from now on.")
+    place = folder or open_folder(station.ads.campaigns, station.folder)
+    for path in (path for group in listed(place) for path in listed(group) if path.suffix.lower() == ".toml"):
+        click.echo(f"Not read: {str(path.relative_to(place))!r}: it lies in a folder of its own; move it up.")
+    if not catalogue.house:
+        click.echo("There is no house line: where nothing fits, the built-in slate is shown.")
+    problems = [*catalogue.problems, *unaffordable(catalogue.lines, len(station.screens))]
+    for problem in problems:
+        click.echo(f"problem: {problem}", err=True)
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise SettingsError(f"{count}; what is named above is left out")
+
+
+@campaigns.command("simulate")
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@station_option
+@click.option("--audience", "audience_file", type=click.Path(path_type=Path), help="JSON lines of at_s and people.")
+@click.option(
+    "--hours", type=click.FloatRange(0.1, 24 * 31), default=24.0, show_default=True, help="A made-up audience."
+)
+@click.option("--begin", metavar="TIME", help="Local time to begin at; without it the coming midnight.")
+@click.option("--policy", type=click.Choice(["majority", "weighted", "random"]))
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--format", "shape", type=click.Choice(["table", "csv", "json"]), default="table")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw it, as a PNG or SVG file.")
+def simulate_command(
+    folder: Path | None,
+    station_file: Path | None,
+    audience_file: Path | None,
+    hours: float,
+    begin: str | None,
+    policy: Any,
+    seed: int,
+    shape: str,
+    plot: Path | None,
+) -> None:
+    """Show what one screen would play to an audience, what it would deliver and earn."""
+    from players.choice import simulate
+    from players.reports import plots
+
+    if not isfinite(hours):
+        raise SettingsError(f"--hours: {hours} is no number of hours; give 0.1 to 744")
+    station = load_station(station_file)
+    zone = zone_of(station)
+    midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    start = midnight if begin is None else datetime.fromisoformat(chain.utc_bound(begin, zone)).astimezone(zone)
+    if not 1970 <= start.year < 9000:
+        raise SettingsError(f"--begin: {begin} is out of reach; write such as 2026-05-01 or 2026-05-01T08:00")
+    catalogue = load_catalogue_of(station, folder, len(station.screens))
+    for problem in catalogue.problems:
+        click.echo(f"problem: {problem}", err=True)
+    if not (catalogue.lines or catalogue.house):
+        raise SettingsError("there is nothing to simulate: no campaign plays")
+    scenes = simulate.read_scenes(audience_file) if audience_file else simulate.make_scenes(hours, start, Random(seed))
+    rules = Rules(
+        policy=policy or station.choose.policy,
+        minors=station.choose.minors == "target",
+        targeting=station.station.mode == "target",
+    )
+    simulation = simulate.simulate(catalogue, scenes, start, rules, seed)
+    show(simulate.delivery(simulation), shape)
+    if plot:
+        plots.plot_simulation(simulation, plot)
+
+
+@campaigns.command("import")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--advertiser", default="imported", show_default=True, help="Whose ads they are.")
+@click.option("--force", is_flag=True, help="Write over a campaign file that is there already.")
+def import_command(folder: Path, advertiser: str, force: bool) -> None:
+    """Write a campaign file for a folder laid out as `20's, F/*.jpg`, beside its pictures."""
+    if not 1 <= len(advertiser) <= 200 or not is_text(advertiser):
+        raise SettingsError("--advertiser: give a name of 1 to 200 letters, in one line")
+    if not folder.is_dir():
+        raise SettingsError(f'{folder}: no such folder; name the one that holds folders such as "20\'s, F"')
+    problems: list[str] = []
+    campaign = folder_campaign(folder, problems, advertiser)
+    for problem in problems:
+        click.echo(f"problem: {problem}", err=True)
+    if campaign is None:
+        raise SettingsError(f'{folder}: no folder in it is named such as "20\'s, F"; nothing to import')
+    target = folder / f"{campaign.campaign}.toml"
+    if target.exists() and not force:
+        raise SettingsError(f"{target}: is there already; remove it, or give --force")
+    text = to_toml(campaign)
+    _readable(text, target.name)
+    write_text(target, text)
+    ads = sum(len(line.creatives) for line in campaign.lines)
+    click.echo(f"{target}: {len(campaign.lines)} lines, {ads} ads")
+
+
+def _readable(text: str, name: str) -> None:
+    """SettingsError where a station would refuse the text as a campaign file of that name."""
+    with tempfile.TemporaryDirectory(prefix="stationcast-") as folder:
+        draft = Path(folder) / name
+        write_text(draft, text)
+        try:
+            parse(str(draft), Path(folder))
+        except SettingsError as error:
+            why = str(error).removesuffix("; correct it")
+            raise SettingsError(f"not written, as it would be refused: {why}; import fewer pictures at once") from None
+
+
+def unaffordable(lines: tuple[Line, ...], screens: int) -> Iterator[str]:
+    """Lines that never play: what each screen may spend does not pay one play."""
+    for line in lines:
+        price = line.play_price(max(1, line.target.min_watchers))
+        if line.budget is not None and line.budget / screens < price:
+            shared = f", shared by {screens} screens," if screens > 1 else ""
+            yield (
+                f"line {line.id}: budget: {as_text(line.budget, line.currency)}{shared} does not pay one play at "
+                f"{as_text(price, line.currency)}; raise it"
+            )
+
+
+def expired_lines(catalogue: Catalogue) -> list[str]:
+    """Ids of the paid lines whose time is over, or that never have any."""
+    now = datetime.now(catalogue.zone)
+    share = catalogue.arrays.elapsed_share(now.date(), 60 * now.hour + now.minute)
+    in_all = catalogue.arrays.elapsed_share(date.max, 0)
+    return [
+        line.id
+        for line, gone, ever in zip(catalogue.lines, share, in_all, strict=True)
+        if line.ends not in (None, date.max) and gone == ever
+    ]
+
+
+def _when(line: Line) -> str:
+    days = f"{line.starts or ''}..{line.ends or ''}" if line.starts or line.ends else ""
+    if len(line.weekdays) < len(WEEKDAYS):
+        days = f"{days} {','.join(WEEKDAYS[day] for day in sorted(line.weekdays))}".lstrip()
+    hours = ["{:02}:{:02}-{:02}:{:02}".format(*divmod(a, 60), *divmod(b, 60)) for a, b in line.dayparts]
+    return " ".join([part for part in (days, *hours) if part and part != "00:00-24:00"]) or "always"
+
+
+def _price(line: Line) -> str:
+    if line.cpm is not None:
+        return f"{as_text(line.cpm, line.currency)} cpm"
+    return as_text(line.price, line.currency) if line.price else ""

@@ -1,0 +1,112 @@
+"""The commands `stationcast ledger ...`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.settings import SettingsError
+from players.commands.shared import (
+    ledger_paths,
+    ledgers_option,
+    load_station,
+    period_options,
+    span_of,
+    station_option,
+    write_text,
+)
+from players.ledger import chain
+
+
+@click.group("ledger")
+def ledger() -> None:
+    """Prove, export and sign what was played."""
+
+
+@ledger.command("verify")
+@station_option
+@ledgers_option
+@click.option(
+    "--signed", type=click.Path(path_type=Path, exists=True), help="A statement of `ledger sign` to hold it to."
+)
+def verify_command(station_file: Path | None, ledger_files: tuple[Path, ...], signed: Path | None) -> None:
+    """Follow the chain of every ledger; name the first bad row."""
+    paths = ledger_paths(load_station(station_file), ledger_files)
+    if signed:
+        _only(paths)
+    for path in paths:
+        verdict = chain.verify(path)
+        if verdict.problem:
+            raise SettingsError(f"{path}: the chain is broken: {verdict.problem}")
+        click.echo(
+            f"{path}: sound: {verdict.plays} plays, {verdict.billable} billable, {verdict.links} links, "
+            f"head {verdict.head}"
+        )
+        if signed:
+            statement = _read_json(signed)
+            chain.check_statement(path, statement)
+            click.echo(f"{path}: holds what was signed in {signed} by the key {statement['public_key']}")
+
+
+@ledger.command("export")
+@station_option
+@ledgers_option
+@period_options
+@click.option("--campaign", help="Only this campaign's plays.")
+@click.option("--format", "shape", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Write to a file instead of the terminal.")
+def export_command(
+    station_file: Path | None,
+    ledger_files: tuple[Path, ...],
+    since: str | None,
+    until: str | None,
+    campaign: str | None,
+    shape: str,
+    out: Path | None,
+) -> None:
+    """Write every column of every play."""
+    station = load_station(station_file)
+    span = span_of(station, since, until)
+    with chain.reading(ledger_paths(station, ledger_files)) as db:
+        plays = chain.rows(db, *span, campaign)
+        count = chain.export(plays, shape, out or sys.stdout)
+    if out:
+        click.echo(f"{out}: {count} plays")
+
+
+@ledger.command("sign")
+@station_option
+@ledgers_option
+@click.option("--key", type=click.Path(path_type=Path), help="Ed25519 key (PEM); made where there is none.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write to a file instead of the terminal.")
+def sign_command(station_file: Path | None, ledger_files: tuple[Path, ...], key: Path | None, out: Path | None) -> None:
+    """Sign what a ledger holds now, for handing over; `ledger verify --signed` holds it to that later."""
+    station = load_station(station_file)
+    path = _only(ledger_paths(station, ledger_files))
+    key_path = key or path.with_name("signing-key.pem")
+    is_new = not key_path.exists()
+    signed = chain.sign(path, key_path)
+    if is_new:
+        click.echo(f"made the key {key_path}: back it up; its public half is {signed['public_key']}", err=True)
+    statement = json.dumps(signed, indent=2)
+    if out:
+        write_text(out, statement + "\n")
+        click.echo(f"{out}: signed")
+    else:
+        click.echo(statement)
+
+
+def _only(paths: list[Path]) -> Path:
+    """The one ledger that a signed statement is about: each screen has its own."""
+    if len(paths) != 1:
+        raise SettingsError(f"there are {len(paths)} ledgers; name one with --ledger")
+    return paths[0]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (ValueError, TypeError, OSError, RecursionError):
+        raise SettingsError(f"{path}: not a signed statement; make one with `stationcast ledger sign`") from None

@@ -1,0 +1,130 @@
+"""The commands `stationcast report ...`."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+from msgspec import Struct
+
+from pipeline.settings import SettingsError, Station
+from players.ads.lines import Line
+from players.commands.shared import (
+    ledger_paths,
+    ledgers_option,
+    load_catalogue_of,
+    load_station,
+    period_options,
+    show,
+    span_of,
+    station_option,
+    zone_of,
+)
+from players.ledger import chain
+from players.reports import openrtb, queries
+from players.reports.queries import Report
+
+
+class ReportRequest(Struct, frozen=True):
+    """What a report is request of: a station, its ledgers (or those named), a span of time as the ledger writes it."""
+
+    station: Station
+    zone: ZoneInfo
+    paths: list[Path]
+    named: bool
+    span: tuple[str | None, str | None]
+
+
+def _reported(draw: str) -> Callable[[Callable[..., Report]], Callable[..., None]]:
+    """Make a command of a function (db, request, its own options) -> Report; `draw` names its picture in plots.py."""
+
+    def wrap(make: Callable[..., Report]) -> Callable[..., None]:
+        @station_option
+        @ledgers_option
+        @period_options
+        @click.option("--format", "shape", type=click.Choice(["table", "csv", "json"]), default="table")
+        @click.option("--plot", type=click.Path(path_type=Path), help="Draw it, as a PNG or SVG file.")
+        def command(
+            station_file: Path | None,
+            ledger_files: tuple[Path, ...],
+            since: str | None,
+            until: str | None,
+            shape: str,
+            plot: Path | None,
+            **own: Any,
+        ) -> None:
+            station = load_station(station_file)
+            span = span_of(station, since, until)
+            request = ReportRequest(
+                station, zone_of(station), ledger_paths(station, ledger_files), bool(ledger_files), span
+            )
+            with chain.reading(request.paths) as db:
+                made = make(db, request, **own)
+            show(made, shape)
+            if plot:
+                from players.reports import plots
+
+                getattr(plots, draw)(made, plot)
+
+        command.__doc__ = make.__doc__
+        return command
+
+    return wrap
+
+
+@click.group()
+def report() -> None:
+    """Bill advertisers, and show what was played and to whom."""
+
+
+@report.command("billing")
+@_reported("plot_billing")
+def billing_command(db: sqlite3.Connection, request: ReportRequest) -> Report:
+    """Contracted against delivered, and invoice lines, exact to the cent."""
+    contracts: tuple[Line, ...] = ()
+    if not request.named:
+        catalogue = load_catalogue_of(request.station, None)
+        for problem in catalogue.problems:
+            click.echo(f"problem: {problem}", err=True)
+        contracts = catalogue.lines + catalogue.unplayable
+    return queries.billing(db, contracts, request.span)
+
+
+@report.command("plays")
+@click.option("--by", default="line,creative", show_default=True, help=f"Some of {','.join(queries.PLAYS_BY)}.")
+@_reported("plot_plays")
+def plays_command(db: sqlite3.Connection, request: ReportRequest, by: str) -> Report:
+    """What was shown, how often, and how much of it."""
+    return queries.plays(db, _names(by), request.zone, request.span)
+
+
+@report.command("audience")
+@click.option("--by", default="gender,decade", show_default=True, help=f"Some of {','.join(queries.AUDIENCE_BY)}.")
+@_reported("plot_audience")
+def audience_command(db: sqlite3.Connection, request: ReportRequest, by: str) -> Report:
+    """How many people came, and who; cells under 10 people are hidden."""
+    return queries.audience(db, _names(by), request.zone, request.span)
+
+
+@report.command("openrtb")
+@station_option
+@ledgers_option
+@click.option("--screen", "screen_name", help="Name of the screen; without it the first.")
+def openrtb_command(station_file: Path | None, ledger_files: tuple[Path, ...], screen_name: str | None) -> None:
+    """Print the `dooh`, `device` and `imp.qty` objects that an OpenRTB 2.6 bid request for a screen needs."""
+    station = load_station(station_file)
+    screen = next((screen for screen in station.screens if screen_name in (None, screen.name)), None)
+    if screen is None:
+        raise SettingsError(
+            f"--screen: no screen {screen_name!r}; there are {', '.join(s.name for s in station.screens)}"
+        )
+    with chain.reading(ledger_paths(station, ledger_files)) as db:
+        objects = openrtb.bid_objects(db, station.station, screen)
+    click.echo(json.dumps(objects, indent=2, ensure_ascii=False))
+
+
+def _names(by: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in by.split(",") if name.strip())
