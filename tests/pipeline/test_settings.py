@@ -3,11 +3,9 @@
 import os
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from pipeline import settings
-from pipeline.settings import Section, SettingsError, Station, load
+from pipeline.settings import SettingsError, load
 
 CAMERA = '[[cameras]]\nname = "a"\nsource = "sample"\n'
 
@@ -124,14 +122,3 @@ def test_the_modes_need_what_they_say(tmp_path: Path) -> None:
     assert load(path).cameras == ()
     path.write_text(CAMERA + '[station]\nmode = "measure"\n[[screens]]\nnotice = false')
     assert not load(path).screens[0].notice
-
-
-def test_every_setting_is_documented() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
-    tables = {x.name: x.type for x in msgspec.structs.fields(Station) if x.name != "folder"}
-    tables |= {"cameras": settings.Camera, "screens": settings.Screen}
-    for name, table in tables.items():
-        assert issubclass(table, Section)
-        section = text.partition(f"## `{name}`")[2].partition("\n## ")[0]
-        for field in msgspec.structs.fields(table):
-            assert f"| `{field.name}` |" in section, f"{name}.{field.name} is not in docs/settings.md"
