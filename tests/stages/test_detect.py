@@ -291,7 +291,7 @@ def test_a_score_that_is_no_number_is_refused() -> None:
 
 def test_an_unknown_detector_is_named() -> None:
     with pytest.raises(ModelError, match="model 'yolo' is unknown"):
-        CliRunner().invoke(detect, [str(HOPPER), "--detector", "yolo"], catch_exceptions=False)
+        CliRunner().invoke(detect, [str(HOPPER), "--detector", "yolo"], standalone_mode=False, catch_exceptions=False)
 
 
 # --- nothing leaves the machine ---
