@@ -16,10 +16,10 @@ from msgspec import Struct
 
 from pipeline import wire
 from pipeline.cells import Cell
+from pipeline.errors import SettingsError
 from pipeline.graph import BROKER, MESSAGES, TAP, Link
 from pipeline.log import log, skip
 from pipeline.messages import Credit
-from pipeline.settings import SettingsError
 
 _DRAIN = 64
 _ALL_MAX = 1000

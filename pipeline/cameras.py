@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pipeline.settings import Camera, SettingsError
+from pipeline.errors import SettingsError
+from pipeline.settings import Camera
 
 Kind = Literal["sample", "webcam", "url", "folder", "file"]
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})

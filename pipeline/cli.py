@@ -6,14 +6,11 @@ import importlib
 import json
 import math
 import os
-import queue
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -23,7 +20,10 @@ from rich.table import Table
 
 from pipeline import graph as graphs
 from pipeline.cameras import find_webcam, validate_source
-from pipeline.settings import SettingsError, Station, check, load
+from pipeline.errors import SettingsError
+from pipeline.operator.drawing import draw, rows
+from pipeline.settings import Station, check, load
+from pipeline.streams import Stream, log_lines, open_streams, standard_output
 
 if TYPE_CHECKING:
     from pipeline.supervisor import Supervisor
@@ -83,7 +83,11 @@ def run(
     if summary_file is not None:
         _may_write("--summary", summary_file)
     _pull_models(station)
-    with contextlib.closing(_Stream(sys.stderr)) as stderr, contextlib.redirect_stderr(stderr), _console() as console:
+    with (
+        contextlib.closing(Stream(sys.stderr)) as stderr,
+        contextlib.redirect_stderr(stderr),
+        standard_output() as console,
+    ):
         summary = summarise(_run(station, duration_s, console))
         if summary_file is not None:
             summary_file.write_text(json.dumps(summary, indent=1) + "\n")
@@ -100,7 +104,7 @@ def _run(station: Station, duration_s: float | None, console: Console) -> "Super
         if console.file.isatty() and not console.is_dumb_terminal:  # whatever FORCE_COLOR says
             live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=sys.stderr.isatty())
             stack.enter_context(live)
-        supervisor = Supervisor(station, graphs.build(station), stderr=stack.enter_context(_log_lines()))
+        supervisor = Supervisor(station, graphs.build(station), stderr=stack.enter_context(log_lines()))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
                 stack.callback(signal.signal, number, signal.signal(number, supervisor.stop))
@@ -117,7 +121,7 @@ def check_command(station_file: Path) -> None:
     table = Table(title=f"{station.station.name}: mode {station.station.mode}", title_justify="left")
     for name in ("process", "count", "takes", "gives"):
         table.add_column(name)
-    for row in graphs.rows(graphs.build(station)):
+    for row in rows(graphs.build(station)):
         table.add_row(*row)
     console = Console()
     console.print(table)
@@ -137,7 +141,7 @@ def graph(station_file: Path, out: Path) -> None:
     if out.suffix not in (".svg", ".png", ".pdf"):
         raise SettingsError(f"--out {out}: unknown picture format; let the name end in .svg, .png or .pdf")
     _may_write("--out", out)
-    graphs.draw(graphs.build(_station(station_file)), str(out))
+    draw(graphs.build(_station(station_file)), str(out))
     click.echo(out)
 
 
@@ -147,7 +151,7 @@ def graph(station_file: Path, out: Path) -> None:
 @click.option("--station", "name", help="Name of the running station; needed where several run.")
 def scale(stage: str, workers: int, name: str | None) -> None:
     """Change how many processes share a STAGE (detect or classify) of a running station."""
-    from pipeline.supervisor import request_scale
+    from pipeline.control import request_scale
 
     click.echo(request_scale(_running(name), stage, workers))
 
@@ -162,8 +166,8 @@ def tap(name: str | None, count: int | None) -> None:
     import zmq
 
     from pipeline.graph import TAP
+    from pipeline.runtime import is_running, runtime_root
     from pipeline.stage import Inbox, Outbox
-    from pipeline.supervisor import is_running, runtime_root
 
     folder = runtime_root() / _running(name)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -195,7 +199,7 @@ def _may_write(option: str, path: Path) -> None:
 
 def _running(name: str | None) -> str:
     """The running station meant by `--station`, or the only one there is."""
-    from pipeline.supervisor import running_stations, runtime_root
+    from pipeline.runtime import running_stations, runtime_root
 
     running = running_stations()
     names = ", ".join(running) or "none"
@@ -264,83 +268,9 @@ def _pull_models(station: Station) -> None:
         raise SettingsError("the models are not there; see the message above")
 
 
-class _Stream:
-    """A stream that may stand still (Ctrl-S, a connection that hangs, a pipe that nobody reads) or be closed while the
-    station runs: a thread of its own writes to it, and what it does not take is lost."""
-
-    def __init__(self, out: Any) -> None:
-        self._out = out
-        self._waiting: queue.Queue[str | None] = queue.Queue(256)
-        self._thread = threading.Thread(target=self._pump, daemon=True)
-        self._thread.start()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._out, name)
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(queue.Full):
-            self._waiting.put_nowait(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing: the thread does not keep anything back."""
-
-    def close(self) -> None:
-        """Wait a second for what is still to be written."""
-        with contextlib.suppress(queue.Full):
-            self._waiting.put(None, timeout=1)
-            self._thread.join(timeout=1)
-
-    def _pump(self) -> None:
-        while (text := self._waiting.get()) is not None:
-            data = text.encode(errors="replace")
-            with contextlib.suppress(OSError):  # a disk that is full may have room again
-                while data:  # not through the stream: it could not be closed while a write to it hangs
-                    data = data[os.write(self._out.fileno(), data) :]
-
-
-@contextlib.contextmanager
-def _console() -> Iterator[Console]:
-    """Standard output, of which nothing ends or holds up the station."""
-    if not sys.stdout.isatty():
-        yield Console()
-        return
-    with contextlib.closing(_Stream(sys.stdout)) as terminal:
-        yield Console(file=cast(IO[str], terminal))
-
-
-@contextlib.contextmanager
-def _log_lines() -> Iterator[int]:
-    """A file descriptor for the children's stderr: its lines go where this process's own do, and hold up no child."""
-    read_fd, write_fd = os.pipe()
-
-    def pump() -> None:
-        with os.fdopen(read_fd, errors="replace") as lines:
-            for text in lines:
-                sys.stderr.write(text.rstrip("\n") + "\n")
-
-    thread = threading.Thread(target=pump, daemon=True)
-    thread.start()
-    try:
-        yield write_fd
-    finally:
-        os.close(write_fd)
-        thread.join(timeout=1)
-
-
-def _open_streams() -> None:
-    """Let standard streams that were closed lead nowhere; else the next file opened takes the place of one, here and in
-    the children, and is written to."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            fd = os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: the stream's own
-            os.set_inheritable(fd, True)
-            setattr(sys, name, os.fdopen(fd, mode))
-
-
 def main() -> None:
     """Entry point: a mistake of the user is one line on stderr and exit code 2."""
-    _open_streams()
+    open_streams()
     try:
         cli(prog_name="stationcast", standalone_mode=False)
     except click.exceptions.Exit as error:

@@ -13,15 +13,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct, field
 
+from pipeline.errors import SettingsError
+
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z")]
 _NAME_IN_WORDS = "a name of 1 to 32 lower-case letters, digits, - and _, the first a letter or digit"
 Ratio = Annotated[float, Meta(ge=0, le=1)]
-
-
-class SettingsError(Exception):
-    """A mistake in what the user wrote: its text is the whole message, one line."""
-
-    exit_code = 2
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

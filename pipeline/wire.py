@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from pipeline.errors import SettingsError
 from pipeline.messages import AnyMessage, Faces
-from pipeline.settings import SettingsError
 
 MAX_PART_BYTES = 1 << 20
 _IPC_PATH_BYTES = 107

@@ -10,9 +10,10 @@ from typing import Any, Literal, TypeVar
 
 import pygame
 
+from pipeline.errors import SettingsError
 from pipeline.log import log, skip
 from pipeline.messages import Audience
-from pipeline.settings import PlayerSettings, SettingsError
+from pipeline.settings import PlayerSettings
 from players.audience.present import NOBODY, AudienceWindow
 from players.ledger.exposure import Shown
 from players.ledger.ledger import state_dir

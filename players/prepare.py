@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pygame
 
+from pipeline.errors import SettingsError
 from pipeline.log import log, skip
-from pipeline.settings import PlayerSettings, SettingsError
+from pipeline.settings import PlayerSettings
 from players.ads.campaigns import CatalogueWatcher, open_folder, stamp_of
 from players.ads.catalogue import Catalogue
 from players.ads.lines import Creative, Line

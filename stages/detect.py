@@ -11,10 +11,11 @@ from models.assets import resolve
 from models.cards import ModelError
 from models.crop import CropSpec, crop_face
 from models.detector import DetectedFace, FaceDetector
+from pipeline.errors import SettingsError
 from pipeline.log import skip
 from pipeline.messages import MAX_FACES, Face, Faces, Frame
 from pipeline.ring import Ring
-from pipeline.settings import DetectSettings, SettingsError
+from pipeline.settings import DetectSettings
 
 _FARTHEST_PX = 65536.0
 

@@ -188,7 +188,7 @@ class Broken(Struct):
     settings: object
 
     def __post_init__(self) -> None:
-        from pipeline.settings import SettingsError
+        from pipeline.errors import SettingsError
 
         raise SettingsError("classify.model: no such thing")
 

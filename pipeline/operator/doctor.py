@@ -29,8 +29,8 @@ from rich.table import Table
 
 from pipeline import wire
 from pipeline.cameras import find_webcams
-from pipeline.settings import SettingsError
-from pipeline.supervisor import runtime_root
+from pipeline.errors import SettingsError
+from pipeline.runtime import runtime_root
 
 Status = Literal["ok", "warn", "fail"]
 _TRY_S = 60

@@ -16,7 +16,8 @@ import msgspec
 import rtoml
 from msgspec import Meta, Struct
 
-from pipeline.settings import SettingsError, choices
+from pipeline.errors import SettingsError
+from pipeline.settings import choices
 from players.ads.lines import MINUTES_A_DAY, WEEKDAYS, Creative, Line, Target
 from players.ads.money import CURRENCIES
 from players.audience.groups import MAX_AGE_YEARS

@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
+from pipeline.errors import SettingsError
 from pipeline.log import log, skip
-from pipeline.settings import SettingsError
 from players.ads.campaign_file import CampaignFile, LineTable, line_of, parse
 from players.ads.catalogue import Catalogue
 from players.ads.folders import NOT_TEXT, folder_campaign, folder_target, is_text, listed

@@ -14,8 +14,8 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from pipeline.errors import SettingsError
 from pipeline.messages import DECADES, Audience, Person
-from pipeline.settings import SettingsError
 from players.ads.catalogue import Catalogue
 from players.ads.lines import MICRO, Line, micro
 from players.ads.money import to_cents

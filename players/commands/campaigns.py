@@ -11,7 +11,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from pipeline.settings import SettingsError
+from pipeline.errors import SettingsError
 from players.ads.campaign_file import parse
 from players.ads.campaigns import minor_lines, open_folder
 from players.ads.catalogue import Catalogue

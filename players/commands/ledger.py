@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipeline.settings import SettingsError
+from pipeline.errors import SettingsError
 from players.commands.shared import (
     ledger_paths,
     ledgers_option,

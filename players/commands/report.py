@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import click
 from msgspec import Struct
 
-from pipeline.settings import SettingsError, Station
+from pipeline.errors import SettingsError
+from pipeline.settings import Station
 from players.ads.lines import Line
 from players.commands.shared import (
     ledger_paths,

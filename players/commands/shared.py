@@ -9,7 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.settings import SettingsError, Station, load
+from pipeline.errors import SettingsError
+from pipeline.settings import Station, load
 from players.ads.campaigns import load_catalogue, open_folder
 from players.ads.catalogue import Catalogue
 from players.ledger import chain

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from msgspec import Struct
 
-from pipeline.settings import SettingsError
+from pipeline.errors import SettingsError
 from players.ads.lines import money
 from players.ledger.schema import COLUMNS, ENDED, FIRST_HASH, STARTED, TABLES, link_hash
 

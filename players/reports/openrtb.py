@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipeline.settings import Screen, SettingsError, StationTable
+from pipeline.errors import SettingsError
+from pipeline.settings import Screen, StationTable
 from players.ledger.schema import OPENOOH_TAXONOMY
 
 OOH_DEVICE = 8

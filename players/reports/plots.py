@@ -15,9 +15,9 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.errors import SettingsError
 from pipeline.log import log
 from pipeline.messages import DECADES
-from pipeline.settings import SettingsError
 from players.ads.lines import WEEKDAYS
 from players.ads.money import as_text, to_cents
 from players.choice.simulate import Simulation, goal_by_now

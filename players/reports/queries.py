@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from rich.table import Table
 
+from pipeline.errors import SettingsError
 from pipeline.messages import DECADES
-from pipeline.settings import SettingsError
 from players.ads.lines import WEEKDAYS, Line, money
 from players.ads.money import to_cents
 from players.audience.groups import GENDERS

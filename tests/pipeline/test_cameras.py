@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cameras import find_webcams, public_name, source_kind, validate_source
-from pipeline.settings import Camera, SettingsError
+from pipeline.errors import SettingsError
+from pipeline.settings import Camera
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.settings import SettingsError, load
+from pipeline.errors import SettingsError
+from pipeline.settings import load
 
 CAMERA = '[[cameras]]\nname = "a"\nsource = "sample"\n'
 

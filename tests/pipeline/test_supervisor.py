@@ -18,11 +18,14 @@ from rich.live import Live
 
 from pipeline import graph as graphs
 from pipeline.cells import Cells
+from pipeline.control import request_scale
+from pipeline.errors import SettingsError
 from pipeline.log import skipped
 from pipeline.operator.summary import ROLES, read, summarise
 from pipeline.operator.terminal import View, line, render
-from pipeline.settings import Camera, Screen, SettingsError, Station, StationTable, Workers
-from pipeline.supervisor import Child, Supervisor, _ring_of, request_scale, running_stations, runtime_root
+from pipeline.runtime import running_stations, runtime_root
+from pipeline.settings import Camera, Screen, Station, StationTable, Workers
+from pipeline.supervisor import Child, Supervisor, _ring_of
 from tests.conftest import RunningStation, lives, replaced, wait_for
 from tests.toys import graph_of_toys
 
@@ -553,7 +556,7 @@ def test_a_stopped_station_leaves_nothing(running: RunningStation) -> None:
 
 
 def test_a_login_looks_for_stations_where_a_service_runs_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.supervisor._LOGIN", Path(os.environ["XDG_RUNTIME_DIR"]))
+    monkeypatch.setattr("pipeline.runtime._LOGIN", Path(os.environ["XDG_RUNTIME_DIR"]))
     at_login = runtime_root()
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert at_login == runtime_root() == Path(f"/tmp/stationcast-{os.getuid()}")

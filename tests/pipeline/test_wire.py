@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import wire
-from pipeline.messages import Answer, AnyMessage, Audience, Credit, Face, Faces, Frame, Person, Scale
-from pipeline.settings import SettingsError
+from pipeline.control import Answer, Scale
+from pipeline.errors import SettingsError
+from pipeline.messages import AnyMessage, Audience, Credit, Face, Faces, Frame, Person
 
 FRAME = Frame(camera="c", seq=1, captured_ns=2, slot=3, version=4, width_px=640, height_px=480)
 FACE = Face(box_px=(1.0, 2.0, 3.0, 4.0), score=0.5, keypoints_px=((1.0, 2.0),) * 6)

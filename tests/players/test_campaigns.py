@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import log as log_module
-from pipeline.settings import SettingsError
+from pipeline.errors import SettingsError
 from players.ads import campaign_file, campaigns, media
 from players.ads.campaign_file import parse
 from players.ads.campaigns import DEMO, CatalogueWatcher, load_catalogue, minor_lines

@@ -21,7 +21,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline.settings import SettingsError, StationTable
+from pipeline.errors import SettingsError
+from pipeline.settings import StationTable
 from players.ads.lines import Line, Target
 from players.audience.present import NOBODY, Present
 from players.choice.history import HOUR_NS

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.rig import coded_ads, xvfb
+from pipeline.errors import SettingsError
 from pipeline.messages import Audience, Gender, Person
-from pipeline.settings import Ads, Choose, PlayerSettings, Screen, SettingsError, StationTable
+from pipeline.settings import Ads, Choose, PlayerSettings, Screen, StationTable
 from players import player as player_module
 from players.ads.campaigns import _Reader
 from players.audience.present import AudienceWindow

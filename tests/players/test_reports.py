@@ -22,8 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.errors import SettingsError
 from pipeline.messages import DECADES
-from pipeline.settings import Screen, SettingsError, StationTable
+from pipeline.settings import Screen, StationTable
 from players.ads.lines import WEEKDAYS, Line, Target
 from players.ads.money import to_cents
 from players.audience.present import NOBODY, Present

@@ -18,10 +18,11 @@ from models.detector import FaceDetector
 from models.images import read_image
 from models.photos import classify
 from pipeline import wire
+from pipeline.errors import SettingsError
 from pipeline.log import skipped
 from pipeline.messages import DECADES, Audience, Face, Faces
 from pipeline.settings import Classify as ClassifyTable
-from pipeline.settings import ClassifySettings, SettingsError
+from pipeline.settings import ClassifySettings
 from stages.classify import Classify, Count
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"

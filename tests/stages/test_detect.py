@@ -22,10 +22,11 @@ from models.crop import crop_face
 from models.detector import FaceDetector
 from models.images import ImageError, read_frames, read_image
 from models.photos import detect
+from pipeline.errors import SettingsError
 from pipeline.log import skipped
 from pipeline.messages import Frame
 from pipeline.ring import Ring
-from pipeline.settings import Classify, DetectSettings, RingRef, SettingsError
+from pipeline.settings import Classify, DetectSettings, RingRef
 from pipeline.settings import Detect as DetectTable
 from stages.detect import Detect
 
