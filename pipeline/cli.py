@@ -20,7 +20,7 @@ from rich.table import Table
 
 from pipeline import graph as graphs
 from pipeline.cameras import find_webcam, validate_source
-from pipeline.errors import SettingsError
+from pipeline.errors import UserError
 from pipeline.operator.drawing import draw, rows
 from pipeline.settings import Station, check, load
 from pipeline.streams import Stream, log_lines, open_streams, standard_output
@@ -79,7 +79,7 @@ def run(
     station = msgspec.structs.replace(station, screens=screens)
     check(station)  # once more: two screens may cover one display now
     if duration_s is not None and math.isnan(duration_s):
-        raise SettingsError("--duration nan: give seconds, or leave it out to run until Ctrl-C")
+        raise UserError("--duration nan: give seconds, or leave it out to run until Ctrl-C")
     if summary_file is not None:
         _may_write("--summary", summary_file)
     _pull_models(station)
@@ -139,7 +139,7 @@ def check_command(station_file: Path) -> None:
 def graph(station_file: Path, out: Path) -> None:
     """Draw a station's graph (svg, png or pdf, by the file's ending)."""
     if out.suffix not in (".svg", ".png", ".pdf"):
-        raise SettingsError(f"--out {out}: unknown picture format; let the name end in .svg, .png or .pdf")
+        raise UserError(f"--out {out}: unknown picture format; let the name end in .svg, .png or .pdf")
     _may_write("--out", out)
     draw(graphs.build(_station(station_file)), str(out))
     click.echo(out)
@@ -189,12 +189,12 @@ def tap(name: str | None, count: int | None) -> None:
 
 
 def _may_write(option: str, path: Path) -> None:
-    """Raise SettingsError where the file that an option names cannot be written: now, not when all is done."""
+    """Raise UserError where the file that an option names cannot be written: now, not when all is done."""
     folder = path.resolve().parent
     if not folder.is_dir():
-        raise SettingsError(f"{option} {path}: no folder {folder}; make it first")
+        raise UserError(f"{option} {path}: no folder {folder}; make it first")
     if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
-        raise SettingsError(f"{option} {path}: cannot be written; name a file of your own")
+        raise UserError(f"{option} {path}: cannot be written; name a file of your own")
 
 
 def _running(name: str | None) -> str:
@@ -204,13 +204,13 @@ def _running(name: str | None) -> str:
     running = running_stations()
     names = ", ".join(running) or "none"
     if name is not None and name not in running:
-        raise SettingsError(f"--station {name}: is not running; running in {runtime_root()}: {names}")
+        raise UserError(f"--station {name}: is not running; running in {runtime_root()}: {names}")
     if not running:
-        raise SettingsError(
+        raise UserError(
             f"no station is running in {runtime_root()}; if it was started with another XDG_RUNTIME_DIR, set that"
         )
     if name is None and len(running) > 1:
-        raise SettingsError(f"several stations run: {names}; say --station NAME")
+        raise UserError(f"several stations run: {names}; say --station NAME")
     return name or running[0]
 
 
@@ -230,13 +230,13 @@ def _station(station_file: Path | None) -> Station:
     for camera in station.cameras:
         try:
             validate_source(camera, station.folder)
-        except SettingsError as error:
-            raise SettingsError(f"{station_file}: {error}") from None
+        except UserError as error:
+            raise UserError(f"{station_file}: {error}") from None
     return station
 
 
 def _know_models(station_file: Path, station: Station) -> None:
-    """Raise SettingsError for a model that is not among the built-in ones, asked of a process of its own: this one
+    """Raise UserError for a model that is not among the built-in ones, asked of a process of its own: this one
     stays small."""
     command = [sys.executable, "-P", "-m", "pipeline.cli", "models", "list", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -246,13 +246,13 @@ def _know_models(station_file: Path, station: Station) -> None:
     for task, model in (("detect", station.detect.model), ("classify", station.classify.model)):
         if not model.endswith(".toml") and known.get(model) != task:
             names = ", ".join(name for name, does in known.items() if does == task)
-            raise SettingsError(f"{station_file}: {task}.model: no model {model!r} that can {task}; there are {names}")
+            raise UserError(f"{station_file}: {task}.model: no model {model!r} that can {task}; there are {names}")
 
 
 def _know_venue(station_file: Path, venue_type: str) -> None:
-    """Raise SettingsError for a venue that no bid request may name: every play is written down with it."""
+    """Raise UserError for a venue that no bid request may name: every play is written down with it."""
     if venue_type and venue_type not in importlib.import_module("players.reports.openrtb").VENUES:
-        raise SettingsError(
+        raise UserError(
             f"{station_file}: station.venue_type: no venue {venue_type!r} in OpenOOH 1.1; "
             "write such as 'outdoor.bus_shelters'"
         )
@@ -265,7 +265,7 @@ def _pull_models(station: Station) -> None:
     )
     named = [name for name in names if not name.endswith(".toml")]
     if named and subprocess.run([sys.executable, "-P", "-m", "pipeline.cli", "models", "pull", *named]).returncode:
-        raise SettingsError("the models are not there; see the message above")
+        raise UserError("the models are not there; see the message above")
 
 
 def main() -> None:
@@ -280,12 +280,12 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
             sys.stdout = None  # or what is left in it fails once more on the way out
-        elif getattr(error, "exit_code", None) != 2 and not (isinstance(error, OSError) and error.filename):
+        elif not error.filename:
             raise
-        click.echo(f"stationcast: error: {' '.join(str(error).split())}", err=True)
+        UserError(str(error)).show()
         sys.exit(2)
 
 

@@ -13,7 +13,7 @@ import zmq
 from msgspec import Meta, Struct
 
 from pipeline import wire
-from pipeline.errors import SettingsError
+from pipeline.errors import UserError
 from pipeline.runtime import CONTROL, runtime_root
 
 _REQUEST_MAX_BYTES = 64 * 1024
@@ -34,7 +34,7 @@ class Answer(Struct, frozen=True, kw_only=True, tag_field="type", tag="answer.1"
 
 
 Handler = Callable[[Any], str]
-"""Function that does what a request asks for and returns the answer's text. SettingsError: why it cannot be done."""
+"""Function that does what a request asks for and returns the answer's text. UserError: why it cannot be done."""
 
 
 class ControlSocket:
@@ -48,7 +48,7 @@ class ControlSocket:
         self._endpoint = ""
 
     def bind(self, runtime_dir: Path) -> None:
-        """Listen in this folder, and no longer in the one before. SettingsError: no socket can be made there."""
+        """Listen in this folder, and no longer in the one before. UserError: no socket can be made there."""
         if self._endpoint:
             with contextlib.suppress(zmq.ZMQError):  # it is not bound where the last try failed
                 self._socket.unbind(self._endpoint)
@@ -57,7 +57,7 @@ class ControlSocket:
             self._socket.bind(self._endpoint)
         except zmq.ZMQError as error:
             why = zmq.strerror(error.errno or 0)
-            raise SettingsError(f"{runtime_dir}: no socket can be made there ({why}); mend it or make room") from None
+            raise UserError(f"{runtime_dir}: no socket can be made there ({why}); mend it or make room") from None
 
     def serve(self, patience_ms: int) -> None:
         """Wait up to `patience_ms` for a request and answer it."""
@@ -66,25 +66,25 @@ class ControlSocket:
         try:
             request = self._decoder.decode(b"".join(self._socket.recv_multipart()))
             answer = Answer(ok=True, text=self._handlers[type(request)](request))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, SettingsError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, UserError) as error:
             answer = Answer(ok=False, text=str(error))
         self._socket.send(msgspec.msgpack.encode(answer))
 
 
 def ask(station: str, request: Struct, timeout_ms: int = 5000) -> str:
-    """Send a request to a running station; return its answer. SettingsError: it refused, or does not answer."""
+    """Send a request to a running station; return its answer. UserError: it refused, or does not answer."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         control = context.socket(zmq.REQ)
         control.connect(wire.endpoint(runtime_root() / station, CONTROL))
         control.send(msgspec.msgpack.encode(request))
         if not control.poll(timeout_ms):
-            raise SettingsError(f"station {station!r} does not answer; is it running?")
+            raise UserError(f"station {station!r} does not answer; is it running?")
         answer = msgspec.msgpack.decode(control.recv(), type=Answer)
     finally:
         context.destroy(linger=0)
     if not answer.ok:
-        raise SettingsError(answer.text)
+        raise UserError(answer.text)
     return answer.text
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from pipeline.errors import SettingsError
+from pipeline.errors import UserError
 from pipeline.settings import CaptureSettings, ClassifySettings, DetectSettings, PlayerSettings, RingRef, Station
 
 BROKER = "broker"
@@ -61,11 +61,11 @@ class Graph(Struct, frozen=True, kw_only=True):
     links: tuple[Link, ...]
 
     def group(self, name: str) -> Group:
-        """The group of that name. SettingsError names the ones there are."""
+        """The group of that name. UserError names the ones there are."""
         for group in self.groups:
             if group.name == name:
                 return group
-        raise SettingsError(f"no stage {name!r}: this station has {', '.join(group.name for group in self.groups)}")
+        raise UserError(f"no stage {name!r}: this station has {', '.join(group.name for group in self.groups)}")
 
 
 def build(station: Station) -> Graph:
@@ -138,5 +138,5 @@ def rings_of(group: Group) -> Literal["none", "own", "all"]:
 def _seeing(station: Station) -> Literal["count", "measure", "target"]:
     mode = station.station.mode
     if mode == "off":
-        raise SettingsError("mode off has no camera and no detection")
+        raise UserError("mode off has no camera and no detection")
     return mode

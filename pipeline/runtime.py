@@ -7,7 +7,7 @@ import shutil
 import socket
 from pathlib import Path
 
-from pipeline.errors import SettingsError
+from pipeline.errors import UserError
 
 CONTROL = "control"
 """Name of the control socket in a station's folder."""
@@ -22,9 +22,9 @@ def runtime_root() -> Path:
     try:
         root.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"{root}: {error.strerror}; set XDG_RUNTIME_DIR to a folder of your own") from None
+        raise UserError(f"{root}: {error.strerror}; set XDG_RUNTIME_DIR to a folder of your own") from None
     if root.is_symlink() or root.stat().st_uid != os.getuid():
-        raise SettingsError(f"{root}: belongs to somebody else; set XDG_RUNTIME_DIR to a folder of your own")
+        raise UserError(f"{root}: belongs to somebody else; set XDG_RUNTIME_DIR to a folder of your own")
     root.chmod(0o700)
     return root
 
@@ -59,8 +59,8 @@ def claim(name: str, stack: contextlib.ExitStack) -> Path:
     return folder
 
 
-def _taken(name: str) -> SettingsError:
-    return SettingsError(
+def _taken(name: str) -> UserError:
+    return UserError(
         f"station.name: a station named {name!r} runs already, its sockets are in use; stop it or choose another name"
     )
 

@@ -1,6 +1,6 @@
 """Every knob of a station, unit in its name, read from one TOML file.
 
-`load(path)` returns a Station or raises SettingsError with one line that names the file, the key and the remedy.
+`load(path)` returns a Station or raises UserError with one line that names the file, the key and the remedy.
 """
 
 import difflib
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct, field
 
-from pipeline.errors import SettingsError
+from pipeline.errors import UserError
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z")]
 _NAME_IN_WORDS = "a name of 1 to 32 lower-case letters, digits, - and _, the first a letter or digit"
@@ -183,29 +183,29 @@ class Station(Section, frozen=True, kw_only=True):
 
 
 def load(path: Path) -> Station:
-    """Read a station file. SettingsError: one line that names the file, the key and the remedy."""
+    """Read a station file. UserError: one line that names the file, the key and the remedy."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file; name a station file, or none for the demo") from None
+        raise UserError(f"{path}: no such file; name a station file, or none for the demo") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read as text: {error}") from None
+        raise UserError(f"{path}: cannot be read as text: {error}") from None
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: not TOML: {error}") from None
+        raise UserError(f"{path}: not TOML: {error}") from None
     if "folder" in raw:
-        raise SettingsError(f"{path}: folder: unknown key; relative paths start at the station file's own folder")
+        raise UserError(f"{path}: folder: unknown key; relative paths start at the station file's own folder")
     try:
         station = msgspec.convert(raw, Station)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {_in_plain_words(str(error), raw)}") from None
+        raise UserError(f"{path}: {_in_plain_words(str(error), raw)}") from None
     station = _at_home(msgspec.structs.replace(station, folder=path.resolve().parent))
     try:
         str(station.folder).encode()
         check(station)
     except UnicodeEncodeError:
-        raise SettingsError(f"{path}: its folder's name is not UTF-8; rename the folder") from None
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from None
+        raise UserError(f"{path}: its folder's name is not UTF-8; rename the folder") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     return station
 
 
@@ -226,39 +226,39 @@ def _at_home(station: Station) -> Station:
 
 
 def check(station: Station) -> None:
-    """What one key alone cannot tell. SettingsError names the key and the remedy."""
+    """What one key alone cannot tell. UserError names the key and the remedy."""
     for key, names in (
         ("cameras", [camera.name for camera in station.cameras]),
         ("screens", [screen.name for screen in station.screens]),
     ):
         for i, name in enumerate(names):
             if name in names[:i]:
-                raise SettingsError(f"{key}[{i}].name: {name!r} is taken; give each of the {key} its own name")
+                raise UserError(f"{key}[{i}].name: {name!r} is taken; give each of the {key} its own name")
     try:
         zoneinfo.ZoneInfo(station.station.timezone)
     except (ValueError, OSError, KeyError):
-        raise SettingsError(
+        raise UserError(
             f"station.timezone: no zone {station.station.timezone!r}; use an IANA name such as 'Asia/Seoul'"
         ) from None
     try:
         Path(station.station.state_dir).expanduser()
     except RuntimeError:
-        raise SettingsError(
+        raise UserError(
             f"station.state_dir: {station.station.state_dir}: no home of such a user; write the folder in full"
         ) from None
     if not station.screens:
-        raise SettingsError("screens: none; add a [[screens]] table")
+        raise UserError("screens: none; add a [[screens]] table")
     if station.station.mode != "off" and not station.cameras:
-        raise SettingsError("cameras: none; add a [[cameras]] table, or set station.mode = 'off'")
+        raise UserError("cameras: none; add a [[cameras]] table, or set station.mode = 'off'")
     if len(station.cameras) > _CAMERAS_MAX or len(station.screens) > _SCREENS_MAX:
-        raise SettingsError(f"cameras, screens: more than {_CAMERAS_MAX} and {_SCREENS_MAX}; split the station")
+        raise UserError(f"cameras, screens: more than {_CAMERAS_MAX} and {_SCREENS_MAX}; split the station")
     known = {camera.name for camera in station.cameras}
     for i, screen in enumerate(station.screens):
         for name in screen.cameras:
             if name not in known:
-                raise SettingsError(f"screens[{i}].cameras: no camera {name!r}; there are {', '.join(sorted(known))}")
+                raise UserError(f"screens[{i}].cameras: no camera {name!r}; there are {', '.join(sorted(known))}")
         if station.station.mode == "target" and not screen.notice:
-            raise SettingsError(
+            raise UserError(
                 f"screens[{i}].notice: mode 'target' does not run without the on-screen notice; "
                 "set notice = true, or station.mode = 'measure'"
             )
@@ -268,22 +268,22 @@ def check(station: Station) -> None:
         if screen.screenshot:
             path = station.folder / screen.screenshot
             if path.suffix.lower() != ".png" or path.is_dir():
-                raise SettingsError(f"screens[{i}].screenshot: {path} is no PNG; name a file that ends in .png")
+                raise UserError(f"screens[{i}].screenshot: {path} is no PNG; name a file that ends in .png")
             if path in written:
-                raise SettingsError(f"screens[{i}].screenshot: {path} is another screen's; give each its own")
+                raise UserError(f"screens[{i}].screenshot: {path} is another screen's; give each its own")
             written.add(path)
         if screen.fullscreen and not screen.headless:
             if screen.display in covered:
-                raise SettingsError(
+                raise UserError(
                     f"screens[{i}].display: {screen.display} is covered by another fullscreen screen; give each its own"
                 )
             covered.add(screen.display)
     for key, model in (("detect", station.detect.model), ("classify", station.classify.model)):
         if model.endswith(".toml") and not (station.folder / model).is_file():
-            raise SettingsError(f"{key}.model: no card {station.folder / model}; name one of `stationcast models list`")
+            raise UserError(f"{key}.model: no card {station.folder / model}; name one of `stationcast models list`")
     campaigns = station.folder / station.ads.campaigns
     if station.ads.campaigns != "demo" and not campaigns.is_dir():
-        raise SettingsError(f"ads.campaigns: no folder {campaigns}; name one, or 'demo' for the built-in ads")
+        raise UserError(f"ads.campaigns: no folder {campaigns}; name one, or 'demo' for the built-in ads")
 
 
 _CAMERAS_MAX, _SCREENS_MAX = 32, 8

@@ -18,7 +18,7 @@ import zmq
 
 from pipeline.cells import CELLS, READY, Cell, Cells
 from pipeline.control import ControlSocket, Scale
-from pipeline.errors import SettingsError
+from pipeline.errors import UserError
 from pipeline.graph import BROKER, Graph, Group, rings_of
 from pipeline.log import log, skip
 from pipeline.ring import SLOTS, Ring
@@ -97,7 +97,7 @@ class Child:
 class Supervisor:
     """One station. `run` starts it and returns when it has stopped; `children` can be read while it runs.
 
-    SettingsError: a station of that name runs already, or a process refused what the user wrote (it said why).
+    UserError: a station of that name runs already, or a process refused what the user wrote (it said why).
     """
 
     def __init__(self, station: Station, graph: Graph, stderr: int | None = None) -> None:
@@ -143,13 +143,13 @@ class Supervisor:
             finally:
                 self._stop_all()
         if self._refused:
-            raise SettingsError(self._refused)
+            raise UserError(self._refused)
 
     def scale(self, name: str, workers: int) -> str:
-        """Change the number of workers of a group while it runs -> what was done. SettingsError: it cannot be."""
+        """Change the number of workers of a group while it runs -> what was done. UserError: it cannot be."""
         group = self.graph.group(name)
         if group.kind != "worker":
-            raise SettingsError(f"{name}: is one process a camera or screen; only detect and classify can be scaled")
+            raise UserError(f"{name}: is one process a camera or screen; only detect and classify can be scaled")
         known = {child.worker: child for child in self.children if child.group and child.group.name == name}
         before = sum(not child.retired for child in known.values())
         wanted = [_worker_name(group, number) for number in range(workers)]
@@ -172,7 +172,7 @@ class Supervisor:
     def _add(self, worker: str, group: Group | None) -> None:
         index = self._indices.setdefault(worker, len(self._indices))
         if index >= CELLS:
-            raise SettingsError(f"workers: more than {CELLS} processes; split the station")
+            raise UserError(f"workers: more than {CELLS} processes; split the station")
         child = Child(worker, group, index, self.cells.cell(index))
         self.children.append(child)
         self._start(child)
@@ -276,7 +276,7 @@ class Supervisor:
             else:
                 self.runtime_dir = claim(self.station.station.name, stack)
             control.bind(self.runtime_dir)
-        except (OSError, SettingsError) as error:
+        except (OSError, UserError) as error:
             skip("sockets_gone", folder=before, error=error)
             return
         log("sockets_gone", folder=before, new=self.runtime_dir)
@@ -376,7 +376,7 @@ def _ring_of(camera: Camera) -> Ring:
     try:
         return Ring.create(camera.name, slot_bytes)
     except OSError as error:
-        raise SettingsError(
+        raise UserError(
             f"cameras.{camera.name}: no {SLOTS * slot_bytes / 1e6:.0f} MB of memory for its frames ({error.strerror}); "
             "lower max_width_px and max_height_px"
         ) from None

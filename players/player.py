@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import pygame
 
-from pipeline.errors import SettingsError
+from pipeline.errors import UserError
 from pipeline.log import log, skip
 from pipeline.messages import Audience
 from pipeline.settings import PlayerSettings
@@ -52,7 +52,7 @@ class Player:
         self._settings = settings
         self._hz = settings.screen.tick_hz
         if settings.station.mode == "target" and not settings.screen.notice:
-            raise SettingsError("screens.notice: mode 'target' does not run without the notice; set notice = true")
+            raise UserError("screens.notice: mode 'target' does not run without the notice; set notice = true")
         self._wants_window = not settings.screen.headless and (settings.screen.fullscreen or display_present())
         self._retry_s, self._retry_pause_s = 0.0, RETRY_S[0]
         self._screen: Window | Headless = self._new_window() or Headless(settings.screen)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pygame
 
-from pipeline.errors import SettingsError
+from pipeline.errors import UserError
 from pipeline.log import log, skip
 from pipeline.settings import PlayerSettings
 from players.ads.campaigns import CatalogueWatcher, open_folder, stamp_of
@@ -92,7 +92,7 @@ class Backstage:
         self._zone = ZoneInfo(settings.station.timezone)
         self._folder = open_folder(settings.ads.campaigns, settings.folder)
         if not self._folder.is_dir():
-            raise SettingsError(f"ads.campaigns: no folder {self._folder}; name one, or 'demo' for the built-in ads")
+            raise UserError(f"ads.campaigns: no folder {self._folder}; name one, or 'demo' for the built-in ads")
         self._rng = Random()
         self._watcher: CatalogueWatcher | None = None
         self._ledger: Ledger | None = None

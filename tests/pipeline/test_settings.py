@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import SettingsError
+from pipeline.errors import UserError
 from pipeline.settings import load
 
 CAMERA = '[[cameras]]\nname = "a"\nsource = "sample"\n'
@@ -69,19 +69,19 @@ MISTAKES = {
 def test_a_mistake_is_one_line_with_file_key_and_remedy(tmp_path: Path, text: str, complaint: str) -> None:
     path = tmp_path / "station.toml"
     path.write_text(text)
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(UserError) as caught:
         load(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and complaint in message and "\n" not in message
 
 
 def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no such file"):
+    with pytest.raises(UserError, match="no such file"):
         load(tmp_path / "none.toml")
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         load(tmp_path)
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         load(tmp_path / "binary.toml")
 
 
@@ -113,7 +113,7 @@ def test_a_folder_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"\xff")
     folder.mkdir()
     (folder / "station.toml").write_text(CAMERA)
-    with pytest.raises(SettingsError, match="not UTF-8; rename the folder"):
+    with pytest.raises(UserError, match="not UTF-8; rename the folder"):
         load(folder / "station.toml")
 
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.rig import coded_ads, xvfb
-from pipeline.errors import SettingsError
+from pipeline.errors import UserError
 from pipeline.messages import Audience, Gender, Person
 from pipeline.settings import Ads, Choose, PlayerSettings, Screen, StationTable
 from players import player as player_module
@@ -463,7 +463,7 @@ def _code_of(path: Path) -> int | None:
 
 
 def test_target_mode_needs_the_notice(theatre: Theatre) -> None:
-    with pytest.raises(SettingsError, match="notice"):
+    with pytest.raises(UserError, match="notice"):
         Player(theatre(HOUSE, notice=False))
 
 
@@ -491,7 +491,7 @@ def test_a_turned_screen_shows_everything_turned(theatre: Theatre, tmp_path: Pat
 
 def test_a_missing_folder_of_campaigns_is_the_users_error(theatre: Theatre) -> None:
     settings = theatre(HOUSE)
-    with pytest.raises(SettingsError, match=r"ads\.campaigns"):
+    with pytest.raises(UserError, match=r"ads\.campaigns"):
         Player(msgspec.structs.replace(settings, ads=Ads(campaigns="nowhere")))
 
 
@@ -605,7 +605,7 @@ def test_a_full_screen_without_a_display_to_cover_is_seen_by_nobody(theatre: The
     assert [row["watchers"] for row in rows(settings)] == [0, 0]
     path = ledger_path(settings.station, settings.screen.name, settings.folder)
     there = msgspec.structs.replace(settings.station, venue_type="outdoor.bus_shelters")
-    with chain.reading([path]) as db, pytest.raises(SettingsError, match="holds no play of screen"):
+    with chain.reading([path]) as db, pytest.raises(UserError, match="holds no play of screen"):
         openrtb.bid_objects(db, there, settings.screen)
 
 

@@ -22,7 +22,7 @@ from models.crop import crop_face
 from models.detector import FaceDetector
 from models.images import ImageError, read_frames, read_image
 from models.photos import detect
-from pipeline.errors import SettingsError
+from pipeline.errors import UserError
 from pipeline.log import skipped
 from pipeline.messages import Frame
 from pipeline.ring import Ring
@@ -163,9 +163,9 @@ def test_in_mode_count_no_crop_is_cut(ring: Ring) -> None:
 
 
 def test_a_classifier_cannot_detect(ring: Ring) -> None:
-    with pytest.raises(SettingsError, match="give one that finds them"):
+    with pytest.raises(UserError, match="give one that finds them"):
         stage_of(ring, model="age-and-gender")
-    with pytest.raises(SettingsError, match="model 'yolo' is unknown"):
+    with pytest.raises(UserError, match="model 'yolo' is unknown"):
         stage_of(ring, model="yolo")
 
 
