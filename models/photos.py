@@ -112,7 +112,7 @@ def _go_through(files: tuple[Path, ...], every: int, as_json: bool, look: Look) 
                 else:
                     rows.append(row)
         except ImageError as error:
-            error.show()
+            click.echo(f"stationcast: error: {error}", err=True)
             bad = True
         if rows:
             _print(path, rows)

@@ -9,8 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.errors import UserError
-from pipeline.settings import Station, load
+from pipeline.settings import SettingsError, Station, load
 from players.ads.campaigns import load_catalogue, open_folder
 from players.ads.catalogue import Catalogue
 from players.ledger import chain
@@ -54,7 +53,7 @@ def ledger_paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]
     found = sorted(state_dir(station.station, station.folder).glob("ledger-*.sqlite"))
     if not found:
         place = state_dir(station.station, station.folder)
-        raise UserError(f"{place}: there is no ledger yet; let the station play first, or name one with --ledger")
+        raise SettingsError(f"{place}: there is no ledger yet; let the station play first, or name one with --ledger")
     return found
 
 
@@ -63,7 +62,7 @@ def span_of(station: Station, since: str | None, until: str | None) -> tuple[str
     first = None if since is None else chain.utc_bound(since, zone)
     stop = None if until is None else chain.utc_bound(chain.next_day(until), zone)
     if first is not None and stop is not None and stop <= first:
-        raise UserError(f"--until: {until} is not after --since {since}; swap them")
+        raise SettingsError(f"--until: {until} is not after --since {since}; swap them")
     return first, stop
 
 
@@ -84,4 +83,4 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}; name another place") from None
+        raise SettingsError(f"{path}: cannot be written: {error.strerror}; name another place") from None

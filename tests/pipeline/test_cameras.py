@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cameras import find_webcams, public_name, source_kind, validate_source
-from pipeline.errors import UserError
-from pipeline.settings import Camera
+from pipeline.settings import Camera, SettingsError
 
 
 @pytest.mark.parametrize(
@@ -27,7 +26,7 @@ from pipeline.settings import Camera
 )
 def test_mistakes_are_told_in_one_line(tmp_path: Path, source: str | int, word: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError) as error:
+    with pytest.raises(SettingsError) as error:
         validate_source(Camera(name="door", source=source), tmp_path)
     text = str(error.value)
     assert "cameras.door.source" in text
