@@ -3,7 +3,7 @@
 BIN := .venv/bin
 DURATION ?=
 
-.PHONY: run test test-slow lint setup setup-dev clean
+.PHONY: run test test-slow lint docs setup setup-dev clean
 
 run: setup
 	$(BIN)/stationcast run $(STATION) $(if $(DURATION),--duration $(DURATION)) $(ARGS)
@@ -19,6 +19,9 @@ lint: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: setup-dev
+	$(BIN)/python docs/make_settings.py
 
 setup:
 	@.ci/setup

@@ -7,9 +7,10 @@ import signal
 import sys
 from typing import Any
 
+import click
 import msgspec
 
-from bench.harness import BenchError, Findings, Plan
+from bench.harness import Findings, Plan
 
 
 def main() -> int:
@@ -27,10 +28,10 @@ def main() -> int:
         found = module.run(msgspec.json.decode(plan, type=Plan), lambda text: answer(say=text), *arguments)
         for findings in (found,) if isinstance(found, Findings) else found:
             answer(findings=msgspec.to_builtins(findings))
-    except BenchError as error:
-        answer(error=str(error))
-    except Exception as error:
-        if getattr(error, "exit_code", None) != 2 and not (isinstance(error, OSError) and error.filename):
+    except click.ClickException as error:
+        answer(error=error.message)
+    except OSError as error:
+        if not error.filename:
             raise
         answer(error=str(error))
     else:

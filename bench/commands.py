@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench import report
-from bench.harness import BenchError, Plan, Result, run_benchmark
+from bench.harness import Plan, Result, run_benchmark
 from models.options import Number
+from pipeline.errors import UserError
 
 WHAT = (
     "transport",
@@ -62,9 +63,9 @@ def bench(
     what = what or DEFAULT
     before = report.load(old) if old else []  # now: --out may be the same folder
     if old and not {result.what for result in before} & set(what):
-        raise BenchError(f"--compare {old}: there are no results of {', '.join(what)}")
+        raise UserError(f"--compare {old}: there are no results of {', '.join(what)}")
     if page is not None and (out is None or not page.resolve().parent.is_dir()):
-        raise BenchError(f"--page {page}: needs --out, whose results it shows, and a folder that is there")
+        raise UserError(f"--page {page}: needs --out, whose results it shows, and a folder that is there")
     console = Console()
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -119,7 +120,7 @@ def run_all(what: tuple[str, ...], plan: Plan, console: Console, out: Path | Non
 
             try:
                 result = run_benchmark(name, plan, say, keep)
-            except BenchError as error:
+            except UserError as error:
                 failed += 1
                 progress.update(task, description="could not run", completed=1)
                 console.print(f"[red]{escape(str(error))}[/]", highlight=False)

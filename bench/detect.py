@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.harness import BenchError, Curve, Findings, Plan, Say, Table, percentile
+from bench.harness import Curve, Findings, Plan, Say, Table, percentile
 from bench.peers.mtcnn import Mtcnn
 from bench.rig.faces import Box, Scene, found, make_scene
 from models.assets import resolve
 from models.detector import FaceDetector
+from pipeline.errors import UserError
 
 WIDTHS_PX = (200, 140, 100, 60, 40, 24)
 _MTCNN_MIN_FACE_PX = 40
@@ -28,7 +29,7 @@ def run(plan: Plan, say: Say) -> Findings:
         }
         try:
             mtcnn = Mtcnn(_MTCNN_MIN_FACE_PX)
-        except BenchError as error:
+        except UserError as error:
             findings.notes.append(f"MediaPipe was measured alone: {error}.")
         else:
             ways["MTCNN"] = lambda image: [(a, b, c - a, d - b) for a, b, c, d, _ in mtcnn.detect(image).tolist()]

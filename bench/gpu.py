@@ -10,8 +10,9 @@ import msgspec
 
 from bench.classify import classifiers
 from bench.gpu_step import STEPS
-from bench.harness import BenchError, Findings, Plan, Say, gpu_name, in_child
+from bench.harness import Findings, Plan, Say, gpu_name, in_child
 from models.session import cuda_missing
+from pipeline.errors import UserError
 
 STEP_S = 180.0
 
@@ -36,7 +37,7 @@ def in_turn(steps: list[tuple[str, str]], limit_s: float, plan: Plan, say: Say, 
         say(f"{name}: {step}")
         try:
             part = in_child("gpu_step", plan, say, name, step, limit_s=limit_s)
-        except BenchError as error:
+        except UserError as error:
             part = Findings(notes=[f"{name}, {step}: {str(error).splitlines()[-1][:200]}"])
         found.measures += part.measures
         found.goals += part.goals

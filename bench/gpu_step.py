@@ -11,10 +11,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from bench.classify import noise, speeds_of, under_load
-from bench.harness import BenchError, Findings, Plan, Say, Table, call_times_ms
+from bench.harness import Findings, Plan, Say, Table, call_times_ms
 from bench.report import number
 from models.assets import resolve
 from models.session import cuda_missing, session_options
+from pipeline.errors import UserError
 
 _FEEDERS = 8
 _CAMERA_FACES_PER_S = 10
@@ -25,10 +26,10 @@ _TENSORRT = "TensorrtExecutionProvider"
 
 
 def run(plan: Plan, say: Say, name: str, step: str) -> Findings:
-    """Measure one step of STEPS. BenchError: it cannot be done here."""
+    """Measure one step of STEPS. UserError: it cannot be done here."""
     missing = cuda_missing()  # it also loads the libraries
     if missing:
-        raise BenchError(f"no CUDA: {missing}")
+        raise UserError(f"no CUDA: {missing}")
     findings = Findings()
     STEPS[step](name, plan, findings, say)
     return findings
@@ -89,7 +90,7 @@ def _way(providers: list[Any], bound: bool, title: str) -> Callable[[str, Plan, 
 
 
 def _first_network(name: str, providers: list[Any]) -> tuple[onnxruntime.InferenceSession, NDArray[np.floating[Any]]]:
-    """A session of exactly these providers and a batch of noise. BenchError: the first one is not to be had."""
+    """A session of exactly these providers and a batch of noise. UserError: the first one is not to be had."""
     model = resolve(name, Path())
     network = model.card.networks[0]
     try:
@@ -100,10 +101,10 @@ def _first_network(name: str, providers: list[Any]) -> tuple[onnxruntime.Inferen
             enable_fallback=0,  # or it would run, and be measured, without what was asked for
         )
     except Exception as error:  # ONNX Runtime raises a dozen classes of its own
-        raise BenchError(" ".join(str(error).split())) from error
+        raise UserError(" ".join(str(error).split())) from error
     wanted = providers[0][0] if isinstance(providers[0], tuple) else providers[0]
     if session.get_providers()[0] != wanted:
-        raise BenchError(f"{wanted} does not load here")
+        raise UserError(f"{wanted} does not load here")
     return session, noise(session, network.input, _BATCH)
 
 

@@ -27,6 +27,8 @@ import msgspec
 import psutil
 from msgspec import Struct
 
+from pipeline.errors import UserError
+
 Better = Literal["higher", "lower", "neither"]
 Size = Literal["tiny", "quick", "full"]
 Say = Callable[[str], None]
@@ -48,12 +50,6 @@ ctypes.CDLL(None).prctl(1, int(sys.argv[1]))  # PR_SET_PDEATHSIG
 os.getppid() == int(sys.argv[2]) or sys.exit(1)
 os.execvp(sys.argv[3], sys.argv[3:])"""
 _STOP_S = 15.0
-
-
-class BenchError(Exception):
-    """A benchmark could not run: its text says why, in one line."""
-
-    exit_code = 2
 
 
 class Measure(Struct, frozen=True, kw_only=True):
@@ -216,7 +212,7 @@ def slope(points: list[tuple[float, float]]) -> float:
 
 def run_benchmark(what: str, plan: Plan, say: Say, keep: Callable[[Result], object] = lambda _: None) -> Result:
     """Run one benchmark in a process of its own -> its result, given to `keep` too, as far as it has come, whenever
-    there is more of it. BenchError: it failed."""
+    there is more of it. UserError: it failed."""
     started_s, busy_before = time.monotonic(), _busy_s()
     own_before = _children_s()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -249,7 +245,7 @@ def in_child(
     keep: Callable[[Findings], object] = lambda _: None,
 ) -> Findings:
     """Call `run(plan, say, *arguments)` of bench/WHAT.py in a process of its own -> its findings; each that it gives on
-    the way goes to `keep`. BenchError: it failed, or took longer than the limit."""
+    the way goes to `keep`. UserError: it failed, or took longer than the limit."""
     until_s = time.monotonic() + (limit_s or math.inf)
     with tempfile.TemporaryFile() as stderr:
         child = subprocess.Popen(
@@ -270,7 +266,7 @@ def in_child(
                 if "say" in answer:
                     say(answer["say"])
                 elif "error" in answer:
-                    raise BenchError(f"bench {what}: {answer['error']}")
+                    raise UserError(f"bench {what}: {answer['error']}")
                 elif "findings" in answer:
                     findings = msgspec.convert(answer["findings"], Findings)
                     keep(findings)
@@ -278,10 +274,10 @@ def in_child(
                     return findings
             child.wait()
             if time.monotonic() >= until_s:
-                raise BenchError(f"bench {what}: not done after {limit_s:g} s")
+                raise UserError(f"bench {what}: not done after {limit_s:g} s")
             stderr.seek(0)
             last = stderr.read().decode(errors="replace").strip().splitlines()[-12:]
-            raise BenchError(f"bench {what}: ended with {child.returncode}:\n" + "\n".join(last))
+            raise UserError(f"bench {what}: ended with {child.returncode}:\n" + "\n".join(last))
         except BaseException:
             child.terminate()
             raise

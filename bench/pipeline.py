@@ -10,10 +10,11 @@ from statistics import median
 
 import psutil
 
-from bench.harness import BenchError, Findings, Plan, Say, Table, percentile, tied
+from bench.harness import Findings, Plan, Say, Table, percentile, tied
 from bench.peers.sequential import Pace, run_loops
 from bench.report import number
 from bench.rig.station import ROLES, SCENE_CAMERA, Run, make_graph, make_station, run_station
+from pipeline.errors import UserError
 from pipeline.settings import Station
 
 _FPS, _CAMERAS_MAX = 15, 24
@@ -143,7 +144,7 @@ def _idle(seconds: float, findings: Findings) -> None:
             try:
                 assert station.stderr
                 if not any(" ready " in line for line in station.stderr):
-                    raise BenchError("the idle station did not start")
+                    raise UserError("the idle station did not start")
                 time.sleep(_SETTLE_S)
                 family = {process.pid: process for process in _family(station.pid)}
                 before = {pid: _cpu_s(process) for pid, process in family.items()}

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from bench.harness import BenchError, Curve, Goal, Measure, Result
+from bench.harness import Curve, Goal, Measure, Result
+from pipeline.errors import UserError
 
 FIGURES = "<!-- figures -->"
 
@@ -71,13 +72,13 @@ def unlike(old: list[Result], new: list[Result]) -> list[str]:
 
 
 def load(folder: Path) -> list[Result]:
-    """All results of a folder. BenchError: a JSON file there is none."""
+    """All results of a folder. UserError: a JSON file there is none."""
     results = []
     for path in sorted(folder.glob("*.json")):
         try:
             results.append(msgspec.json.decode(path.read_bytes(), type=Result))
         except msgspec.DecodeError as error:
-            raise BenchError(f"{path}: not a result of `stationcast bench`: {error}") from error
+            raise UserError(f"{path}: not a result of `stationcast bench`: {error}") from error
     return results
 
 

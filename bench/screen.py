@@ -19,9 +19,10 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from bench.harness import BenchError, Findings, Plan, Say, percentile, tied
+from bench.harness import Findings, Plan, Say, percentile, tied
 from bench.rig import coded_ads, xvfb
 from bench.rig.xvfb import Monitor
+from pipeline.errors import UserError
 from pipeline.settings import StationTable
 from players.ledger.ledger import ledger_path
 
@@ -78,7 +79,7 @@ class Played(Struct):
 def run(plan: Plan, say: Say) -> Findings:
     """Gaps between ads, black and frozen frames, frames presented: with cuts, then with crossfades."""
     if not xvfb.available():
-        raise BenchError("there is no Xvfb: install the package xvfb")
+        raise UserError("there is no Xvfb: install the package xvfb")
     findings = Findings()
     ads = plan.pick(3, 30, 200)
     with tempfile.TemporaryDirectory(prefix="stationcast-bench-") as name:
@@ -141,7 +142,7 @@ def play(folder: Path, transition: str, ads: int, cameras: int = 2) -> Played:
         deadline_s = time.monotonic() + 60 + ads * (FILM_S + 1)
         while changes(samples) < ads:
             if process.poll() is not None or time.monotonic() > deadline_s:
-                raise BenchError(f"the station did not play {ads} ads: {log}: {_tail(log)}")
+                raise UserError(f"the station did not play {ads} ads: {log}: {_tail(log)}")
             time.sleep(0.5)
     return analyse(samples, ledger)
 

@@ -16,9 +16,10 @@ import numpy as np
 import zmq
 from numpy.typing import NDArray
 
-from bench.harness import BenchError, Findings, Measure, Plan, Say, Table, call_rate, paired, peer
+from bench.harness import Findings, Measure, Plan, Say, Table, call_rate, paired, peer
 from bench.report import figure
 from pipeline import wire
+from pipeline.errors import UserError
 from pipeline.messages import Frame
 from pipeline.ring import SLOTS, Ring
 
@@ -106,7 +107,7 @@ def hand_over_rate(way: str, image: NDArray[np.uint8], seconds: float) -> tuple[
             cpu_s += float(receiver.stdout.readline())
             receiver.wait(10)
         except zmq.Again as error:
-            raise BenchError(f"{way}: the receiver has not answered for {_SILENT_MS / 1000:g} s") from error
+            raise UserError(f"{way}: the receiver has not answered for {_SILENT_MS / 1000:g} s") from error
         finally:
             context.destroy(linger=0)
             receiver.kill()

@@ -6,8 +6,9 @@ A card is a TOML file. It travels with the weights: without a card that fits, no
 import hashlib
 import itertools
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
+import click
 import msgspec
 from msgspec import Meta, Struct
 
@@ -38,10 +39,14 @@ Positive = Annotated[float, Meta(ge=1e-6)]
 Triple = tuple[float, float, float]
 
 
-class ModelError(Exception):
-    """A model that cannot be had or trusted: its text is the whole message, one line; exit code 2."""
+class ModelError(click.ClickException):
+    """A mistake of the user about models, photos or labels. Its text is the whole message, one line."""
 
     exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message on stderr as every command of stationcast does."""
+        click.echo(f"stationcast: error: {' '.join(self.message.split())}", file, err=file is None)
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

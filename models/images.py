@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from models.cards import ModelError
 
-class ImageError(Exception):
-    """A file that shows nothing: its text is the whole message, one line naming it; exit code 2."""
 
-    exit_code = 2
+class ImageError(ModelError):
+    """A picture or video that cannot be read. Its text names the file."""
 
 
 def read_frames(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.uint8]]]:

@@ -112,7 +112,7 @@ def _go_through(files: tuple[Path, ...], every: int, as_json: bool, look: Look) 
                 else:
                     rows.append(row)
         except ImageError as error:
-            click.echo(f"stationcast: error: {error}", err=True)
+            error.show()
             bad = True
         if rows:
             _print(path, rows)

@@ -16,10 +16,10 @@ from msgspec import Struct
 
 from pipeline import wire
 from pipeline.cells import Cell
+from pipeline.errors import UserError
 from pipeline.graph import BROKER, MESSAGES, TAP, Link
 from pipeline.log import log, skip
 from pipeline.messages import Credit
-from pipeline.settings import SettingsError
 
 _DRAIN = 64
 _ALL_MAX = 1000
@@ -203,7 +203,7 @@ class Broker:
                 return
             try:
                 socket = wire.push(self._context, wire.endpoint(self._runtime_dir, credit.worker))
-            except SettingsError as error:
+            except UserError as error:
                 skip("credit_of_a_stranger", error=error)
                 return
             worker = workers[credit.worker] = Worker(credit, socket)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pipeline.settings import Camera, SettingsError
+from pipeline.errors import UserError
+from pipeline.settings import Camera
 
 Kind = Literal["sample", "webcam", "url", "folder", "file"]
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -58,15 +59,15 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def validate_source(camera: Camera, folder: Path) -> None:
-    """Raise SettingsError where no later moment could make the source work.
+    """Raise UserError where no later moment could make the source work.
 
     A webcam or a URL may come and go while a station runs, so they need not be there now.
     """
     where = f"cameras.{camera.name}.source"
     if isinstance(camera.source, int) and camera.source < 0:
-        raise SettingsError(f"{where}: webcam index {camera.source} is negative; the first webcam is 0")
+        raise UserError(f"{where}: webcam index {camera.source} is negative; the first webcam is 0")
     if not str(camera.source):
-        raise SettingsError(f"{where}: is empty; give {_GIVE}")
+        raise UserError(f"{where}: is empty; give {_GIVE}")
     try:
         kind = source_kind(camera, folder)
         if kind == "url":
@@ -74,29 +75,29 @@ def validate_source(camera: Camera, folder: Path) -> None:
         elif kind == "folder":
             _validate_folder(where, source_path(camera, folder))
         elif kind == "file" and not source_path(camera, folder).is_file():
-            raise SettingsError(f"{where}: no such file or folder: {source_path(camera, folder)}; give {_GIVE}")
+            raise UserError(f"{where}: no such file or folder: {source_path(camera, folder)}; give {_GIVE}")
     except OSError as error:
-        raise SettingsError(f"{where}: cannot be read: {error.strerror}; give {_GIVE}") from None
+        raise UserError(f"{where}: cannot be read: {error.strerror}; give {_GIVE}") from None
     except RuntimeError:  # of expanduser
-        raise SettingsError(f"{where}: {camera.source}: no home of such a user; give {_GIVE}") from None
+        raise UserError(f"{where}: {camera.source}: no home of such a user; give {_GIVE}") from None
 
 
 def _validate_folder(where: str, folder: Path) -> None:
     if not image_files(folder):
-        raise SettingsError(f"{where}: folder {folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        raise UserError(f"{where}: folder {folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
 
 
 def _validate_url(where: str, url: str) -> None:
     scheme = url.split("://", 1)[0].lower()
     if scheme not in URL_SCHEMES:
-        raise SettingsError(f"{where}: unknown URL scheme {scheme!r}; use one of {', '.join(URL_SCHEMES)}")
+        raise UserError(f"{where}: unknown URL scheme {scheme!r}; use one of {', '.join(URL_SCHEMES)}")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise SettingsError(f"{where}: {public_name(url)}: {error}") from None
+        raise UserError(f"{where}: {public_name(url)}: {error}") from None
     if not host:
-        raise SettingsError(f"{where}: {public_name(url)} names no host")
+        raise UserError(f"{where}: {public_name(url)} names no host")
 
 
 def find_webcams() -> list[str]:

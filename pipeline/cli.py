@@ -6,14 +6,11 @@ import importlib
 import json
 import math
 import os
-import queue
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -23,7 +20,10 @@ from rich.table import Table
 
 from pipeline import graph as graphs
 from pipeline.cameras import find_webcam, validate_source
-from pipeline.settings import SettingsError, Station, check, load
+from pipeline.errors import UserError
+from pipeline.operator.drawing import draw, rows
+from pipeline.settings import Station, check, load
+from pipeline.streams import Stream, log_lines, open_streams, standard_output
 
 if TYPE_CHECKING:
     from pipeline.supervisor import Supervisor
@@ -79,11 +79,15 @@ def run(
     station = msgspec.structs.replace(station, screens=screens)
     check(station)  # once more: two screens may cover one display now
     if duration_s is not None and math.isnan(duration_s):
-        raise SettingsError("--duration nan: give seconds, or leave it out to run until Ctrl-C")
+        raise UserError("--duration nan: give seconds, or leave it out to run until Ctrl-C")
     if summary_file is not None:
         _may_write("--summary", summary_file)
     _pull_models(station)
-    with contextlib.closing(_Stream(sys.stderr)) as stderr, contextlib.redirect_stderr(stderr), _console() as console:
+    with (
+        contextlib.closing(Stream(sys.stderr)) as stderr,
+        contextlib.redirect_stderr(stderr),
+        standard_output() as console,
+    ):
         summary = summarise(_run(station, duration_s, console))
         if summary_file is not None:
             summary_file.write_text(json.dumps(summary, indent=1) + "\n")
@@ -100,7 +104,7 @@ def _run(station: Station, duration_s: float | None, console: Console) -> "Super
         if console.file.isatty() and not console.is_dumb_terminal:  # whatever FORCE_COLOR says
             live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=sys.stderr.isatty())
             stack.enter_context(live)
-        supervisor = Supervisor(station, graphs.build(station), stderr=stack.enter_context(_log_lines()))
+        supervisor = Supervisor(station, graphs.build(station), stderr=stack.enter_context(log_lines()))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
                 stack.callback(signal.signal, number, signal.signal(number, supervisor.stop))
@@ -117,7 +121,7 @@ def check_command(station_file: Path) -> None:
     table = Table(title=f"{station.station.name}: mode {station.station.mode}", title_justify="left")
     for name in ("process", "count", "takes", "gives"):
         table.add_column(name)
-    for row in graphs.rows(graphs.build(station)):
+    for row in rows(graphs.build(station)):
         table.add_row(*row)
     console = Console()
     console.print(table)
@@ -135,9 +139,9 @@ def check_command(station_file: Path) -> None:
 def graph(station_file: Path, out: Path) -> None:
     """Draw a station's graph (svg, png or pdf, by the file's ending)."""
     if out.suffix not in (".svg", ".png", ".pdf"):
-        raise SettingsError(f"--out {out}: unknown picture format; let the name end in .svg, .png or .pdf")
+        raise UserError(f"--out {out}: unknown picture format; let the name end in .svg, .png or .pdf")
     _may_write("--out", out)
-    graphs.draw(graphs.build(_station(station_file)), str(out))
+    draw(graphs.build(_station(station_file)), str(out))
     click.echo(out)
 
 
@@ -147,7 +151,7 @@ def graph(station_file: Path, out: Path) -> None:
 @click.option("--station", "name", help="Name of the running station; needed where several run.")
 def scale(stage: str, workers: int, name: str | None) -> None:
     """Change how many processes share a STAGE (detect or classify) of a running station."""
-    from pipeline.supervisor import request_scale
+    from pipeline.control import request_scale
 
     click.echo(request_scale(_running(name), stage, workers))
 
@@ -162,8 +166,8 @@ def tap(name: str | None, count: int | None) -> None:
     import zmq
 
     from pipeline.graph import TAP
+    from pipeline.runtime import is_running, runtime_root
     from pipeline.stage import Inbox, Outbox
-    from pipeline.supervisor import is_running, runtime_root
 
     folder = runtime_root() / _running(name)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -185,28 +189,28 @@ def tap(name: str | None, count: int | None) -> None:
 
 
 def _may_write(option: str, path: Path) -> None:
-    """Raise SettingsError where the file that an option names cannot be written: now, not when all is done."""
+    """Raise UserError where the file that an option names cannot be written: now, not when all is done."""
     folder = path.resolve().parent
     if not folder.is_dir():
-        raise SettingsError(f"{option} {path}: no folder {folder}; make it first")
+        raise UserError(f"{option} {path}: no folder {folder}; make it first")
     if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
-        raise SettingsError(f"{option} {path}: cannot be written; name a file of your own")
+        raise UserError(f"{option} {path}: cannot be written; name a file of your own")
 
 
 def _running(name: str | None) -> str:
     """The running station meant by `--station`, or the only one there is."""
-    from pipeline.supervisor import running_stations, runtime_root
+    from pipeline.runtime import running_stations, runtime_root
 
     running = running_stations()
     names = ", ".join(running) or "none"
     if name is not None and name not in running:
-        raise SettingsError(f"--station {name}: is not running; running in {runtime_root()}: {names}")
+        raise UserError(f"--station {name}: is not running; running in {runtime_root()}: {names}")
     if not running:
-        raise SettingsError(
+        raise UserError(
             f"no station is running in {runtime_root()}; if it was started with another XDG_RUNTIME_DIR, set that"
         )
     if name is None and len(running) > 1:
-        raise SettingsError(f"several stations run: {names}; say --station NAME")
+        raise UserError(f"several stations run: {names}; say --station NAME")
     return name or running[0]
 
 
@@ -226,13 +230,13 @@ def _station(station_file: Path | None) -> Station:
     for camera in station.cameras:
         try:
             validate_source(camera, station.folder)
-        except SettingsError as error:
-            raise SettingsError(f"{station_file}: {error}") from None
+        except UserError as error:
+            raise UserError(f"{station_file}: {error}") from None
     return station
 
 
 def _know_models(station_file: Path, station: Station) -> None:
-    """Raise SettingsError for a model that is not among the built-in ones, asked of a process of its own: this one
+    """Raise UserError for a model that is not among the built-in ones, asked of a process of its own: this one
     stays small."""
     command = [sys.executable, "-P", "-m", "pipeline.cli", "models", "list", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -242,13 +246,13 @@ def _know_models(station_file: Path, station: Station) -> None:
     for task, model in (("detect", station.detect.model), ("classify", station.classify.model)):
         if not model.endswith(".toml") and known.get(model) != task:
             names = ", ".join(name for name, does in known.items() if does == task)
-            raise SettingsError(f"{station_file}: {task}.model: no model {model!r} that can {task}; there are {names}")
+            raise UserError(f"{station_file}: {task}.model: no model {model!r} that can {task}; there are {names}")
 
 
 def _know_venue(station_file: Path, venue_type: str) -> None:
-    """Raise SettingsError for a venue that no bid request may name: every play is written down with it."""
+    """Raise UserError for a venue that no bid request may name: every play is written down with it."""
     if venue_type and venue_type not in importlib.import_module("players.reports.openrtb").VENUES:
-        raise SettingsError(
+        raise UserError(
             f"{station_file}: station.venue_type: no venue {venue_type!r} in OpenOOH 1.1; "
             "write such as 'outdoor.bus_shelters'"
         )
@@ -261,86 +265,12 @@ def _pull_models(station: Station) -> None:
     )
     named = [name for name in names if not name.endswith(".toml")]
     if named and subprocess.run([sys.executable, "-P", "-m", "pipeline.cli", "models", "pull", *named]).returncode:
-        raise SettingsError("the models are not there; see the message above")
-
-
-class _Stream:
-    """A stream that may stand still (Ctrl-S, a connection that hangs, a pipe that nobody reads) or be closed while the
-    station runs: a thread of its own writes to it, and what it does not take is lost."""
-
-    def __init__(self, out: Any) -> None:
-        self._out = out
-        self._waiting: queue.Queue[str | None] = queue.Queue(256)
-        self._thread = threading.Thread(target=self._pump, daemon=True)
-        self._thread.start()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._out, name)
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(queue.Full):
-            self._waiting.put_nowait(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing: the thread does not keep anything back."""
-
-    def close(self) -> None:
-        """Wait a second for what is still to be written."""
-        with contextlib.suppress(queue.Full):
-            self._waiting.put(None, timeout=1)
-            self._thread.join(timeout=1)
-
-    def _pump(self) -> None:
-        while (text := self._waiting.get()) is not None:
-            data = text.encode(errors="replace")
-            with contextlib.suppress(OSError):  # a disk that is full may have room again
-                while data:  # not through the stream: it could not be closed while a write to it hangs
-                    data = data[os.write(self._out.fileno(), data) :]
-
-
-@contextlib.contextmanager
-def _console() -> Iterator[Console]:
-    """Standard output, of which nothing ends or holds up the station."""
-    if not sys.stdout.isatty():
-        yield Console()
-        return
-    with contextlib.closing(_Stream(sys.stdout)) as terminal:
-        yield Console(file=cast(IO[str], terminal))
-
-
-@contextlib.contextmanager
-def _log_lines() -> Iterator[int]:
-    """A file descriptor for the children's stderr: its lines go where this process's own do, and hold up no child."""
-    read_fd, write_fd = os.pipe()
-
-    def pump() -> None:
-        with os.fdopen(read_fd, errors="replace") as lines:
-            for text in lines:
-                sys.stderr.write(text.rstrip("\n") + "\n")
-
-    thread = threading.Thread(target=pump, daemon=True)
-    thread.start()
-    try:
-        yield write_fd
-    finally:
-        os.close(write_fd)
-        thread.join(timeout=1)
-
-
-def _open_streams() -> None:
-    """Let standard streams that were closed lead nowhere; else the next file opened takes the place of one, here and in
-    the children, and is written to."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            fd = os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: the stream's own
-            os.set_inheritable(fd, True)
-            setattr(sys, name, os.fdopen(fd, mode))
+        raise UserError("the models are not there; see the message above")
 
 
 def main() -> None:
     """Entry point: a mistake of the user is one line on stderr and exit code 2."""
-    _open_streams()
+    open_streams()
     try:
         cli(prog_name="stationcast", standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -350,12 +280,12 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
             sys.stdout = None  # or what is left in it fails once more on the way out
-        elif getattr(error, "exit_code", None) != 2 and not (isinstance(error, OSError) and error.filename):
+        elif not error.filename:
             raise
-        click.echo(f"stationcast: error: {' '.join(str(error).split())}", err=True)
+        UserError(str(error)).show()
         sys.exit(2)
 
 

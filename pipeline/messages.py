@@ -96,17 +96,3 @@ class Credit(Struct, frozen=True, kw_only=True, tag_field="type", tag="credit.1"
 
 
 AnyMessage = Frame | Faces | Audience | Credit
-
-
-class Scale(Struct, frozen=True, kw_only=True, tag_field="type", tag="scale.1"):
-    """Asks a running station, on its control socket, for another number of workers of a group."""
-
-    group: Annotated[str, Meta(max_length=256)]
-    workers: Annotated[int, Meta(ge=1, le=32)]
-
-
-class Answer(Struct, frozen=True, kw_only=True, tag_field="type", tag="answer.1"):
-    """What the station says to that."""
-
-    ok: bool
-    text: Annotated[str, Meta(max_length=4096)]

@@ -1,6 +1,6 @@
 """Every knob of a station, unit in its name, read from one TOML file.
 
-`load(path)` returns a Station or raises SettingsError with one line that names the file, the key and the remedy.
+`load(path)` returns a Station or raises UserError with one line that names the file, the key and the remedy.
 """
 
 import difflib
@@ -13,15 +13,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct, field
 
+from pipeline.errors import UserError
+
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z")]
 _NAME_IN_WORDS = "a name of 1 to 32 lower-case letters, digits, - and _, the first a letter or digit"
 Ratio = Annotated[float, Meta(ge=0, le=1)]
-
-
-class SettingsError(Exception):
-    """A mistake in what the user wrote: its text is the whole message, one line."""
-
-    exit_code = 2
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,112 +25,150 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class StationTable(Section, frozen=True, kw_only=True):
-    """`[station]`: who and where."""
+    """The station itself: its name, its place, and what it may do."""
 
     name: Name = "station"
+    """Name of the station, which its runtime folder, its ledger and its plays carry."""
     mode: Literal["off", "count", "measure", "target"] = "target"
+    """Degree to which the station looks at people. `off` reads no camera. `count` counts faces and classifies nobody.
+    `measure` measures who passes, and the ads do not depend on it. `target` chooses ads by the audience; every screen
+    must then show the notice."""
     timezone: str = "UTC"
+    """IANA time zone of dayparts and reports, such as `Asia/Seoul`."""
     state_dir: str = ""
-    """Where the ledger lives; empty: the user's data directory, one folder a station."""
+    """Folder of the ledger. Empty means a folder of the station in the user's data directory."""
     venue_type: Annotated[str, Meta(max_length=64)] = ""
-    """OpenOOH 1.1 venue, such as `outdoor.bus_shelters`."""
+    """OpenOOH 1.1 venue type, such as `outdoor.bus_shelters`."""
     lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    """Latitude in degrees."""
     lon: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    """Longitude in degrees."""
 
 
 class Camera(Section, frozen=True, kw_only=True):
-    """`[[cameras]]`: one source of frames."""
+    """One source of frames; repeat the table for each camera. Do not let two cameras see the same people."""
 
     name: Name
+    """Name of the camera."""
     source: str | int
-    """`sample`, a webcam index or /dev path, an rtsp:// or http(s):// URL, a video file, or a folder of images."""
+    """Origin of the frames. Write `sample`, a webcam's index or `/dev` path, an `rtsp://` or `http(s)://`
+    URL, a video file, or a folder of images."""
     fps: Annotated[float, Meta(ge=0.001, le=120)] = 10.0
     """Frames taken a second; 0.1 is one every 10 s."""
     loop: bool = True
     """Start a file, a folder or the sample again when it ends."""
     max_width_px: Annotated[int, Meta(ge=64, le=7680)] = 1920
+    """Greatest width of a frame; wider ones are scaled down."""
     max_height_px: Annotated[int, Meta(ge=64, le=4320)] = 1080
-    """Larger frames are scaled down to fit the camera's ring."""
+    """Greatest height of a frame; taller ones are scaled down."""
 
 
 class Workers(Section, frozen=True, kw_only=True):
-    """`[workers]`: how many processes share each stage."""
+    """Number of processes that share a stage. `stationcast scale detect 3` changes it while the station runs."""
 
     detect: Annotated[int, Meta(ge=1, le=32)] = 1
+    """Processes that find faces."""
     classify: Annotated[int, Meta(ge=1, le=32)] = 1
+    """Processes that estimate gender and age."""
 
 
 class Detect(Section, frozen=True, kw_only=True):
-    """`[detect]`: finding faces."""
+    """Finding faces in frames."""
 
     model: str = "mediapipe-full-range"
+    """A detector of `stationcast models list`."""
     min_score: Ratio = 0.5
+    """Lowest score of a face; faces below it are passed over."""
     max_faces: Annotated[int, Meta(ge=1, le=64)] = 32
+    """Largest number of faces taken from one frame. Of more faces, the largest are kept."""
     max_frame_age_ms: Annotated[int, Meta(ge=10, le=1500)] = 500
-    """A frame that waited longer is dropped and counted, not detected."""
+    """Longest that a frame may wait. A frame that waited longer is dropped and counted, not searched for faces."""
     threads: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Threads with which one worker scales pictures. The model itself takes what MediaPipe gives it."""
 
 
 class Classify(Section, frozen=True, kw_only=True):
-    """`[classify]`: gender and age."""
+    """Estimating gender and age of faces."""
 
     model: str = "default"
-    """Name of a model of the registry (`stationcast models list`) or path of a model card."""
+    """A classifier of `stationcast models list`, or the path of a model card."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Processor on which the model runs. `auto` takes a GPU where one works."""
     batch: Annotated[int, Meta(ge=1, le=256)] = 16
-    """Most messages (frames' faces) in one micro-batch."""
+    """Largest number of frames whose faces are classified together."""
     batch_wait_ms: Annotated[float, Meta(ge=0, le=1000)] = 5.0
-    """Longest that a face waits for the batch to fill."""
+    """Longest that a face waits for its batch to fill."""
     threads: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Threads of one worker."""
 
 
 class Choose(Section, frozen=True, kw_only=True):
-    """`[choose]`: which ad fits who is there."""
+    """Choosing the ad that fits the people who are there."""
 
     policy: Literal["majority", "weighted", "random"] = "majority"
+    """Rule of the choice. `majority` serves the group with most people present. `weighted` draws by weight
+    times the expected number of matching people. `random` draws every eligible line alike."""
     present_s: Annotated[float, Meta(ge=0.1, le=60)] = 2.0
-    """Present is who was seen in this long."""
+    """Length of the window in which somebody must have been seen to be present. A camera with fewer frames counts by
+    its newest frame."""
     minors: Literal["count", "target"] = "count"
-    """`target` lets ads be aimed at children; `check` says so in plain words."""
+    """Role of children and teenagers. `count` counts them and never aims an ad at them. `target` lets ads be aimed at
+    them, and `stationcast check` says so."""
 
 
 class Screen(Section, frozen=True, kw_only=True):
-    """`[[screens]]`: one window or wall panel."""
+    """One window or wall panel; repeat the table for each screen."""
 
     name: Name = "main"
+    """Name of the screen."""
     cameras: tuple[Name, ...] = ()
-    """Whose audience this screen is for; empty: every camera's."""
+    """Cameras whose audience the screen is for. An empty list means every camera."""
     display: Annotated[int, Meta(ge=0, le=15)] = 0
+    """Number of the display that the screen uses."""
     fullscreen: bool = False
+    """Cover the whole display. While the display is missing, no play is billable."""
     headless: bool = False
+    """Open no window; the screenshot file is then the only output."""
     width_px: Annotated[int, Meta(ge=64, le=7680)] = 1280
+    """Width of the window. Bid requests of `stationcast report openrtb` state it, also for a full screen."""
     height_px: Annotated[int, Meta(ge=64, le=7680)] = 720
+    """Height of the window. Bid requests state it, also for a full screen."""
     tick_hz: Annotated[int, Meta(ge=5, le=240)] = 60
+    """Pictures a second."""
     rotation_deg: Literal[0, 90, 180, 270] = 0
+    """Rotation by which the panel is mounted."""
     overscan_pct: Annotated[float, Meta(ge=0, le=20)] = 0.0
+    """Margin that the panel hides on each side, in per cent."""
     scaling: Literal["fit", "fill", "stretch"] = "fit"
+    """Way to bring an ad to the screen's shape. `fit` adds borders, `fill` cuts edges off, `stretch` distorts."""
     transition: Literal["cut", "crossfade"] = "crossfade"
+    """Change from one ad to the next."""
     transition_ms: Annotated[int, Meta(ge=0, le=5000)] = 400
+    """Length of a crossfade."""
     notice: bool = True
-    """The on-screen notice that a camera estimates age group and gender; mode `target` refuses to run without it."""
+    """Show the notice that a camera estimates age group and gender. Mode `target` does not run without it."""
     language: Literal["en", "ko"] = "en"
+    """Language of the notice."""
     screenshot: str = ""
-    """A PNG that always shows what the screen shows (the ad, never the camera); empty: none."""
+    """PNG file that always holds what the screen shows. It holds the ad, never the camera. Empty means no file."""
     screenshot_every_s: Annotated[float, Meta(ge=0.1, le=3600)] = 1.0
+    """Time between two writings of the screenshot."""
 
 
 class Ads(Section, frozen=True, kw_only=True):
-    """`[ads]`: what may be shown."""
+    """The ads that may be shown, and what makes a play billable."""
 
     campaigns: str = "demo"
-    """Folder of campaign files and their media; `demo` is the built-in set."""
+    """Folder of campaign files and their media. A folder of the layout `20's, F/*.jpg` works too. `demo` is the
+    built-in set."""
     default_duration_s: Annotated[float, Meta(ge=1, le=600)] = 8.0
+    """Time that an ad plays whose campaign names none."""
     min_presented: Ratio = 0.75
-    """A play with a smaller share of its frames presented is not billable."""
+    """Share of its frames that a billable play must have presented."""
 
 
 class Station(Section, frozen=True, kw_only=True):
-    """A station file."""
+    """Everything that a station file says."""
 
     station: StationTable = StationTable()
     cameras: tuple[Camera, ...] = ()
@@ -145,33 +179,33 @@ class Station(Section, frozen=True, kw_only=True):
     screens: tuple[Screen, ...] = (Screen(),)
     ads: Ads = Ads()
     folder: Path = field(default_factory=Path)
-    """Folder of the station file (set by `load`); relative paths in it start here."""
+    """Folder of the station file, set by `load`. Relative paths in the file start here."""
 
 
 def load(path: Path) -> Station:
-    """Read a station file. SettingsError: one line that names the file, the key and the remedy."""
+    """Read a station file. UserError: one line that names the file, the key and the remedy."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file; name a station file, or none for the demo") from None
+        raise UserError(f"{path}: no such file; name a station file, or none for the demo") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read as text: {error}") from None
+        raise UserError(f"{path}: cannot be read as text: {error}") from None
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: not TOML: {error}") from None
+        raise UserError(f"{path}: not TOML: {error}") from None
     if "folder" in raw:
-        raise SettingsError(f"{path}: folder: unknown key; relative paths start at the station file's own folder")
+        raise UserError(f"{path}: folder: unknown key; relative paths start at the station file's own folder")
     try:
         station = msgspec.convert(raw, Station)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {_in_plain_words(str(error), raw)}") from None
+        raise UserError(f"{path}: {_in_plain_words(str(error), raw)}") from None
     station = _at_home(msgspec.structs.replace(station, folder=path.resolve().parent))
     try:
         str(station.folder).encode()
         check(station)
     except UnicodeEncodeError:
-        raise SettingsError(f"{path}: its folder's name is not UTF-8; rename the folder") from None
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from None
+        raise UserError(f"{path}: its folder's name is not UTF-8; rename the folder") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     return station
 
 
@@ -192,39 +226,39 @@ def _at_home(station: Station) -> Station:
 
 
 def check(station: Station) -> None:
-    """What one key alone cannot tell. SettingsError names the key and the remedy."""
+    """What one key alone cannot tell. UserError names the key and the remedy."""
     for key, names in (
         ("cameras", [camera.name for camera in station.cameras]),
         ("screens", [screen.name for screen in station.screens]),
     ):
         for i, name in enumerate(names):
             if name in names[:i]:
-                raise SettingsError(f"{key}[{i}].name: {name!r} is taken; give each of the {key} its own name")
+                raise UserError(f"{key}[{i}].name: {name!r} is taken; give each of the {key} its own name")
     try:
         zoneinfo.ZoneInfo(station.station.timezone)
     except (ValueError, OSError, KeyError):
-        raise SettingsError(
+        raise UserError(
             f"station.timezone: no zone {station.station.timezone!r}; use an IANA name such as 'Asia/Seoul'"
         ) from None
     try:
         Path(station.station.state_dir).expanduser()
     except RuntimeError:
-        raise SettingsError(
+        raise UserError(
             f"station.state_dir: {station.station.state_dir}: no home of such a user; write the folder in full"
         ) from None
     if not station.screens:
-        raise SettingsError("screens: none; add a [[screens]] table")
+        raise UserError("screens: none; add a [[screens]] table")
     if station.station.mode != "off" and not station.cameras:
-        raise SettingsError("cameras: none; add a [[cameras]] table, or set station.mode = 'off'")
+        raise UserError("cameras: none; add a [[cameras]] table, or set station.mode = 'off'")
     if len(station.cameras) > _CAMERAS_MAX or len(station.screens) > _SCREENS_MAX:
-        raise SettingsError(f"cameras, screens: more than {_CAMERAS_MAX} and {_SCREENS_MAX}; split the station")
+        raise UserError(f"cameras, screens: more than {_CAMERAS_MAX} and {_SCREENS_MAX}; split the station")
     known = {camera.name for camera in station.cameras}
     for i, screen in enumerate(station.screens):
         for name in screen.cameras:
             if name not in known:
-                raise SettingsError(f"screens[{i}].cameras: no camera {name!r}; there are {', '.join(sorted(known))}")
+                raise UserError(f"screens[{i}].cameras: no camera {name!r}; there are {', '.join(sorted(known))}")
         if station.station.mode == "target" and not screen.notice:
-            raise SettingsError(
+            raise UserError(
                 f"screens[{i}].notice: mode 'target' does not run without the on-screen notice; "
                 "set notice = true, or station.mode = 'measure'"
             )
@@ -234,22 +268,22 @@ def check(station: Station) -> None:
         if screen.screenshot:
             path = station.folder / screen.screenshot
             if path.suffix.lower() != ".png" or path.is_dir():
-                raise SettingsError(f"screens[{i}].screenshot: {path} is no PNG; name a file that ends in .png")
+                raise UserError(f"screens[{i}].screenshot: {path} is no PNG; name a file that ends in .png")
             if path in written:
-                raise SettingsError(f"screens[{i}].screenshot: {path} is another screen's; give each its own")
+                raise UserError(f"screens[{i}].screenshot: {path} is another screen's; give each its own")
             written.add(path)
         if screen.fullscreen and not screen.headless:
             if screen.display in covered:
-                raise SettingsError(
+                raise UserError(
                     f"screens[{i}].display: {screen.display} is covered by another fullscreen screen; give each its own"
                 )
             covered.add(screen.display)
     for key, model in (("detect", station.detect.model), ("classify", station.classify.model)):
         if model.endswith(".toml") and not (station.folder / model).is_file():
-            raise SettingsError(f"{key}.model: no card {station.folder / model}; name one of `stationcast models list`")
+            raise UserError(f"{key}.model: no card {station.folder / model}; name one of `stationcast models list`")
     campaigns = station.folder / station.ads.campaigns
     if station.ads.campaigns != "demo" and not campaigns.is_dir():
-        raise SettingsError(f"ads.campaigns: no folder {campaigns}; name one, or 'demo' for the built-in ads")
+        raise UserError(f"ads.campaigns: no folder {campaigns}; name one, or 'demo' for the built-in ads")
 
 
 _CAMERAS_MAX, _SCREENS_MAX = 32, 8

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+import click
 import msgspec
 import zmq
 from msgspec import Struct
@@ -222,10 +223,10 @@ def main() -> int:
             broker.close()
         else:
             run_stage(spec, spec.group, cell)
+    except click.ClickException as error:
+        sys.stderr.write(f"stationcast: error: {' '.join(error.message.split())}\n")
+        return 2
     except Exception as error:
-        if getattr(error, "exit_code", None) == 2:
-            sys.stderr.write(f"stationcast: error: {' '.join(str(error).split())}\n")
-            return 2
         log("failed", error=f"{type(error).__name__}: {error}")
         raise
     return 0

@@ -4,32 +4,28 @@ It never loads OpenCV, MediaPipe, ONNX Runtime or pygame, and nothing it does ne
 """
 
 import contextlib
-import fcntl
 import os
 import random
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 import psutil
 import zmq
 
-from pipeline import wire
 from pipeline.cells import CELLS, READY, Cell, Cells
+from pipeline.control import ControlSocket, Scale
+from pipeline.errors import UserError
 from pipeline.graph import BROKER, Graph, Group, rings_of
 from pipeline.log import log, skip
-from pipeline.messages import Answer, Scale
 from pipeline.ring import SLOTS, Ring
-from pipeline.settings import Camera, RingRef, SettingsError, Station
+from pipeline.runtime import CONTROL, claim, lock_path
+from pipeline.settings import Camera, RingRef, Station
 from pipeline.stage import Spec
 
-CONTROL = "control"
 _TICK_MS = 100
 _SILENT_S, _LOADING_S = 5.0, 30.0
 _START_S = 60.0
@@ -43,24 +39,6 @@ _STOP_S = 10.0
 _SAMPLE_S = 1.0
 _FRAME_S = 1.5
 """A capture process blanks frames as old as this; the supervisor does it for one that is silent or gone."""
-
-
-_LOGIN = Path(f"/run/user/{os.getuid()}")
-
-
-def runtime_root() -> Path:
-    """The folder of all running stations of this user: private (0700), on this machine only. It is the same for a
-    service and at a login: not in the login's own XDG_RUNTIME_DIR, which a service lacks and a logout takes away."""
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or _LOGIN)
-    root = base / "stationcast" if base.is_dir() and base != _LOGIN else Path(f"/tmp/stationcast-{os.getuid()}")  # noqa: S108
-    try:
-        root.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"{root}: {error.strerror}; set XDG_RUNTIME_DIR to a folder of your own") from None
-    if root.is_symlink() or root.stat().st_uid != os.getuid():
-        raise SettingsError(f"{root}: belongs to somebody else; set XDG_RUNTIME_DIR to a folder of your own")
-    root.chmod(0o700)
-    return root
 
 
 class Child:
@@ -119,7 +97,7 @@ class Child:
 class Supervisor:
     """One station. `run` starts it and returns when it has stopped; `children` can be read while it runs.
 
-    SettingsError: a station of that name runs already, or a process refused what the user wrote (it said why).
+    UserError: a station of that name runs already, or a process refused what the user wrote (it said why).
     """
 
     def __init__(self, station: Station, graph: Graph, stderr: int | None = None) -> None:
@@ -143,7 +121,7 @@ class Supervisor:
     def run(self, duration_s: float | None = None, on_tick: Callable[["Supervisor"], None] | None = None) -> None:
         """Run the station until `stop` or, once everything is ready, for `duration_s`."""
         with contextlib.ExitStack() as stack:
-            self.runtime_dir = _claim(self.station.station.name, stack)
+            self.runtime_dir = claim(self.station.station.name, stack)
             self.cells = Cells.create()
             stack.callback(os.close, self.cells.fd)
             rings: dict[str, Ring] = {}
@@ -156,9 +134,8 @@ class Supervisor:
                 ring.close()
             context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             stack.callback(context.destroy, linger=200)
-            control = context.socket(zmq.REP)
-            control.setsockopt(zmq.MAXMSGSIZE, 64 * 1024)
-            self._bind(control)
+            control = ControlSocket(context, {Scale: self._answer_scale})
+            control.bind(self.runtime_dir)
             try:
                 self._add(BROKER, None)
                 self._add_groups(source=False)
@@ -166,13 +143,13 @@ class Supervisor:
             finally:
                 self._stop_all()
         if self._refused:
-            raise SettingsError(self._refused)
+            raise UserError(self._refused)
 
     def scale(self, name: str, workers: int) -> str:
-        """Change the number of workers of a group while it runs -> what was done. SettingsError: it cannot be."""
+        """Change the number of workers of a group while it runs -> what was done. UserError: it cannot be."""
         group = self.graph.group(name)
         if group.kind != "worker":
-            raise SettingsError(f"{name}: is one process a camera or screen; only detect and classify can be scaled")
+            raise UserError(f"{name}: is one process a camera or screen; only detect and classify can be scaled")
         known = {child.worker: child for child in self.children if child.group and child.group.name == name}
         before = sum(not child.retired for child in known.values())
         wanted = [_worker_name(group, number) for number in range(workers)]
@@ -195,7 +172,7 @@ class Supervisor:
     def _add(self, worker: str, group: Group | None) -> None:
         index = self._indices.setdefault(worker, len(self._indices))
         if index >= CELLS:
-            raise SettingsError(f"workers: more than {CELLS} processes; split the station")
+            raise UserError(f"workers: more than {CELLS} processes; split the station")
         child = Child(worker, group, index, self.cells.cell(index))
         self.children.append(child)
         self._start(child)
@@ -239,7 +216,7 @@ class Supervisor:
 
     def _watch(
         self,
-        control: zmq.Socket[bytes],
+        control: ControlSocket,
         stack: contextlib.ExitStack,
         duration_s: float | None,
         on_tick: Callable[["Supervisor"], None] | None,
@@ -248,8 +225,7 @@ class Supervisor:
         began_s = last_s = time.monotonic()
         say_at_s = began_s + _SAY_FIRST_S
         while not self._stopping:
-            if control.poll(_TICK_MS):
-                self._answer(control)
+            control.serve(_TICK_MS)
             now_s = time.monotonic()
             if now_s - last_s > _STALLED_S:
                 log("stalled", seconds=round(now_s - last_s, 1))
@@ -290,33 +266,22 @@ class Supervisor:
         late = [c for c in self.children if not (c.ready or c.retired or (c.failures and c.role in done))]
         return ", ".join(child.worker for child in late)
 
-    def _move(self, control: zmq.Socket[bytes], stack: contextlib.ExitStack) -> None:
+    def _move(self, control: ControlSocket, stack: contextlib.ExitStack) -> None:
         """Somebody has removed the sockets (such as a cleaner of /tmp): without them no process could ever be replaced.
         Start all anew, where sockets can be, or try again later."""
         before = self.runtime_dir
         try:
-            if _lock_path(before).exists():
+            if lock_path(before).exists():
                 before.mkdir(mode=0o700, exist_ok=True)
             else:
-                self.runtime_dir = _claim(self.station.station.name, stack)
-            with contextlib.suppress(zmq.ZMQError):  # it is not bound where the last try failed
-                control.unbind(wire.endpoint(before, CONTROL))
-            self._bind(control)
-        except (OSError, SettingsError) as error:
+                self.runtime_dir = claim(self.station.station.name, stack)
+            control.bind(self.runtime_dir)
+        except (OSError, UserError) as error:
             skip("sockets_gone", folder=before, error=error)
             return
         log("sockets_gone", folder=before, new=self.runtime_dir)
         for child in self.children:
             child.tell_to_end()
-
-    def _bind(self, control: zmq.Socket[bytes]) -> None:
-        try:
-            control.bind(wire.endpoint(self.runtime_dir, CONTROL))
-        except zmq.ZMQError as error:
-            why = zmq.strerror(error.errno or 0)
-            raise SettingsError(
-                f"{self.runtime_dir}: no socket can be made there ({why}); mend it or make room"
-            ) from None
 
     def _look_after(self, child: Child, now_s: float) -> None:
         """Start again what has died, kill what is silent."""
@@ -365,15 +330,10 @@ class Supervisor:
             ring.expire(max_age_s)
             ring.close()
 
-    def _answer(self, control: zmq.Socket[bytes]) -> None:
-        """Do what `stationcast scale` asks, and say what became of it."""
-        try:
-            request = msgspec.msgpack.decode(b"".join(control.recv_multipart()), type=Scale)
-            answer = Answer(ok=True, text=self.scale(request.group, request.workers))
-            log("scaled", text=answer.text)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, SettingsError) as error:
-            answer = Answer(ok=False, text=str(error))
-        control.send(msgspec.msgpack.encode(answer))
+    def _answer_scale(self, request: Scale) -> str:
+        text = self.scale(request.group, request.workers)
+        log("scaled", text=text)
+        return text
 
     def _stop_all(self) -> None:
         """First players (they close their ledger row), cameras, and the stage that cameras feed: a frame that still
@@ -416,71 +376,7 @@ def _ring_of(camera: Camera) -> Ring:
     try:
         return Ring.create(camera.name, slot_bytes)
     except OSError as error:
-        raise SettingsError(
+        raise UserError(
             f"cameras.{camera.name}: no {SLOTS * slot_bytes / 1e6:.0f} MB of memory for its frames ({error.strerror}); "
             "lower max_width_px and max_height_px"
         ) from None
-
-
-def _lock_path(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.lock")
-
-
-def _claim(name: str, stack: contextlib.ExitStack) -> Path:
-    """Take the station's runtime folder for this process, emptied of what a killed one left."""
-    folder = runtime_root() / name
-    lock_path = _lock_path(folder)
-    while True:
-        with contextlib.ExitStack() as attempt:
-            lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            attempt.callback(os.close, lock)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(lock).st_ino == lock_path.stat().st_ino:
-                    stack.push(attempt.pop_all())
-                    break
-            except FileNotFoundError:
-                continue
-            except BlockingIOError:
-                raise _taken(name) from None
-    if is_running(folder):  # its lock was removed, such as by a cleaner of /tmp
-        raise _taken(name)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    stack.callback(lock_path.unlink, missing_ok=True)
-    stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def _taken(name: str) -> SettingsError:
-    return SettingsError(
-        f"station.name: a station named {name!r} runs already, its sockets are in use; stop it or choose another name"
-    )
-
-
-def running_stations() -> list[str]:
-    """Names of this user's running stations."""
-    return sorted(path.parent.name for path in runtime_root().glob(f"*/{CONTROL}") if is_running(path.parent))
-
-
-def is_running(runtime_dir: Path) -> bool:
-    """Whether somebody still listens there: a station whose supervisor was killed leaves its folder behind."""
-    with socket.socket(socket.AF_UNIX) as knock:
-        return knock.connect_ex(str(runtime_dir / CONTROL)) == 0
-
-
-def request_scale(station: str, group: str, workers: int, timeout_ms: int = 5000) -> str:
-    """Ask a running station to scale -> its answer. SettingsError: it refused, or does not answer."""
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    try:
-        control = context.socket(zmq.REQ)
-        control.connect(wire.endpoint(runtime_root() / station, CONTROL))
-        control.send(msgspec.msgpack.encode(Scale(group=group, workers=workers)))
-        if not control.poll(timeout_ms):
-            raise SettingsError(f"station {station!r} does not answer; is it running?")
-        answer = msgspec.msgpack.decode(control.recv(), type=Answer)
-    finally:
-        context.destroy(linger=0)
-    if not answer.ok:
-        raise SettingsError(answer.text)
-    return answer.text

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from pipeline.errors import UserError
 from pipeline.messages import AnyMessage, Faces
-from pipeline.settings import SettingsError
 
 MAX_PART_BYTES = 1 << 20
 _IPC_PATH_BYTES = 107
@@ -70,10 +70,10 @@ def split(batch: Sequence[bytes]) -> list[list[bytes]]:
 
 
 def endpoint(runtime_dir: Path, name: str) -> str:
-    """The ipc address of a process. SettingsError: the path is longer than a Unix socket allows."""
+    """The ipc address of a process. UserError: the path is longer than a Unix socket allows."""
     path = runtime_dir / name
     if len(os.fsencode(path)) > _IPC_PATH_BYTES:
-        raise SettingsError(
+        raise UserError(
             f"{path}: longer than the {_IPC_PATH_BYTES} bytes of a socket path; set XDG_RUNTIME_DIR to a shorter one"
         )
     return f"ipc://{path}"

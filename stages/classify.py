@@ -9,9 +9,10 @@ import numpy as np
 from models.assets import resolve
 from models.cards import ModelError
 from models.session import NOTHING_KNOWN, Classifier, Estimate
+from pipeline.errors import UserError
 from pipeline.log import skip
 from pipeline.messages import Audience, Face, Faces, Person
-from pipeline.settings import ClassifySettings, SettingsError
+from pipeline.settings import ClassifySettings
 
 _MAX_AGE_YEARS = 120.0
 _FACES_MAX = 64
@@ -26,7 +27,7 @@ class Classify:
             model = resolve(settings.classify.model, settings.folder)
             self._classifier = Classifier(model, settings.classify.device, settings.classify.threads)
         except ModelError as error:
-            raise SettingsError(str(error)) from error
+            raise UserError(str(error)) from error
         self.status = {
             "model": model.card.name,
             "device": self._classifier.device,

@@ -11,10 +11,11 @@ from models.assets import resolve
 from models.cards import ModelError
 from models.crop import CropSpec, crop_face
 from models.detector import DetectedFace, FaceDetector
+from pipeline.errors import UserError
 from pipeline.log import skip
 from pipeline.messages import MAX_FACES, Face, Faces, Frame
 from pipeline.ring import Ring
-from pipeline.settings import DetectSettings, SettingsError
+from pipeline.settings import DetectSettings
 
 _FARTHEST_PX = 65536.0
 
@@ -29,7 +30,7 @@ class Detect:
             self._detector = FaceDetector(model, settings.detect.min_score, min(settings.detect.max_faces, MAX_FACES))
             self._crop = None if settings.mode == "count" else crop_spec(settings)
         except ModelError as error:
-            raise SettingsError(str(error)) from error
+            raise UserError(str(error)) from error
         self._rings = {name: Ring(ref.fd, ref.slots, ref.slot_bytes) for name, ref in settings.rings.items()}
         self.status = {"model": model.card.name, "device": "cpu", "card_sha256": model.card_sha256}
 

@@ -58,15 +58,6 @@ def test_the_make_targets_of_the_readme_are_there() -> None:
         subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
 
 
-def test_links_reach_files_and_every_page_of_the_docs_is_reached() -> None:
-    reached, pages = set(), [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    for page in pages:
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
-            reached.add((page.parent / link).resolve())
-    assert set(pages[1:]) <= reached
-
-
 @pytest.mark.parametrize(
     ("made_in", "finds_its_packages", "code"), [("here", True, 0), ("another folder", True, 2), ("here", False, 2)]
 )

@@ -188,9 +188,9 @@ class Broken(Struct):
     settings: object
 
     def __post_init__(self) -> None:
-        from pipeline.settings import SettingsError
+        from pipeline.errors import UserError
 
-        raise SettingsError("classify.model: no such thing")
+        raise UserError("classify.model: no such thing")
 
 
 def graph_of_toys(graph):

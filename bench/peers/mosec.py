@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.harness import BenchError, percentile, tied
+from bench.harness import percentile, tied
+from pipeline.errors import UserError
 
 _START_S, _ANSWER_S = 60.0, 30.0
 
@@ -50,15 +51,15 @@ def _await_ready(port: int, process: "subprocess.Popen[bytes]") -> None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.1)
-    raise BenchError("mosec does not start; see its own message above")
+    raise UserError("mosec does not start; see its own message above")
 
 
 def drive(port: int, crop: bytes, connections: int, seconds: float) -> tuple[float, float]:
-    """Keep so many requests under way -> (answers a second, p95 of their times, ms). BenchError: there are none."""
+    """Keep so many requests under way -> (answers a second, p95 of their times, ms). UserError: there are none."""
     try:
         return asyncio.run(asyncio.wait_for(_drive(port, crop, connections, seconds), 2 * seconds + _ANSWER_S))
     except (TimeoutError, EOFError, OSError) as error:
-        raise BenchError(f"mosec does not answer: {str(error) or 'for too long'}") from error
+        raise UserError(f"mosec does not answer: {str(error) or 'for too long'}") from error
 
 
 async def _drive(port: int, crop: bytes, connections: int, seconds: float) -> tuple[float, float]:
@@ -80,7 +81,7 @@ async def _ask(port: int, request: bytes, until_s: float) -> list[float]:
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
             if not head.startswith(b"HTTP/1.1 200"):
-                raise BenchError(f"mosec answers {head.splitlines()[0].decode()}")
+                raise UserError(f"mosec answers {head.splitlines()[0].decode()}")
             length = next(int(x.split(b":")[1]) for x in head.lower().splitlines() if x.startswith(b"content-length"))
             await reader.readexactly(length)
             times_ms.append((time.monotonic() - asked_s) * 1e3)

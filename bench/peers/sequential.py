@@ -22,12 +22,13 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from bench.harness import BenchError, peer
+from bench.harness import peer
 from bench.rig.stages import SCENE_STEP_S
 from models.assets import resolve
 from models.crop import crop_face
 from models.detector import DetectedFace, FaceDetector
 from models.session import Classifier, Estimate
+from pipeline.errors import UserError
 from pipeline.messages import Audience, Person
 from players.ads.campaigns import DEMO, load_catalogue
 from players.audience.present import AudienceWindow
@@ -59,7 +60,7 @@ def run_loops(kind: Kind, seconds: float, *, processes: int = 1, threads: int = 
             for loop in loops:
                 assert loop.stdout
                 if loop.stdout.readline().strip() != "ready":
-                    raise BenchError("a sequential loop did not start")
+                    raise UserError("a sequential loop did not start")
             for loop in loops:
                 print("go", file=loop.stdin, flush=True)
             answers: list[dict[str, Any]] = [json.loads(loop.communicate()[0]) for loop in loops]

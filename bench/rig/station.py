@@ -11,9 +11,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from bench.harness import BenchError
 from pipeline import graph as graphs
 from pipeline.cells import quantile_ms
+from pipeline.errors import UserError
 from pipeline.graph import Graph
 from pipeline.operator.summary import Reading, read
 from pipeline.settings import Camera, Choose, Classify, Detect, Screen, Station, StationTable, Workers
@@ -119,7 +119,7 @@ def run_station(
     piece_s: float | None = None,
     during: Callable[[Supervisor], None] | None = None,
 ) -> Run:
-    """Run it, let it settle, and measure for so long. BenchError: a process was restarted or did not start."""
+    """Run it, let it settle, and measure for so long. UserError: a process was restarted or did not start."""
     readings: list[tuple[float, dict[str, Reading]]] = []
 
     def look(supervisor: Supervisor) -> None:
@@ -139,7 +139,7 @@ def run_station(
     supervisor.run(settle_s + seconds + 0.3, look)
     restarts = {child.worker: child.restarts for child in supervisor.children if child.restarts}
     if restarts or len(readings) < 2:
-        raise BenchError(f"the station did not run through: restarts {restarts}, {len(readings)} readings")
+        raise UserError(f"the station did not run through: restarts {restarts}, {len(readings)} readings")
     return Run(readings, len(supervisor.children) + 1)
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.harness import BenchError, tied
+from bench.harness import tied
+from pipeline.errors import UserError
 
 _HEADER = struct.Struct(">25I")
 _COLOUR_BYTES = 12
@@ -37,7 +38,7 @@ class Monitor:
 def monitor(width_px: int, height_px: int, name: str | None = None) -> Iterator[Monitor]:
     """Run Xvfb on a free display, or on the display of that name such as `:42`."""
     if not available():
-        raise BenchError("there is no Xvfb: install the package xvfb")
+        raise UserError("there is no Xvfb: install the package xvfb")
     with tempfile.TemporaryDirectory(prefix="stationcast-x-") as folder:
         reader, writer = os.pipe()
         command = ["Xvfb", *([name] if name else []), "-displayfd", str(writer), "-nolisten", "tcp", "-noreset"]
@@ -48,7 +49,7 @@ def monitor(width_px: int, height_px: int, name: str | None = None) -> Iterator[
             with os.fdopen(reader) as stream:
                 number = stream.readline().strip()
             if not number:
-                raise BenchError(f"Xvfb did not start (exit {process.wait()})")
+                raise UserError(f"Xvfb did not start (exit {process.wait()})")
             with (Path(folder) / "Xvfb_screen0").open("rb") as file:
                 memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             yield Monitor(f":{number}", _pixels(memory), process)

@@ -29,8 +29,8 @@ from rich.table import Table
 
 from pipeline import wire
 from pipeline.cameras import find_webcams
-from pipeline.settings import SettingsError
-from pipeline.supervisor import runtime_root
+from pipeline.errors import UserError
+from pipeline.runtime import runtime_root
 
 Status = Literal["ok", "warn", "fail"]
 _TRY_S = 60
@@ -256,7 +256,7 @@ def _limits() -> Iterator[Check]:
     try:
         folder = runtime_root()
         wire.endpoint(folder / ("n" * 32), "w" * 40)
-    except (OSError, ValueError, SettingsError) as error:
+    except (OSError, ValueError, UserError) as error:
         yield Check("runtime folder", "fail", str(error), "set XDG_RUNTIME_DIR to a short path that you own")
     else:
         yield Check("runtime folder", "ok", str(folder))

@@ -1,6 +1,6 @@
 """What a campaign file says: its tables, its checks, and the original project's folders read as one.
 
-Every mistake is a SettingsError of one line: file, key, remedy.
+Every mistake is a UserError of one line: file, key, remedy.
 """
 
 import os
@@ -16,7 +16,8 @@ import msgspec
 import rtoml
 from msgspec import Meta, Struct
 
-from pipeline.settings import SettingsError, choices
+from pipeline.errors import UserError
+from pipeline.settings import choices
 from players.ads.lines import MINUTES_A_DAY, WEEKDAYS, Creative, Line, Target
 from players.ads.money import CURRENCIES
 from players.audience.groups import MAX_AGE_YEARS
@@ -86,18 +87,18 @@ class CampaignFile(Table, frozen=True, kw_only=True):
 
 
 def parse(path: str, inside: Path) -> CampaignFile:
-    """Read and check one campaign file; SettingsError says file, key and remedy."""
+    """Read and check one campaign file; UserError says file, key and remedy."""
     name = os.path.basename(path)
     try:
         info = os.lstat(path)
         if stat.S_ISLNK(info.st_mode):
             if not Path(path).resolve(strict=True).is_relative_to(inside.resolve()):
-                raise SettingsError(f"{name}: it is a link out of {inside.name}; put the file itself there")
+                raise UserError(f"{name}: it is a link out of {inside.name}; put the file itself there")
             info = os.stat(path)
         if not stat.S_ISREG(info.st_mode):
-            raise SettingsError(f"{name}: it is not a regular file; put a text file there")
+            raise UserError(f"{name}: it is not a regular file; put a text file there")
         if info.st_size > 4 << 20:
-            raise SettingsError(f"{name}: it is larger than 4 MiB; split the campaign")
+            raise UserError(f"{name}: it is larger than 4 MiB; split the campaign")
         with open(path, "rb", buffering=0) as file:
             text = file.readall().decode()
         # Not tomllib: that takes eight times as long, and minutes for a file that is meant to keep it busy.
@@ -105,14 +106,14 @@ def parse(path: str, inside: Path) -> CampaignFile:
         for i, line in enumerate(campaign.lines):
             _check_line(f"lines[{i}]", line, campaign.currency)
         if campaign.currency and campaign.currency not in CURRENCIES:
-            raise SettingsError(f"currency: there is no currency {campaign.currency!r}; use an ISO 4217 code: EUR, KRW")
-    except SettingsError as error:
+            raise UserError(f"currency: there is no currency {campaign.currency!r}; use an ISO 4217 code: EUR, KRW")
+    except UserError as error:
         problem = str(error)
-        raise SettingsError(problem if problem.startswith(name) else f"{name}: {problem}") from None
+        raise UserError(problem if problem.startswith(name) else f"{name}: {problem}") from None
     except rtoml.TomlParsingError as error:
-        raise SettingsError(f"{name}: not TOML: {error}; mend the line") from None
+        raise UserError(f"{name}: not TOML: {error}; mend the line") from None
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a link to itself, too deep a nest
-        raise SettingsError(f"{name}: {_plain(error)}") from None
+        raise UserError(f"{name}: {_plain(error)}") from None
     return campaign
 
 
@@ -154,25 +155,25 @@ def _check_line(key: str, line: LineTable, currency: str) -> None:
         if amount is None:
             continue
         if not amount.is_finite() or not 0 <= amount <= MONEY_MAX:
-            raise SettingsError(f"{key}.{name}: {amount} is no amount of money; give 0 to {MONEY_MAX}")
+            raise UserError(f"{key}.{name}: {amount} is no amount of money; give 0 to {MONEY_MAX}")
         if amount != round(amount, 6):
-            raise SettingsError(f"{key}.{name}: {amount} is finer than a millionth; round it")
+            raise UserError(f"{key}.{name}: {amount} is finer than a millionth; round it")
         if not currency:
-            raise SettingsError(f'{key}.{name}: needs a currency; add currency = "EUR" at the top of the file')
+            raise UserError(f'{key}.{name}: needs a currency; add currency = "EUR" at the top of the file')
     if line.price is not None and line.cpm is not None:
-        raise SettingsError(f"{key}.cpm: a line has a price a play or a cpm, not both; remove one")
+        raise UserError(f"{key}.cpm: a line has a price a play or a cpm, not both; remove one")
     if line.budget is not None and not (line.price or line.cpm):
-        raise SettingsError(f"{key}.budget: a budget needs a price or a cpm; add one")
+        raise UserError(f"{key}.budget: a budget needs a price or a cpm; add one")
     if line.starts and line.ends and line.ends < line.starts:
-        raise SettingsError(f"{key}.ends: {line.ends} is before starts = {line.starts}; swap them")
+        raise UserError(f"{key}.ends: {line.ends} is before starts = {line.starts}; swap them")
     if line.pacing == "even" and not (line.starts and line.ends and line.budget):
-        raise SettingsError(f"{key}.pacing: even pacing needs starts, ends and budget; add them, or use asap")
+        raise UserError(f"{key}.pacing: even pacing needs starts, ends and budget; add them, or use asap")
     if line.house and (line.target != TargetTable() or line.price or line.cpm or line.budget):
-        raise SettingsError(f"{key}.house: a house line has no target and no money; remove them, or house = true")
+        raise UserError(f"{key}.house: a house line has no target and no money; remove them, or house = true")
     if not line.weekdays:
-        raise SettingsError(f"{key}.weekdays: a line needs at least one day; remove the key for every day")
+        raise UserError(f"{key}.weekdays: a line needs at least one day; remove the key for every day")
     if line.target.family and line.target.ages:
-        raise SettingsError(f"{key}.target.ages: a family is of all ages; remove ages, or family = true")
+        raise UserError(f"{key}.target.ages: a family is of all ages; remove ages, or family = true")
     _ages(f"{key}.target.ages", line.target.ages)
     _dayparts(f"{key}.dayparts", line.dayparts)
 
@@ -185,7 +186,7 @@ def _ages(key: str, ages: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
         match = re.fullmatch(r"\s*(\d{1,3})\s*(?:-\s*(\d{1,3})|(\+))\s*", text)
         low, high = (int(match[1]), int(match[2] or MAX_AGE_YEARS)) if match else (1, 0)
         if not low <= high <= MAX_AGE_YEARS:
-            raise SettingsError(f'{key}: {text!r} is no range of ages; write such as "20-29" or "65+"')
+            raise UserError(f'{key}: {text!r} is no range of ages; write such as "20-29" or "65+"')
         ranges.append((low, high))
     return tuple(ranges)
 
@@ -198,9 +199,9 @@ def _dayparts(key: str, dayparts: tuple[str, ...]) -> tuple[tuple[int, int], ...
         match = re.fullmatch(r"\s*(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)\s*", text)
         first, stop = (60 * int(match[1]) + int(match[2]), 60 * int(match[3]) + int(match[4])) if match else (0, 0)
         if not match or first == stop or max(int(match[2]), int(match[4])) > 59 or first >= MINUTES_A_DAY:
-            raise SettingsError(f'{key}: {text!r} is no daypart; write such as "07:00-10:00" or "22:00-02:00"')
+            raise UserError(f'{key}: {text!r} is no daypart; write such as "07:00-10:00" or "22:00-02:00"')
         if stop > MINUTES_A_DAY:
-            raise SettingsError(f'{key}: {text!r} ends after 24:00; write such as "22:00-02:00" to run over midnight')
+            raise UserError(f'{key}: {text!r} ends after 24:00; write such as "22:00-02:00" to run over midnight')
         parts.append((first, stop))
     return tuple(parts) or ((0, MINUTES_A_DAY),)
 

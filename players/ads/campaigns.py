@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
+from pipeline.errors import UserError
 from pipeline.log import log, skip
-from pipeline.settings import SettingsError
 from players.ads.campaign_file import CampaignFile, LineTable, line_of, parse
 from players.ads.catalogue import Catalogue
 from players.ads.folders import NOT_TEXT, folder_campaign, folder_target, is_text, listed
@@ -48,7 +48,7 @@ def open_folder(campaigns: str, folder: Path) -> Path:
 def load_catalogue(
     folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None = None, screens: int = 1
 ) -> Catalogue:
-    """Read a folder once. One bad file is a problem of the catalogue; SettingsError only where there is no folder.
+    """Read a folder once. One bad file is a problem of the catalogue; UserError only where there is no folder.
 
     Each of the station's `screens` keeps a ledger of its own, so each may spend an equal part of a budget."""
     return _Reader(folder, zone, default_duration_s, cache, screens).read()
@@ -115,7 +115,7 @@ class _Reader:
         self, folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None, screens: int
     ) -> None:
         if not folder.is_dir():
-            raise SettingsError(f"ads.campaigns: no folder {folder}; name one, or 'demo' for the built-in ads")
+            raise UserError(f"ads.campaigns: no folder {folder}; name one, or 'demo' for the built-in ads")
         self._folder = folder.absolute()
         self._zone = zone
         self._default_ms = round(default_duration_s * 1000)
@@ -187,7 +187,7 @@ class _Reader:
                 continue
             try:
                 campaign = parse(path, self._folder)
-            except SettingsError as error:
+            except UserError as error:
                 problems.append(f"{error}" + ("; its last good version plays on" if known else ""))
                 if known is not None:
                     yield path, known[1]
@@ -208,7 +208,7 @@ class _Reader:
             for creative in (creative for line in campaign.lines for creative in line.creatives):
                 try:
                     places[path, creative.file] = inside.find(creative.file)
-                except SettingsError as error:
+                except UserError as error:
                     problems.append(f"{basename(path)}: creative {creative.id}: file: {error}")
                     missing.append(f"{self._folder}/{creative.file}")
         self._media = {place: stamp_of(place) for place in {*places.values(), *missing}}
@@ -299,9 +299,9 @@ class MediaFolder:
         self._folders: dict[str, tuple[str, bool]] = {}
 
     def find(self, file: str) -> str:
-        """The absolute path of a medium; SettingsError where it is missing or outside."""
+        """The absolute path of a medium; UserError where it is missing or outside."""
         if "\0" in file or os.path.isabs(file):
-            raise SettingsError(f"{file!r} is not a path beside the campaign file; copy the medium there")
+            raise UserError(f"{file!r} is not a path beside the campaign file; copy the medium there")
         folder, name = os.path.split(file)
         try:
             if folder not in self._folders:
@@ -314,11 +314,11 @@ class MediaFolder:
                 mode = _mode(path)
         except (OSError, RuntimeError):
             text = f"{file!r} is a link that leads nowhere, or too long a name; copy the medium there"
-            raise SettingsError(text) from None
+            raise UserError(text) from None
         if not inside:
-            raise SettingsError(f"{file!r} leads out of the folder of the campaigns; copy the medium into it")
+            raise UserError(f"{file!r} leads out of the folder of the campaigns; copy the medium into it")
         if not stat.S_ISREG(mode):
-            raise SettingsError(f"there is no file {file!r}; add it or remove the creative")
+            raise UserError(f"there is no file {file!r}; add it or remove the creative")
         return path
 
     def _really(self, path: Path) -> tuple[str, bool]:

@@ -14,8 +14,8 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from pipeline.errors import UserError
 from pipeline.messages import DECADES, Audience, Person
-from pipeline.settings import SettingsError
 from players.ads.catalogue import Catalogue
 from players.ads.lines import MICRO, Line, micro
 from players.ads.money import to_cents
@@ -71,15 +71,15 @@ def read_scenes(path: Path) -> list[Scene]:
             if text.strip():
                 scenes.append(msgspec.json.decode(text, type=Scene))
                 if len(scenes) > 1 and scenes[-1].at_s < scenes[-2].at_s:
-                    raise SettingsError(f"{path}: line {number}: at_s goes back; sort the lines")
+                    raise UserError(f"{path}: line {number}: at_s goes back; sort the lines")
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         where = f"line {len(scenes) + 1}: " if isinstance(error, msgspec.DecodeError) else ""
         example = '{"at_s": 12.5, "people": [{"gender": "F", "age": 25}]}'
-        raise SettingsError(f"{path}: {where}{error}; a line is such as {example}") from None
+        raise UserError(f"{path}: {where}{error}; a line is such as {example}") from None
     if not scenes:
-        raise SettingsError(f"{path}: nobody ever comes; write JSON lines of at_s and people")
+        raise UserError(f"{path}: nobody ever comes; write JSON lines of at_s and people")
     if not scenes[-1].at_s:
-        raise SettingsError(f"{path}: it ends as it begins; add a last line whose at_s is the end")
+        raise UserError(f"{path}: it ends as it begins; add a last line whose at_s is the end")
     return scenes
 
 

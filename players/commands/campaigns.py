@@ -11,7 +11,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from pipeline.settings import SettingsError
+from pipeline.errors import UserError
 from players.ads.campaign_file import parse
 from players.ads.campaigns import minor_lines, open_folder
 from players.ads.catalogue import Catalogue
@@ -80,7 +80,7 @@ def check(folder: Path | None, station_file: Path | None) -> None:
         click.echo(f"problem: {problem}", err=True)
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise SettingsError(f"{count}; what is named above is left out")
+        raise UserError(f"{count}; what is named above is left out")
 
 
 @campaigns.command("simulate")
@@ -111,18 +111,18 @@ def simulate_command(
     from players.reports import plots
 
     if not isfinite(hours):
-        raise SettingsError(f"--hours: {hours} is no number of hours; give 0.1 to 744")
+        raise UserError(f"--hours: {hours} is no number of hours; give 0.1 to 744")
     station = load_station(station_file)
     zone = zone_of(station)
     midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     start = midnight if begin is None else datetime.fromisoformat(chain.utc_bound(begin, zone)).astimezone(zone)
     if not 1970 <= start.year < 9000:
-        raise SettingsError(f"--begin: {begin} is out of reach; write such as 2026-05-01 or 2026-05-01T08:00")
+        raise UserError(f"--begin: {begin} is out of reach; write such as 2026-05-01 or 2026-05-01T08:00")
     catalogue = load_catalogue_of(station, folder, len(station.screens))
     for problem in catalogue.problems:
         click.echo(f"problem: {problem}", err=True)
     if not (catalogue.lines or catalogue.house):
-        raise SettingsError("there is nothing to simulate: no campaign plays")
+        raise UserError("there is nothing to simulate: no campaign plays")
     scenes = simulate.read_scenes(audience_file) if audience_file else simulate.make_scenes(hours, start, Random(seed))
     rules = Rules(
         policy=policy or station.choose.policy,
@@ -142,18 +142,18 @@ def simulate_command(
 def import_command(folder: Path, advertiser: str, force: bool) -> None:
     """Write a campaign file for a folder laid out as `20's, F/*.jpg`, beside its pictures."""
     if not 1 <= len(advertiser) <= 200 or not is_text(advertiser):
-        raise SettingsError("--advertiser: give a name of 1 to 200 letters, in one line")
+        raise UserError("--advertiser: give a name of 1 to 200 letters, in one line")
     if not folder.is_dir():
-        raise SettingsError(f'{folder}: no such folder; name the one that holds folders such as "20\'s, F"')
+        raise UserError(f'{folder}: no such folder; name the one that holds folders such as "20\'s, F"')
     problems: list[str] = []
     campaign = folder_campaign(folder, problems, advertiser)
     for problem in problems:
         click.echo(f"problem: {problem}", err=True)
     if campaign is None:
-        raise SettingsError(f'{folder}: no folder in it is named such as "20\'s, F"; nothing to import')
+        raise UserError(f'{folder}: no folder in it is named such as "20\'s, F"; nothing to import')
     target = folder / f"{campaign.campaign}.toml"
     if target.exists() and not force:
-        raise SettingsError(f"{target}: is there already; remove it, or give --force")
+        raise UserError(f"{target}: is there already; remove it, or give --force")
     text = to_toml(campaign)
     _readable(text, target.name)
     write_text(target, text)
@@ -162,15 +162,15 @@ def import_command(folder: Path, advertiser: str, force: bool) -> None:
 
 
 def _readable(text: str, name: str) -> None:
-    """SettingsError where a station would refuse the text as a campaign file of that name."""
+    """UserError where a station would refuse the text as a campaign file of that name."""
     with tempfile.TemporaryDirectory(prefix="stationcast-") as folder:
         draft = Path(folder) / name
         write_text(draft, text)
         try:
             parse(str(draft), Path(folder))
-        except SettingsError as error:
+        except UserError as error:
             why = str(error).removesuffix("; correct it")
-            raise SettingsError(f"not written, as it would be refused: {why}; import fewer pictures at once") from None
+            raise UserError(f"not written, as it would be refused: {why}; import fewer pictures at once") from None
 
 
 def unaffordable(lines: tuple[Line, ...], screens: int) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipeline.settings import SettingsError
+from pipeline.errors import UserError
 from players.commands.shared import (
     ledger_paths,
     ledgers_option,
@@ -39,7 +39,7 @@ def verify_command(station_file: Path | None, ledger_files: tuple[Path, ...], si
     for path in paths:
         verdict = chain.verify(path)
         if verdict.problem:
-            raise SettingsError(f"{path}: the chain is broken: {verdict.problem}")
+            raise UserError(f"{path}: the chain is broken: {verdict.problem}")
         click.echo(
             f"{path}: sound: {verdict.plays} plays, {verdict.billable} billable, {verdict.links} links, "
             f"head {verdict.head}"
@@ -101,7 +101,7 @@ def sign_command(station_file: Path | None, ledger_files: tuple[Path, ...], key:
 def _only(paths: list[Path]) -> Path:
     """The one ledger that a signed statement is about: each screen has its own."""
     if len(paths) != 1:
-        raise SettingsError(f"there are {len(paths)} ledgers; name one with --ledger")
+        raise UserError(f"there are {len(paths)} ledgers; name one with --ledger")
     return paths[0]
 
 
@@ -109,4 +109,4 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text("utf-8")))
     except (ValueError, TypeError, OSError, RecursionError):
-        raise SettingsError(f"{path}: not a signed statement; make one with `stationcast ledger sign`") from None
+        raise UserError(f"{path}: not a signed statement; make one with `stationcast ledger sign`") from None

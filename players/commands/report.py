@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import click
 from msgspec import Struct
 
-from pipeline.settings import SettingsError, Station
+from pipeline.errors import UserError
+from pipeline.settings import Station
 from players.ads.lines import Line
 from players.commands.shared import (
     ledger_paths,
@@ -118,9 +119,7 @@ def openrtb_command(station_file: Path | None, ledger_files: tuple[Path, ...], s
     station = load_station(station_file)
     screen = next((screen for screen in station.screens if screen_name in (None, screen.name)), None)
     if screen is None:
-        raise SettingsError(
-            f"--screen: no screen {screen_name!r}; there are {', '.join(s.name for s in station.screens)}"
-        )
+        raise UserError(f"--screen: no screen {screen_name!r}; there are {', '.join(s.name for s in station.screens)}")
     with chain.reading(ledger_paths(station, ledger_files)) as db:
         objects = openrtb.bid_objects(db, station.station, screen)
     click.echo(json.dumps(objects, indent=2, ensure_ascii=False))

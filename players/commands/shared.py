@@ -9,7 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.settings import SettingsError, Station, load
+from pipeline.errors import UserError
+from pipeline.settings import Station, load
 from players.ads.campaigns import load_catalogue, open_folder
 from players.ads.catalogue import Catalogue
 from players.ledger import chain
@@ -53,7 +54,7 @@ def ledger_paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]
     found = sorted(state_dir(station.station, station.folder).glob("ledger-*.sqlite"))
     if not found:
         place = state_dir(station.station, station.folder)
-        raise SettingsError(f"{place}: there is no ledger yet; let the station play first, or name one with --ledger")
+        raise UserError(f"{place}: there is no ledger yet; let the station play first, or name one with --ledger")
     return found
 
 
@@ -62,7 +63,7 @@ def span_of(station: Station, since: str | None, until: str | None) -> tuple[str
     first = None if since is None else chain.utc_bound(since, zone)
     stop = None if until is None else chain.utc_bound(chain.next_day(until), zone)
     if first is not None and stop is not None and stop <= first:
-        raise SettingsError(f"--until: {until} is not after --since {since}; swap them")
+        raise UserError(f"--until: {until} is not after --since {since}; swap them")
     return first, stop
 
 
@@ -83,4 +84,4 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be written: {error.strerror}; name another place") from None
+        raise UserError(f"{path}: cannot be written: {error.strerror}; name another place") from None

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from msgspec import Struct
 
-from pipeline.settings import SettingsError
+from pipeline.errors import UserError
 from players.ads.lines import money
 from players.ledger.schema import COLUMNS, ENDED, FIRST_HASH, STARTED, TABLES, link_hash
 
@@ -41,10 +41,10 @@ class Verdict(Struct, frozen=True, kw_only=True):
 @contextmanager
 def reading(paths: list[Path]) -> Iterator[sqlite3.Connection]:
     """The ledgers as they stand, `plays`, `audience_hours` and `audience_groups` of all in one; read-only copies, so
-    that the players go on undisturbed. SettingsError where there is none, one cannot be read, or two hold one play. Not
+    that the players go on undisturbed. UserError where there is none, one cannot be read, or two hold one play. Not
     for the process that holds a ledger open: reading the file there gives its lock away."""
     if not paths:
-        raise SettingsError("there is no ledger yet; let the station play first, or name a file with --ledger")
+        raise UserError("there is no ledger yet; let the station play first, or name a file with --ledger")
     with tempfile.TemporaryDirectory(prefix="stationcast-") as folder:
         copies = [_copy(path, Path(folder) / str(number)) for number, path in enumerate(paths)]
         db = sqlite3.connect(copies[0] if len(copies) == 1 else Path(folder) / "all", isolation_level=None)
@@ -55,7 +55,7 @@ def reading(paths: list[Path]) -> Iterator[sqlite3.Connection]:
             yield db
         except (sqlite3.DatabaseError, ValueError, TypeError, ArithmeticError) as error:  # a time or price that is none
             names = ", ".join(str(path) for path in paths)
-            raise SettingsError(f"{names}: not a sound ledger ({error}); restore it from a backup") from None
+            raise UserError(f"{names}: not a sound ledger ({error}); restore it from a backup") from None
         finally:
             db.close()
 
@@ -108,7 +108,7 @@ def export(plays: Iterator[dict[str, Any]], kind: str, target: TextIO | Path) ->
             with target.open("w", encoding="utf-8", newline="") as stream:
                 return export(plays, kind, stream)
         except OSError as error:
-            raise SettingsError(f"{target}: cannot be written: {error.strerror}; name another place") from None
+            raise UserError(f"{target}: cannot be written: {error.strerror}; name another place") from None
     writer = csv.DictWriter(target, EXPORTED) if kind == "csv" else None
     if writer is not None:
         writer.writeheader()
@@ -132,7 +132,7 @@ def sign(path: Path, key_path: Path) -> dict[str, Any]:
     Whoever holds the statement can show later that nothing up to its head was changed, dropped or added."""
     verdict = verify(path)
     if verdict.problem:
-        raise SettingsError(f"{path}: not signed, the chain is broken: {verdict.problem}")
+        raise UserError(f"{path}: not signed, the chain is broken: {verdict.problem}")
     with reading([path]) as db:
         first = db.execute(
             "SELECT station, screen, MIN(started_utc), MAX(COALESCE(ended_utc, started_utc)) FROM plays"
@@ -155,14 +155,14 @@ def sign(path: Path, key_path: Path) -> dict[str, Any]:
 
 
 def check_statement(path: Path, statement: dict[str, Any]) -> None:
-    """SettingsError unless the statement is signed by its key and its head is a link of this ledger."""
+    """UserError unless the statement is signed by its key and its head is a link of this ledger."""
     try:
         claimed = {k: v for k, v in statement.items() if k != "signature"}
         # Whole and nothing else: what follows a key's padding would be printed with it, and could hide it.
         public = Ed25519PublicKey.from_public_bytes(base64.b64decode(claimed["public_key"], validate=True))
         public.verify(base64.b64decode(statement["signature"]), _signed_bytes(claimed))
     except (KeyError, ValueError, TypeError, InvalidSignature):
-        raise SettingsError("the signed statement is not what its key signed; ask for it again") from None
+        raise UserError("the signed statement is not what its key signed; ask for it again") from None
     with reading([path]) as db:
         found = db.execute(
             "SELECT 1 FROM plays WHERE (started_seq = :links AND started_hash = :head) "
@@ -170,7 +170,7 @@ def check_statement(path: Path, statement: dict[str, Any]) -> None:
             claimed,
         ).fetchone()
     if found is None and claimed["links"]:
-        raise SettingsError(f"{path}: link {claimed['links']} is not the signed one; plays were changed or lost")
+        raise UserError(f"{path}: link {claimed['links']} is not the signed one; plays were changed or lost")
 
 
 def utc_bound(text: str, zone: Any) -> str:
@@ -181,7 +181,7 @@ def utc_bound(text: str, zone: Any) -> str:
             moment = moment.replace(tzinfo=zone)
         return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     except (ValueError, OverflowError):
-        raise SettingsError(f"{text!r} is no day or time; write such as 2026-05-01 or 2026-05-01T08:00") from None
+        raise UserError(f"{text!r} is no day or time; write such as 2026-05-01 or 2026-05-01T08:00") from None
 
 
 def next_day(text: str) -> str:
@@ -202,7 +202,7 @@ def _where(since: str | None, until: str | None, campaign: str | None) -> tuple[
 def _copy(path: Path, folder: Path) -> Path:
     """A consistent copy of a ledger and its log: taken again until neither changed meanwhile."""
     if not path.is_file():
-        raise SettingsError(f"{path}: there is no such ledger; let the station play first")
+        raise UserError(f"{path}: there is no such ledger; let the station play first")
     folder.mkdir()
     log = path.with_name(path.name + "-wal")
     for _ in range(_COPIES):
@@ -215,10 +215,10 @@ def _copy(path: Path, folder: Path) -> Path:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise SettingsError(f"{path}: cannot be copied to {folder.parent}: {error.strerror}; mend that") from None
+            raise UserError(f"{path}: cannot be copied to {folder.parent}: {error.strerror}; mend that") from None
         if before == (_state(path), _state(log)):
             return folder / path.name
-    raise SettingsError(f"{path}: it changes too fast to be read; try again")
+    raise UserError(f"{path}: it changes too fast to be read; try again")
 
 
 def _join(db: sqlite3.Connection, ledgers: list[Path]) -> None:
@@ -231,7 +231,7 @@ def _join(db: sqlite3.Connection, ledgers: list[Path]) -> None:
         db.execute("DETACH one")
     twice = db.execute("SELECT play_id FROM plays GROUP BY play_id HAVING COUNT(*) > 1").fetchone()
     if twice:
-        raise SettingsError(f"play {twice[0]} is in two of the ledgers; name each ledger once")
+        raise UserError(f"play {twice[0]} is in two of the ledgers; name each ledger once")
 
 
 def _state(path: Path) -> tuple[int, int] | None:
@@ -281,9 +281,9 @@ def _key(path: Path) -> Ed25519PrivateKey:
         try:
             key = serialization.load_pem_private_key(path.read_bytes(), None)
         except (ValueError, TypeError, OSError):
-            raise SettingsError(f"{path}: not an unencrypted PEM key; name another with --key") from None
+            raise UserError(f"{path}: not an unencrypted PEM key; name another with --key") from None
         if not isinstance(key, Ed25519PrivateKey):
-            raise SettingsError(f"{path}: not an Ed25519 key; name another with --key")
+            raise UserError(f"{path}: not an Ed25519 key; name another with --key")
         return key
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -294,7 +294,7 @@ def _key(path: Path) -> Ed25519PrivateKey:
         draft.write_bytes(pem)
         draft.replace(path)
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be written: {error.strerror}; name another place with --key") from None
+        raise UserError(f"{path}: cannot be written: {error.strerror}; name another place with --key") from None
     return key
 
 
@@ -303,9 +303,9 @@ def _parquet(plays: Iterator[dict[str, Any]], target: TextIO | Path) -> int:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise SettingsError("parquet needs pyarrow; install it with: pip install 'stationcast[parquet]'") from None
+        raise UserError("parquet needs pyarrow; install it with: pip install 'stationcast[parquet]'") from None
     if not isinstance(target, Path):
-        raise SettingsError("parquet is not text; name a file with --out")
+        raise UserError("parquet is not text; name a file with --out")
     types = {"TEXT": pyarrow.string(), "INTEGER": pyarrow.int64(), "REAL": pyarrow.float64()}
     kinds = {**STARTED, **ENDED}
     fields = [
@@ -319,7 +319,5 @@ def _parquet(plays: Iterator[dict[str, Any]], target: TextIO | Path) -> int:
         with target.open("wb") as stream:
             pyarrow.parquet.write_table(pyarrow.Table.from_pylist(listed, schema=pyarrow.schema(fields)), stream)
     except OSError as error:
-        raise SettingsError(
-            f"{target}: cannot be written: {os.strerror(error.errno or 0)}; name another place"
-        ) from None
+        raise UserError(f"{target}: cannot be written: {os.strerror(error.errno or 0)}; name another place") from None
     return len(listed)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipeline.settings import Screen, SettingsError, StationTable
+from pipeline.errors import UserError
+from pipeline.settings import Screen, StationTable
 from players.ledger.schema import OPENOOH_TAXONOMY
 
 OOH_DEVICE = 8
@@ -29,11 +30,11 @@ _TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "num
 
 def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -> dict[str, Any]:
     """{"dooh", "device", "imp"} of a screen. The multiplier is the mean number of people who could see a play, over
-    every play in the ledgers that `db` reads and that was on a display; SettingsError where there is none, or the venue
+    every play in the ledgers that `db` reads and that was on a display; UserError where there is none, or the venue
     is unknown."""
     if station.venue_type not in VENUES:
         given = f"{station.venue_type!r} is no venue" if station.venue_type else "no venue is given"
-        raise SettingsError(
+        raise UserError(
             f"station.venue_type: {given} of OpenOOH 1.1; write such as 'outdoor.bus_shelters', "
             "'transit.subway.platform' or 'office_buildings.office_buildings.elevator'"
         )
@@ -44,7 +45,7 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
     ).fetchone()
     if not shown:
         place = f"screen {screen.name!r} of station {station.name!r}"
-        raise SettingsError(f"the ledger holds no play of {place} that ended; let it play first")
+        raise UserError(f"the ledger holds no play of {place} that ended; let it play first")
     turned = screen.rotation_deg in (90, 270)
     width_px, height_px = (screen.height_px, screen.width_px) if turned else (screen.width_px, screen.height_px)
     device: dict[str, Any] = {"devicetype": OOH_DEVICE, "w": width_px, "h": height_px, "language": screen.language}
@@ -64,7 +65,7 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
     }
     problems = [problem for name, value in objects.items() for problem in check(name, value)]
     if problems:
-        raise SettingsError(f"not OpenRTB 2.6: {problems[0]}")
+        raise UserError(f"not OpenRTB 2.6: {problems[0]}")
     return objects
 
 

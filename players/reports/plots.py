@@ -15,9 +15,9 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.errors import UserError
 from pipeline.log import log
 from pipeline.messages import DECADES
-from pipeline.settings import SettingsError
 from players.ads.lines import WEEKDAYS
 from players.ads.money import as_text, to_cents
 from players.choice.simulate import Simulation, goal_by_now
@@ -316,13 +316,13 @@ def _save(figure: Figure, path: Path, note: str) -> None:
     if note:
         figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color=SOFT)
     if path.suffix.lower() not in (".png", ".svg"):
-        raise SettingsError(f"--plot: {path}: not a picture; name a .png or .svg file")
+        raise UserError(f"--plot: {path}: not a picture; name a .png or .svg file")
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             figure.savefig(path)
     except (OSError, ValueError) as error:
-        raise SettingsError(f"--plot: {path}: {error}; name a .png file in a folder that is there") from None
+        raise UserError(f"--plot: {path}: {error}; name a .png file in a folder that is there") from None
     if any("missing from font" in str(warning.message) for warning in said):
         log("plot_letters_missing", file=path, remedy=f"install a font such as {_CJK[0]}")
 

@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from rich.table import Table
 
+from pipeline.errors import UserError
 from pipeline.messages import DECADES
-from pipeline.settings import SettingsError
 from players.ads.lines import WEEKDAYS, Line, money
 from players.ads.money import to_cents
 from players.audience.groups import GENDERS
@@ -317,10 +317,10 @@ def _order(by: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
 
 def _known(by: tuple[str, ...], names: tuple[str, ...]) -> None:
     if not by:
-        raise SettingsError(f"--by: name at least one of {','.join(names)}")
+        raise UserError(f"--by: name at least one of {','.join(names)}")
     for name in by:
         if name not in names or by.count(name) > 1:
-            raise SettingsError(f"--by: {name!r} is unknown or named twice; choose of {','.join(names)}")
+            raise UserError(f"--by: {name!r} is unknown or named twice; choose of {','.join(names)}")
 
 
 def _span(span: Since) -> tuple[str, list[str]]:

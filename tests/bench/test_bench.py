@@ -24,7 +24,6 @@ from bench.capture import lateness_ms
 from bench.classify import classifiers
 from bench.commands import WHAT, bench
 from bench.harness import (
-    BenchError,
     Better,
     Curve,
     Findings,
@@ -50,6 +49,7 @@ from bench.rig import faces, station, xvfb
 from bench.scale import most_carried
 from bench.soak import _memfds
 from models import assets
+from pipeline.errors import UserError
 
 TINY = Plan(size="tiny")
 
@@ -261,7 +261,7 @@ def test_a_step_on_a_card_that_fails_or_hangs_is_a_note(tmp_path: Path, monkeypa
     assert first.notes[-1] == "1 of 2 steps done."
     assert [note.partition(":")[0] for note in second.notes[:-1]] == ["Card", *(", ".join(step) for step in steps)]
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with pytest.raises(BenchError, match="not done after 3 s"):
+    with pytest.raises(UserError, match="not done after 3 s"):
         in_child("soak", Plan(soak_s=60), said.append, limit_s=3)
     assert not list(tmp_path.iterdir())
 
@@ -271,7 +271,7 @@ def test_a_bound_call_computes(name: str) -> None:
     session, tensor = gpu_step._first_network(name, ["CPUExecutionProvider"])
     call = gpu_step.bound_call(session, tensor[:3], "cpu")
     assert call_rate(call, 0.2) > 0
-    with pytest.raises(BenchError):
+    with pytest.raises(UserError):
         gpu_step._first_network(name, [("NoSuchProvider", {}), "CPUExecutionProvider"])
 
 
@@ -286,7 +286,7 @@ def test_a_receiver_that_dies_is_an_error(way: str, monkeypatch: pytest.MonkeyPa
         return started[-1]
 
     monkeypatch.setattr(transport, "peer", doomed)
-    with pytest.raises(BenchError, match="has not answered"):
+    with pytest.raises(UserError, match="has not answered"):
         transport.hand_over_rate(way, np.zeros((64, 64, 3), np.uint8), 60)
     assert started[0].poll() is not None
 
@@ -354,7 +354,7 @@ def test_a_mistake_in_an_option_is_told_before_anything_is_measured(
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "summary.json").write_text("{}")
     done = CliRunner().invoke(bench, ["gpu", *arguments])
-    assert isinstance(done.exception, BenchError)
+    assert isinstance(done.exception, UserError)
     assert says in str(done.exception)
     assert "gpu" not in done.output
 
@@ -415,9 +415,9 @@ def test_a_server_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(mosec, "_ANSWER_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        with pytest.raises(BenchError, match="for too long"):
+        with pytest.raises(UserError, match="for too long"):
             mosec.drive(port, b"crop", 2, 0.1)
-    with pytest.raises(BenchError, match="Connect"):
+    with pytest.raises(UserError, match="Connect"):
         mosec.drive(port, b"crop", 2, 0.1)
 
 

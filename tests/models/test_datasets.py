@@ -277,7 +277,7 @@ def test_names_on_disk_may_be_korean_of_another_computer(tmp_path: Path) -> None
     (tmp_path / "set" / "other.csv").mkdir()
     labels = tmp_path / "labels.csv"
     arguments = ["index", str(tmp_path / "set"), "--format", "aihub", "--out", str(labels)]
-    result = CliRunner().invoke(models, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(models, arguments, standalone_mode=False, catch_exceptions=False)
     assert result.output.startswith(f"{labels}: 2 photos")
     with Photos(tmp_path / "set") as photos:
         rows, _ = photos.labels(labels)
@@ -473,7 +473,7 @@ def test_index_check_merges_people_who_recur_under_other_families(tmp_path: Path
     for path in folder.glob("*.JPG"):
         path.write_bytes(b"broken")
     with pytest.raises(ModelError, match="none of its 14 photos can be read"):
-        CliRunner().invoke(models, arguments, catch_exceptions=False)
+        CliRunner().invoke(models, arguments, standalone_mode=False, catch_exceptions=False)
     merged = {r.family: (r.person, r.split) for r in rows if r.family in ("F0005", "F0099")}
     assert merged["F0005"] == merged["F0099"]
 
@@ -541,9 +541,9 @@ def test_copies_of_a_photo_on_both_sides_are_held_out_or_a_leak(tmp_path: Path) 
     assert [each.split for each in hold_out_copies([*known, row("c", split="test")], [(1, 2)])] == ["test"] * 3
     arguments = ["index", str(tmp_path), "--format", "csv", "--check", "--out", str(tmp_path / "checked.csv")]
     with pytest.raises(ModelError, match=r"its split leaks in 1 cases: .*; give --force to write it"):
-        CliRunner().invoke(models, arguments, catch_exceptions=False)
+        CliRunner().invoke(models, arguments, standalone_mode=False, catch_exceptions=False)
     assert not (tmp_path / "checked.csv").exists()
-    result = CliRunner().invoke(models, [*arguments, "--force"], catch_exceptions=False)
+    result = CliRunner().invoke(models, [*arguments, "--force"], standalone_mode=False, catch_exceptions=False)
     assert result.output.startswith("LEAKING SPLIT: 1 cases, such as: person d/same-photo-")
 
 
@@ -621,11 +621,11 @@ def test_an_old_index_is_not_read_as_labels_and_tables_must_agree(tmp_path: Path
     arguments = ["index", str(tmp_path), "--format", "csv", "--out", str(out)]
     for text in ("M,25", "F,62"):
         table.write_text(f"file,gender,age\na.jpg,{text}\n")
-        CliRunner().invoke(models, arguments, catch_exceptions=False)
+        CliRunner().invoke(models, arguments, standalone_mode=False, catch_exceptions=False)
         assert f"a.jpg,{text[0]},{text[2:]}" in out.read_text()
     (tmp_path / "backup.csv").write_text("file,gender,age\na.jpg,M,25\n")
     with pytest.raises(ModelError, match=r"photos\.csv: says otherwise of a\.jpg than .*backup\.csv; leave one"):
-        CliRunner().invoke(models, arguments, catch_exceptions=False)
+        CliRunner().invoke(models, arguments, standalone_mode=False, catch_exceptions=False)
 
 
 def test_a_table_of_the_user_is_not_overwritten(tmp_path: Path) -> None:
@@ -633,13 +633,16 @@ def test_a_table_of_the_user_is_not_overwritten(tmp_path: Path) -> None:
     table.write_text("file,gender,age,note\na.jpg,M,25,mine\n")
     arguments = ["index", str(tmp_path), "--format", "csv", "--out"]
     with pytest.raises(ModelError, match=r"^--out .*labels\.csv: is a table of yours.*give another --out$"):
-        CliRunner().invoke(models, [*arguments, str(table)], catch_exceptions=False)
+        CliRunner().invoke(models, [*arguments, str(table)], standalone_mode=False, catch_exceptions=False)
     assert table.read_text().endswith("a.jpg,M,25,mine\n")
     for _ in range(2):
-        assert "1 photos" in CliRunner().invoke(models, [*arguments, str(out)], catch_exceptions=False).output
+        assert (
+            "1 photos"
+            in CliRunner().invoke(models, [*arguments, str(out)], standalone_mode=False, catch_exceptions=False).output
+        )
     table.unlink()
     with pytest.raises(ModelError, match=r"no photo .* found \(table index\.csv: is the --out of an earlier time: 1\)"):
-        CliRunner().invoke(models, [*arguments, str(out)], catch_exceptions=False)
+        CliRunner().invoke(models, [*arguments, str(out)], standalone_mode=False, catch_exceptions=False)
 
 
 def test_a_photo_that_tables_name_by_other_paths_is_there_once(tmp_path: Path) -> None:
@@ -683,17 +686,17 @@ def test_fairface_keeps_its_validation_photos_and_is_there_once(tmp_path: Path) 
         (tmp_path / f"fairface_label_{name}.CSV").write_text(f"file,age,gender,race,service_test\n{lines}")
     out = tmp_path / "labels.csv"
     arguments = ["index", str(tmp_path), "--format", "fairface", "--val", "0.3", "--out", str(out)]
-    CliRunner().invoke(models, arguments, catch_exceptions=False)
+    CliRunner().invoke(models, arguments, standalone_mode=False, catch_exceptions=False)
     lines = "".join(f"train/interval/{i}.jpg,3-9,Male,Black,True\n" for i in range(1, 40))
     (tmp_path / "fairface_label_valley.csv").write_text(f"file,age,gender,race,service_test\n{lines}")
-    CliRunner().invoke(models, arguments, catch_exceptions=False)
+    CliRunner().invoke(models, arguments, standalone_mode=False, catch_exceptions=False)
     splits = {(r.file[:3], r.split) for r in parse_table(out.read_text())[0]}
     assert splits == {("tra", "train"), ("tra", "val"), ("val", "test")}
     for margin in ("025", "125"):
         (tmp_path / f"margin{margin}" / "train").mkdir(parents=True)
         (tmp_path / f"margin{margin}" / "train" / "1.jpg").touch()
     with pytest.raises(ModelError, match=r"train/1\.jpg may be margin025/train/1\.jpg or margin125.*leave one"):
-        CliRunner().invoke(models, arguments, catch_exceptions=False)
+        CliRunner().invoke(models, arguments, standalone_mode=False, catch_exceptions=False)
 
 
 def test_a_cache_that_finds_no_room_says_so(tmp_path: Path) -> None:

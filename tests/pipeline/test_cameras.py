@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cameras import find_webcams, public_name, source_kind, validate_source
-from pipeline.settings import Camera, SettingsError
+from pipeline.errors import UserError
+from pipeline.settings import Camera
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ from pipeline.settings import Camera, SettingsError
 )
 def test_mistakes_are_told_in_one_line(tmp_path: Path, source: str | int, word: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SettingsError) as error:
+    with pytest.raises(UserError) as error:
         validate_source(Camera(name="door", source=source), tmp_path)
     text = str(error.value)
     assert "cameras.door.source" in text

@@ -17,9 +17,10 @@ import pytest
 import zmq
 
 from pipeline import graph as graphs
-from pipeline.cli import _Stream
+from pipeline.operator.drawing import draw
+from pipeline.runtime import runtime_root
 from pipeline.settings import Camera, Station
-from pipeline.supervisor import runtime_root
+from pipeline.streams import Stream
 from tests.conftest import RunningStation, wait_for
 
 ADS_ONLY = '[station]\nname = "ads"\nmode = "off"\nstate_dir = "state"\n[[screens]]\nheadless = true\n'
@@ -82,7 +83,7 @@ def test_a_stage_more_is_drawn(tmp_path: Path) -> None:
     graph = graphs.build(Station(cameras=(Camera(name="door", source="sample"),)))
     track = graphs.Group(name="track", stage="stages.track:Track", kind="worker")
     links = (*graph.links, graphs.Link(message="Faces", target="track", keep="latest"))
-    graphs.draw(graphs.Graph(groups=(*graph.groups, track), links=links), str(tmp_path / "graph.svg"))
+    draw(graphs.Graph(groups=(*graph.groups, track), links=links), str(tmp_path / "graph.svg"))
     assert "track" in (tmp_path / "graph.svg").read_text()
 
 
@@ -206,7 +207,7 @@ def test_a_log_goes_on_once_there_is_room_again() -> None:
     os.set_blocking(write_end, False)
     full = os.write(write_end, bytes(1 << 20))
     with os.fdopen(write_end, "w") as out:
-        stream = _Stream(out)
+        stream = Stream(out)
         stream.write("lost\n")
         wait_for(stream._waiting.empty, "the line to be tried")
         time.sleep(0.1)

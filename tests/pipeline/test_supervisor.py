@@ -18,11 +18,14 @@ from rich.live import Live
 
 from pipeline import graph as graphs
 from pipeline.cells import Cells
+from pipeline.control import request_scale
+from pipeline.errors import UserError
 from pipeline.log import skipped
 from pipeline.operator.summary import ROLES, read, summarise
 from pipeline.operator.terminal import View, line, render
-from pipeline.settings import Camera, Screen, SettingsError, Station, StationTable, Workers
-from pipeline.supervisor import Child, Supervisor, _ring_of, request_scale, running_stations, runtime_root
+from pipeline.runtime import running_stations, runtime_root
+from pipeline.settings import Camera, Screen, Station, StationTable, Workers
+from pipeline.supervisor import Child, Supervisor, _ring_of
 from tests.conftest import RunningStation, lives, replaced, wait_for
 from tests.toys import graph_of_toys
 
@@ -189,7 +192,7 @@ def test_memory_that_cannot_be_had_is_a_mistake_of_the_station_file(tmp_path: Pa
 
     monkeypatch.setattr("pipeline.ring.os.posix_fallocate", full)
     station = Station(cameras=(Camera(name="c0", source="sample"),), folder=tmp_path)
-    with pytest.raises(SettingsError, match=r"cameras\.c0: no 37 MB of memory .* lower max_width_px"):
+    with pytest.raises(UserError, match=r"cameras\.c0: no 37 MB of memory .* lower max_width_px"):
         _ring_of(station.cameras[0])
 
 
@@ -371,7 +374,7 @@ def test_a_run_of_a_given_length_ends_though_a_stage_never_starts(
         station=StationTable(name="broken"), cameras=(Camera(name="c0", source="sample"),), folder=tmp_path
     )
     graph = replaced(graph_of_toys(graphs.build(station)), "classify", "tests.toys:NoSuchStage")
-    with pytest.raises(SettingsError, match=r"classify\.0: not ready within 3\.5 s"):
+    with pytest.raises(UserError, match=r"classify\.0: not ready within 3\.5 s"):
         Supervisor(station, graph).run(0.5)
     assert capsys.readouterr().err.count("not_ready station=broken waits_for=classify.0\n") == 1
 
@@ -430,7 +433,7 @@ def test_scaling_up_and_down_while_it_runs(running: RunningStation, monkeypatch:
         assert request_scale("toys", "detect", 2) == "detect: 1 -> 2 workers"
         wait_for(lambda: sum(c.ready for c in supervisor.children if c.role == "detect") == 2, "two workers")
         for group, complaint in (("player.main", "one process"), ("nobody", "no stage")):
-            with pytest.raises(SettingsError, match=complaint):
+            with pytest.raises(UserError, match=complaint):
                 request_scale("toys", group, 2)
     assert summarise(supervisor)["restarts"]["detect"] == 0
 
@@ -463,7 +466,7 @@ def test_two_stations_of_one_name_do_not_run(running: RunningStation, lock_is_th
         if not lock_is_there:
             (runtime_root() / "toys.lock").unlink()
         twin = Supervisor(supervisor.station, supervisor.graph)
-        with pytest.raises(SettingsError, match="runs already"):
+        with pytest.raises(UserError, match="runs already"):
             twin.run()
         _flows(supervisor)
 
@@ -471,7 +474,7 @@ def test_two_stations_of_one_name_do_not_run(running: RunningStation, lock_is_th
 def test_a_stage_that_refuses_its_settings_ends_the_start(running: RunningStation, capfd, tmp_path: Path) -> None:
     station = Station(cameras=(Camera(name="c0", source="sample"),), folder=tmp_path)
     graph = replaced(graph_of_toys(graphs.build(station)), "classify", "tests.toys:Broken")
-    with pytest.raises(SettingsError, match=r"classify\.0: does not start"), running(cameras=1, graph=graph):
+    with pytest.raises(UserError, match=r"classify\.0: does not start"), running(cameras=1, graph=graph):
         pass
     assert "stationcast: error: classify.model: no such thing" in capfd.readouterr().err
 
@@ -553,7 +556,7 @@ def test_a_stopped_station_leaves_nothing(running: RunningStation) -> None:
 
 
 def test_a_login_looks_for_stations_where_a_service_runs_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.supervisor._LOGIN", Path(os.environ["XDG_RUNTIME_DIR"]))
+    monkeypatch.setattr("pipeline.runtime._LOGIN", Path(os.environ["XDG_RUNTIME_DIR"]))
     at_login = runtime_root()
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert at_login == runtime_root() == Path(f"/tmp/stationcast-{os.getuid()}")

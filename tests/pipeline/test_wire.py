@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import wire
-from pipeline.messages import Answer, AnyMessage, Audience, Credit, Face, Faces, Frame, Person, Scale
-from pipeline.settings import SettingsError
+from pipeline.control import Answer, Scale
+from pipeline.errors import UserError
+from pipeline.messages import AnyMessage, Audience, Credit, Face, Faces, Frame, Person
 
 FRAME = Frame(camera="c", seq=1, captured_ns=2, slot=3, version=4, width_px=640, height_px=480)
 FACE = Face(box_px=(1.0, 2.0, 3.0, 4.0), score=0.5, keypoints_px=((1.0, 2.0),) * 6)
@@ -105,12 +106,12 @@ def test_no_changed_byte_raises_anything_else(position: int, value: int) -> None
 
 
 def test_a_socket_path_that_is_too_long_is_said(tmp_path) -> None:
-    with pytest.raises(SettingsError, match="socket path"):
+    with pytest.raises(UserError, match="socket path"):
         wire.endpoint(tmp_path / ("x" * 120), "broker")
 
 
 def test_a_socket_path_is_measured_in_bytes() -> None:
-    with pytest.raises(SettingsError, match="socket path"):
+    with pytest.raises(UserError, match="socket path"):
         wire.endpoint(Path("/run") / ("가" * 40), "broker")
     assert wire.endpoint(Path("/run") / ("가" * 30), "broker").endswith("/broker")
 

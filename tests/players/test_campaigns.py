@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import log as log_module
-from pipeline.settings import SettingsError
+from pipeline.errors import UserError
 from players.ads import campaign_file, campaigns, media
 from players.ads.campaign_file import parse
 from players.ads.campaigns import DEMO, CatalogueWatcher, load_catalogue, minor_lines
@@ -36,7 +36,7 @@ from players.ads.folders import folder_target
 from players.ads.lines import Target
 from players.commands.campaigns import campaigns as campaigns_command
 from players.screen import pictures
-from players.screen.layout import Layout
+from players.screen.pictures import Layout
 from tests.ads import BROKEN_EXIF
 from tests.conftest import lives, wait_for
 
@@ -252,7 +252,7 @@ def test_import_writes_a_campaign_file_that_says_the_same(layout: Path) -> None:
     ]
     assert {line.advertiser for line in after.lines} == {"Shop"}
     again = CliRunner().invoke(campaigns_command, ["import", str(layout), "--advertiser", "Shop"])
-    assert isinstance(again.exception, SettingsError)
+    assert isinstance(again.exception, UserError)
 
 
 def test_folders_and_files_whose_ids_would_be_alike_get_ids_of_their_own(layout: Path) -> None:
@@ -293,7 +293,7 @@ def test_a_folder_that_cannot_be_read_is_one_line_and_the_rest_plays(layout: Pat
 @pytest.mark.parametrize("advertiser", ["", "x" * 201, "two\nlines", "\udcff"])
 def test_import_writes_no_file_that_would_be_refused(layout: Path, advertiser: str) -> None:
     done = CliRunner().invoke(campaigns_command, ["import", str(layout), "--advertiser", advertiser])
-    assert isinstance(done.exception, SettingsError)
+    assert isinstance(done.exception, UserError)
     assert not list(layout.glob("*.toml"))
 
 
@@ -303,7 +303,7 @@ def test_import_replaces_no_file_by_one_that_would_be_refused(layout: Path) -> N
     for n in range(10_001):
         (layout / "default" / f"{n}.png").touch()
     done = CliRunner().invoke(campaigns_command, ["import", str(layout), "--force"])
-    assert isinstance(done.exception, SettingsError), done.output
+    assert isinstance(done.exception, UserError), done.output
     assert re.match(r"not written, as it would be refused: imported.toml: lines\[\d\].creatives: ", str(done.exception))
     assert (layout / "imported.toml").read_bytes() == before
 
@@ -402,7 +402,7 @@ def test_check_says_on_which_days_a_line_plays_and_that_a_budget_pays_no_play(fo
         done = CliRunner().invoke(campaigns_command, ["check", "--station", str(station)])
         problems = [text for text in done.output.splitlines() if text.startswith("problem: ")]
         assert [text.split("-line: ")[0] for text in problems] == [f"problem: line {name}" for name in poor]
-        assert isinstance(done.exception, SettingsError)
+        assert isinstance(done.exception, UserError)
     assert "budget: 1.00 EUR, shared by 2 screens, does not pay one play at 0.60 EUR; raise it" in problems[0]
     assert "sat,sun" in done.output
 
@@ -411,7 +411,7 @@ def test_simulate_says_what_is_left_out_and_where_there_is_nothing(folder: Path)
     (folder / "bad.toml").write_text("no toml")
     nothing = CliRunner().invoke(campaigns_command, ["simulate", str(folder)])
     assert "problem: bad.toml: not TOML" in nothing.output
-    assert isinstance(nothing.exception, SettingsError) and "nothing to simulate" in str(nothing.exception)
+    assert isinstance(nothing.exception, UserError) and "nothing to simulate" in str(nothing.exception)
     (folder / "good.toml").write_text(little())
     scenes = folder / "scenes"
     scenes.write_text('{"at_s": 0, "people": [{"gender": "F", "age": 25}]}\n')
@@ -523,7 +523,7 @@ def test_a_campaign_file_that_is_no_file_does_not_hang(folder: Path) -> None:
 
 
 def test_no_folder_and_an_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no folder"):
+    with pytest.raises(UserError, match="no folder"):
         read(tmp_path / "none")
     (problem,) = read(tmp_path).problems
     assert "no campaign plays" in problem
@@ -659,7 +659,7 @@ def test_whatever_a_file_says_the_answer_is_one_line(
         (folder / "x.toml").write_text(text, "utf-8", "surrogatepass")
         try:
             parse(str(folder / "x.toml"), folder)
-        except SettingsError as error:
+        except UserError as error:
             assert str(error).startswith("x.toml: ")
             assert "\n" not in str(error)
 
@@ -803,7 +803,7 @@ def test_check_lists_lines_and_explains_every_problem(folder: Path) -> None:
     assert "Not played: kids-line: aimed at people under 20" in good.output
     (folder / "bad.toml").write_text("advertiser =")
     bad = CliRunner().invoke(campaigns_command, ["check", str(folder)])
-    assert isinstance(bad.exception, SettingsError)
+    assert isinstance(bad.exception, UserError)
     assert "problem: bad.toml: not TOML" in bad.output
 
 

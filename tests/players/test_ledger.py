@@ -21,7 +21,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline.settings import SettingsError, StationTable
+from pipeline.errors import UserError
+from pipeline.settings import StationTable
 from players.ads.lines import Line, Target
 from players.audience.present import NOBODY, Present
 from players.choice.history import HOUR_NS
@@ -630,7 +631,7 @@ def test_a_time_that_is_none_is_a_one_line_error(ledger: Ledger, path: Path) -> 
     play(ledger)
     ledger.close()
     alter(path, "UPDATE plays SET started_utc = 'zzz'")
-    with pytest.raises(SettingsError, match=r"not a sound ledger .*'zzz'"), chain.reading([path]) as copy:
+    with pytest.raises(UserError, match=r"not a sound ledger .*'zzz'"), chain.reading([path]) as copy:
         queries.plays(copy, ("day",), SEOUL)
 
 
@@ -757,7 +758,7 @@ def test_a_price_that_is_none_is_a_one_line_error(ledger: Ledger, path: Path) ->
     play(ledger)
     ledger.close()
     alter(path, "UPDATE plays SET price_micro = 'abc'")
-    with pytest.raises(SettingsError, match="not a sound ledger"):
+    with pytest.raises(UserError, match="not a sound ledger"):
         table(path)
 
 
@@ -808,13 +809,13 @@ def test_a_signed_statement_holds_later_and_fails_after_a_change(ledger: Ledger,
     more.close()
     chain.check_statement(path, statement)
     assert chain.sign(path, tmp_path / "keys" / "key.pem")["public_key"] == statement["public_key"]
-    with pytest.raises(SettingsError, match="not what its key signed"):
+    with pytest.raises(UserError, match="not what its key signed"):
         chain.check_statement(path, {**statement, "billable": 2})
     path.unlink()
     other = Ledger(path, STATION, "main")
     play(other)
     other.close()
-    with pytest.raises(SettingsError, match="not the signed one"):
+    with pytest.raises(UserError, match="not the signed one"):
         chain.check_statement(path, statement)
 
 
@@ -827,7 +828,7 @@ def test_a_statement_by_another_key_cannot_show_the_operators(ledger: Ledger, pa
     forged["public_key"] += f"\r\x1b[Kby the key {known}"
     key = chain._key(tmp_path / "forger.pem")
     forged["signature"] = base64.b64encode(key.sign(chain._signed_bytes(forged))).decode()
-    with pytest.raises(SettingsError, match="not what its key signed"):
+    with pytest.raises(UserError, match="not what its key signed"):
         chain.check_statement(path, forged)
 
 
@@ -835,7 +836,7 @@ def test_a_full_disk_leaves_no_half_of_a_key(ledger: Ledger, path: Path, small_d
     play(ledger)
     fill(small_disk / "fill")
     key = small_disk / "key.pem"
-    with pytest.raises(SettingsError, match=r"key\.pem: cannot be written: No space left on device"):
+    with pytest.raises(UserError, match=r"key\.pem: cannot be written: No space left on device"):
         chain.sign(path, key)
     assert not key.exists()
     (small_disk / "fill").unlink()
@@ -862,7 +863,7 @@ def test_a_play_is_not_counted_twice_when_a_ledger_is_named_twice(ledger: Ledger
     ledger.close()
     shutil.copyfile(path, tmp_path / "backup.sqlite")
     for again in (path, tmp_path / "backup.sqlite"):
-        with pytest.raises(SettingsError, match="is in two of the ledgers"), chain.reading([path, again]):
+        with pytest.raises(UserError, match="is in two of the ledgers"), chain.reading([path, again]):
             pass
 
 
@@ -902,5 +903,5 @@ def test_where_the_ledger_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_no_ledger_is_a_one_line_error(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="there is no such ledger"):
+    with pytest.raises(UserError, match="there is no such ledger"):
         chain.verify(tmp_path / "none.sqlite")

@@ -22,8 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.errors import UserError
 from pipeline.messages import DECADES
-from pipeline.settings import Screen, SettingsError, StationTable
+from pipeline.settings import Screen, StationTable
 from players.ads.lines import WEEKDAYS, Line, Target
 from players.ads.money import to_cents
 from players.audience.present import NOBODY, Present
@@ -215,7 +216,7 @@ def test_until_a_day_is_with_that_day_however_it_is_written(day: str, after: str
 
 
 def test_a_day_before_time_is_a_one_line_error() -> None:
-    with pytest.raises(SettingsError, match="is no day or time"):
+    with pytest.raises(UserError, match="is no day or time"):
         chain.utc_bound("0001-01-01", SEOUL)
 
 
@@ -369,7 +370,7 @@ def test_people_of_several_screens_are_said_to_be_counted_at_each(record: Callab
 
 def test_an_unknown_dimension_is_a_one_line_error(record: Callable[..., Path]) -> None:
     path = record([])
-    with chain.reading([path]) as db, pytest.raises(SettingsError, match="'mood' is unknown or named twice"):
+    with chain.reading([path]) as db, pytest.raises(UserError, match="'mood' is unknown or named twice"):
         queries.audience(db, ("mood",), BERLIN)
 
 
@@ -382,12 +383,12 @@ def test_bid_objects_are_what_is_published_and_measured(record: Callable[..., Pa
     screen = Screen(name="main", width_px=1920, height_px=1080, rotation_deg=90)
     with chain.reading([path]) as db:
         objects = openrtb.bid_objects(db, STATION, screen)
-        with pytest.raises(SettingsError, match="no play of screen 'other'"):
+        with pytest.raises(UserError, match="no play of screen 'other'"):
             openrtb.bid_objects(db, STATION, Screen(name="other"))
-        with pytest.raises(SettingsError, match="of station 'elsewhere'"):
+        with pytest.raises(UserError, match="of station 'elsewhere'"):
             openrtb.bid_objects(db, msgspec.structs.replace(STATION, name="elsewhere"), screen)
         wrong = msgspec.structs.replace(STATION, venue_type="transit.bus_stops")
-        with pytest.raises(SettingsError, match=r"station.venue_type: 'transit.bus_stops' is no venue of OpenOOH 1.1"):
+        with pytest.raises(UserError, match=r"station.venue_type: 'transit.bus_stops' is no venue of OpenOOH 1.1"):
             openrtb.bid_objects(db, wrong, screen)
     assert objects["dooh"] == {
         "id": "stop-7.main",
@@ -534,7 +535,7 @@ def test_json_has_the_columns_of_the_report(record: Callable[..., Path]) -> None
 @pytest.mark.parametrize("name", ["plot", "plot.txt", "none/plot.png"])
 def test_a_picture_is_written_where_it_was_asked_for_or_not_at_all(tmp_path: Path, name: str) -> None:
     report = queries.Report(title="Plays", columns=("line", "plays"), rows=[])
-    with pytest.raises(SettingsError, match="--plot: "):
+    with pytest.raises(UserError, match="--plot: "):
         plots.plot_plays(report, tmp_path / name)
     assert not list(tmp_path.iterdir())
 

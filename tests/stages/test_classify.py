@@ -18,10 +18,11 @@ from models.detector import FaceDetector
 from models.images import read_image
 from models.photos import classify
 from pipeline import wire
+from pipeline.errors import UserError
 from pipeline.log import skipped
 from pipeline.messages import DECADES, Audience, Face, Faces
 from pipeline.settings import Classify as ClassifyTable
-from pipeline.settings import ClassifySettings, SettingsError
+from pipeline.settings import ClassifySettings
 from stages.classify import Classify, Count
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -129,7 +130,7 @@ def test_another_model_is_one_line(tmp_path: Path) -> None:
     own = ClassifySettings(classify=ClassifyTable(model="own.toml"), mode="target", folder=tmp_path)
     assert Classify(own).status["model"] == "own"
     for model, says in (("mediapipe-full-range", "give one that classifies"), ("nobody", "model 'nobody' is unknown")):
-        with pytest.raises(SettingsError, match=says):
+        with pytest.raises(UserError, match=says):
             Classify(settings(model=model))
 
 

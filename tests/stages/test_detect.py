@@ -22,10 +22,11 @@ from models.crop import crop_face
 from models.detector import FaceDetector
 from models.images import ImageError, read_frames, read_image
 from models.photos import detect
+from pipeline.errors import UserError
 from pipeline.log import skipped
 from pipeline.messages import Frame
 from pipeline.ring import Ring
-from pipeline.settings import Classify, DetectSettings, RingRef, SettingsError
+from pipeline.settings import Classify, DetectSettings, RingRef
 from pipeline.settings import Detect as DetectTable
 from stages.detect import Detect
 
@@ -162,9 +163,9 @@ def test_in_mode_count_no_crop_is_cut(ring: Ring) -> None:
 
 
 def test_a_classifier_cannot_detect(ring: Ring) -> None:
-    with pytest.raises(SettingsError, match="give one that finds them"):
+    with pytest.raises(UserError, match="give one that finds them"):
         stage_of(ring, model="age-and-gender")
-    with pytest.raises(SettingsError, match="model 'yolo' is unknown"):
+    with pytest.raises(UserError, match="model 'yolo' is unknown"):
         stage_of(ring, model="yolo")
 
 
@@ -291,7 +292,7 @@ def test_a_score_that_is_no_number_is_refused() -> None:
 
 def test_an_unknown_detector_is_named() -> None:
     with pytest.raises(ModelError, match="model 'yolo' is unknown"):
-        CliRunner().invoke(detect, [str(HOPPER), "--detector", "yolo"], catch_exceptions=False)
+        CliRunner().invoke(detect, [str(HOPPER), "--detector", "yolo"], standalone_mode=False, catch_exceptions=False)
 
 
 # --- nothing leaves the machine ---

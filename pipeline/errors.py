@@ -1,0 +1,15 @@
+"""Mistakes of the user."""
+
+from typing import IO, Any
+
+import click
+
+
+class UserError(click.ClickException):
+    """Mistake of the user, told in one line that names the file, the key and the remedy. A command ends with code 2."""
+
+    exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message on stderr as every command of stationcast does."""
+        click.echo(f"stationcast: error: {' '.join(self.message.split())}", file, err=file is None)
