@@ -1,4 +1,4 @@
-"""What every test is held to: no process, socket, file descriptor or thread outlives it."""
+"""Fixtures of all tests, and the rule for them: no process, socket, file descriptor or thread outlives a test."""
 
 import contextlib
 import gc
@@ -87,7 +87,7 @@ def private_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def lives(process: psutil.Process) -> bool:
-    """Whether a process still runs; a zombie does not."""
+    """Return whether a process still runs; a zombie does not."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
@@ -98,7 +98,7 @@ RunningStation = Callable[..., AbstractContextManager[Supervisor]]
 
 @pytest.fixture
 def running(tmp_path: Path) -> RunningStation:
-    """`with running(cameras=2, detect=1) as supervisor:` runs a station of toy stages, or of any graph."""
+    """Run a station of toy stages, or of any graph: `with running(cameras=2, detect=1) as supervisor:`."""
 
     @contextmanager
     def run(
@@ -153,7 +153,7 @@ def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 20.0
 
 
 def waited_for_a_core_s(pid: int) -> float:
-    """How long a process could have run and had no core to run on: what the load of the machine took from it."""
+    """Return the seconds that a process could have run and had no core: what the machine's load took from it."""
     try:
         return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
     except OSError:

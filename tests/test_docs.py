@@ -117,7 +117,7 @@ def sentences(text: str) -> Iterator[str]:
 
 
 def faults(docstring: str) -> list[str]:
-    """What makes a docstring hard to read: it begins as a fragment, or a sentence is too long."""
+    """Name what makes a docstring hard to read: it begins as a fragment, or a sentence is too long."""
     first = re.match(r"\W*(\w+)", docstring)
     begins = [f"begins with {first[1]!r}"] if first and first[1].lower() in FRAGMENTS else []
     long = [f"{len(x.split())} words: {x}" for x in sentences(docstring) if len(x.split()) > MOST_WORDS]

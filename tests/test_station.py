@@ -130,7 +130,7 @@ def test_what_the_station_says_of_the_sample_camera_is_true(station_file: Path, 
 
 
 def _fits(target: str, face: dict) -> bool:
-    """Whether a classified face fits a target as the ledger names it, such as `F 30-49`, `20-39` or `M 60+`."""
+    """Return whether a classified face fits a target as the ledger names it, such as `F 30-49`, `20-39` or `M 60+`."""
     gender = re.match(r"[MF]\b", target)
     if gender and face["gender"] != gender[0]:
         return False
