@@ -173,6 +173,8 @@ class ModelCard(Table, frozen=True, kw_only=True):
     task: Literal["detect", "classify"]
     title: Text
     licence: Text
+    licence_short: Annotated[str, Meta(max_length=16)] = ""
+    """The licence in a word, for lists. Not needed where `licence` is one already."""
     source: Text
     intended_use: Text
     limits: Text

@@ -1,0 +1,82 @@
+"""`stationcast models evaluate` and `compare`: figures of models on labelled photos."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from models.cards import ModelError
+from models.commands.shared import PATH, detector_name, progress_bar, warn_of_leaks
+from models.evaluation.conditions import CONDITIONS
+
+
+@click.command()
+@click.argument("model")
+@click.option("--data", type=PATH, required=True, help="Folder or zip with labels.csv and photos.")
+@click.option("--labels", type=PATH, help="Another index for the photos.")
+@click.option("--split", help="Only rows of this split.")
+@click.option("--detector", default="mediapipe", show_default=True, help="mediapipe, another model's name, or none.")
+@click.option("--condition", type=click.Choice(tuple(CONDITIONS)), help="Spoil all faces.")
+@click.option("--json", "as_json", is_flag=True, help="The whole report as one JSON object.")
+def evaluate(
+    model: str,
+    data: Path,
+    labels: Path | None,
+    split: str | None,
+    detector: str,
+    condition: str | None,
+    as_json: bool,
+) -> None:
+    """Measure MODEL (`default`, a name or the path of a card) on labelled photos."""
+    from models.evaluation.evaluate import evaluate as run_evaluation
+    from models.evaluation.evaluate import plain, table
+
+    with progress_bar("looking at photos") as progress:
+        chosen = detector_name(detector)
+        [report] = run_evaluation([model], data, chosen, labels, split, progress=progress, condition=condition)
+    if as_json:
+        click.echo(json.dumps(plain(report)))
+    else:
+        warn_of_leaks(report.get("leaking_split", ()))
+        Console().print(table(report))
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("--data", type=PATH, required=True, help="Folder or zip with labels.csv and photos.")
+@click.option("--labels", type=PATH, help="Another index for the photos.")
+@click.option("--split", help="Only rows of this split.")
+@click.option("--detector", default="mediapipe", show_default=True)
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG: accuracy against ms.")
+@click.option("--markdown", is_flag=True, help="The table as Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="All reports as one JSON list.")
+def compare(
+    models: tuple[str, ...],
+    data: Path,
+    labels: Path | None,
+    split: str | None,
+    detector: str,
+    plot: Path | None,
+    markdown: bool,
+    as_json: bool,
+) -> None:
+    """Put MODELS (names or cards) side by side on the same photos: accuracy, size and time."""
+    from models.evaluation.compare import compare as run_comparison
+    from models.evaluation.compare import draw, rich_table, to_markdown
+    from models.evaluation.evaluate import plain
+
+    if plot and not plot.parent.is_dir():
+        raise ModelError(f"--plot {plot}: there is no folder {plot.parent}")
+    with progress_bar("comparing") as progress:
+        rows = run_comparison(models, data, detector_name(detector), labels, split, progress)
+    if plot:
+        draw(rows, plot)
+    if as_json:
+        click.echo(json.dumps([plain(row.report) | {"size_mb": row.size_mb} for row in rows]))
+        return
+    warn_of_leaks(rows[0].report.get("leaking_split", ()))
+    if markdown:
+        click.echo(to_markdown(rows))
+    else:
+        Console(width=None if Console().is_terminal else 160).print(rich_table(rows))
