@@ -15,7 +15,7 @@ import msgspec
 
 from pipeline import settings
 
-HEAD = """\
+HEAD = f"""\
 # The station file
 
 <!-- Written by `make docs` from pipeline/settings.py: edit the docstrings there. -->
@@ -27,7 +27,8 @@ and `~/` stands for the user's home. [The demo's file](../pipeline/demo.toml) is
 the file, the key and the remedy. These are mistakes:
 
 - a key that is not on this page, or a value out of its bounds;
-- two cameras of one name, or two screens of one name; more than 32 cameras or 8 screens;
+- two cameras of one name, or two screens of one name;
+- more than {settings._CAMERAS_MAX} cameras, or more than {settings._SCREENS_MAX} screens;
 - no camera, unless `mode = "off"`; a screen whose `cameras` names a camera that is not there;
 - mode `target` with a screen whose `notice` is `false`;
 - two full screens on one display, or two screens with one `screenshot`; a `screenshot` that does not end in `.png`;

@@ -183,7 +183,7 @@ class Station(Section, frozen=True, kw_only=True):
 
 
 def load(path: Path) -> Station:
-    """Read a station file. UserError: one line that names the file, the key and the remedy."""
+    """Read a station file. Raise UserError with one line that names the file, the key and the remedy."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -210,7 +210,7 @@ def load(path: Path) -> Station:
 
 
 def _at_home(station: Station) -> Station:
-    """The station with `~/` put in full in the paths that are met as they stand; a source and `state_dir` know it."""
+    """Return the station with `~/` in full in its paths. Readers of `source` and `state_dir` do so themselves."""
 
     def path(text: str) -> str:
         return str(Path.home() / text[2:]) if text.startswith("~/") else text
@@ -226,7 +226,7 @@ def _at_home(station: Station) -> Station:
 
 
 def check(station: Station) -> None:
-    """What one key alone cannot tell. UserError names the key and the remedy."""
+    """Check keys against each other and against files. Raise UserError that names the key and the remedy."""
     for key, names in (
         ("cameras", [camera.name for camera in station.cameras]),
         ("screens", [screen.name for screen in station.screens]),
