@@ -1,6 +1,6 @@
-"""Everything about an ad that takes time, in a thread beside the render loop: choosing, loading, keeping the books.
+"""Preparation of ads in a thread beside the render loop: choosing, loading, and recording in the ledger.
 
-An Act is an ad made ready for the screen. The render loop asks for one well before it needs it and never waits.
+The render loop asks for the next ad well before it needs it, and never waits.
 """
 
 import time
@@ -25,47 +25,54 @@ from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger, ledger_path, state_dir
 from players.screen import pictures
 from players.screen import sound as sounds
-from players.screen.pictures import Layout, PictureError
+from players.screen.layout import Layout
+from players.screen.pictures import PictureError
 from players.screen.sound import Sound
 from players.screen.video import Video
 
 QUARANTINE_S = 600.0
-"""How long a creative that failed stays off the screen, unless the campaigns change."""
-VIDEO_PATIENCE_S = 3.0
+"""Time for which a creative that failed stays off the screen, unless the campaigns change before."""
+FIRST_FRAME_TIMEOUT_S = 3.0
+"""Longest wait for the first frame of a film."""
 TRIES = 5
+"""Number of ads that are tried, one after the other, where ads cannot be loaded."""
 
 
-class Act:
-    """An ad ready to be shown: a picture, or a film and its first frame; and what became of it on the screen."""
+class ReadyAd:
+    """An ad that is ready to be shown, and a record of what happened to it on the screen."""
 
     def __init__(
         self, decision: Decision, picture: pygame.Surface, video: Video | None = None, sound: Sound | None = None
     ) -> None:
         self.decision = decision
         self.picture = picture
+        """The picture, or the first frame of the film, as a surface of the whole screen."""
         self.video = video
         self._sound = sound
         self.play_id: str | None = None
-        """Of its row in the ledger; None: not recorded (a house ad while the ledger cannot be written)."""
+        """Id of the row in the ledger. None for a house ad that plays while the ledger cannot be written."""
         self.exposure = Exposure(decision)
         self.planned_s = decision.creative.duration_ms / 1000
-        """How long it is meant to be on."""
+        """Time for which the ad is meant to be on."""
         self.began_s = 0.0
+        """Time of its first flip, in seconds of CLOCK_MONOTONIC."""
         self.presented = 0
+        """Number of frames that were shown while somebody could see them."""
         self.failure = ""
+        """Reason why the ad cannot go on; empty where it can."""
 
     @property
     def creative(self) -> Creative:
-        """What is shown."""
+        """The creative that is shown."""
         return self.decision.creative
 
     def expected_by(self, now_s: float, tick_hz: float) -> int:
-        """Frames that should have been presented by `now_s`: ticks of a picture, frames of a film."""
+        """Number of frames that should have been presented by `now_s`: ticks of a picture, frames of a film."""
         ticks = round((now_s - self.began_s) * tick_hz)
         return ticks if self.video is None else min(max(ticks, 1), self.video.expected(now_s - self.began_s))
 
     def begin(self, now_s: float) -> None:
-        """It is put on at `now_s` (CLOCK_MONOTONIC)."""
+        """Start the film and its sound; the ad is on from `now_s` (CLOCK_MONOTONIC)."""
         self.began_s = now_s
         if self.video:
             self.video.begin(now_s)
@@ -80,14 +87,14 @@ class Act:
             self._sound.stop()
 
 
-class Backstage:
-    """One thread that does in order what the render loop asks for; what has a result gives a Future."""
+class Preparation:
+    """One thread that does, in order, what the render loop asks for. Work that has a result gives a Future."""
 
     def __init__(self, settings: PlayerSettings) -> None:
         self.standby: pygame.Surface | None = None
-        """A house ad for the moments when nothing else is ready."""
+        """The house picture that was loaded last, for moments when nothing else is ready."""
         self.plays: dict[str, Any] = {"total": 0, "billable": 0, "by_ad": {}}
-        """The ledger's totals of this run."""
+        """Totals of this run, from the ledger: plays, billable plays, plays by ad."""
         self._settings = settings
         self._zone = ZoneInfo(settings.station.timezone)
         self._folder = open_folder(settings.ads.campaigns, settings.folder)
@@ -98,32 +105,34 @@ class Backstage:
         self._ledger: Ledger | None = None
         self._failed: dict[str, float] = {}
         self._playable: tuple[Catalogue, frozenset[str], Catalogue] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="backstage")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="preparation")
 
-    def prepare(self, present: Present, layout: Layout, left_s: float, card_on: bool) -> "Future[Act | None]":
-        """Choose for who is present what may begin in `left_s` seconds, and load it; None when not even a house ad can
-        be shown. `card_on`: no ad is on."""
+    def prepare(self, present: Present, layout: Layout, left_s: float, card_on: bool) -> "Future[ReadyAd | None]":
+        """Choose an ad that may begin in `left_s` seconds for the people present, and load it.
+
+        `card_on`: the house card is on. The result is None where not even a house ad can be shown.
+        """
         begins_s = time.monotonic() + max(0.0, left_s)
         return self._thread.submit(self._prepare, present, layout, begins_s, card_on)
 
-    def start(self, act: Act, model_sha256: str) -> "Future[bool]":
-        """Commit to the ledger that the act begins; False: it must not be shown."""
-        return self._thread.submit(self._start, act, model_sha256)
+    def start(self, ad: ReadyAd, model_sha256: str) -> "Future[bool]":
+        """Commit the start of the ad to the ledger. The result is False where the ad must not be shown."""
+        return self._thread.submit(self._start, ad, model_sha256)
 
-    def look(self, present: Present, act: Act | None, mono_ns: int, *, visible: bool) -> None:
-        """Count who is present at `mono_ns`; as watchers of the act only while it is visible."""
-        self._thread.submit(_said(self._look), present, act, mono_ns, visible)
+    def record_audience(self, present: Present, ad: ReadyAd | None, mono_ns: int, *, visible: bool) -> None:
+        """Count who is present at `mono_ns`; they are watchers of the ad only while it is visible."""
+        self._thread.submit(_logged(self._record_audience), present, ad, mono_ns, visible)
 
-    def end(self, act: Act, shown: Shown) -> None:
-        """Commit to the ledger what came of the act, and let go of it."""
-        self._thread.submit(_said(self._end), act, shown)
+    def end(self, ad: ReadyAd, shown: Shown) -> None:
+        """Commit to the ledger what was shown of the ad, and release it."""
+        self._thread.submit(_logged(self._end), ad, shown)
 
-    def drop(self, act: Act) -> None:
-        """Let go of an act that was not shown."""
-        self._thread.submit(act.release)
+    def drop(self, ad: ReadyAd) -> None:
+        """Release an ad that was not shown."""
+        self._thread.submit(ad.release)
 
     def close(self) -> None:
-        """Finish what was asked for, then let go of everything."""
+        """Finish what was asked for, then close the ledger and the campaigns."""
         self._thread.shutdown()
         if self._ledger:
             self._ledger.close()
@@ -131,16 +140,16 @@ class Backstage:
             self._watcher.close()
         pygame.mixer.quit()
 
-    def _books(self) -> Ledger:
-        """The ledger, opened when it is first needed."""
+    def _open_ledger(self) -> Ledger:
+        """Return the ledger; it is opened when it is first needed."""
         if self._ledger is None:
             s = self._settings
             path = ledger_path(s.station, s.screen.name, s.folder)
             self._ledger = Ledger(path, s.station, s.screen.name, s.ads.min_presented)
         return self._ledger
 
-    def _prepare(self, present: Present, layout: Layout, begins_s: float, card_on: bool) -> Act | None:
-        ledger = self._books()
+    def _prepare(self, present: Present, layout: Layout, begins_s: float, card_on: bool) -> ReadyAd | None:
+        ledger = self._open_ledger()
         self.plays = ledger.totals(self._settings.run_started_ms)
         rules = Rules(
             policy=self._settings.choose.policy,
@@ -153,36 +162,36 @@ class Backstage:
             decision = choose(present, self._catalogue(), ledger.history, moment, self._rng, rules)
             if decision is None:
                 if card_on:
-                    ledger.history.last = None  # the house card stays: whatever comes after it follows no ad
+                    ledger.history.last = None  # the house card stays on: the ad after it follows no other ad
                 return None
             try:
-                act = _load(decision, layout)
+                ad = _load(decision, layout)
             except Exception as error:
                 self._fail(decision.creative, f"{type(error).__name__}: {error}")
                 continue
-            if decision.line.house and act.video is None:
-                self.standby = act.picture
-            return act
+            if decision.line.house and ad.video is None:
+                self.standby = ad.picture
+            return ad
         return None
 
-    def _start(self, act: Act, model_sha256: str) -> bool:
-        ledger = self._books()
-        act.play_id = ledger.start(act.decision, planned_ms=act.creative.duration_ms, model_sha256=model_sha256)
+    def _start(self, ad: ReadyAd, model_sha256: str) -> bool:
+        ledger = self._open_ledger()
+        ad.play_id = ledger.start(ad.decision, planned_ms=ad.creative.duration_ms, model_sha256=model_sha256)
         self.plays = ledger.totals(self._settings.run_started_ms)
-        return act.play_id is not None or act.decision.line.house
+        return ad.play_id is not None or ad.decision.line.house
 
-    def _look(self, present: Present, act: Act | None, mono_ns: int, visible: bool) -> None:
+    def _record_audience(self, present: Present, ad: ReadyAd | None, mono_ns: int, visible: bool) -> None:
         if self._ledger:
             self._ledger.measure(present, mono_ns)
-        if act:
-            act.exposure.add(present if visible else NOBODY, mono_ns)
+        if ad:
+            ad.exposure.add(present if visible else NOBODY, mono_ns)
 
-    def _end(self, act: Act, shown: Shown) -> None:
-        act.release()
-        if act.failure:
-            self._fail(act.creative, act.failure)
-        if self._ledger and act.play_id:
-            self._ledger.end(act.play_id, shown)
+    def _end(self, ad: ReadyAd, shown: Shown) -> None:
+        ad.release()
+        if ad.failure:
+            self._fail(ad.creative, ad.failure)
+        if self._ledger and ad.play_id:
+            self._ledger.end(ad.play_id, shown)
             self.plays = self._ledger.totals(self._settings.run_started_ms)
 
     def _fail(self, creative: Creative, why: str) -> None:
@@ -191,7 +200,7 @@ class Backstage:
         self._failed[creative.id] = time.monotonic() + QUARANTINE_S
 
     def _catalogue(self) -> Catalogue:
-        """The newest catalogue without the creatives that failed."""
+        """Return the newest catalogue, without the creatives that failed."""
         if self._watcher is None:
             s = self._settings
             cache = state_dir(s.station, s.folder) / f"media-{s.screen.name}.cache"
@@ -200,7 +209,7 @@ class Backstage:
         if self._playable is None or self._playable[0] is not newest:
             self._failed.clear()
             if any(creative.kind == "video" for creative in newest.creatives):
-                import av  # noqa: F401 (loading its libraries stops every thread: now, while a picture stands still)
+                import av  # noqa: F401 (loading its libraries stops every thread: do it while a picture stands still)
         now_s = time.monotonic()
         failed = frozenset(name for name, until_s in self._failed.items() if until_s > now_s)
         if self._playable is None or self._playable[0] is not newest or self._playable[1] != failed:
@@ -208,8 +217,8 @@ class Backstage:
         return self._playable[2]
 
 
-def _said(work: Callable[..., None]) -> Callable[..., None]:
-    """Nobody waits for this work: what goes wrong in it is logged."""
+def _logged(work: Callable[..., None]) -> Callable[..., None]:
+    """Log errors of work that has no result, since nobody waits for it."""
 
     def run(*arguments: Any) -> None:
         try:
@@ -221,6 +230,8 @@ def _said(work: Callable[..., None]) -> Callable[..., None]:
 
 
 def _without(catalogue: Catalogue, failed: frozenset[str]) -> Catalogue:
+    """Return the catalogue without the creatives of these ids, and without lines that have no other."""
+
     def rest(lines: tuple[Line, ...]) -> tuple[Line, ...]:
         kept = [(line, tuple(c for c in line.creatives if c.id not in failed)) for line in lines]
         return tuple(msgspec.structs.replace(line, creatives=creatives) for line, creatives in kept if creatives)
@@ -228,28 +239,31 @@ def _without(catalogue: Catalogue, failed: frozenset[str]) -> Catalogue:
     return Catalogue(rest(catalogue.lines), rest(catalogue.house), catalogue.zone, catalogue.version)
 
 
-def _load(decision: Decision, layout: Layout) -> Act:
-    """Make an ad ready; an exception, PictureError where it is of a picture or film, where it cannot be shown."""
+def _load(decision: Decision, layout: Layout) -> ReadyAd:
+    """Load the picture or film of a decision.
+
+    Raises PictureError or another exception where it cannot be shown.
+    """
     creative = decision.creative
     if creative.kind == "image":
-        act = Act(decision, pictures.load(creative.path, layout))
+        ad = ReadyAd(decision, pictures.load(creative.path, layout))
     else:
-        act = _load_film(decision, layout)
+        ad = _load_film(decision, layout)
     if stamp_of(creative.path) != creative.stamp:
-        act.release()
+        ad.release()
         raise PictureError(f"{creative.path}: it has changed since it was examined, and is examined again")
-    return act
+    return ad
 
 
-def _load_film(decision: Decision, layout: Layout) -> Act:
+def _load_film(decision: Decision, layout: Layout) -> ReadyAd:
     creative = decision.creative
     video = Video(creative.path, layout)
     try:
-        video.ready.wait(VIDEO_PATIENCE_S)
+        video.ready.wait(FIRST_FRAME_TIMEOUT_S)
         first = video.first()
         if first is None:
             raise PictureError(f"{creative.path}: {video.error or 'no frame within the time allowed'}")
-        return Act(decision, first, video, sounds.load(creative.path) if creative.sound else None)
+        return ReadyAd(decision, first, video, sounds.load(creative.path) if creative.sound else None)
     except Exception:
         video.close()
         raise

@@ -1,1 +1,1 @@
-"""The screen: layout, pictures, video, sound, notice, windows and screenshots."""
+"""The screen: layout, pictures, video, sound, notice, windows, screenshots, and the painter of it all."""

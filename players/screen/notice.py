@@ -1,6 +1,6 @@
-"""The notice that a camera looks at the audience: text and icon over every ad, in English or Korean.
+"""Notice that a camera looks at the audience, shown over every ad in English or Korean; and the house card.
 
-It is drawn as one translucent surface for the whole screen's width; players/screen/fonts holds the glyphs (SIL OFL).
+Both are drawn with the font in players/screen/fonts (SIL OFL), which holds the letters of these texts only.
 """
 
 from pathlib import Path
@@ -29,25 +29,26 @@ TEXTS: dict[str, dict[str, tuple[str, str]]] = {
         "count": ("카메라로 사람 수를 셉니다.", "영상은 저장하거나 전송하지 않습니다."),
     },
 }
-"""language -> mode -> (what is done, what is not)."""
+"""Texts by language and mode: (what the camera does, what is not done)."""
 
 PANEL = (12, 14, 20, 222)
 INK = (255, 255, 255)
 SOFT_INK = (196, 203, 216)
 SIGNAL = (70, 211, 150)
 OVERSAMPLE = 4
+"""Round shapes are drawn this many times larger and then shrunk, which smooths their edges."""
 
 
 def font(size_px: int) -> pygame.font.Font:
-    """The notice's typeface, about `size_px` high."""
+    """Return the typeface of the notice, about `size_px` high."""
     pygame.font.init()
     return pygame.font.Font(str(FONT), size_px)
 
 
 def render(width_px: int, height_px: int, mode: Literal["target", "measure", "count"], language: str) -> pygame.Surface:
-    """The notice for an upright screen of that size: a panel with per-pixel alpha, at most 94 % of the width.
+    """Return the notice for an upright screen of this size: a translucent panel, at most 94 % of the width.
 
-    The text is 2.6 % of the screen's shorter side high, which is legible from about 4 m on a 55 inch panel.
+    The text is as high as 2.6 % of the screen's shorter side, legible from about 4 m on a 55 inch panel.
     """
     what, what_not = TEXTS[language][mode]
     room_px = int(width_px * 0.94)
@@ -85,7 +86,7 @@ def _rounded(size: tuple[int, int], colour: tuple[int, int, int, int], radius_px
 
 
 def _camera(size_px: int) -> pygame.Surface:
-    """A camera in a ring: drawn large, shrunk smoothly."""
+    """Draw the icon: a camera in a ring."""
     n = size_px * OVERSAMPLE
     large = pygame.Surface((n, n), pygame.SRCALPHA, 32)
     large.fill((*SIGNAL, 0))
@@ -103,7 +104,7 @@ CARD_TEXTS = {"en": "The next ad is on its way", "ko": "곧 다음 광고가 이
 
 
 def house_card(width_px: int, height_px: int, language: str) -> pygame.Surface:
-    """What an upright screen of that size shows when there is nothing else: needs no file but the font."""
+    """Return the picture that an upright screen of this size shows when there is no ad. It needs only the font."""
     top, bottom = (26, 38, 74), (16, 110, 128)
     ramp = pygame.Surface((1, 2), 0, 32)
     ramp.set_at((0, 0), top)

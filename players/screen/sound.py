@@ -1,4 +1,4 @@
-"""The sound of a film, where a campaign asks for it: decoded whole before the film begins, played by SDL's mixer."""
+"""Sound of a film, where a campaign asks for it. It is decoded before the film begins, and played by SDL's mixer."""
 
 from pathlib import Path
 
@@ -8,26 +8,29 @@ from pipeline.log import skip
 
 RATE_HZ = 48_000
 LONGEST_S = 120
-"""Decoded it takes 192 kB a second; the rest of a longer film is silent."""
+"""Longest sound that is decoded, at 192 kB a second. The rest of a longer film is silent."""
 
 
 class Sound:
-    """A film's sound, ready to be played from its beginning."""
+    """Sound of one film, ready to be played from its beginning."""
 
     def __init__(self, samples: bytes) -> None:
         self._sound = pygame.mixer.Sound(buffer=samples)
 
     def begin(self) -> None:
-        """Play it now."""
+        """Play the sound from now on."""
         self._sound.play()
 
     def stop(self) -> None:
-        """Fade it out."""
+        """Fade the sound out."""
         self._sound.fadeout(200)
 
 
 def load(path: Path) -> Sound | None:
-    """The first audio track; None, said once in the log, where there is none or nothing that could play it."""
+    """Decode the first audio track of a film.
+
+    Returns None where the film has no sound. Where the sound cannot be decoded or played, logs why and returns None.
+    """
     import av
 
     try:
@@ -39,7 +42,7 @@ def load(path: Path) -> Sound | None:
                 return None
             resampler = av.AudioResampler("s16", "stereo", RATE_HZ)
             for frame in container.decode(container.streams.audio[0]):
-                # Before it is resampled: a frame of few samples a second would be gigabytes.
+                # Check before resampling: a frame of few samples a second would become gigabytes.
                 if len(samples) / 4 / RATE_HZ + frame.samples / frame.sample_rate > LONGEST_S:
                     break
                 for part in resampler.resample(frame):

@@ -1,4 +1,4 @@
-"""Films: decoded, scaled and turned by FFmpeg in a thread, a few frames ahead of the render loop."""
+"""Films, decoded, scaled and turned by FFmpeg in a thread, a few frames ahead of the render loop."""
 
 import threading
 import time
@@ -11,33 +11,35 @@ from typing import TYPE_CHECKING
 import pygame
 
 from players.ads.media import PIXELS_MAX
-from players.screen import pictures
-from players.screen.pictures import Layout
+from players.screen.layout import Layout, blank
 
 if TYPE_CHECKING:
     import av
     import av.filter
 
 AHEAD_FRAMES = 8
-"""Decoded frames that wait at most: 66 MB at 1920x1080."""
+"""Largest number of decoded frames that wait to be shown: 66 MB at 1920x1080."""
 DECODER_THREADS = 2
+"""Threads of the decoder of one film."""
 _TURNS = {0: "", 90: ",transpose=clock", 180: ",hflip,vflip", 270: ",transpose=cclock"}
+"""FFmpeg's filters that turn a frame clockwise, by degrees."""
 
 
 class Video:
-    """A film of one screen, laid out. `begin()` starts its clock; `due()` gives the frame to show, if it is a new one.
+    """Film laid out for one screen. `begin()` starts its clock; `due()` then gives each new frame when its time comes.
 
-    `ready` is set when the first frames wait or the film has failed. `error` says why it cannot go on; frames decoded
-    before still come. `finished` is True when no frame will come any more; `ends_s` is then how long the film is.
+    A film that fails says why in `error`; the frames that were decoded before still come.
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path = path
         self.fps = 0.0
         self.ends_s = 0.0
-        """When the last frame that was decoded has been shown, in seconds since the first."""
+        """End of the last frame that was decoded, in seconds since the first. Once `finished`, the film's length."""
         self.error = ""
+        """Reason why the film cannot go on; empty where it can."""
         self.ready = threading.Event()
+        """Set when the first frames wait or the film has failed."""
         self._layout = layout
         self._queue: deque[tuple[float, pygame.Surface]] = deque()
         self._room = threading.Condition()
@@ -50,19 +52,19 @@ class Video:
 
     @property
     def finished(self) -> bool:
-        """Whether the last frame was given out."""
+        """True once the last frame was given out."""
         return self._ended and not self._queue
 
     def first(self) -> pygame.Surface | None:
-        """The first frame, left in its place; None while there is none."""
+        """Return the first frame and leave it in its place; None while there is none."""
         return self._queue[0][1] if self._queue else None
 
     def begin(self, now_s: float) -> None:
-        """The film's first frame is due at `now_s` (CLOCK_MONOTONIC)."""
+        """Start the clock: the first frame is due at `now_s` (CLOCK_MONOTONIC)."""
         self._began_s = now_s
 
     def due(self, now_s: float) -> pygame.Surface | None:
-        """The newest frame whose time has come, None if there is none since the last call."""
+        """Return the newest frame whose time has come; None where there is none since the last call."""
         if self._began_s is None:
             return None
         frame = None
@@ -75,13 +77,16 @@ class Video:
         return frame
 
     def expected(self, elapsed_s: float) -> int:
-        """Frames that were due so long after the first: those decoded, the rest by the film's rate. A rate alone does
-        not tell: a film may have fewer frames than it says, at times of their own."""
+        """Return the number of frames that were due up to `elapsed_s` seconds after the first.
+
+        Frames that were decoded count as they came; only the rest is estimated by the film's rate. The rate alone
+        would be wrong for a film with fewer frames than it says, or with frames at uneven times.
+        """
         unknown_s = 0.0 if self._ended else max(0.0, elapsed_s - self.ends_s)
         return self._given + self._late + round(unknown_s * self.fps)
 
     def close(self) -> None:
-        """Stop decoding."""
+        """Stop decoding, and end the thread."""
         with self._room:
             self._closing = True
             self._room.notify()
@@ -104,14 +109,16 @@ class Video:
         self.ready.set()
 
     def _frames(self) -> Iterator[tuple[float, pygame.Surface]]:
-        """(seconds since the first frame, surface of the whole screen), the late ones left out."""
+        """Yield (seconds since the first frame, surface of the whole screen); late frames are left out."""
         import av
 
         with av.open(str(self.path), options={"protocol_whitelist": "file"}) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = DECODER_THREADS
-            stream.codec_context.options = {"max_pixels": str(PIXELS_MAX)}  # of frames that nobody examined, too
+            stream.codec_context.options = {
+                "max_pixels": str(PIXELS_MAX)
+            }  # holds for later frames too, whose size nobody examined
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
             self.fps = float(rate)
             graph: av.filter.Graph | None = None
@@ -130,14 +137,14 @@ class Video:
                     self._late += 1
                     continue
                 if graph is None or shape != (frame.width, frame.height, frame.format.name):
-                    # A graph that is given frames of another size than its own reads beyond them.
+                    # A graph that gets frames of another size than it was made for reads beyond their end.
                     shape = frame.width, frame.height, frame.format.name
                     graph = self._graph(stream, frame)
                 graph.vpush(frame)
                 yield at_s, self._surface(graph.vpull())
 
     def _graph(self, stream: "av.VideoStream", frame: "av.VideoFrame") -> "av.filter.Graph":
-        """FFmpeg's filters: a frame is turned upright, cropped, scaled to square pixels, turned and padded."""
+        """Return FFmpeg's filters: turn a frame upright, crop it, scale it to square pixels, turn it and pad it."""
         import av.filter
 
         layout, turn = self._layout, -90 * round(frame.rotation / 90) % 360
@@ -168,14 +175,14 @@ class Video:
         return graph
 
     def _surface(self, frame: "av.VideoFrame") -> pygame.Surface:
-        """The frame's pixels as an opaque surface: shared where its rows are packed, copied where they are padded."""
+        """Return the frame as an opaque surface. Its memory is shared where rows are packed, copied where padded."""
         plane = frame.planes[0]
         size = (frame.width, frame.height)
         if plane.line_size == frame.width * 4:
             surface = pygame.image.frombuffer(memoryview(plane), size, "BGRA")
             surface.set_alpha(None)
             return surface
-        surface = pictures.blank(self._layout)
+        surface = blank(self._layout)
         rows = memoryview(plane)
         target, pitch = surface.get_buffer(), surface.get_pitch()
         for y in range(frame.height):

@@ -1,10 +1,11 @@
 """A window or a full screen on a display, drawn through SDL.
 
-SDL's default path copies each frame through an OpenGL texture, which took 10 ms of CPU a 1080p frame without a GPU;
-the shared-memory path set here takes 0.6 ms (SDL_FRAMEBUFFER_ACCELERATION overrides it).
+SDL's default copies each frame through an OpenGL texture, which takes 10 ms of CPU a 1080p frame without a GPU.
+The copy through shared memory that is set here takes 0.6 ms. SDL_FRAMEBUFFER_ACCELERATION overrides it.
 """
 
 import os
+from typing import Literal
 
 os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
 os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
@@ -22,18 +23,19 @@ REPAINT = (
     pygame.WINDOWFOCUSGAINED,
     pygame.WINDOWDISPLAYCHANGED,
 )
+"""Events after which the window may have lost its picture."""
 
 
 class ScreenError(Exception):
-    """No window can be had, or not any more; the text is SDL's."""
+    """No window can be opened, or the window is gone; the text is SDL's."""
 
 
 NO_DISPLAY = ("dummy", "offscreen")
-"""SDL's drivers that show nothing; it falls back on them where a display cannot be reached."""
+"""SDL's drivers that show nothing. SDL falls back on them where it cannot reach a display."""
 
 
 def display_present() -> bool:
-    """Whether this session has a display at all: X, Wayland, or one that SDL_VIDEODRIVER names (such as kmsdrm)."""
+    """Return True if the environment names a display: X, Wayland, or one in SDL_VIDEODRIVER (such as kmsdrm)."""
     driver = os.environ.get("SDL_VIDEODRIVER", "")
     if driver:
         return driver not in NO_DISPLAY
@@ -41,15 +43,19 @@ def display_present() -> bool:
 
 
 class Window:
-    """The picture on a display. Keys, the mouse and the close button are ignored: a street has no operator.
+    """Picture on a display. Keys, the mouse and the close button are ignored: on a street anybody could use them.
 
-    Paint on `canvas`, then `flip()`. Every method raises ScreenError once the display is gone. Where the display is
-    missing and the screen is `alone`, the first one does; another screen's may not be covered.
+    Paint on `canvas`, then call `flip()`. Every method raises ScreenError once the display is gone.
     """
 
-    kind = "window"
+    kind: Literal["window"] = "window"
 
     def __init__(self, settings: Screen, alone: bool = True) -> None:
+        """Open the window on the display that the settings name.
+
+        Where that display is missing, a screen that is `alone` takes the first one. Another screen may not, as it
+        would cover that of its neighbour.
+        """
         try:
             pygame.display.init()
             if pygame.display.get_driver() in NO_DISPLAY:
@@ -77,7 +83,7 @@ class Window:
             raise ScreenError(str(error)) from error
 
     def pump(self) -> bool:
-        """Take the window's events; True when it must be painted again (uncovered, moved, resized)."""
+        """Take the window's events. Return True if it must be painted again: it was uncovered, moved or resized."""
         try:
             events = pygame.event.get()
             current = pygame.display.get_surface()

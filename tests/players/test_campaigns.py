@@ -36,7 +36,7 @@ from players.ads.folders import folder_target
 from players.ads.lines import Target
 from players.commands.campaigns import campaigns as campaigns_command
 from players.screen import pictures
-from players.screen.pictures import Layout
+from players.screen.layout import Layout
 from tests.ads import BROKEN_EXIF
 from tests.conftest import lives, wait_for
 

@@ -1,4 +1,4 @@
-"""Cuts the notice's font out of Noto Sans CJK: `python -m players.screen.fonts.make NotoSansCJK-Bold.ttc`."""
+"""Cut the notice's font out of Noto Sans CJK: `python -m players.screen.fonts.make NotoSansCJK-Bold.ttc`."""
 
 import sys
 
@@ -11,7 +11,7 @@ KOREAN_FACE = 1
 
 
 def main(source: str) -> None:
-    """Write `notice.FONT` with the glyphs of every text there and of ASCII."""
+    """Write `notice.FONT` with the letters of every text in players/screen/notice.py and of ASCII."""
     texts = [line for modes in TEXTS.values() for pair in modes.values() for line in pair]
     subset.main(
         [

@@ -1,0 +1,121 @@
+"""Preparation of ads: choosing, loading, and what happens where a file or the ledger fails."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.rig import coded_ads
+from pipeline.errors import UserError
+from pipeline.settings import Ads
+from players import player as player_module
+from players.ads.campaigns import _Reader
+from players.audience.present import AudienceWindow
+from players.player import Player
+from players.prepare import Preparation
+from players.screen.layout import Layout
+from tests.players.playing import (
+    HOUSE,
+    SIZE,
+    YOUNG,
+    Configure,
+    audience,
+    line,
+    person,
+    playing,
+    rows,
+    run_until,
+    shown_ad,
+)
+
+
+def test_an_ad_is_chosen_for_the_moment_at_which_it_begins(configure: Configure) -> None:
+    """Not for that of the choice: a line whose hours are over by then is not played."""
+    now = datetime.now(UTC)
+    hours = f"{now:%H:%M}-{now + timedelta(minutes=2):%H:%M}"
+    settings = configure(HOUSE, f"{YOUNG}".replace("target", f'dayparts = ["{hours}"]\ntarget', 1))
+    window = AudienceWindow(1.0)
+    window.add(audience(person("F", 2)))
+    present = window.present(time.monotonic_ns())
+    preparation = Preparation(settings)
+    try:
+        chosen = []
+        for left_s in (0.0, 600.0):
+            ad = preparation.prepare(present, Layout(*SIZE), left_s, card_on=False).result()
+            assert ad is not None
+            chosen.append(ad.decision.line.id)
+    finally:
+        preparation.close()
+    assert chosen == ["young", "house"]
+
+
+def test_a_file_that_vanishes_is_passed_over(configure: Configure, tmp_path: Path) -> None:
+    settings = configure(HOUSE, line("any", "young.png", target="min_watchers = 0"))
+    with playing(settings) as player:
+        run_until(player, lambda: shown_ad(player) == 2)
+        (tmp_path / "ads" / "young.png").unlink()
+        run_until(player, lambda: shown_ad(player) == 1)
+        run_until(player, lambda: player.status["plays"]["by_ad"]["house"] >= 2)
+
+
+@pytest.mark.parametrize("file", ["young.png", "film.mp4"])
+def test_a_medium_that_was_exchanged_is_shown_only_after_it_was_examined(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """The ledger's sha256 is of what was shown, also before the change of the file was noticed."""
+    settings = configure(HOUSE, line("any", file, target="min_watchers = 0"))
+    path = tmp_path / "ads" / file
+    if file == "film.mp4":
+        coded_ads.make_clip(path, 9, 60, SIZE)
+    monkeypatch.setattr(_Reader, "changed", lambda _: False)
+    with playing(settings) as player:
+        run_until(player, lambda: player.showing and player.showing.creative.path.name == file)
+        coded_ads.make_image(path, 4, SIZE) if file == "young.png" else coded_ads.make_clip(path, 7, 60, SIZE)
+        run_until(player, lambda: player.status["plays"]["by_ad"].get("house", 0) >= 2)
+    assert {row["creative"]: row["line"] for row in rows(settings)[-2:]} == {"house": "house"}
+
+
+def test_a_missing_folder_of_campaigns_is_the_users_error(configure: Configure) -> None:
+    settings = configure(HOUSE)
+    with pytest.raises(UserError, match=r"ads\.campaigns"):
+        Player(msgspec.structs.replace(settings, ads=Ads(campaigns="nowhere")))
+
+
+def _never(player: Player, ad: int) -> None:
+    assert shown_ad(player) != ad
+
+
+def test_a_ledger_that_cannot_be_written_stops_paid_ads_only(configure: Configure, tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    settings = configure(HOUSE, YOUNG)
+    with playing(settings) as player:
+        run_until(player, lambda: shown_ad(player) == 1, person("F", 2))
+        end_s = time.monotonic() + 2.5
+        run_until(player, lambda: time.monotonic() > end_s, person("F", 2), each=lambda: _never(player, 2))
+        assert player.status["plays"]["total"] == 0
+
+
+def test_campaigns_are_changed_while_it_plays(configure: Configure, tmp_path: Path) -> None:
+    settings = configure(HOUSE)
+    with playing(settings) as player:
+        run_until(player, lambda: shown_ad(player) == 1)
+        (tmp_path / "ads" / "more.toml").write_text(
+            'advertiser = "more"\ncampaign = "more"\n' + line("any", "any.png", target="min_watchers = 0")
+        )
+        run_until(player, lambda: shown_ad(player) == 4)
+
+
+def test_a_rival_follows_the_house_card_where_nothing_else_may(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cola = line("cola", "young.png").replace("target = {  }", 'separation = "drinks"\nmin_gap_s = 600')
+    settings = configure(cola)
+    rival = (tmp_path / "ads" / "test.toml").read_text().replace('"test"', '"rival"')
+    (tmp_path / "ads" / "rival.toml").write_text(rival.replace("cola", "pepper").replace("young", "old"))
+    monkeypatch.setattr(player_module, "GRACE_S", 0.5)
+    with playing(settings) as player:
+        run_until(player, lambda: {*player.status["plays"]["by_ad"]} == {"young", "old"}, person("F", 3))
+    first, second = rows(settings)
+    assert second["started_mono_ns"] - first["ended_mono_ns"] > 500_000_000
