@@ -102,10 +102,14 @@ class Classify(Section, frozen=True, kw_only=True):
     """Threads of one worker."""
 
 
+Policy = Literal["majority", "weighted", "random"]
+"""Names of the policies of players/choice/policies.py."""
+
+
 class Choose(Section, frozen=True, kw_only=True):
     """Choosing the ad that fits the people who are there."""
 
-    policy: Literal["majority", "weighted", "random"] = "majority"
+    policy: Policy = "majority"
     """Rule of the choice. `majority` serves the group with most people present. `weighted` draws by weight
     times the expected number of matching people. `random` draws every eligible line alike."""
     present_s: Annotated[float, Meta(ge=0.1, le=60)] = 2.0

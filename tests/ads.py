@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pipeline.messages import DECADES, Audience, Person
 from players.ads.catalogue import Catalogue
 from players.ads.lines import Creative, Line, Target
-from players.audience.present import AudienceWindow, Present
+from players.audience.present import NOBODY, AudienceWindow, Present
 from players.choice.choose import Decision, Moment, Rules, choose
 from players.choice.history import History
 
@@ -115,4 +115,6 @@ def decision(line: Line, matched_watchers: int = 1, price: Decimal | None = None
         matched_watchers=matched_watchers,
         watchers=matched_watchers,
         price=line.play_price(matched_watchers) if price is None else price,
+        present=NOBODY,
+        eligible=((line.id, 1.0),),
     )

@@ -6,12 +6,12 @@ from datetime import date, datetime, timedelta
 from math import isfinite
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import click
 from rich.table import Table
 
 from pipeline.errors import UserError
+from pipeline.settings import Policy
 from players.ads.campaign_file import parse
 from players.ads.campaigns import minor_lines, open_folder
 from players.ads.catalogue import Catalogue
@@ -19,6 +19,7 @@ from players.ads.folders import folder_campaign, is_text, listed, to_toml
 from players.ads.lines import WEEKDAYS, Line
 from players.ads.money import as_text
 from players.choice.choose import Rules
+from players.choice.policies import POLICIES
 from players.commands.shared import (
     load_catalogue_of,
     load_station,
@@ -91,7 +92,7 @@ def check(folder: Path | None, station_file: Path | None) -> None:
     "--hours", type=click.FloatRange(0.1, 24 * 31), default=24.0, show_default=True, help="A made-up audience."
 )
 @click.option("--begin", metavar="TIME", help="Local time to begin at; without it the coming midnight.")
-@click.option("--policy", type=click.Choice(["majority", "weighted", "random"]))
+@click.option("--policy", type=click.Choice(list(POLICIES)))
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--format", "shape", type=click.Choice(["table", "csv", "json"]), default="table")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw it, as a PNG or SVG file.")
@@ -101,7 +102,7 @@ def simulate_command(
     audience_file: Path | None,
     hours: float,
     begin: str | None,
-    policy: Any,
+    policy: Policy | None,
     seed: int,
     shape: str,
     plot: Path | None,

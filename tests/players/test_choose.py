@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.messages import Person
+from pipeline.settings import Policy
 from players.ads.lines import MICRO, Line, Target
 from players.audience.present import NOBODY, AudienceWindow, Present
-from players.choice.choose import Moment, Rules, choose
+from players.choice.choose import ELIGIBLE_MAX, Moment, Rules, choose
 from players.choice.history import HOUR_NS, History
 from players.choice.matching import matched
+from players.choice.policies import POLICIES
 from players.ledger.exposure import AudienceCount
 from tests.ads import (
     BERLIN,
@@ -263,7 +265,7 @@ def test_weighted_draws_by_expected_people_and_random_alike() -> None:
     assert 140 < drawn["f20"] < 260
 
 
-@pytest.mark.parametrize("policy", ["majority", "weighted", "random"])
+@pytest.mark.parametrize("policy", get_args(Policy))
 def test_the_propensity_is_the_frequency(policy: Any) -> None:
     ads = line("a", Target(gender="F"), ads=2, weight=2.0), line("b", Target(ages=((20, 29),)), ads=3)
     history = History()
@@ -276,6 +278,41 @@ def test_the_propensity_is_the_frequency(policy: Any) -> None:
     assert sum(promised.values()) == pytest.approx(1.0)
     for name, probability in promised.items():
         assert drawn[name] / 3000 == pytest.approx(probability, abs=0.04)
+
+
+def test_policies_have_the_names_that_a_station_file_may_use() -> None:
+    assert set(POLICIES) == set(get_args(Policy))
+
+
+@pytest.mark.parametrize("policy", get_args(Policy))
+def test_a_decision_lists_the_lines_that_could_have_been_drawn_and_their_odds(policy: Any) -> None:
+    women, twenties = Target(gender="F"), Target(ages=((20, 29),))
+    ads = line("a", women, weight=2.0), line("men", Target(gender="M")), line("b", twenties, weight=1.0)
+    who = present(F20, F20)
+    drawn = pick(who, *ads, policy=policy)
+    alike = {"a": 0.5, "b": 0.5}
+    assert dict(drawn.eligible) == pytest.approx(alike if policy == "random" else {"a": 2 / 3, "b": 1 / 3}, abs=0.01)
+    assert drawn.present is who
+
+
+def test_a_house_decision_lists_the_house_lines() -> None:
+    houses = line("h1", house=True), line("h2", house=True, weight=3.0), line("low", house=True, priority=1)
+    assert dict(pick(NOBODY, *houses).eligible) == pytest.approx({"h1": 0.25, "h2": 0.75})
+
+
+def test_of_many_lines_a_decision_lists_the_likeliest_and_the_drawn_one() -> None:
+    rare = [line(f"rare{n}", weight=0.5) for n in range(200)]
+    likely = [line(f"likely{n}", weight=2.0 + n / 100) for n in range(ELIGIBLE_MAX)]
+    seen: Counter[bool] = Counter()
+    for seed in range(60):
+        drawn = pick(present(F20), *rare, *likely, seed=seed)
+        *named, rest = drawn.eligible
+        is_rare = drawn.line.id.startswith("rare")
+        seen[is_rare] += 1
+        assert len(named) == ELIGIBLE_MAX and dict(named)[drawn.line.id] == pytest.approx(drawn.propensity)
+        assert {name for name, _ in named} >= {f"likely{n}" for n in range(1, ELIGIBLE_MAX)}
+        assert rest[0] == "" and rest[1] == pytest.approx(1 - sum(share for _, share in named))
+    assert seen[True] and seen[False]
 
 
 # what keeps a line back
@@ -469,7 +506,7 @@ _lines = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(_people, _lines, st.sampled_from(["majority", "weighted", "random"]), st.booleans(), st.integers(0, 99))
+@given(_people, _lines, st.sampled_from(get_args(Policy)), st.booleans(), st.integers(0, 99))
 def test_invariants_of_every_choice(
     people: list[Person], specs: list[Any], policy: Any, minors: bool, seed: int
 ) -> None:
