@@ -1,6 +1,5 @@
 """What a catalogue would play to an audience: the real choice in quick motion, without a screen or a ledger."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,13 +16,11 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.messages import DECADES, Audience, Person
 from players.ads.catalogue import Catalogue
-from players.ads.lines import MICRO, Line, micro
-from players.ads.money import to_cents
+from players.ads.lines import Line, micro
 from players.audience.present import NOBODY, AudienceWindow, Present
 from players.choice.choose import Decision, Moment, Rules, choose
 from players.choice.history import History
 from players.choice.matching import matched
-from players.reports.queries import Report
 
 _SURE = 0.9
 _SHARE_BY_DECADE = (4, 9, 20, 20, 16, 13, 10, 6, 2)
@@ -143,37 +140,6 @@ def simulate(catalogue: Catalogue, scenes: list[Scene], begin: datetime, rules: 
             history.commit(line.id, -micro(decision.price))
         plays.append(Play(moment.at, decision, billable))
     return Simulation(catalogue, begin, datetime.fromtimestamp(begin.timestamp() + end_s, catalogue.zone), plays)
-
-
-def delivery(simulation: Simulation) -> Report:
-    """What each line would deliver: plays, share of voice, spend against budget, and against its goal by now."""
-    count: Counter[str] = Counter(play.decision.line.id for play in simulation.plays)
-    billed = [play for play in simulation.plays if play.billable]
-    paid: Counter[str] = Counter(play.decision.line.id for play in billed)
-    spent: Counter[str] = Counter()
-    for play in billed:
-        spent[play.decision.line.id] += micro(play.decision.price)
-    rows = []
-    for line in (*simulation.catalogue.lines, *simulation.catalogue.house):
-        money = to_cents(Decimal(spent[line.id]) / MICRO, line.currency)
-        goal = goal_by_now(line, simulation)
-        rows.append(
-            {
-                "line": line.id,
-                "target": "house" if line.house else line.target.text(),
-                "plays": count[line.id],
-                "voice_pct": round(100 * count[line.id] / max(1, len(simulation.plays)), 1),
-                "billable": paid[line.id],
-                "spend": money if line.currency else None,
-                "budget": None if line.budget is None else to_cents(line.budget, line.currency),
-                "goal by now": None if goal is None else to_cents(goal, line.currency),
-                "delivered_pct": None if not goal else round(float(100 * money / goal), 1),
-                "currency": line.currency,
-            }
-        )
-    rows.sort(key=lambda row: -count[str(row["line"])])
-    title = f"Simulation, {simulation.began:%Y-%m-%d %H:%M} to {simulation.ended:%Y-%m-%d %H:%M}"
-    return Report(title=title, columns=tuple(rows[0]) if rows else (), rows=rows)
 
 
 def goal_by_now(line: Line, simulation: Simulation) -> Decimal | None:

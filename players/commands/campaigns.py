@@ -110,6 +110,7 @@ def simulate_command(
     """Show what one screen would play to an audience, what it would deliver and earn."""
     from players.choice import simulate
     from players.reports import plots
+    from players.reports.delivery import delivery
 
     if not isfinite(hours):
         raise UserError(f"--hours: {hours} is no number of hours; give 0.1 to 744")
@@ -131,7 +132,7 @@ def simulate_command(
         targeting=station.station.mode == "target",
     )
     simulation = simulate.simulate(catalogue, scenes, start, rules, seed)
-    show(simulate.delivery(simulation), shape)
+    show(delivery(simulation), shape)
     if plot:
         plots.plot_simulation(simulation, plot)
 

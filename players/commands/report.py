@@ -26,7 +26,7 @@ from players.commands.shared import (
 )
 from players.ledger import chain
 from players.reports import openrtb, queries
-from players.reports.queries import Report
+from players.reports.report import Report
 
 
 class ReportRequest(Struct, frozen=True):

@@ -15,8 +15,7 @@ from players.ads.campaigns import load_catalogue, open_folder
 from players.ads.catalogue import Catalogue
 from players.ledger import chain
 from players.ledger.ledger import state_dir
-from players.reports import queries
-from players.reports.queries import Report
+from players.reports.report import Report, as_csv, as_json, as_table
 
 DEMO_STATION = Path(__file__).parents[2] / "pipeline" / "demo.toml"
 
@@ -69,9 +68,9 @@ def span_of(station: Station, since: str | None, until: str | None) -> tuple[str
 
 def show(made: Report, shape: str) -> None:
     if shape == "table":
-        print_table(queries.as_table(made))
+        print_table(as_table(made))
     else:
-        click.echo(queries.as_csv(made) if shape == "csv" else queries.as_json(made), nl=shape == "json")
+        click.echo(as_csv(made) if shape == "csv" else as_json(made), nl=shape == "json")
 
 
 def print_table(table: Table) -> None:

@@ -1,1 +1,1 @@
-"""What the ledger tells: plays, billing, audience and OpenRTB."""
+"""Reports on plays, money and audiences: queries, shapes, pictures and OpenRTB objects."""

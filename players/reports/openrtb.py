@@ -1,37 +1,145 @@
-"""What a bid request for a screen needs to say of it: OpenRTB 2.6 `dooh`, `device` and `imp.qty`.
+"""OpenRTB 2.6 objects that a bid request for a screen needs: `dooh`, `device` and `imp.qty`.
 
-The published fields and venues, and where they are published, are in openrtb.toml.
+The Structs have the fields that IAB Tech Lab publishes in github.com/InteractiveAdvertisingBureau/openrtb2.x, folder
+jsonschema: DOOH, Device, Geo, Imp and Qty. `Imp` has only those that do not depend on the kind of ad.
 """
 
 import sqlite3
 import tomllib
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 from pipeline.errors import UserError
 from pipeline.settings import Screen, StationTable
 from players.ledger.schema import OPENOOH_TAXONOMY
 
 OOH_DEVICE = 8
-"""AdCOM device type: out-of-home."""
+"""Device type of AdCOM: out-of-home."""
 PUBLISHER_PROVIDED = 2
-"""AdCOM DOOH multiplier measurement source: the publisher's own."""
+"""Source of the multiplier, of AdCOM: measured by the publisher."""
 USER_PROVIDED = 3
-"""AdCOM location type: entered by a person."""
+"""Location type of AdCOM: entered by a person."""
 
 _DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
-FIELDS: dict[str, dict[str, str]] = _DATA["fields"]
-REQUIRED: dict[str, list[str]] = _DATA["required"]
 VENUES = frozenset(_DATA["openooh"]["venues"])
-_TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float), "object": (dict,)}
+
+Text = str | UnsetType
+Texts = list[str] | UnsetType
+Whole = int | UnsetType
+Number = float | UnsetType
+Flag = Literal[0, 1] | UnsetType
+Object = dict[str, Any] | UnsetType
+
+
+class _Published(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Object whose fields are left out where they are not set."""
+
+
+class Dooh(_Published, frozen=True, kw_only=True):
+    """Object `dooh`: a screen and its venue."""
+
+    id: Text = UNSET
+    name: Text = UNSET
+    venuetype: Texts = UNSET
+    venuetypetax: Whole = UNSET
+    publisher: Object = UNSET
+    domain: Text = UNSET
+    keywords: Text = UNSET
+    content: Object = UNSET
+    ext: Object = UNSET
+
+
+class Geo(_Published, frozen=True, kw_only=True):
+    """Object `device.geo`: a place."""
+
+    lat: Number = UNSET
+    lon: Number = UNSET
+    type: Whole = UNSET
+    accuracy: Whole = UNSET
+    lastfix: Whole = UNSET
+    ipservice: Whole = UNSET
+    country: Text = UNSET
+    region: Text = UNSET
+    regionfips104: Text = UNSET
+    metro: Text = UNSET
+    city: Text = UNSET
+    zip: Text = UNSET
+    utcoffset: Whole = UNSET
+    ext: Object = UNSET
+
+
+class Device(_Published, frozen=True, kw_only=True):
+    """Object `device`: the machine that shows the ad."""
+
+    geo: Geo | UnsetType = UNSET
+    dnt: Flag = UNSET
+    lmt: Flag = UNSET
+    ua: Text = UNSET
+    sua: Object = UNSET
+    ip: Text = UNSET
+    ipv6: Text = UNSET
+    devicetype: Whole = UNSET
+    make: Text = UNSET
+    model: Text = UNSET
+    os: Text = UNSET
+    osv: Text = UNSET
+    hwv: Text = UNSET
+    h: Whole = UNSET
+    w: Whole = UNSET
+    ppi: Whole = UNSET
+    pxratio: Number = UNSET
+    js: Flag = UNSET
+    geofetch: Flag = UNSET
+    flashver: Text = UNSET
+    language: Text = UNSET
+    langb: Text = UNSET
+    carrier: Text = UNSET
+    mccmnc: Text = UNSET
+    connectiontype: Whole = UNSET
+    ifa: Text = UNSET
+    ext: Object = UNSET
+
+
+class Qty(_Published, frozen=True, kw_only=True):
+    """Object `imp.qty`: how many people a play reaches."""
+
+    multiplier: float
+    sourcetype: Whole = UNSET
+    vendor: Text = UNSET
+    ext: Object = UNSET
+
+
+class Imp(_Published, frozen=True, kw_only=True):
+    """Object `imp`: one play that is offered."""
+
+    id: str
+    qty: Qty | UnsetType = UNSET
+    dt: Number = UNSET
+    tagid: Text = UNSET
+    instl: Flag = UNSET
+    ext: Object = UNSET
+
+
+class BidObjects(_Published, frozen=True, kw_only=True):
+    """Objects of one screen."""
+
+    dooh: Dooh
+    device: Device
+    imp: Imp
 
 
 def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -> dict[str, Any]:
-    """{"dooh", "device", "imp"} of a screen. The multiplier is the mean number of people who could see a play, over
-    every play in the ledgers that `db` reads and that was on a display; UserError where there is none, or the venue
-    is unknown."""
+    """Return {"dooh", "device", "imp"} of a screen.
+
+    The multiplier is the mean number of people who could see a play. It is taken over the plays of the screen that
+    ended and were on a display, in all ledgers that `db` reads. Raises UserError where there is no such play, or where
+    the venue is unknown.
+    """
     if station.venue_type not in VENUES:
         given = f"{station.venue_type!r} is no venue" if station.venue_type else "no venue is given"
         raise UserError(
@@ -48,45 +156,19 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
         raise UserError(f"the ledger holds no play of {place} that ended; let it play first")
     turned = screen.rotation_deg in (90, 270)
     width_px, height_px = (screen.height_px, screen.width_px) if turned else (screen.width_px, screen.height_px)
-    device: dict[str, Any] = {"devicetype": OOH_DEVICE, "w": width_px, "h": height_px, "language": screen.language}
+    geo: Geo | UnsetType = UNSET
     if station.lat is not None and station.lon is not None:
         offset = datetime.now(ZoneInfo(station.timezone)).utcoffset()
-        device["geo"] = {"lat": station.lat, "lon": station.lon, "type": USER_PROVIDED}
-        device["geo"]["utcoffset"] = int(offset.total_seconds() // 60) if offset else 0
-    objects = {
-        "dooh": {
-            "id": f"{station.name}.{screen.name}",
-            "name": f"{station.name} {screen.name}",
-            "venuetype": [station.venue_type],
-            "venuetypetax": OPENOOH_TAXONOMY,
-        },
-        "device": device,
-        "imp": {"id": "1", "qty": {"multiplier": round(mean, 3), "sourcetype": PUBLISHER_PROVIDED}},
-    }
-    problems = [problem for name, value in objects.items() for problem in check(name, value)]
-    if problems:
-        raise UserError(f"not OpenRTB 2.6: {problems[0]}")
-    return objects
-
-
-def check(name: str, value: dict[str, Any]) -> list[str]:
-    """What is wrong with an object, compared with the published fields; nothing is an empty list."""
-    fields = FIELDS[name]
-    problems = [f"{name}.{key}: missing" for key in REQUIRED.get(name, ()) if key not in value]
-    for key, given in value.items():
-        kind = fields.get(key)
-        if kind is None:
-            problems.append(f"{name}.{key}: no such field")
-        elif kind in FIELDS:
-            problems += check(kind, given) if isinstance(given, dict) else [f"{name}.{key}: not an object"]
-        elif not _is(kind, given):
-            problems.append(f"{name}.{key}: not {kind}")
-    return problems
-
-
-def _is(kind: str, value: Any) -> bool:
-    if kind == "0 or 1":
-        return value in (0, 1)
-    if kind == "array of string":
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return isinstance(value, _TYPES[kind]) and not isinstance(value, bool)
+        minutes = int(offset.total_seconds() // 60) if offset else 0
+        geo = Geo(lat=station.lat, lon=station.lon, type=USER_PROVIDED, utcoffset=minutes)
+    objects = BidObjects(
+        dooh=Dooh(
+            id=f"{station.name}.{screen.name}",
+            name=f"{station.name} {screen.name}",
+            venuetype=[station.venue_type],
+            venuetypetax=OPENOOH_TAXONOMY,
+        ),
+        device=Device(devicetype=OOH_DEVICE, w=width_px, h=height_px, language=screen.language, geo=geo),
+        imp=Imp(id="1", qty=Qty(multiplier=round(mean, 3), sourcetype=PUBLISHER_PROVIDED)),
+    )
+    return dict(msgspec.to_builtins(objects))

@@ -1,4 +1,4 @@
-"""Reports as pictures that one can show a customer."""
+"""Pictures of reports, to show to a customer."""
 
 import warnings
 from collections import defaultdict
@@ -21,14 +21,14 @@ from pipeline.messages import DECADES
 from players.ads.lines import WEEKDAYS
 from players.ads.money import as_text, to_cents
 from players.choice.simulate import Simulation, goal_by_now
-from players.reports.queries import Report
+from players.reports.report import Report
 
 INK, SOFT, GRID = "#1c2733", "#6b7785", "#e3e8ee"
 COLOURS = ("#2a6f97", "#e07a5f", "#81b29a", "#f2cc8f", "#6d597a", "#89c2d9", "#b56576", "#a7a5c6", "#3d405b", "#a3a380")
 UNBILLED = "#c9d3dd"
 _ROWS_MAX = 30
 _ALONG: dict[str, Sequence[Any]] = {"hour": range(24), "decade": (*DECADES, "unknown"), "weekday": WEEKDAYS}
-"""Dimensions that run along the horizontal axis, the first that a report has."""
+"""Values of the dimensions that run along the horizontal axis. A report uses the first one that it has."""
 _CJK = ("Noto Sans CJK KR", "Noto Sans KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")
 _STYLE = {
     "font.size": 11,
@@ -50,7 +50,7 @@ _STYLE = {
 
 
 def plot_billing(report: Report, path: Path) -> None:
-    """Spend against contract: one panel a currency, one bar a line."""
+    """Draw spend against contract: a panel for each currency, with a bar for each line."""
     rows = sorted(report.parts, key=lambda row: -row["spend"])
     panels = {currency: [row for row in rows if row["currency"] == currency][:_ROWS_MAX][::-1] for currency in
               dict.fromkeys(row["currency"] for row in rows)} or {"": []}  # fmt: skip
@@ -82,7 +82,7 @@ def _spend_bars(axes: Axes, currency: str, rows: list[dict[str, Any]]) -> None:
 
 
 def plot_plays(report: Report, path: Path) -> None:
-    """Plays, those that are billable apart, one bar a group; by weekday and hour as a map of all."""
+    """Draw plays as bars, split into billable and others; by weekday and hour as a map."""
     by = report.columns[: report.columns.index("plays")]
     every = report.parts
     if by == ("hour",):
@@ -106,7 +106,10 @@ def plot_plays(report: Report, path: Path) -> None:
 
 
 def plot_audience(report: Report, path: Path) -> None:
-    """Visitors: by weekday and hour as a map, by hour as columns, otherwise as bars; hidden cells are hatched."""
+    """Draw visitors: by weekday and hour as a map, by hour, decade or weekday as columns, otherwise as bars.
+
+    Hidden numbers are hatched or labelled.
+    """
     by = report.columns[: report.columns.index("people")]
     rows = report.parts
     along = next((name for name in _ALONG if name in by), None)
@@ -131,7 +134,7 @@ def plot_audience(report: Report, path: Path) -> None:
 
 
 def plot_simulation(simulation: Simulation, path: Path) -> None:
-    """Plays an hour by line, and by currency the spend of each line, dotted what even delivery would spend."""
+    """Draw plays an hour by line, and for each currency the spend of each line. Dots show even delivery."""
     zone = simulation.catalogue.zone
     begin = simulation.began.timestamp()
     hours = max(1, int(np.ceil((simulation.ended.timestamp() - begin) / 3600)))
@@ -237,7 +240,7 @@ def _map(rows: list[dict[str, Any]], title: str, count: str, unit: str) -> Figur
 
 
 def _columns(rows: list[dict[str, Any]], along: str, other: str | None) -> Figure:
-    """Columns along one dimension, stacked by the other; "hidden" stands on what is not all there."""
+    """Draw columns along one dimension, stacked by the other. A column with a hidden part is marked "hidden"."""
     figure = Figure(figsize=(11, 5.5), layout="constrained")
     axes = figure.subplots()
     steps = list(_ALONG[along])
@@ -264,7 +267,7 @@ def _columns(rows: list[dict[str, Any]], along: str, other: str | None) -> Figur
 
 
 def _legend(axes: Axes) -> None:
-    """Above the right corner, or beside it where there are many names: where it hides nothing."""
+    """Draw the legend where it covers nothing: above the right corner, or beside it where there are many names."""
     handles, names = axes.get_legend_handles_labels()
     if len(names) > 3:
         axes.legend(handles, names, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
@@ -286,7 +289,7 @@ def _names(axes: Axes, at: np.ndarray, names: list[str]) -> None:
 
 
 def _short(name: str) -> str:
-    """A name that leaves room for what it names: of a long one the beginning and the end."""
+    """Return the name; a long one is cut in its middle, so that the plot keeps its room."""
     return name if len(name) <= 45 else f"{name[:22]}…{name[-22:]}"
 
 
@@ -328,7 +331,7 @@ def _save(figure: Figure, path: Path, note: str) -> None:
 
 
 def _rc() -> Any:
-    """The style, with a font for Korean names where one is installed."""
+    """Return the style, with a font for Korean names where one is installed."""
     installed = set(font_manager.fontManager.get_font_names())
     families = ["DejaVu Sans", *(name for name in _CJK if name in installed)]
     return {**_STYLE, "font.family": families}

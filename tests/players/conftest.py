@@ -1,6 +1,7 @@
-"""Settings of a player for the tests of the player's side."""
+"""Fixtures of the tests of players: settings of a player, and ledgers that hold given plays."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,13 @@ import pytest
 from bench.rig import coded_ads
 from pipeline.settings import Ads, Choose, PlayerSettings, Screen, StationTable
 from players import player as player_module
+from players.audience.present import NOBODY, Present
+from players.ledger import ledger as ledger_module
+from players.ledger.exposure import Exposure, Shown
+from players.ledger.ledger import Ledger
+from tests.ads import MS, decision
 from tests.players.playing import SIZE, Configure, line
+from tests.players.recording import STATION, Play, Record
 
 
 @pytest.fixture
@@ -46,3 +53,44 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
         )
 
     return build
+
+
+@pytest.fixture
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
+    """Write a ledger that holds these plays at these times, and audiences present for a second each."""
+
+    def make(plays: list[Play], audience: list[tuple[datetime, list[Present]]] = [], screen: str = "main") -> Path:  # noqa: B006
+        path = tmp_path / f"ledger-{screen}.sqlite"
+        clock = [datetime(2026, 1, 1, tzinfo=UTC)]
+
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> datetime:
+                return clock[0].astimezone(tz)
+
+        monkeypatch.setattr(ledger_module, "datetime", Clock)
+        book = Ledger(path, STATION, screen)
+        mono_ns = 0
+        for when, seen in audience:
+            clock[0] = when
+            for who in (NOBODY, *seen, NOBODY):
+                book.measure(who, mono_ns)
+                mono_ns += 1000 * MS
+            mono_ns += 60_000 * MS
+        for when, ad, who, share in plays:
+            clock[0] = when
+            chosen = decision(ad)
+            play_id = book.start(chosen, planned_ms=0)
+            assert play_id is not None
+            exposure = Exposure(chosen)
+            exposure.add(who, 0)
+            clock[0] = when + timedelta(seconds=8)
+            book.end(
+                play_id,
+                Shown(frames_expected=480, frames_presented=round(480 * share), status="played", exposure=exposure),
+            )
+        book.close()
+        monkeypatch.undo()
+        return path
+
+    return make

@@ -1,0 +1,66 @@
+"""A finished report, and its three shapes: table, csv and json."""
+
+import csv
+import io
+import json
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+from rich.table import Table
+
+from players.ledger.chain import no_formula
+
+_NUMBERS = (int, float, Decimal)
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """Rows of values by column name. The last `totals` rows are totals; the notes belong under the table."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[dict[str, Any]]
+    totals: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> list[dict[str, Any]]:
+        """Rows without the totals. A name cannot tell them apart: a campaign, too, may be called "total"."""
+        return self.rows[: len(self.rows) - self.totals]
+
+
+def as_table(report: Report) -> Table:
+    """Return the report for a terminal."""
+    table = Table(title=report.title, caption="\n".join(report.notes) or None, header_style="bold")
+    for name in report.columns:
+        numeric = any(isinstance(row.get(name), _NUMBERS) for row in report.rows)
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+    for number, row in enumerate(report.rows):
+        style = "bold" if number >= len(report.parts) else None
+        table.add_row(*(_text(row.get(name)) for name in report.columns), style=style)
+    return table
+
+
+def as_csv(report: Report) -> str:
+    """Return the report as csv with a header.
+
+    Amounts are plain decimals. A text that a spreadsheet would run as a formula begins with an apostrophe.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(report.columns)
+    writer.writerows([_text(no_formula(row.get(name))) for name in report.columns] for row in report.rows)
+    return out.getvalue()
+
+
+def as_json(report: Report) -> str:
+    """Return the report as JSON: {"title", "rows", "notes"}. Amounts are strings, so that no reader rounds them."""
+    rows = [{name: row.get(name) for name in report.columns} for row in report.rows]
+    plain = {"title": report.title, "rows": rows, "notes": report.notes}
+    return json.dumps(plain, indent=2, ensure_ascii=False, default=lambda amount: format(amount, "f"))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return format(value, "f") if isinstance(value, Decimal) else str(value)

@@ -1,0 +1,106 @@
+"""Commands from ledger to invoice, and what they say of mistakes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ads import F20, present
+from tests.players.recording import MOKA, Record, at, crowd, some_plays
+
+
+def stationcast(*words: str) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).parents[3]
+    program = "from pipeline.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+
+
+def test_an_order_without_a_playable_medium_stays_on_the_invoice(record: Record, tmp_path: Path) -> None:
+    record([(at(4, 9), MOKA, present(F20), 1.0)])
+    campaigns = tmp_path / "campaigns"
+    campaigns.mkdir()
+    (campaigns / "tea.toml").write_text(
+        'advertiser = "Tea"\ncampaign = "tea"\ncurrency = "EUR"\n[[lines]]\nid = "tea-line"\nprice = "0.50"\n'
+        'budget = "75"\n[[lines.creatives]]\nid = "tea-ad"\nfile = "lost.png"\n'
+    )
+    (tmp_path / "station.toml").write_text(
+        '[station]\nstate_dir = "."\n[ads]\ncampaigns = "campaigns"\n[[cameras]]\nname = "c"\nsource = "sample"\n'
+    )
+    done = stationcast("report", "billing", "--station", str(tmp_path / "station.toml"), "--format", "json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["line"]: row for row in json.loads(done.stdout)["rows"]}
+    assert [rows["tea-line"][name] for name in ("contracted", "plays", "left")] == ["75.00", 0, "75.00"]
+    assert "problem: tea.toml: creative tea-ad: file: there is no file 'lost.png'" in done.stderr
+
+
+def test_the_commands_from_ledger_to_invoice(record: Record, tmp_path: Path) -> None:
+    path, other = record(some_plays(), crowd()), record(some_plays(), screen="other")
+    named = ("--ledger", str(path))
+    verified = stationcast("ledger", "verify", *named)
+    assert verified.returncode == 0, verified.stderr
+    assert "sound: 13 plays, 9 billable, 26 links" in verified.stdout
+    exported = stationcast("ledger", "export", *named, "--campaign", "c-moka", "--until", "2026-05-04")
+    assert len(exported.stdout.splitlines()) == 7
+    billed = json.loads(stationcast("report", "billing", *named, "--format", "json").stdout)
+    assert next(row["spend"] for row in billed["rows"] if row["line"] == "moka") == "0.38"
+    table = stationcast("report", "audience", *named, "--by", "gender").stdout
+    assert "62.5" in table
+    signed = stationcast("ledger", "sign", *named, "--out", str(tmp_path / "statement.json"))
+    assert signed.returncode == 0, signed.stderr
+    public = json.loads((tmp_path / "statement.json").read_text("utf-8"))["public_key"]
+    made = f"made the key {tmp_path / 'signing-key.pem'}: back it up; its public half is {public}\n"
+    assert (signed.stderr, stationcast("ledger", "sign", *named).stderr) == (made, "")
+    full = tmp_path / "full"
+    full.symlink_to("/dev/full")
+    for words, says in (
+        (("ledger", "export", *named, "--format", "parquet", "--out", "/none/x"), "/none/x: cannot be written"),
+        (("ledger", "export", *named, "--format", "parquet", "--out", str(full)), "full: cannot be written: No space"),
+        (("ledger", "export", *named, "--since", ""), "'' is no day or time"),
+        (("ledger", "sign", *named, "--key", "/proc/none/key.pem"), "cannot be written"),
+        (("ledger", "sign", *named, "--key", str(tmp_path)), "not an unencrypted PEM key"),
+        (("ledger", "verify", *named, "--signed", str(tmp_path)), "not a signed statement"),
+        (("report", "billing", *named, *named), "is in two of the ledgers"),
+        (
+            ("ledger", "verify", *named, "--ledger", str(other), "--signed", str(tmp_path / "statement.json")),
+            "there are 2 ledgers; name one with --ledger",
+        ),
+    ):
+        done = stationcast(*words)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+        assert says in done.stderr
+    assert full.is_symlink()
+    held = stationcast("ledger", "verify", *named, "--signed", str(tmp_path / "statement.json"))
+    assert "holds what was signed" in held.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("ledger", "verify", "--ledger", "/none.sqlite"), "/none.sqlite: there is no such ledger"),
+        (("ledger", "verify", "--ledger", "/"), "/: there is no such ledger"),
+        (("campaigns", "simulate", "--begin", "9999-12-31"), "--begin: 9999-12-31 is out of reach"),
+        (("report", "billing"), "there is no ledger yet; let the station play first"),
+        (("report", "plays", "--ledger", "/none", "--since", "soon"), "'soon' is no day or time"),
+        (("ledger", "export", "--since", "2026-05-02", "--until", "2026-05-01"), "--until: 2026-05-01 is not after"),
+        (("campaigns", "simulate", "--hours", "nan"), "--hours: nan is no number of hours"),
+        (("campaigns", "check", "/none"), "no folder /none"),
+        (("campaigns", "import", "/none"), "/none: no such folder"),
+        (("campaigns", "simulate", "--hours", "0.1", "--plot", "/none/x.png"), "--plot: /none/x.png"),
+    ],
+)
+def test_a_mistake_at_the_command_line_is_one_line_and_exit_2(words: tuple[str, ...], says: str) -> None:
+    done = stationcast(*words)
+    assert done.returncode == 2
+    assert done.stdout == "" or "--plot" in words
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("stationcast: error: ")
+    assert says in done.stderr

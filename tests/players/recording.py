@@ -1,0 +1,43 @@
+"""Plays and audiences of known times, and the orders that they belong to, for tests of ledgers' reports."""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pipeline.settings import StationTable
+from players.ads.lines import Line, Target
+from players.audience.present import Present
+from tests.ads import BERLIN, F20, F30, HOUSE, M30, line, present
+
+STATION = StationTable(name="stop-7", venue_type="outdoor.bus_shelters", lat=52.5, lon=13.4, timezone="Europe/Berlin")
+WOMEN = Target(gender="F")
+MOKA = line("moka", WOMEN, advertiser="Moka", price=Decimal("0.125"), currency="EUR", budget=Decimal("100"))
+SOJU = line("soju", WOMEN, advertiser="Soju", cpm=Decimal("700"), currency="KRW")
+DINAR = line("dinar", WOMEN, advertiser="Dinar", price=Decimal("0.0015"), currency="KWD")
+
+Play = tuple[datetime, Line, Present, float]
+Record = Callable[..., Path]
+"""The fixture `record`: `record([(when, line, who is present, share of the frames shown)])` returns a ledger."""
+
+
+def at(day: int, hour: int, minute: int = 0, month: int = 5, zone: ZoneInfo = BERLIN) -> datetime:
+    return datetime(2026, month, day, hour, minute, tzinfo=zone)
+
+
+def some_plays() -> list[Play]:
+    her, him = present(F20), present(M30)
+    plays: list[Play] = [(at(4, 9, n), MOKA, her, 1.0) for n in range(3)]
+    plays += [(at(4, 10, n), MOKA, him, 1.0) for n in range(2)]
+    plays += [(at(4, 11, 0), MOKA, her, 0.5), (at(4, 11, 1), HOUSE, her, 1.0)]
+    plays += [(at(5, 9, n), SOJU, present(F20, F30), 1.0) for n in range(3)]
+    plays += [(at(5, 10, n), DINAR, her, 1.0) for n in range(3)]
+    return plays
+
+
+def crowd() -> list[tuple[datetime, list[Present]]]:
+    """25 women in their twenties at 9, 12 men in their thirties at 9 and 3 at 10."""
+    her, him = present(F20), present(M30)
+    nine, ten = at(4, 9), at(4, 10)
+    return [(nine, [her])] * 25 + [(nine, [him])] * 12 + [(ten, [him])] * 3
