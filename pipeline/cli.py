@@ -22,8 +22,9 @@ from pipeline import graph as graphs
 from pipeline.cameras import find_webcam, validate_source
 from pipeline.errors import UserError
 from pipeline.operator.drawing import draw, rows
-from pipeline.settings import Station, check, load
+from pipeline.settings import Station, check, demo_station, load
 from pipeline.streams import Stream, log_lines, open_streams, standard_output
+from pipeline.version import version
 
 if TYPE_CHECKING:
     from pipeline.supervisor import Supervisor
@@ -52,8 +53,16 @@ class _LazyGroup(click.Group):
         return command
 
 
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"stationcast, version {version()}")
+        context.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="stationcast")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
 def cli() -> None:
     """Plays the ad that fits the people in front of the screen, and proves it."""
 
@@ -113,9 +122,9 @@ def _run(station: Station, duration_s: float | None, console: Console) -> "Super
 
 
 @cli.command("check")
-@click.argument("station_file", type=click.Path(path_type=Path))
-def check_command(station_file: Path) -> None:
-    """Validate a station file and print its graph."""
+@click.argument("station_file", type=click.Path(path_type=Path), required=False)
+def check_command(station_file: Path | None) -> None:
+    """Validate a station file and print its graph; without STATION_FILE the demo's."""
     station = _station(station_file)
     _know_models(station_file, station)
     table = Table(title=f"{station.station.name}: mode {station.station.mode}", title_justify="left")
@@ -134,10 +143,10 @@ def check_command(station_file: Path) -> None:
 
 
 @cli.command()
-@click.argument("station_file", type=click.Path(path_type=Path))
+@click.argument("station_file", type=click.Path(path_type=Path), required=False)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("graph.svg"), show_default=True)
-def graph(station_file: Path, out: Path) -> None:
-    """Draw a station's graph (svg, png or pdf, by the file's ending)."""
+def graph(station_file: Path | None, out: Path) -> None:
+    """Draw a station's graph (svg, png or pdf, by the file's ending); without STATION_FILE the demo's."""
     if out.suffix not in (".svg", ".png", ".pdf"):
         raise UserError(f"--out {out}: unknown picture format; let the name end in .svg, .png or .pdf")
     _may_write("--out", out)
@@ -217,7 +226,7 @@ def _running(name: str | None) -> str:
 def _station(station_file: Path | None) -> Station:
     """The station of a file, or the demo, with every source looked at."""
     if station_file is None:
-        station = load(Path(__file__).with_name("demo.toml"))
+        station = demo_station()
         webcam = find_webcam()
         if webcam is not None:
             first = msgspec.structs.replace(station.cameras[0], source=webcam)
@@ -226,7 +235,6 @@ def _station(station_file: Path | None) -> Station:
         check(station)
         return station
     station = load(station_file)
-    _know_venue(station_file, station.station.venue_type)
     for camera in station.cameras:
         try:
             validate_source(camera, station.folder)
@@ -235,7 +243,7 @@ def _station(station_file: Path | None) -> Station:
     return station
 
 
-def _know_models(station_file: Path, station: Station) -> None:
+def _know_models(station_file: Path | None, station: Station) -> None:
     """Raise UserError for a model that is not among the built-in ones, asked of a process of its own: this one
     stays small."""
     command = [sys.executable, "-P", "-m", "pipeline.cli", "models", "list", "--json"]
@@ -246,16 +254,8 @@ def _know_models(station_file: Path, station: Station) -> None:
     for task, model in (("detect", station.detect.model), ("classify", station.classify.model)):
         if not model.endswith(".toml") and known.get(model) != task:
             names = ", ".join(name for name, does in known.items() if does == task)
-            raise UserError(f"{station_file}: {task}.model: no model {model!r} that can {task}; there are {names}")
-
-
-def _know_venue(station_file: Path, venue_type: str) -> None:
-    """Raise UserError for a venue that no bid request may name: every play is written down with it."""
-    if venue_type and venue_type not in importlib.import_module("players.reports.openrtb").VENUES:
-        raise UserError(
-            f"{station_file}: station.venue_type: no venue {venue_type!r} in OpenOOH 1.1; "
-            "write such as 'outdoor.bus_shelters'"
-        )
+            place = f"{station_file}: " if station_file else ""
+            raise UserError(f"{place}{task}.model: no model {model!r} that can {task}; there are {names}")
 
 
 def _pull_models(station: Station) -> None:

@@ -3,20 +3,20 @@
 `load(path)` returns a Station or raises UserError with one line that names the file, the key and the remedy.
 """
 
-import difflib
-import re
 import tomllib
 import zoneinfo
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from pipeline.errors import UserError
+from pipeline.toml import explain
+from pipeline.venues import venues
 
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z")]
-_NAME_IN_WORDS = "a name of 1 to 32 lower-case letters, digits, - and _, the first a letter or digit"
+_NAME_WORDS = "a name of 1 to 32 lower-case letters, digits, - and _, the first a letter or digit"
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z", description=_NAME_WORDS)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -201,7 +201,7 @@ def load(path: Path) -> Station:
     try:
         station = msgspec.convert(raw, Station)
     except msgspec.ValidationError as error:
-        raise UserError(f"{path}: {_in_plain_words(str(error), raw)}") from None
+        raise UserError(f"{path}: {explain(error, Station)}") from None
     station = _at_home(msgspec.structs.replace(station, folder=path.resolve().parent))
     try:
         str(station.folder).encode()
@@ -211,6 +211,11 @@ def load(path: Path) -> Station:
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return station
+
+
+def demo_station() -> Station:
+    """Return the station that runs where no station file is named. Its paths start at the demo file's folder."""
+    return load(Path(__file__).with_name("demo.toml"))
 
 
 def _at_home(station: Station) -> Station:
@@ -238,6 +243,11 @@ def check(station: Station) -> None:
         for i, name in enumerate(names):
             if name in names[:i]:
                 raise UserError(f"{key}[{i}].name: {name!r} is taken; give each of the {key} its own name")
+    if station.station.venue_type and station.station.venue_type not in venues():
+        raise UserError(
+            f"station.venue_type: no venue {station.station.venue_type!r} in OpenOOH 1.1; "
+            "write such as 'outdoor.bus_shelters'"
+        )
     try:
         zoneinfo.ZoneInfo(station.station.timezone)
     except (ValueError, OSError, KeyError):
@@ -291,36 +301,6 @@ def check(station: Station) -> None:
 
 
 _CAMERAS_MAX, _SCREENS_MAX = 32, 8
-
-
-def _in_plain_words(error: str, raw: dict[str, Any]) -> str:
-    """msgspec's message, key first, with the likely meaning of an unknown key."""
-    message, _, place = error.partition(" - at `$")
-    message = re.sub("`str` matching regex .*", _NAME_IN_WORDS, message)
-    key = place.rstrip("`").lstrip(".")
-    unknown = re.search(r"unknown field `(.+)`", message)
-    tables: dict[str, type[Section]] = {"": Station, "station": StationTable, "cameras": Camera, "screens": Screen}
-    tables |= {x.name: x.type for x in msgspec.structs.fields(Station) if x.name not in tables}
-    if not unknown:
-        remedy = f"; write [[{key}]]" if key in ("cameras", "screens") and "xpected `array`" in message else ""
-        if message.startswith("Invalid enum value"):
-            table, _, name = key.rpartition(".")
-            section = tables[table.partition("[")[0]]
-            [kind] = [x.type for x in msgspec.structs.fields(section) if x.name == name]
-            remedy = f"; write one of {', '.join(map(str, choices(kind)))}"
-        return f"{key or 'file'}: {message[0].lower()}{message[1:]}{remedy}"
-    name = unknown.group(1)
-    section = tables.get(key.partition("[")[0], Station)
-    names = [x.name for x in msgspec.structs.fields(section) if x.name != "folder"]
-    near = [x for x in names if x.startswith(f"{name}_")] or difflib.get_close_matches(name, names, 1, 0.5)
-    remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
-    return f"{key + '.' if key else ''}{name}: unknown key; {remedy}"
-
-
-def choices(kind: Any) -> tuple[str | int, ...]:
-    """The values of the first Literal in a type."""
-    parts = get_args(kind)
-    return parts if get_origin(kind) is Literal else next(filter(None, map(choices, parts)), ())
 
 
 class RingRef(Struct, frozen=True, kw_only=True):

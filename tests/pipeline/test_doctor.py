@@ -1,5 +1,6 @@
 """The doctor finds what is really there, and names the remedy for what is really broken."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -48,6 +49,21 @@ def test_a_library_that_does_not_load_is_named_with_its_package(environment: dic
     assert checks["pygame (the screen)"]["status"] == "fail"
     assert checks["display"]["status"] == "warn"
     assert checks["zmq (messages)"]["status"] == "ok"
+
+
+def test_a_check_of_another_folder_that_breaks_is_a_finding(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "players").mkdir()
+    (tmp_path / "players" / "__init__.py").write_text("raise ImportError('no players today')")
+    _, answer = examine(environment)
+    checks = {check["name"]: check for check in answer["checks"]}
+    assert checks["fonts"]["status"] == "fail" and "no players today" in checks["fonts"]["found"]
+    assert checks["display"]["status"] == "warn" and checks["models"]["status"] == "ok"
+
+
+@pytest.mark.parametrize("name", doctor.ELSEWHERE)
+def test_every_check_of_another_folder_is_there(name: str) -> None:
+    module, _, function = doctor.ELSEWHERE[name].check.partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
 
 
 def test_what_lies_in_the_working_folder_is_not_examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

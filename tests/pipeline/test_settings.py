@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.settings import load
+from pipeline.settings import demo_station, load
 
 CAMERA = '[[cameras]]\nname = "a"\nsource = "sample"\n'
 
@@ -48,6 +48,10 @@ MISTAKES = {
     ),
     "no screens": ("screens = []\n" + CAMERA, "screens: none; add"),
     "a zone of no country": (CAMERA + '[station]\ntimezone = "Mars/North"', "station.timezone: no zone 'Mars/North'"),
+    "a venue of no list": (
+        CAMERA + '[station]\nvenue_type = "outdoor.moon"',
+        "station.venue_type: no venue 'outdoor.moon' in OpenOOH 1.1; write such as",
+    ),
     "a mode of no kind": (
         CAMERA + '[station]\nmode = "spy"',
         "station.mode: invalid enum value 'spy'; write one of off, count, measure, target",
@@ -123,3 +127,8 @@ def test_the_modes_need_what_they_say(tmp_path: Path) -> None:
     assert load(path).cameras == ()
     path.write_text(CAMERA + '[station]\nmode = "measure"\n[[screens]]\nnotice = false')
     assert not load(path).screens[0].notice
+
+
+def test_the_demo_station_is_whole() -> None:
+    station = demo_station()
+    assert station.station.name == "demo" and len(station.cameras) == 2 and station.ads.campaigns == "demo"

@@ -252,7 +252,7 @@ def test_import_writes_a_campaign_file_that_says_the_same(layout: Path) -> None:
     ]
     assert {line.advertiser for line in after.lines} == {"Shop"}
     again = CliRunner().invoke(campaigns_command, ["import", str(layout), "--advertiser", "Shop"])
-    assert isinstance(again.exception, UserError)
+    assert again.exit_code == 2
 
 
 def test_folders_and_files_whose_ids_would_be_alike_get_ids_of_their_own(layout: Path) -> None:
@@ -293,7 +293,7 @@ def test_a_folder_that_cannot_be_read_is_one_line_and_the_rest_plays(layout: Pat
 @pytest.mark.parametrize("advertiser", ["", "x" * 201, "two\nlines", "\udcff"])
 def test_import_writes_no_file_that_would_be_refused(layout: Path, advertiser: str) -> None:
     done = CliRunner().invoke(campaigns_command, ["import", str(layout), "--advertiser", advertiser])
-    assert isinstance(done.exception, UserError)
+    assert done.exit_code == 2
     assert not list(layout.glob("*.toml"))
 
 
@@ -303,8 +303,8 @@ def test_import_replaces_no_file_by_one_that_would_be_refused(layout: Path) -> N
     for n in range(10_001):
         (layout / "default" / f"{n}.png").touch()
     done = CliRunner().invoke(campaigns_command, ["import", str(layout), "--force"])
-    assert isinstance(done.exception, UserError), done.output
-    assert re.match(r"not written, as it would be refused: imported.toml: lines\[\d\].creatives: ", str(done.exception))
+    assert done.exit_code == 2, done.output
+    assert re.search(r"not written, as it would be refused: imported.toml: lines\[\d\].creatives: ", done.stderr)
     assert (layout / "imported.toml").read_bytes() == before
 
 
@@ -318,7 +318,7 @@ def test_import_replaces_no_file_by_one_that_would_be_refused(layout: Path) -> N
         ("\0\1\2", "bad.toml: not TOML:"),
         (f"a{'.a' * 100_000} = 1", "bad.toml: not TOML:"),
         ("campaign = 'a'", "bad.toml: file: object missing required field `advertiser`"),
-        (little(line="duration = 1e15"), "bad.toml: lines[0].duration: unknown key; known here: id, creatives"),
+        (little(line="hue = 1e15"), "bad.toml: lines[0].hue: unknown key; known here: id, creatives"),
         (little(file='latte.png"\nduration = 1e15#'), "creatives[0].duration: unknown key; did you mean duration_s?"),
         (little(file='latte.png"\nduration_s = 1e15#'), "creatives[0].duration_s: expected `float` <= 600.0"),
         (little(file='latte.png"\nduration_s = -1#'), "creatives[0].duration_s: expected `float` >= 1.0"),
@@ -354,12 +354,12 @@ def test_import_replaces_no_file_by_one_that_would_be_refused(layout: Path) -> N
         (little(name="A B"), "campaign"),
         (
             'advertiser = "a\\u001b[2J"\n' + little().replace("advertiser", "#"),
-            "advertiser: expected `str` of one line, without control characters; correct it",
+            "advertiser: expected text of one line, without control characters; correct it",
         ),
-        (little(file='latte.png"\ntitle = "two\\nlines'), "creatives[0].title: expected `str` of one line"),
-        (little(file="two\\nlines.png"), "creatives[0].file: expected `str` of one line"),
-        (little(name="x" * 65), "campaign: expected `str` of 1 to 64 lower-case letters, digits"),
-        (little(file='latte.png"\ntitle = "end\\n'), "creatives[0].title: expected `str` of one line"),
+        (little(file='latte.png"\ntitle = "two\\nlines'), "creatives[0].title: expected text of one line"),
+        (little(file="two\\nlines.png"), "creatives[0].file: expected text of one line"),
+        (little(name="x" * 65), "campaign: expected a name of 1 to 64 lower-case letters, digits"),
+        (little(file='latte.png"\ntitle = "end\\n'), "creatives[0].title: expected text of one line"),
         ("a = " + "[" * 5000, "bad.toml"),
     ],
 )
@@ -402,7 +402,7 @@ def test_check_says_on_which_days_a_line_plays_and_that_a_budget_pays_no_play(fo
         done = CliRunner().invoke(campaigns_command, ["check", "--station", str(station)])
         problems = [text for text in done.output.splitlines() if text.startswith("problem: ")]
         assert [text.split("-line: ")[0] for text in problems] == [f"problem: line {name}" for name in poor]
-        assert isinstance(done.exception, UserError)
+        assert done.exit_code == 2
     assert "budget: 1.00 EUR, shared by 2 screens, does not pay one play at 0.60 EUR; raise it" in problems[0]
     assert "sat,sun" in done.output
 
@@ -411,12 +411,12 @@ def test_simulate_says_what_is_left_out_and_where_there_is_nothing(folder: Path)
     (folder / "bad.toml").write_text("no toml")
     nothing = CliRunner().invoke(campaigns_command, ["simulate", str(folder)])
     assert "problem: bad.toml: not TOML" in nothing.output
-    assert isinstance(nothing.exception, UserError) and "nothing to simulate" in str(nothing.exception)
+    assert nothing.exit_code == 2 and "nothing to simulate" in nothing.stderr
     (folder / "good.toml").write_text(little())
     scenes = folder / "scenes"
     scenes.write_text('{"at_s": 0, "people": [{"gender": "F", "age": 25}]}\n')
     words = ["simulate", str(folder), "--audience", str(scenes)]
-    assert "it ends as it begins" in str(CliRunner().invoke(campaigns_command, words).exception)
+    assert "it ends as it begins" in CliRunner().invoke(campaigns_command, words).stderr
     with scenes.open("a") as more:
         more.write('{"at_s": 60, "people": []}\n')
     done = CliRunner().invoke(campaigns_command, words)
@@ -803,7 +803,7 @@ def test_check_lists_lines_and_explains_every_problem(folder: Path) -> None:
     assert "Not played: kids-line: aimed at people under 20" in good.output
     (folder / "bad.toml").write_text("advertiser =")
     bad = CliRunner().invoke(campaigns_command, ["check", str(folder)])
-    assert isinstance(bad.exception, UserError)
+    assert bad.exit_code == 2
     assert "problem: bad.toml: not TOML" in bad.output
 
 
