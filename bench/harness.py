@@ -49,7 +49,7 @@ _TIE = """import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, int(sys.argv[1]))  # PR_SET_PDEATHSIG
 os.getppid() == int(sys.argv[2]) or sys.exit(1)
 os.execvp(sys.argv[3], sys.argv[3:])"""
-_STOP_S = 15.0
+_STOP_S = 60.0
 
 
 class Measure(Struct, frozen=True, kw_only=True):

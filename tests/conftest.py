@@ -22,18 +22,21 @@ from pipeline.settings import Camera, Screen, Station, StationTable, Workers
 from pipeline.supervisor import Supervisor
 from tests.toys import graph_of_toys
 
-# The same examples each time, and no limit on how long one takes: a busy machine fails no test.
+# Take the same examples each time, and as long as each needs: a busy machine fails no test.
 hypothesis.settings.register_profile(
     "stationcast", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("stationcast")
+
+HANG_S = 300
+"""Time after which something is taken to hang, s. Nothing that a test waits for takes so long on a loaded machine."""
 
 _SHARED = Path(__file__).parents[2] / "shared"
 
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder of shared data beside the checkout; tests that need it skip where it is not."""
+    """Return the folder of shared data beside the checkout; skip the test where there is none."""
     if not _SHARED.is_dir():
         pytest.skip(f"no shared data folder beside the checkout ({_SHARED.name}/): this test did not run")
     return _SHARED
@@ -54,7 +57,7 @@ def _open_fds() -> dict[int, str]:
 
 
 def pytest_configure() -> None:
-    """A suite that was started in the background ignores Ctrl-C, and so would all that it starts."""
+    """Restore Ctrl-C, which a suite started in the background ignores, as would all that it starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -64,7 +67,7 @@ def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     fds, threads, children = _open_fds(), set(threading.enumerate()), set(psutil.Process().children(recursive=True))
     yield
     request.node.funcargs.clear()
-    deadline_s = time.monotonic() + 5
+    deadline_s = time.monotonic() + 60
     while True:
         processes = [p for p in psutil.Process().children(recursive=True) if p not in children and lives(p)]
         new_fds = {fd: target for fd, target in _open_fds().items() if fds.get(fd) != target}
@@ -79,7 +82,7 @@ def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def private_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Sockets and ledgers of tests lie in folders of their own, short enough for a socket's path."""
+    """Give each test folders of its own for sockets and ledgers, short enough for a socket's path."""
     with tempfile.TemporaryDirectory(prefix="sc-") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         monkeypatch.setenv("XDG_DATA_HOME", f"{folder}/data")
@@ -135,15 +138,15 @@ def running(tmp_path: Path) -> RunningStation:
                 yield supervisor
         finally:
             supervisor.stop()
-            thread.join(timeout=20)
+            thread.join(timeout=HANG_S)
         if errors:
             raise errors[0]
 
     return run
 
 
-def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 20.0) -> float:
-    """Wait until `condition()` is true -> seconds it took; fails with `what` after a generous time."""
+def wait_for(condition: Callable[[], object], what: str, timeout_s: float = HANG_S) -> float:
+    """Wait until `condition()` is true. Return the s that it took; fail the test with `what` after `timeout_s`."""
     started_s = time.monotonic()
     while not condition():
         if time.monotonic() - started_s > timeout_s:
@@ -161,6 +164,6 @@ def waited_for_a_core_s(pid: int) -> float:
 
 
 def replaced(graph: Graph, name: str, stage: str) -> Graph:
-    """The graph with another stage class in one group."""
+    """Return the graph with another stage class in one group."""
     groups = tuple(msgspec.structs.replace(g, stage=stage) if g.name == name else g for g in graph.groups)
     return msgspec.structs.replace(graph, groups=groups)

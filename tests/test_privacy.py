@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from stages.capture.sample import render
-from tests.conftest import wait_for
+from tests.conftest import HANG_S, wait_for
 
 STATION = """
 [station]
@@ -54,7 +54,7 @@ def _needles() -> list[bytes]:
 
 def _run(station_file: Path, *wrapper: str) -> None:
     command = [*wrapper, sys.executable, "-P", "-m", "pipeline.cli", "run", station_file, "--duration", "6"]
-    done = subprocess.run(command, cwd=station_file.parent, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=station_file.parent, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 0, done.stderr
     assert " 0 faces found" not in done.stdout
 

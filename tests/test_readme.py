@@ -11,6 +11,7 @@ import cv2
 import pytest
 
 from stages.capture.sample import render
+from tests.conftest import HANG_S
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,7 +37,7 @@ def test_a_command_of_the_readme_works(command: str, folder: Path) -> None:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_S,
         check=False,
     )
     if arguments[0] == "doctor" and done.returncode == 1:
@@ -88,5 +89,5 @@ def test_a_bare_setup_is_enough_to_run(folder: Path) -> None:
     if not (ROOT / ".venv").is_dir():
         pytest.skip("this is not a checkout set up by `make`: `make run` was not tried")
     command = ["make", "run", "DURATION=3", "ARGS=--headless"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 0 and "frames captured" in done.stdout, done.stderr

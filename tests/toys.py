@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from msgspec import Struct
@@ -60,13 +61,18 @@ class BrightCamera(Camera):
 
 
 class Finder:
-    """One face a frame, after STALL_MS of work; it refuses the first frame from RAISE_AT on, as those before may be
-    dropped while it starts, and hangs on frame HANG_AT."""
+    """Detector of one face a frame, after TOY_STALL_MS of work.
+
+    It refuses the first frame that it gets from number TOY_RAISE_AT on. It hangs, once in a test, on the first from
+    number TOY_HANG_AT on. Any single frame may be dropped before it gets there.
+    """
 
     def __init__(self, settings: DetectSettings) -> None:
         self._rings = {name: Ring(r.fd, r.slots, r.slot_bytes) for name, r in settings.rings.items()}
         self._stall_s = float(os.environ.get("TOY_STALL_MS", "1")) / 1000
         self._raise_at = float(os.environ.get("TOY_RAISE_AT", "inf"))
+        self._hung = Path(os.environ["XDG_RUNTIME_DIR"]) / "hung"
+        self._hang_at = math.inf if self._hung.exists() else float(os.environ.get("TOY_HANG_AT", "inf"))
 
     def step(self, batch: list[Frame]) -> Iterable[Message]:
         for frame in batch:
@@ -78,7 +84,8 @@ class Finder:
             if frame.seq >= self._raise_at:
                 self._raise_at = math.inf
                 raise ValueError("a bad frame")
-            if os.environ.get("TOY_HANG_AT") == str(frame.seq):
+            if frame.seq >= self._hang_at:
+                self._hung.touch()
                 time.sleep(3600)
             yield Faces(
                 camera=frame.camera,

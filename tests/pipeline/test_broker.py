@@ -17,7 +17,7 @@ from pipeline.cells import Cells
 from pipeline.graph import Link
 from pipeline.messages import Credit, Face, Faces, Frame
 from pipeline.stage import Inbox, Outbox
-from tests.conftest import wait_for
+from tests.conftest import HANG_S, wait_for
 
 MS = 1_000_000
 
@@ -129,7 +129,7 @@ class _Worker:
         )
         wait_for(lambda: wire.try_send(self.outbox, wire.encode(frame)), "the broker's socket")
 
-    def got(self, timeout_ms: int = 10_000) -> list[tuple[str, int]]:
+    def got(self, timeout_ms: float = 1000 * HANG_S) -> list[tuple[str, int]]:
         if not self.inbox.poll(timeout_ms):
             return []
         return [(m.camera, m.seq) for m in map(wire.decode, wire.split(self.inbox.recv_multipart()))]
@@ -321,7 +321,7 @@ def test_whoever_looks_on_gets_no_crops(broker: _RunningBroker, worker_of: MakeW
     )
     tap.say(0)
     wait_for(lambda: wire.try_send(tap.outbox, wire.encode(faces)), "the broker's socket")
-    assert tap.inbox.poll(10_000)
+    assert tap.inbox.poll(1000 * HANG_S)
     [head] = tap.inbox.recv_multipart()
     assert msgspec.msgpack.decode(head)["type"] == "faces.1" and b"pixels" not in head
 

@@ -21,13 +21,13 @@ from pipeline.operator.drawing import draw
 from pipeline.runtime import runtime_root
 from pipeline.settings import Camera, Station
 from pipeline.streams import Stream
-from tests.conftest import RunningStation, wait_for
+from tests.conftest import HANG_S, RunningStation, wait_for
 
 ADS_ONLY = '[station]\nname = "ads"\nmode = "off"\nstate_dir = "state"\n[[screens]]\nheadless = true\n'
 STATION = '[station]\nname = "cli"\n[[cameras]]\nname = "door"\nsource = "sample"\n[workers]\ndetect = 2\n'
 
 
-def stationcast(*arguments: object, timeout_s: float = 60, **more: object) -> subprocess.CompletedProcess[str]:
+def stationcast(*arguments: object, timeout_s: float = HANG_S, **more: object) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
     command = [sys.executable, "-P", "-m", "pipeline.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False, **more)
@@ -146,7 +146,7 @@ def test_a_mistaken_option_is_exit_code_2() -> None:
 def test_a_full_disk_behind_the_output_is_one_line_and_exit_code_2() -> None:
     command = [sys.executable, "-m", "pipeline.cli", "models", "list"]
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No space left" in done.stderr
 
 
@@ -164,12 +164,12 @@ def _read_until(fd: int, word: bytes) -> None:
 def test_a_station_runs_with_its_standard_streams_closed(ads_only: Path, tmp_path: Path) -> None:
     summary = tmp_path / "summary.json"
     command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *_run(ads_only, "--duration", 0.5, "--summary", summary)]
-    assert subprocess.run(command, timeout=60).returncode == 0
+    assert subprocess.run(command, timeout=HANG_S).returncode == 0
     assert json.loads(summary.read_text())["restarts"] == {"player": 0, "broker": 0}
 
 
 def test_a_station_without_cameras_has_nothing_to_complain_of(ads_only: Path) -> None:
-    done = subprocess.run(_run(ads_only, "--duration", 2), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(_run(ads_only, "--duration", 2), capture_output=True, text=True, timeout=HANG_S)
     assert done.returncode == 0 and "skipped" not in done.stderr
 
 
@@ -191,7 +191,7 @@ def test_a_terminal_that_stands_still_holds_nothing_up(ads_only: Path, tmp_path:
     command = _run(ads_only, "--duration", 1, "--summary", summary)
     with subprocess.Popen(command, stdin=end, stdout=end, stderr=subprocess.DEVNULL, start_new_session=True) as run:
         try:
-            assert run.wait(timeout=30) == 0
+            assert run.wait(timeout=HANG_S) == 0
         finally:
             run.kill()
     os.close(terminal)
@@ -205,7 +205,7 @@ def test_a_log_that_nobody_reads_holds_nothing_up(ads_only: Path) -> None:
     os.write(end, bytes(4096))
     with subprocess.Popen(_run(ads_only, "--duration", 1), stdout=subprocess.DEVNULL, stderr=end) as run:
         try:
-            assert run.wait(timeout=30) == 0
+            assert run.wait(timeout=HANG_S) == 0
         finally:
             run.kill()
     os.close(unread)
@@ -259,7 +259,7 @@ def test_colours_that_are_asked_for_make_no_terminal_of_a_file(ads_only: Path) -
         capture_output=True,
         text=True,
         env=os.environ | {"FORCE_COLOR": "1"},
-        timeout=60,
+        timeout=HANG_S,
     )
     assert "stationcast - ads" not in done.stdout and " stationcast running " in done.stderr
 

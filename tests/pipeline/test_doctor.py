@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from pipeline.operator import doctor
+from tests.conftest import HANG_S
 
 
 def examine(environment: dict[str, str], *before: str) -> tuple[int, dict[str, Any]]:
     """Run `stationcast doctor --json` in a process of its own."""
     command = [*before, sys.executable, "-c", "from pipeline.operator.doctor import doctor; doctor()", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=HANG_S, check=False)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
@@ -101,7 +102,7 @@ def test_swap_on_a_disk_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_table_is_for_people() -> None:
     command = [sys.executable, "-c", "from pipeline.operator.doctor import doctor; doctor()"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert "stationcast doctor" in done.stdout
     assert "to mend" in done.stdout
     assert "Traceback" not in done.stderr

@@ -38,7 +38,7 @@ from players.commands.campaigns import campaigns as campaigns_command
 from players.screen import pictures
 from players.screen.layout import Layout
 from tests.ads import BROKEN_EXIF
-from tests.conftest import lives, wait_for
+from tests.conftest import HANG_S, lives, wait_for
 
 UTC = ZoneInfo("UTC")
 GOOD = """
@@ -589,18 +589,18 @@ def test_a_player_that_stops_does_not_wait_for_media_that_are_examined(
 
     def slow(paths: Iterator[Path]) -> dict[Path, dict[str, str]]:
         examining.set()
-        assert done.wait(60)
+        assert done.wait(HANG_S)
         return {path: {"problem": "late"} for path in paths}
 
     monkeypatch.setattr(campaigns, "probe", slow)
     (folder / "latte.png").touch()
-    assert examining.wait(20)
+    assert examining.wait(HANG_S)
     began_s = time.monotonic()
     watcher.close()
     took_s = time.monotonic() - began_s
     done.set()
     watcher._thread.join()
-    assert took_s < 30
+    assert took_s < HANG_S
 
 
 def test_a_photograph_with_more_pictures_behind_it_is_a_jpeg(folder: Path) -> None:

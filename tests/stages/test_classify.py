@@ -24,6 +24,7 @@ from pipeline.messages import DECADES, Audience, Face, Faces
 from pipeline.settings import Classify as ClassifyTable
 from pipeline.settings import ClassifySettings
 from stages.classify import Classify, Count
+from tests.conftest import HANG_S
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 COLLINS = Path("stages/capture/sample_people/collins.webp")
@@ -171,5 +172,5 @@ def test_a_table_for_people() -> None:
 
 def test_nothing_is_said_on_stderr() -> None:
     command = [sys.executable, "-m", "pipeline.cli", "classify", str(COLLINS), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S)
     assert (done.returncode, done.stderr) == (0, "")

@@ -29,6 +29,7 @@ from pipeline.ring import Ring
 from pipeline.settings import Classify, DetectSettings, RingRef
 from pipeline.settings import Detect as DetectTable
 from stages.detect import Detect
+from tests.conftest import HANG_S
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 FACE_PX = (166, 130, 199, 199)
@@ -177,7 +178,7 @@ def test_the_import_is_quiet_and_brings_neither_plots_nor_audio() -> None:
         "print([m for m in ('matplotlib', 'matplotlib.pyplot', 'sounddevice') if m in sys.modules])\n"
         "import matplotlib.pyplot; print(matplotlib.pyplot.figure.__name__)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=HANG_S)
     assert done.stdout == "[]\nfigure\n"
     assert done.stderr == ""
 
@@ -301,7 +302,7 @@ COMMAND = [sys.executable, "-m", "pipeline.cli", "detect", str(HOPPER), "--json"
 
 
 def faces_seen_by(command: list[str]) -> list[dict]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["faces"]
 

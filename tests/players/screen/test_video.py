@@ -14,7 +14,7 @@ from bench.rig import coded_ads
 from players.screen import video as video_module
 from players.screen.layout import Layout
 from players.screen.video import AHEAD_FRAMES, Video
-from tests.conftest import wait_for
+from tests.conftest import HANG_S, wait_for
 from tests.players.screen.surfaces import BLUE, GREEN, RED, WHITE, pixels
 
 SIZE = (320, 180)
@@ -72,7 +72,7 @@ def test_it_decodes_no_further_than_allowed(tmp_path: Path) -> None:
     coded_ads.make_clip(tmp_path / "film.mp4", 1, 60, SIZE)
     video = Video(tmp_path / "film.mp4", Layout(*SIZE))
     try:
-        assert video.ready.wait(20)
+        assert video.ready.wait(HANG_S)
         time.sleep(0.2)
         assert len(video._queue) == AHEAD_FRAMES
     finally:
@@ -90,7 +90,7 @@ def test_a_film_lies_on_the_screen_like_a_picture(tmp_path: Path, rotation: int,
     layout = Layout(300, 260, rotation, 4.0, scaling)  # type: ignore[arg-type]
     video = Video(film, layout)
     try:
-        assert video.ready.wait(20)
+        assert video.ready.wait(HANG_S)
         first = video.first()
         assert first is not None, video.error
         surface = pygame.Surface((300, 260), 0, 32)
@@ -122,7 +122,7 @@ def test_a_film_is_shown_upright_and_in_the_shape_that_its_camera_says(
         container.mux(stream.encode(None))
     video = Video(tmp_path / "film.mp4", Layout(160, 120, scaling=scaling))  # type: ignore[arg-type]
     try:
-        assert video.ready.wait(20)
+        assert video.ready.wait(HANG_S)
         first = video.first()
         assert first is not None, video.error
         shown = pixels(first).astype(int)
@@ -214,7 +214,7 @@ def test_no_film_at_all_is_an_error_at_once(tmp_path: Path, content: bytes | Non
     if content is not None:
         path.write_bytes(content)
     video = Video(path, Layout(*SIZE))
-    assert video.ready.wait(20)
+    assert video.ready.wait(HANG_S)
     assert video.first() is None and video.finished and video.error
     video.close()
 

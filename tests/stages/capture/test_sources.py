@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.ring import Ring
-from tests.conftest import wait_for
+from tests.conftest import HANG_S, wait_for
 from tests.stages.capture.conftest import Clock, number_of, open_capture, run, write_video
 
 
@@ -165,14 +165,14 @@ def test_a_network_camera_is_read_newest_first_and_found_again(
     camera = MjpegCamera()
     port = camera.server_address[1]
     capture = open_capture(ring, tmp_path, f"http://user:secret@127.0.0.1:{port}/stream?token=secret", fps=5)
-    for _ in range(20):
-        [(_, image)] = run(capture, ring, 20, at_most=1)
+    while camera.sent <= 100:
+        [(_, image)] = run(capture, ring, HANG_S, at_most=1)
         behind = camera.sent - number_of(image[:, :70]) - 30 * number_of(image[:, 90:])
-    assert camera.sent > 60 and behind < 30  # had the camera's frames been queued, 5 of 6 would be waiting now
+    assert behind < camera.sent / 2  # had the camera's frames been queued, 5 of 6 would be waiting now
     camera.end()
     wait_for(lambda: capture.step([]) == [] and capture.status["state"] == "retrying", "the loss to be noticed")
     camera = MjpegCamera(port)
-    assert run(capture, ring, 20, at_most=3)
+    assert run(capture, ring, HANG_S, at_most=3)
     assert capture.status["state"] == "live"
     assert capture.status["source"] == f"http://127.0.0.1:{port}"
     capture.close()
@@ -192,7 +192,7 @@ def test_a_recording_behind_a_url_is_paced(ring: Ring, tmp_path: Path) -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     capture = open_capture(ring, tmp_path, f"http://127.0.0.1:{server.server_address[1]}/v.avi", fps=60)
-    taken = run(capture, ring, 20, at_most=20)
+    taken = run(capture, ring, HANG_S, at_most=20)
     span_s = (taken[-1][0].captured_ns - taken[0][0].captured_ns) / 1e9
     assert number_of(taken[-1][1]) / span_s < 30, "frames of a 20 fps recording came at more than 30 fps"
     capture.close()
@@ -246,23 +246,23 @@ def test_a_webcam_that_gives_no_picture_any_more_is_lost(
     monkeypatch.setattr("stages.capture.sources._DARK_S", 1.0)
     monkeypatch.setattr(Driver, "trouble", "")
     capture = open_capture(ring, tmp_path, 0)
-    assert len(run(capture, ring, 20, at_most=3)) == 3
+    assert len(run(capture, ring, HANG_S, at_most=3)) == 3
     monkeypatch.setattr(Driver, "trouble", trouble)
-    wait_for(lambda: not capture.step([]) and capture.status["state"] == "retrying", "the loss", timeout_s=5)
+    wait_for(lambda: not capture.step([]) and capture.status["state"] == "retrying", "the loss")
     if trouble != "retrieve":  # the thread that hangs holds the device until its process ends
         with pytest.raises(SystemExit):
-            run(capture, ring, 5)
+            run(capture, ring, HANG_S)
     Driver.over.set()
     wait_for(lambda: all(thread.name != "camera" for thread in threading.enumerate()), "its thread to end")
     monkeypatch.setattr(Driver, "trouble", "")
-    assert run(capture, ring, 5, at_most=1) and capture.status["state"] == "live"
+    assert run(capture, ring, HANG_S, at_most=1) and capture.status["state"] == "live"
     capture.close()
 
 
 def test_real_clips_play(ring: Ring, shared_dir: Path) -> None:
     clip = shared_dir / "clips" / "one-by-one-person-detection.mp4"
     capture = open_capture(ring, shared_dir, str(clip), fps=10)
-    taken = run(capture, ring, 20, at_most=12)
+    taken = run(capture, ring, HANG_S, at_most=12)
     assert len(taken) == 12
     assert all(image.std() > 10 for _, image in taken)
     capture.close()

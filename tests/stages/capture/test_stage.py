@@ -9,6 +9,7 @@ import pytest
 from pipeline.ring import Ring
 from stages.capture import sample
 from stages.capture.stage import fit
+from tests.conftest import HANG_S
 from tests.stages.capture.conftest import Clock, open_capture, run, write_video
 
 
@@ -42,7 +43,7 @@ def test_a_slow_camera_still_beats_and_blanks_its_old_frames(ring: Ring, tmp_pat
 
 def test_frames_too_large_are_scaled_down_in_shape(ring: Ring, tmp_path: Path) -> None:
     capture = open_capture(ring, tmp_path, "sample", max_width_px=640, max_height_px=480)
-    [(frame, image)] = run(capture, ring, 2, at_most=1)
+    [(frame, image)] = run(capture, ring, HANG_S, at_most=1)
     assert (frame.width_px, frame.height_px) == (640, 360)
     assert image.shape == (360, 640, 3)
     assert image.std() > 10
