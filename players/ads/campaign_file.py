@@ -1,4 +1,4 @@
-"""What a campaign file says: its tables, its checks, and the original project's folders read as one.
+"""Campaign files: the tables of one, its checks, and the lines it makes.
 
 Every mistake is a UserError of one line: file, key, remedy.
 """
@@ -26,18 +26,19 @@ _ID_WORDS = "a name of 1 to 64 lower-case letters, digits, -, _ and ., the first
 Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}\Z", description=_ID_WORDS)]
 Money = Annotated[Decimal, Meta(description="an amount such as 12.50")]
 _ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
-"""Nothing that moves a terminal's cursor or breaks a row of a table."""
+"""Pattern of text without control characters, which move a terminal's cursor or break a row of a table."""
 _ONE_LINE_WORDS = "text of one line, without control characters"
 Text = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE, description=_ONE_LINE_WORDS)]
 MONEY_MAX = Decimal(1_000_000_000)
+"""Largest budget, price or cpm, in whole units of its currency."""
 
 
-class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of every table of a campaign file."""
 
 
 class CreativeTable(Table, frozen=True, kw_only=True):
-    """`[[lines.creatives]]`: one picture or film, `file` beside the campaign file. A film lasts as long as it is."""
+    """`[[lines.creatives]]`: one picture or film; `file` is a path beside the campaign file."""
 
     id: Id
     file: Annotated[str, Meta(min_length=1, max_length=500, pattern=_ONE_LINE, description=_ONE_LINE_WORDS)]
@@ -47,7 +48,7 @@ class CreativeTable(Table, frozen=True, kw_only=True):
 
 
 class TargetTable(Table, frozen=True, kw_only=True):
-    """`target`: whom the line is for. `ages` are such as "20-29", "18-34", "65+"."""
+    """`target`: the people for whom the line is. `ages` are ranges of years such as "20-29", "18-34" and "65+"."""
 
     gender: Literal["M", "F", "any"] = "any"
     ages: Annotated[tuple[str, ...], Meta(max_length=20)] = ()
@@ -56,12 +57,15 @@ class TargetTable(Table, frozen=True, kw_only=True):
     min_share_pct: Annotated[float, Meta(ge=0, le=100)] = 0.0
 
 
+ANYONE = TargetTable()
+"""Target of a line that says nothing of it."""
+
+
 class LineTable(Table, frozen=True, kw_only=True):
-    """`[[lines]]`: one order. Local days and times; `starts` and `ends` are both included."""
+    """`[[lines]]`: one order. Days and times are local; `starts` and `ends` are both included."""
 
     id: Id
-    creatives: Annotated[tuple[CreativeTable, ...], Meta(min_length=1, max_length=10_000)]
-    target: TargetTable = TargetTable()
+    target: TargetTable = ANYONE
     house: bool = False
     starts: date | None = None
     ends: date | None = None
@@ -76,19 +80,23 @@ class LineTable(Table, frozen=True, kw_only=True):
     price: Money | None = None
     cpm: Money | None = None
     pacing: Literal["even", "asap"] = "asap"
+    creatives: Annotated[tuple[CreativeTable, ...], Meta(min_length=1, max_length=10_000)]
 
 
 class CampaignFile(Table, frozen=True, kw_only=True):
-    """A campaign file. `currency` is an ISO 4217 code, needed where there is money."""
+    """One campaign file. `currency` is an ISO 4217 code, needed where there is money."""
 
     advertiser: Annotated[str, Meta(min_length=1, max_length=200, pattern=_ONE_LINE, description=_ONE_LINE_WORDS)]
     campaign: Id
-    lines: Annotated[tuple[LineTable, ...], Meta(min_length=1, max_length=10_000)]
     currency: str = ""
+    lines: Annotated[tuple[LineTable, ...], Meta(min_length=1, max_length=10_000)]
 
 
 def parse(path: str, inside: Path) -> CampaignFile:
-    """Read and check one campaign file; UserError says file, key and remedy."""
+    """Read and check one campaign file. It must be a regular file, or a link that stays `inside` its folder.
+
+    Raises UserError: file, key and remedy in one line.
+    """
     name = os.path.basename(path)
     try:
         info = os.lstat(path)
@@ -115,12 +123,13 @@ def parse(path: str, inside: Path) -> CampaignFile:
         raise UserError(f"{name}: not TOML: {error}; mend the line") from None
     except msgspec.ValidationError as error:
         raise UserError(f"{name}: {explain(error, CampaignFile)}") from None
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a link to itself, too deep a nest
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a link to itself, or tables nested too deep
         raise UserError(f"{name}: it cannot be read ({type(error).__name__}: {error}); mend or remove it") from None
     return campaign
 
 
 def _check_line(key: str, line: LineTable, currency: str) -> None:
+    """Raise UserError, with the key, for what one line's types cannot forbid."""
     for name in ("budget", "price", "cpm"):
         amount: Decimal | None = getattr(line, name)
         if amount is None:
@@ -139,7 +148,7 @@ def _check_line(key: str, line: LineTable, currency: str) -> None:
         raise UserError(f"{key}.ends: {line.ends} is before starts = {line.starts}; swap them")
     if line.pacing == "even" and not (line.starts and line.ends and line.budget):
         raise UserError(f"{key}.pacing: even pacing needs starts, ends and budget; add them, or use asap")
-    if line.house and (line.target != TargetTable() or line.price or line.cpm or line.budget):
+    if line.house and (line.target != ANYONE or line.price or line.cpm or line.budget):
         raise UserError(f"{key}.house: a house line has no target and no money; remove them, or house = true")
     if not line.weekdays:
         raise UserError(f"{key}.weekdays: a line needs at least one day; remove the key for every day")
@@ -151,7 +160,7 @@ def _check_line(key: str, line: LineTable, currency: str) -> None:
 
 @lru_cache(4096)
 def _ages(key: str, ages: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """("20-29", "65+") as ((20, 29), (65, 120))."""
+    """Return inclusive ranges of years: ("20-29", "65+") becomes ((20, 29), (65, 120)). UserError names the key."""
     ranges = []
     for text in ages:
         match = re.fullmatch(r"\s*(\d{1,3})\s*(?:-\s*(\d{1,3})|(\+))\s*", text)
@@ -164,7 +173,10 @@ def _ages(key: str, ages: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
 
 @lru_cache(4096)
 def _dayparts(key: str, dayparts: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """("07:00-10:00",) as ((420, 600),); none is the whole day. The end may be before the start: over midnight."""
+    """Return minutes of the day: ("07:00-10:00",) becomes ((420, 600),), nothing the whole day.
+
+    An end before its start runs over midnight. UserError names the key.
+    """
     parts = []
     for text in dayparts:
         match = re.fullmatch(r"\s*(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)\s*", text)
@@ -182,8 +194,13 @@ def _weekdays(names: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(WEEKDAYS.index(day) for day in dict.fromkeys(names))
 
 
+def to_toml(campaign: CampaignFile) -> str:
+    """Return the text of a campaign file, without what is as the defaults have it."""
+    return rtoml.dumps(msgspec.to_builtins(campaign))
+
+
 def line_of(campaign: CampaignFile, table: LineTable, creatives: tuple[Creative, ...], screens: int = 1) -> Line:
-    """A checked line as the choice of one of so many screens wants it."""
+    """Return a checked line for one screen. All `screens` share its budget equally, rounded down to a millionth."""
     budget = table.budget
     if budget is not None:
         budget = (budget / screens).quantize(Decimal("0.000001"), rounding=ROUND_DOWN)

@@ -1,7 +1,7 @@
-"""Campaign files: TOML beside its media, read into a Catalogue and watched for changes.
+"""A folder of campaign files and media, read into a Catalogue and watched for changes.
 
-What is wrong is left out and said in one line (`Catalogue.problems`); the rest plays on. In a folder without
-campaign files, the original project's layout (`ad/20's, F/*.jpg`) is read as it is.
+Each mistake is left out and said in one line (`Catalogue.problems`); the rest plays on. A folder without campaign files
+is read as one of the original layout (folders.py).
 """
 
 import os
@@ -29,11 +29,11 @@ from players.audience.groups import MINOR_DECADES
 
 DEMO = Path(__file__).parents[1] / "demo"
 CLOSE_S = 1.0
-"""A player that is asked to stop has 10 s; examining a film can take longer."""
+"""Longest that a player that stops waits for the watcher: examining a film may take longer than it has."""
 
 
 class _Cache(Struct):
-    """What need not be read again while a file's (size, mtime, inode) stays: the last good text and media found."""
+    """Results kept while a file's stamp stays the same: the last good campaigns, and what was found of media."""
 
     campaigns: dict[str, tuple[Stamp, CampaignFile]] = {}
     media: dict[str, tuple[Stamp, dict[str, Any]]] = {}
@@ -41,21 +41,22 @@ class _Cache(Struct):
 
 
 def open_folder(campaigns: str, folder: Path) -> Path:
-    """The folder that `ads.campaigns` of a station file in `folder` means; `demo` is the built-in set."""
+    """Return the folder that `ads.campaigns` of a station file in `folder` names; `demo` is the built-in set."""
     return DEMO if campaigns == "demo" else folder / campaigns
 
 
 def load_catalogue(
     folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None = None, screens: int = 1
 ) -> Catalogue:
-    """Read a folder once. One bad file is a problem of the catalogue; UserError only where there is no folder.
+    """Read a folder once. A bad file is a problem of the catalogue; UserError is raised only where there is no folder.
 
-    Each of the station's `screens` keeps a ledger of its own, so each may spend an equal part of a budget."""
+    Each of the station's `screens` keeps a ledger of its own, so each may spend an equal part of a budget.
+    """
     return _Reader(folder, zone, default_duration_s, cache, screens).read()
 
 
 def minor_lines(catalogue: Catalogue) -> list[str]:
-    """Ids of the lines that are wholly aimed at people under 20: they play only where `choose.minors = "target"`."""
+    """Return the ids of lines for people under 20 only; they play only where `choose.minors = "target"`."""
     adult = 10 * len(MINOR_DECADES)
     return [
         line.id for line in catalogue.lines if line.target.ages and all(high < adult for _, high in line.target.ages)
@@ -63,7 +64,7 @@ def minor_lines(catalogue: Catalogue) -> list[str]:
 
 
 class CatalogueWatcher:
-    """Keeps the newest good catalogue of a folder: reads it now, then looks for changes in a thread of its own."""
+    """Keeper of the newest good catalogue of a folder: reads it now, then looks for changes in a thread of its own."""
 
     def __init__(
         self, folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None = None, screens: int = 1
@@ -76,11 +77,11 @@ class CatalogueWatcher:
         self._thread.start()
 
     def poll(self) -> Catalogue:
-        """The newest good catalogue; never blocks."""
+        """Return the newest good catalogue, without waiting."""
         return self._catalogue
 
     def close(self) -> None:
-        """Stop watching; new media that are being examined are not waited for."""
+        """Stop watching, without waiting for media that are being examined."""
         self._closing.set()
         self._thread.join(CLOSE_S)
 
@@ -109,7 +110,7 @@ def _say_new_problems(catalogue: Catalogue, known: tuple[str, ...]) -> None:
 
 
 class _Reader:
-    """Reads one folder again and again; unchanged files are neither parsed nor probed twice."""
+    """Reader of one folder, again and again. Unchanged files are neither parsed nor examined twice."""
 
     def __init__(
         self, folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None, screens: int
@@ -122,17 +123,17 @@ class _Reader:
         self._cache_path = cache
         self._screens = screens
         self._cache = _read_cache(cache)
-        # Keys are paths as text: ten thousand Paths take longer to make and to compare than all the rest.
+        # Keys are paths as text: ten thousand Path objects take longer to make and compare than all the rest.
         self._files: dict[str, Stamp] = {}
         self._media: dict[str, Stamp] = {}
         self._settled = {path: campaign for path, (_, campaign) in self._cache.campaigns.items()}
 
     def changed(self) -> bool:
-        """Whether a campaign file, a folder of pictures, or a medium (missing ones too) is not as it was read."""
+        """Return True where a campaign file, a picture's folder or a medium, even a missing one, has changed."""
         return self._list() != self._files or any(stamp_of(path) != stamp for path, stamp in self._media.items())
 
     def read(self) -> Catalogue:
-        """The catalogue as the folder stands."""
+        """Return the catalogue of the folder as it is now."""
         problems: list[str] = []
         self._files = self._list()
         self._settled = self._settle(dict(self._campaigns(problems)), problems)
@@ -150,7 +151,7 @@ class _Reader:
         return Catalogue(paid, house, self._zone, version, tuple(problems), unplayable)
 
     def _list(self) -> dict[str, Stamp]:
-        """Campaign files, or without any the pictures in the original layout's folders."""
+        """Return the stamps of campaign files, or without any those of the pictures in folders of the old layout."""
         names = sorted(name for name in os.listdir(self._folder) if not name.startswith("."))
         files = [f"{self._folder}/{name}" for name in names if name.lower().endswith(".toml")]
         if not files:
@@ -160,12 +161,12 @@ class _Reader:
         return {path: stamp_of(path) for path in files}
 
     def _forget(self) -> None:
-        """Drop from the cache what is not in use; what could not be examined is tried again at the next start."""
+        """Drop from the cache what is not in use."""
         self._cache.campaigns = {k: v for k, v in self._cache.campaigns.items() if k in self._files}
         self._cache.media = {k: v for k, v in self._cache.media.items() if k in self._media}
 
     def _playing(self) -> dict[str, tuple[Stamp, CampaignFile]]:
-        """What plays of each file, for the next start; where that is an older version, the file is to be read again."""
+        """Return what plays of each file, for the next start. An older version has no stamp: the file is read again."""
         known = self._cache.campaigns
         return {
             path: (known[path][0] if campaign is known[path][1] else (0, 0, 0), campaign)
@@ -174,7 +175,7 @@ class _Reader:
         }
 
     def _campaigns(self, problems: list[str]) -> Iterator[tuple[str, CampaignFile]]:
-        """Each campaign file with what it says: its last good version where the present one is broken."""
+        """Yield each campaign file and its content, the last good one where the present one is broken."""
         for path, stamp in self._files.items():
             if not path.lower().endswith(".toml"):
                 continue
@@ -200,7 +201,7 @@ class _Reader:
                 yield f"{self._folder}/folders", layout
 
     def _probe(self, campaigns: dict[str, CampaignFile], problems: list[str]) -> dict[tuple[str, str], str]:
-        """Where each (campaign file, medium) lies; new media are probed, bad paths are problems."""
+        """Return the path of each (campaign file, medium). New media are examined; bad paths are problems."""
         inside = MediaFolder(self._folder)
         places: dict[tuple[str, str], str] = {}
         missing: list[str] = []
@@ -219,8 +220,10 @@ class _Reader:
         return places
 
     def _settle(self, campaigns: dict[str, CampaignFile], problems: list[str]) -> dict[str, CampaignFile]:
-        """The campaigns whose ids are their own. The unchanged come first; an edit that clashes keeps its last good
-        version."""
+        """Return the campaigns whose ids nobody else uses. Unchanged files go first.
+
+        An edit that clashes keeps its last good version.
+        """
         taken: dict[tuple[str, str], str] = {}
         settled: dict[str, CampaignFile] = {}
         for path in sorted(campaigns, key=lambda path: self._settled.get(path) != campaigns[path]):
@@ -276,13 +279,13 @@ class _Reader:
 
 
 def _ids(campaign: CampaignFile) -> list[tuple[str, str]]:
-    """Every id of a campaign, as (kind, id)."""
+    """Return every id of a campaign, as (kind, id)."""
     ids = [("campaign", campaign.campaign), *(("line", line.id) for line in campaign.lines)]
     return ids + [("creative", creative.id) for line in campaign.lines for creative in line.creatives]
 
 
 def _clash(campaign: CampaignFile, taken: dict[tuple[str, str], str]) -> tuple[str, str] | None:
-    """The first id of a campaign that another file has taken, or that it uses twice itself."""
+    """Return the first (kind, id) that another file has taken or the campaign uses twice; None where all are new."""
     seen: set[tuple[str, str]] = set()
     for key in _ids(campaign):
         if key in taken or key in seen:
@@ -292,14 +295,14 @@ def _clash(campaign: CampaignFile, taken: dict[tuple[str, str], str]) -> tuple[s
 
 
 class MediaFolder:
-    """Finds media within a folder; links and `..` may not lead out of it."""
+    """A folder in which media are found; links and `..` may not lead out of it."""
 
     def __init__(self, folder: Path) -> None:
         self._root = folder.resolve()
         self._folders: dict[str, tuple[str, bool]] = {}
 
     def find(self, file: str) -> str:
-        """The absolute path of a medium; UserError where it is missing or outside."""
+        """Return the absolute path of a medium. UserError where it is missing or outside."""
         if "\0" in file or os.path.isabs(file):
             raise UserError(f"{file!r} is not a path beside the campaign file; copy the medium there")
         folder, name = os.path.split(file)
@@ -322,13 +325,13 @@ class MediaFolder:
         return path
 
     def _really(self, path: Path) -> tuple[str, bool]:
-        """Where a path leads, and whether that is within the folder."""
+        """Return the path without links, and True where it is within the folder."""
         real = path.resolve()
         return str(real), real.is_relative_to(self._root)
 
 
 def _mode(path: str) -> int:
-    """Of the file itself, not of what it links to; 0 where there is none."""
+    """Return the mode of the file itself, not of the file that it links to; 0 where there is none."""
     try:
         return os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -336,7 +339,7 @@ def _mode(path: str) -> int:
 
 
 def stamp_of(path: Path | str) -> Stamp:
-    """What changes when the file does."""
+    """Return size, mtime and inode, which change with the file; zeros where there is none."""
     try:
         info = os.stat(path)
     except (OSError, ValueError):

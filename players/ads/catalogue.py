@@ -1,4 +1,4 @@
-"""The catalogue: every line that may be shown, also as columns of numbers for a quick choice."""
+"""The catalogue: every line that may be shown, also as columns of numbers, for a quick choice."""
 
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,8 +13,10 @@ from players.audience.groups import GENDERS, MAX_AGE_YEARS, MINOR_DECADES, UNKNO
 
 
 def week_minutes(line: Line) -> NDArray[np.bool_]:
-    """The minutes of a local week, Monday 00:00 first, in which the line may play: bool [2, 7 x 1440]. Row 0: within
-    the day on which a daypart begins; row 1: after the midnight that it runs over."""
+    """Return the minutes of a local week in which the line may play: bool [2, 7 x 1440], Monday 00:00 first.
+
+    Row 0: within the day on which a daypart begins. Row 1: after the midnight that it runs over.
+    """
     week = np.zeros((2, 7 * MINUTES_A_DAY), dtype=bool)
     for weekday in line.weekdays:
         for first, stop in line.dayparts:
@@ -25,11 +27,12 @@ def week_minutes(line: Line) -> NDArray[np.bool_]:
 
 
 class Arrays:
-    """The catalogue's paid lines as columns, so that one choice is a few numpy operations over all of them.
+    """Lines as columns: one choice is a few numpy operations over all of them.
 
-    `bins[t]` is float [3, 10]: the share of each gender and decade (the last of each: unknown) that distinct target t
-    wants; `ages[t]` is float [3, 121] for targets by years, zero for the others. Both leave minors out where `minors`
-    is false. Row i of every other array is line i.
+    `targets` are the distinct targets; `target_row` is each line's among them.
+    `bins[minors]` is float [targets, 3, 10]: the share of each gender and decade, unknown last, that a target wants.
+    `ages[minors]` is float [targets, 3, 121], of targets by years, zero for the others. With `minors` False both leave
+    out people under 20. Columns named after fields of Target have a row a target, the others a row a line.
     """
 
     def __init__(self, lines: tuple[Line, ...]) -> None:
@@ -76,8 +79,10 @@ class Arrays:
         self._of_minute: tuple[NDArray[np.bool_], NDArray[np.float64]]
 
     def in_minute(self, day: date, minute: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        """`open_at` of that minute, and the millionths up to which a line may be committed then to keep an even pace
-        (infinite without one): two arrays [lines], worked out once a minute; read only."""
+        """Return `open_at` of that minute, bool [lines], and what each line may have spent by then, float [lines].
+
+        The amount is in millionths, infinite without even pacing. Both are worked out once a minute: do not write.
+        """
         if self._minute != (day, minute):
             paced = np.full(len(self.even), np.inf)
             if self.even.any():
@@ -87,8 +92,10 @@ class Arrays:
         return self._of_minute
 
     def open_at(self, day: date, minute: int) -> NDArray[np.bool_]:
-        """Which lines' dates, weekdays and dayparts include that minute of that local day: bool [lines]. After midnight
-        a daypart of the evening before still belongs to that day, for the dates too."""
+        """Tell which lines are open in that minute of that local day, by dates, weekdays and dayparts: bool [lines].
+
+        After midnight a daypart of the evening before still belongs to that evening's day, for the dates too.
+        """
         of_week = day.weekday() * MINUTES_A_DAY + minute
         plan_open = (self.week_bits[:, :, of_week >> 3] >> (7 - (of_week & 7))) & 1 > 0
         may = np.zeros(len(self.starts), dtype=bool)
@@ -98,7 +105,7 @@ class Arrays:
         return may
 
     def elapsed_share(self, day: date, minute: int) -> NDArray[np.float64]:
-        """The share of each line's open time, first day to last, that is over: float [lines]; 1 without an end."""
+        """Return how much of each line's open time is over: float [lines], 0 to 1; without end 1."""
         if self._paced_day is None or self._paced_day[0] != day:
             self._paced_day = (day, *self._pace(day))
         _, before, total, today = self._paced_day
@@ -108,9 +115,12 @@ class Arrays:
         return np.minimum(1.0, (before + over) / np.maximum(total, 1))
 
     def _pace(self, day: date) -> tuple[NDArray, NDArray, NDArray]:
-        """Open minutes of each line before `day` and in all: two int64 [lines]. And of each plan up to each minute of
-        `day`: int16 [3, plans, 1440], as on a line's first day, when nothing runs over from the evening before, on a
-        later one, and on the day after its last, when nothing else is open."""
+        """Return open minutes: of each line before `day` and in all, two int64 [lines], and of each plan within `day`.
+
+        A plan is a set of weekdays and dayparts. The last array is int16 [3, plans, 1440], minutes so far: as on a
+        line's first day, when nothing runs over from the evening before; on a later day; and on the day after the last
+        one, when nothing else is open.
+        """
         begun, over = self.week_bits[:, 0], self.week_bits[:, 1]
         parts = (begun, begun | over, over)
         of_day = slice(day.weekday() * MINUTES_A_DAY // 8, (day.weekday() + 1) * MINUTES_A_DAY // 8)
@@ -135,8 +145,11 @@ class Arrays:
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """Everything that may be shown, paid lines and house lines; `problems` says in one line each what was left out.
-    `unplayable` are paid lines none of whose media can be shown: still owed to their advertisers."""
+    """Everything that may be shown: paid lines and house lines.
+
+    `problems` are what was left out, each in one line of text. `unplayable` are paid lines without a medium that can be
+    shown; they are still owed to their advertisers.
+    """
 
     lines: tuple[Line, ...]
     house: tuple[Line, ...]
@@ -153,12 +166,15 @@ class Catalogue:
 
     @property
     def creatives(self) -> tuple[Creative, ...]:
-        """Every creative, the paid lines' first."""
+        """Return every creative, those of the paid lines first."""
         return tuple(creative for line in (*self.lines, *self.house) for creative in line.creatives)
 
 
 def _open_minutes(a_day: NDArray, first: NDArray, stop: NDArray) -> NDArray[np.int64]:
-    """Open minutes in the days from `first` up to but without `stop` (ordinals), given those of each weekday [n, 7]."""
+    """Return the open minutes from day `first` up to but without `stop`: int64 [n].
+
+    Days are ordinals, int64 [n]. `a_day` are the open minutes of each weekday, int64 [n, 7].
+    """
     days = np.maximum(stop - first, 0)
     minutes = (days // 7) * a_day.sum(axis=1)
     rows = np.arange(len(days))
@@ -177,7 +193,10 @@ def _genders(target: Target) -> list[int]:
 
 
 def _bins(target: Target, minors: bool) -> NDArray[np.float64]:
-    """The share of each gender and decade that the target wants: float [3, 10]; unknown only where it asks neither."""
+    """Return the share of each gender and decade that the target wants: float [3, 10], unknown last.
+
+    Unknown is wanted only where the target asks for nothing in that direction.
+    """
     by_decade = np.zeros(UNKNOWN_AGE + 1)
     if not target.ages:
         by_decade[:] = 1.0
@@ -196,7 +215,7 @@ def _bins(target: Target, minors: bool) -> NDArray[np.float64]:
 
 
 def _ages(target: Target, minors: bool) -> NDArray[np.float64]:
-    """1 for each gender and year that a target by years wants: float [3, 121]; zero for targets by decade."""
+    """Return 1 for each gender and year that a target by years wants: float [3, 121]; zeros for targets by decade."""
     wanted = np.zeros((3, MAX_AGE_YEARS + 1))
     if target.by_decade:
         return wanted

@@ -1,13 +1,11 @@
-"""Folders laid out as `20's, F/*.jpg`, as the original project has them, read as a campaign."""
+"""Folders of the original project's layout, `20's, F/*.jpg`, read as a campaign."""
 
 import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from players.ads.campaign_file import CampaignFile, CreativeTable, LineTable, TargetTable
+from players.ads.campaign_file import ANYONE, CampaignFile, CreativeTable, LineTable, TargetTable
 from players.ads.media import IMAGES, VIDEOS
 
 _LAYOUT = re.compile(r"(?P<age>\d{1,3})\s*(?:'?s|\+)?\s*(?:[,_ -]\s*(?P<gender>[MF]))?|(?P<only>[MF])", re.IGNORECASE)
@@ -16,12 +14,15 @@ _HOUSE_FOLDERS = ("house", "default", "common", "all", "unknown")
 
 
 def folder_target(name: str) -> tuple[TargetTable, bool] | None:
-    """What a folder of the original layout means: its target, and whether it is a house folder; None for another."""
+    """Return a folder's target and whether it is for house ads; None for a folder of another layout.
+
+    `20's, F` is women of 20 to 29; `Family` and `default` are a family and a house folder.
+    """
     plain = name.strip().replace("’", "'")
     if not is_text(name):
         return None
     if plain.lower() in _HOUSE_FOLDERS:
-        return TargetTable(), True
+        return ANYONE, True
     if plain.lower() == "family":
         return TargetTable(family=True), False
     match = _LAYOUT.fullmatch(plain)
@@ -38,7 +39,10 @@ def folder_target(name: str) -> tuple[TargetTable, bool] | None:
 
 
 def folder_campaign(folder: Path, problems: list[str], advertiser: str = "folders") -> CampaignFile | None:
-    """The original layout as a campaign: one line a folder, one creative a picture; None where there is none."""
+    """Return a campaign of one line a folder and one creative a picture or film; None where no folder has the layout.
+
+    Adds to `problems` one line of text for each folder or file that is left out.
+    """
     lines = []
     line_ids: set[str] = set()
     creative_ids: set[str] = set()
@@ -66,7 +70,7 @@ def folder_campaign(folder: Path, problems: list[str], advertiser: str = "folder
 
 
 def listed(group: Path) -> list[Path]:
-    """What lies in a folder, in order; nothing where it cannot be read."""
+    """Return the paths in a folder, sorted; none where it cannot be read."""
     try:
         return sorted(group.iterdir())
     except OSError:
@@ -74,12 +78,12 @@ def listed(group: Path) -> list[Path]:
 
 
 def is_text(name: str) -> bool:
-    """Whether a file's name is UTF-8 of one line; one of an old disk may be bytes that no campaign file could hold."""
+    """Return True for a name that is UTF-8 of one line. Names on old disks may be bytes that no TOML file can hold."""
     return re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name) is None
 
 
 def _own_id(name: str, taken: set[str]) -> str:
-    """An id made of a name, with a number where another has it."""
+    """Make an id of a name, with a number where the id is `taken`; add it to those."""
     slug = own = _slug(name)
     number = 1
     while own in taken:
@@ -90,32 +94,8 @@ def _own_id(name: str, taken: set[str]) -> str:
 
 
 def _slug(text: str) -> str:
-    """An id made of a name: `20's, F` becomes `20s-f`; letters that an id cannot hold become a short hash."""
+    """Make an id of a text: `20's, F` becomes `20s-f`. Text beyond ASCII adds a short hash, as an id cannot hold it."""
     slug = re.sub(r"[^a-z0-9]+", "-", text.lower().replace("'", "").replace("’", "")).strip("-")
     if any(ord(letter) > 127 for letter in text) or not slug:
         slug = f"{slug[:50]}-{sha256(text.encode()).hexdigest()[:8]}".lstrip("-")
     return slug[:64].rstrip("-")
-
-
-def to_toml(campaign: CampaignFile) -> str:
-    """A campaign as the text of a campaign file, the defaults left out."""
-    out = [f"advertiser = {_quoted(campaign.advertiser)}", f"campaign = {_quoted(campaign.campaign)}"]
-    if campaign.currency:
-        out.append(f"currency = {_quoted(campaign.currency)}")
-    for line in campaign.lines:
-        out += ["", "[[lines]]", f"id = {_quoted(line.id)}"]
-        if line.house:
-            out.append("house = true")
-        target = [f"gender = {_quoted(line.target.gender)}"] if line.target.gender != "any" else []
-        target += [f"ages = [{', '.join(map(_quoted, line.target.ages))}]"] if line.target.ages else []
-        target += ["family = true"] if line.target.family else []
-        if target:
-            out.append(f"target = {{ {', '.join(target)} }}")
-        for creative in line.creatives:
-            out += ["[[lines.creatives]]", f"id = {_quoted(creative.id)}", f"file = {_quoted(creative.file)}"]
-            out += [f"title = {_quoted(creative.title)}"] if creative.title else []
-    return "\n".join(out) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return msgspec.json.encode(text).decode()

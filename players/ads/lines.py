@@ -1,4 +1,4 @@
-"""What a line is: an order of an advertiser, whom it is for, and its creatives."""
+"""Lines: orders of advertisers, the people they are for, and their creatives."""
 
 from datetime import date
 from decimal import ROUND_CEILING, Decimal
@@ -10,7 +10,7 @@ from msgspec import Struct
 from players.audience.groups import MAX_AGE_YEARS
 
 MICRO = 1_000_000
-"""Money is compared as whole millionths of its currency."""
+"""Millionths in a unit of currency: money is compared as whole millionths."""
 MINUTES_A_DAY = 1440
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -20,8 +20,10 @@ Stamp = tuple[int, int, int]
 
 
 class Creative(Struct, frozen=True, kw_only=True):
-    """One picture or film that was probed and found playable; `path` is absolute, `sha256` is of the whole file as it
-    was when it had that `stamp`."""
+    """One picture or film that was examined and can be played.
+
+    `path` is absolute. `sha256` is of the whole file, as it was when it had that `stamp`.
+    """
 
     id: str
     path: Path
@@ -36,8 +38,11 @@ class Creative(Struct, frozen=True, kw_only=True):
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """Who an ad is for. No gender and no ages is everybody. `ages` are inclusive ranges of years; ranges that end on
-    whole decades match by decade, others by the age in years. `family` is an adult and a minor together."""
+    """The people for whom an ad is; without gender, ages and family everybody.
+
+    `ages` are inclusive ranges of years. Ranges of whole decades match by decade, others by the age in years.
+    `family` is an adult and a minor together. `min_share` is a share of everybody present, 0 to 1.
+    """
 
     gender: Literal["M", "F"] | None = None
     ages: tuple[tuple[int, int], ...] = ()
@@ -47,16 +52,16 @@ class Target(Struct, frozen=True, kw_only=True):
 
     @property
     def anyone(self) -> bool:
-        """True where neither gender nor age nor family matters."""
+        """Return True where neither gender nor age nor family matters."""
         return self.gender is None and not self.ages and not self.family
 
     @property
     def by_decade(self) -> bool:
-        """True where every age range begins and ends with a decade."""
+        """Return True where every age range begins and ends with a decade."""
         return all(low % 10 == 0 and (high % 10 == 9 or high == MAX_AGE_YEARS) for low, high in self.ages)
 
     def text(self) -> str:
-        """The target in words, such as `F 20-29, at least 2 watchers`."""
+        """Return the target in words, such as `F 20-29, at least 2 watchers`."""
         ages = " and ".join(f"{low}+" if high == MAX_AGE_YEARS else f"{low}-{high}" for low, high in self.ages)
         who = " ".join(part for part in (self.gender, "family" if self.family else ages) if part) or "anyone"
         if self.min_watchers != 1:
@@ -67,9 +72,13 @@ class Target(Struct, frozen=True, kw_only=True):
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """One order: which creatives, for whom, when, how often and for how much. `price` is a play's, `cpm` the price of
-    a thousand matched watchers; at most one of them is set. `starts` and `ends` are local days, both included;
-    `dayparts` are (first, one past the last) minutes of the local day, and one may run over midnight."""
+    """One order: its creatives, for whom, when, how often and for how much.
+
+    `price` is that of a play, `cpm` that of a thousand matched watchers; at most one of them is set. `starts` and
+    `ends` are local days, both included; `weekdays` count from Monday, 0. `dayparts` are (first, one past the last)
+    minutes of the local day; an end before its start runs over midnight. `separation` names rivals: two advertisers
+    under one such name are not shown one after the other.
+    """
 
     id: str
     campaign: str
@@ -93,17 +102,17 @@ class Line(Struct, frozen=True, kw_only=True):
     pacing: Literal["even", "asap"] = "asap"
 
     def play_price(self, matched_watchers: int) -> Decimal:
-        """The price of one play that so many watchers matched, exact to the millionth."""
+        """Return the price of one play with so many matched watchers, rounded up to a millionth."""
         if self.cpm is None:
             return self.price
         return (self.cpm * matched_watchers / 1000).quantize(Decimal("0.000001"), rounding=ROUND_CEILING)
 
 
 def micro(amount: Decimal) -> int:
-    """An amount of money as whole millionths of its currency, exact (finer amounts are refused when read)."""
+    """Return an amount of money as whole millionths of its currency. Finer amounts are refused when they are read."""
     return int((amount * MICRO).to_integral_value())
 
 
 def money(price_micro: int) -> Decimal:
-    """Millionths as an amount."""
+    """Return millionths as an amount of money."""
     return Decimal(price_micro) / MICRO

@@ -1,8 +1,8 @@
-"""Whether a media file is what it claims: looked at in a throwaway process of its own, with limits.
+"""Examination of media files in throwaway processes with limits.
 
-`probe(paths)` starts this file as a program, which forks once a media file, so that a file that crashes, hangs or
-swallows memory takes only its own process along. The program imports nothing of ours, never follows a playlist, and
-does not outlive who asked.
+`probe(paths)` starts this file as a program, which forks once a media file. A file that crashes, hangs or swallows
+memory ends only its own process. The program imports nothing of ours and never follows a playlist. It does not outlive
+the process that asked.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _JPEG = ("JPEG", "MPO")
-"""MPO: with a smaller picture, or one of depth or brightness, behind the first, as many phones write it."""
+"""Formats that Pillow finds in JPEG files. MPO is what many phones write: more pictures behind the first."""
 IMAGES = {".png": ("PNG",), ".jpg": _JPEG, ".jpeg": _JPEG, ".webp": ("WEBP",), ".gif": ("GIF",)}
 VIDEOS = {".mp4": "mp4", ".webm": "webm", ".mkv": "matroska"}
 CODECS = ("h264", "hevc", "vp9")
@@ -39,11 +39,11 @@ WALL_S_MAX = 40.0
 _NICE = 10
 _PR_SET_PDEATHSIG = 1
 EXAMINER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-"""Of this program: another one may answer otherwise, so what was answered before is asked again."""
+"""Hash of this file. When it changes, every medium is examined again."""
 
 
 def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
-    """What each file is: {kind, width_px, height_px, duration_ms, sound, sha256}, or {problem}: one line of text."""
+    """Return for each file {kind, width_px, height_px, duration_ms, sound, sha256}, or {problem}: one line of text."""
     wanted = list(dict.fromkeys(paths))
     answers: dict[Path, dict[str, Any]] = {}
     while len(answers) < len(wanted):
@@ -68,15 +68,18 @@ def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
 
 
 def _tie_to(parent_pid: int) -> None:
-    """Die with the parent, whatever kills it."""
+    """Let this process die with its parent, whatever kills that."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
         os._exit(1)
 
 
 def _serve(parent_pid: int) -> None:
-    """Read paths as JSON lines, answer one JSON line each; every file is opened in a forked child only, and what they
-    all need is imported before. Whatever else the machine does goes first: the cameras do not wait for new media."""
+    """Read paths as JSON lines and answer each with a JSON line.
+
+    Every file is opened in a forked child only; what all children need is imported before. The priority is low, so that
+    cameras do not wait for new media.
+    """
     _tie_to(parent_pid)
     os.nice(_NICE)
     import av  # noqa: F401
@@ -112,7 +115,7 @@ def _in_child(path: Path) -> dict[str, Any]:
 
 
 def _read_all(fd: int, deadline_s: float) -> bytes | None:
-    """Everything that is written to the pipe; None when it is still open at the deadline (CLOCK_MONOTONIC)."""
+    """Return all that is written to the pipe; None where it is still open at the deadline (CLOCK_MONOTONIC)."""
     answer = b""
     while True:
         ready, _, _ = select.select([fd], [], [], max(0.0, deadline_s - time.monotonic()))
@@ -173,14 +176,14 @@ def _examine(path: Path) -> dict[str, Any]:
 def _image(path: Path, formats: tuple[str, ...]) -> dict[str, Any]:
     from PIL import Image, ImageOps
 
-    Image.MAX_IMAGE_PIXELS = None  # the limit below is ours, and said in words
+    Image.MAX_IMAGE_PIXELS = None  # our own limit below says it in plain words
     with _no_warnings(), Image.open(path, formats=("PNG", "JPEG", "WEBP", "GIF")) as image:
         width_px, height_px = image.size
         if width_px * height_px > PIXELS_MAX or max(width_px, height_px) > SIDE_PX_MAX:
             return {"problem": f"{width_px}x{height_px} pixels are too many; at most {PIXELS_MAX // 10**6} million"}
         if image.format not in formats:
             return {"problem": f"it is a {image.format} under a {path.suffix} name"}
-        ImageOps.exif_transpose(image)  # loads it, and turns it as the player will
+        ImageOps.exif_transpose(image)  # loads the picture and turns it as the player will
     return {"kind": "image", "width_px": width_px, "height_px": height_px, "duration_ms": 0, "sound": False}
 
 
@@ -197,7 +200,7 @@ def _video(path: Path, container_format: str) -> dict[str, Any]:
         if not 0 < codec.width * codec.height <= PIXELS_MAX or max(codec.width, codec.height) > SIDE_PX_MAX:
             return {"problem": f"a frame of {codec.width}x{codec.height} pixels cannot be played"}
         duration_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-        if not duration_s and container.duration:  # Matroska: when the picture ends, or else the last stream
+        if not duration_s and container.duration:  # Matroska: the end of the picture, else of the last stream
             ends_s = min(container.duration / 1e6, _seconds(stream.metadata.get("DURATION", "")))
             duration_s = ends_s - float((stream.start_time or 0) * (stream.time_base or 0))
         frames = sum(1 for _, _ in zip(container.decode(stream), range(5), strict=False))
@@ -216,7 +219,7 @@ def _video(path: Path, container_format: str) -> dict[str, Any]:
 
 
 def _seconds(clock: str) -> float:
-    """`00:01:02.500000000` in seconds; infinitely many where it is no such text."""
+    """Return the seconds of `00:01:02.500000000`; infinity for other text."""
     match = re.fullmatch(r"(\d\d):(\d\d):(\d\d\.\d+)", clock)
     return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3]) if match else math.inf
 

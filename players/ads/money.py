@@ -16,15 +16,15 @@ _NO_CENTS = frozenset(
 _THOUSANDTHS = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"]
 
 CURRENCIES = {code: 0 if code in _NO_CENTS else 3 if code in _THOUSANDTHS else 2 for code in _CODES.split()}
-"""Decimal places by code."""
+"""Number of decimal places of each currency, by its code."""
 
 
 def as_text(amount: Decimal, currency: str) -> str:
-    """An amount with its currency, with cents, and finer where it is finer: `0.016 EUR`."""
+    """Return an amount and its currency, such as `12.50 EUR`; finer than cents where the amount is: `0.016 EUR`."""
     cents = to_cents(amount, currency)
     return f"{cents if cents == amount else amount.normalize():f} {currency}".rstrip()
 
 
 def to_cents(amount: Decimal, currency: str) -> Decimal:
-    """An amount rounded half up to the smallest unit of its currency (hundredths where there is none named)."""
+    """Round an amount half up to the smallest unit of its currency, hundredths where the currency is unknown."""
     return amount.quantize(Decimal(1).scaleb(-CURRENCIES.get(currency, 2)), rounding=ROUND_HALF_UP)

@@ -12,10 +12,10 @@ from rich.table import Table
 
 from pipeline.errors import UserError
 from pipeline.settings import Policy
-from players.ads.campaign_file import parse
+from players.ads.campaign_file import parse, to_toml
 from players.ads.campaigns import minor_lines, open_folder
 from players.ads.catalogue import Catalogue
-from players.ads.folders import folder_campaign, is_text, listed, to_toml
+from players.ads.folders import folder_campaign, is_text, listed
 from players.ads.lines import WEEKDAYS, Line
 from players.ads.money import as_text
 from players.choice.choose import Rules
