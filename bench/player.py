@@ -13,7 +13,7 @@ from bench.capture import make_clip, scene
 from bench.harness import Better, Findings, Plan, Say, Table, paired, percentile
 from bench.report import figure
 from pipeline.settings import Ads, Choose, PlayerSettings, Screen, StationTable
-from players.ledger.ledger import ledger_path
+from players.ledger.paths import ledger_path
 from players.player import Player
 
 COLUMNS: dict[str, Better] = {

@@ -24,7 +24,7 @@ from bench.rig import coded_ads, xvfb
 from bench.rig.xvfb import Monitor
 from pipeline.errors import UserError
 from pipeline.settings import StationTable
-from players.ledger.ledger import ledger_path
+from players.ledger.paths import ledger_path
 
 SIZE = (1920, 1080)
 HZ, FILM_FPS = 60, 30

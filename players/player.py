@@ -15,7 +15,7 @@ from pipeline.messages import Audience
 from pipeline.settings import PlayerSettings
 from players.audience.present import NOBODY, AudienceWindow
 from players.ledger.exposure import Shown
-from players.ledger.ledger import state_dir
+from players.ledger.paths import state_dir
 from players.prepare import Preparation, ReadyAd
 from players.screen.painter import Painter
 from players.screen.screenshot import Screenshot

@@ -22,7 +22,8 @@ from players.ads.lines import Creative, Line
 from players.audience.present import NOBODY, Present
 from players.choice.choose import Decision, Rules, choose, moment_in
 from players.ledger.exposure import Exposure, Shown
-from players.ledger.ledger import Ledger, ledger_path, state_dir
+from players.ledger.ledger import Ledger
+from players.ledger.paths import ledger_path, state_dir
 from players.screen import pictures
 from players.screen import sound as sounds
 from players.screen.layout import Layout

@@ -29,7 +29,7 @@ from players.commands.shared import (
     write_text,
     zone_of,
 )
-from players.ledger import chain
+from players.ledger.clock import utc_bound
 
 
 @click.group()
@@ -117,7 +117,7 @@ def simulate_command(
     station = load_station(station_file)
     zone = zone_of(station)
     midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    start = midnight if begin is None else datetime.fromisoformat(chain.utc_bound(begin, zone)).astimezone(zone)
+    start = midnight if begin is None else datetime.fromisoformat(utc_bound(begin, zone)).astimezone(zone)
     if not 1970 <= start.year < 9000:
         raise UserError(f"--begin: {begin} is out of reach; write such as 2026-05-01 or 2026-05-01T08:00")
     catalogue = load_catalogue_of(station, folder, len(station.screens))

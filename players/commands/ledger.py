@@ -17,7 +17,10 @@ from players.commands.shared import (
     station_option,
     write_text,
 )
-from players.ledger import chain
+from players.ledger.chain import verify
+from players.ledger.export import read_plays, write_plays
+from players.ledger.signing import check_statement, sign
+from players.ledger.snapshot import reading
 
 
 @click.group("ledger")
@@ -37,16 +40,16 @@ def verify_command(station_file: Path | None, ledger_files: tuple[Path, ...], si
     if signed:
         _only(paths)
     for path in paths:
-        verdict = chain.verify(path)
+        verdict = verify(path)
         if verdict.problem:
             raise UserError(f"{path}: the chain is broken: {verdict.problem}")
         click.echo(
-            f"{path}: sound: {verdict.plays} plays, {verdict.billable} billable, {verdict.links} links, "
+            f"{path}: sound: {verdict.plays} plays, {verdict.billable} billable, {verdict.entries} entries, "
             f"head {verdict.head}"
         )
         if signed:
             statement = _read_json(signed)
-            chain.check_statement(path, statement)
+            check_statement(path, statement)
             click.echo(f"{path}: holds what was signed in {signed} by the key {statement['public_key']}")
 
 
@@ -69,9 +72,9 @@ def export_command(
     """Write every column of every play."""
     station = load_station(station_file)
     span = span_of(station, since, until)
-    with chain.reading(ledger_paths(station, ledger_files)) as db:
-        plays = chain.rows(db, *span, campaign)
-        count = chain.export(plays, shape, out or sys.stdout)
+    with reading(ledger_paths(station, ledger_files)) as db:
+        plays = read_plays(db, *span, campaign)
+        count = write_plays(plays, shape, out or sys.stdout)
     if out:
         click.echo(f"{out}: {count} plays")
 
@@ -87,7 +90,7 @@ def sign_command(station_file: Path | None, ledger_files: tuple[Path, ...], key:
     path = _only(ledger_paths(station, ledger_files))
     key_path = key or path.with_name("signing-key.pem")
     is_new = not key_path.exists()
-    signed = chain.sign(path, key_path)
+    signed = sign(path, key_path)
     if is_new:
         click.echo(f"made the key {key_path}: back it up; its public half is {signed['public_key']}", err=True)
     statement = json.dumps(signed, indent=2)

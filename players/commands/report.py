@@ -24,7 +24,7 @@ from players.commands.shared import (
     station_option,
     zone_of,
 )
-from players.ledger import chain
+from players.ledger.snapshot import reading
 from players.reports import openrtb, queries
 from players.reports.report import Report
 
@@ -62,7 +62,7 @@ def _reported(draw: str) -> Callable[[Callable[..., Report]], Callable[..., None
             request = ReportRequest(
                 station, zone_of(station), ledger_paths(station, ledger_files), bool(ledger_files), span
             )
-            with chain.reading(request.paths) as db:
+            with reading(request.paths) as db:
                 made = make(db, request, **own)
             show(made, shape)
             if plot:
@@ -120,7 +120,7 @@ def openrtb_command(station_file: Path | None, ledger_files: tuple[Path, ...], s
     screen = next((screen for screen in station.screens if screen_name in (None, screen.name)), None)
     if screen is None:
         raise UserError(f"--screen: no screen {screen_name!r}; there are {', '.join(s.name for s in station.screens)}")
-    with chain.reading(ledger_paths(station, ledger_files)) as db:
+    with reading(ledger_paths(station, ledger_files)) as db:
         objects = openrtb.bid_objects(db, station.station, screen)
     click.echo(json.dumps(objects, indent=2, ensure_ascii=False))
 

@@ -13,8 +13,8 @@ from pipeline.errors import UserError
 from pipeline.settings import Station, demo_station, load
 from players.ads.campaigns import load_catalogue, open_folder
 from players.ads.catalogue import Catalogue
-from players.ledger import chain
-from players.ledger.ledger import state_dir
+from players.ledger.clock import next_day, utc_bound
+from players.ledger.paths import state_dir
 from players.reports.report import Report, as_csv, as_json, as_table
 
 station_option = click.option(
@@ -57,8 +57,8 @@ def ledger_paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]
 
 def span_of(station: Station, since: str | None, until: str | None) -> tuple[str | None, str | None]:
     zone = zone_of(station)
-    first = None if since is None else chain.utc_bound(since, zone)
-    stop = None if until is None else chain.utc_bound(chain.next_day(until), zone)
+    first = None if since is None else utc_bound(since, zone)
+    stop = None if until is None else utc_bound(next_day(until), zone)
     if first is not None and stop is not None and stop <= first:
         raise UserError(f"--until: {until} is not after --since {since}; swap them")
     return first, stop

@@ -1,17 +1,45 @@
-"""The rows of a ledger: their columns, in the order in which they are hashed, and the links that chain them."""
+"""Tables of a ledger by the number of their schema, and the migrations from one schema to the next.
+
+A row says under which schema its play started, and keeps to it: its hashes cover the columns of that schema, in their
+order, whatever columns later schemas add. A new schema is an entry of SCHEMAS. Its columns may be NULL, so that older
+rows stay as they are.
+"""
 
 import sqlite3
-from hashlib import sha256
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import msgspec
-
-SCHEMA = 1
-FIRST_HASH = "0" * 64
 OPENOOH_TAXONOMY = 5
 """AdCOM's number of the OpenOOH venue taxonomy 1.1."""
 
-STARTED = {
+
+class Schema(NamedTuple):
+    """One schema: columns of `plays` with their SQL types, in the order of hashing, and the way to it.
+
+    started: written before a play is shown. ended: written after it. migrate: brings the tables from the schema
+    before to this one, inside the caller's transaction.
+    """
+
+    started: dict[str, str]
+    ended: dict[str, str]
+    migrate: Callable[[sqlite3.Connection], None]
+
+
+ENTRIES = {
+    "started_seq": "INTEGER NOT NULL UNIQUE",
+    "started_prev_hash": "TEXT NOT NULL",
+    "started_hash": "TEXT NOT NULL",
+    "ended_seq": "INTEGER UNIQUE",
+    "prev_hash": "TEXT",
+    "hash": "TEXT",
+}
+"""Columns of the two entries that a play has in the chain: number, hash before it and own hash. They never change."""
+AUDIENCE = {
+    "audience_groups": ("station", "screen", "hour_utc", "gender", "decade", "person_ms"),
+    "audience_hours": ("station", "screen", "hour_utc", "visits", "person_ms", "watched_ms"),
+}
+"""Columns of the tables beside `plays`."""
+_STARTED_1 = {
     "play_id": "TEXT PRIMARY KEY",
     "schema": "INTEGER NOT NULL",
     "station": "TEXT NOT NULL",
@@ -41,7 +69,7 @@ STARTED = {
     "model_sha256": "TEXT NOT NULL",
     "app_version": "TEXT NOT NULL",
 }
-ENDED = {
+_ENDED_1 = {
     "matched_watchers": "INTEGER",
     "watchers": "INTEGER",
     "watchers_2s": "INTEGER",
@@ -59,53 +87,60 @@ ENDED = {
     "billable": "INTEGER",
     "bill_reason": "TEXT",
 }
-LINKS = {
-    "started_seq": "INTEGER NOT NULL UNIQUE",
-    "started_prev_hash": "TEXT NOT NULL",
-    "started_hash": "TEXT NOT NULL",
-    "ended_seq": "INTEGER UNIQUE",
-    "prev_hash": "TEXT",
-    "hash": "TEXT",
-}
-COLUMNS = (*STARTED, *ENDED, *LINKS)
-TABLES = {
-    "plays": COLUMNS,
-    "audience_groups": ("station", "screen", "hour_utc", "gender", "decade", "person_ms"),
-    "audience_hours": ("station", "screen", "hour_utc", "visits", "person_ms", "watched_ms"),
-}
-"""The columns of each table by name: their order in a file is whoever wrote the file's."""
-SCHEMA_SQL = (
-    f"CREATE TABLE IF NOT EXISTS plays ({', '.join(f'{k} {v}' for k, v in {**STARTED, **ENDED, **LINKS}.items())})",
-    "CREATE INDEX IF NOT EXISTS plays_by_time ON plays (started_utc)",
-    "CREATE INDEX IF NOT EXISTS plays_billed ON plays (line, price_micro) WHERE billable = 1",
-    "CREATE TRIGGER IF NOT EXISTS plays_stay BEFORE DELETE ON plays BEGIN SELECT RAISE(ABORT, 'plays stay'); END",
-    "CREATE TRIGGER IF NOT EXISTS ended_stays BEFORE UPDATE ON plays WHEN old.ended_seq IS NOT NULL "
-    "BEGIN SELECT RAISE(ABORT, 'an ended play stays as it is'); END",
-    "CREATE TABLE IF NOT EXISTS audience_groups (station TEXT, screen TEXT, hour_utc TEXT, gender TEXT, decade TEXT, "
-    "person_ms INTEGER NOT NULL, PRIMARY KEY (station, screen, hour_utc, gender, decade))",
-    "CREATE TABLE IF NOT EXISTS audience_hours (station TEXT, screen TEXT, hour_utc TEXT, visits INTEGER NOT NULL, "
-    "person_ms INTEGER NOT NULL, watched_ms INTEGER NOT NULL, PRIMARY KEY (station, screen, hour_utc))",
-    f"PRAGMA user_version = {SCHEMA}",
-)
+
+
+def _to_1(db: sqlite3.Connection) -> None:
+    columns = ", ".join(f"{name} {kind}" for name, kind in {**_STARTED_1, **_ENDED_1, **ENTRIES}.items())
+    for statement in (
+        f"CREATE TABLE plays ({columns})",
+        "CREATE INDEX plays_by_time ON plays (started_utc)",
+        "CREATE INDEX plays_billed ON plays (line, price_micro) WHERE billable = 1",
+        "CREATE TRIGGER plays_stay BEFORE DELETE ON plays BEGIN SELECT RAISE(ABORT, 'plays stay'); END",
+        "CREATE TRIGGER ended_stays BEFORE UPDATE ON plays WHEN old.ended_seq IS NOT NULL "
+        "BEGIN SELECT RAISE(ABORT, 'an ended play stays as it is'); END",
+        "CREATE TABLE audience_groups (station TEXT, screen TEXT, hour_utc TEXT, gender TEXT, decade TEXT, "
+        "person_ms INTEGER NOT NULL, PRIMARY KEY (station, screen, hour_utc, gender, decade))",
+        "CREATE TABLE audience_hours (station TEXT, screen TEXT, hour_utc TEXT, visits INTEGER NOT NULL, "
+        "person_ms INTEGER NOT NULL, watched_ms INTEGER NOT NULL, PRIMARY KEY (station, screen, hour_utc))",
+    ):
+        db.execute(statement)
+
+
+SCHEMAS: dict[int, Schema] = {1: Schema(_STARTED_1, _ENDED_1, _to_1)}
+"""Every schema there was, by its number."""
+
+
+def newest() -> int:
+    """Return the number of the schema under which plays start now."""
+    return max(SCHEMAS)
+
+
+def column_types() -> dict[str, str]:
+    """Return all columns of `plays` with their SQL types: those of schema 1, then what each later schema added."""
+    types = {**_STARTED_1, **_ENDED_1, **ENTRIES}
+    for schema in SCHEMAS.values():
+        types |= schema.started | schema.ended
+    return types
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring a ledger to the newest schema, each step in a transaction of its own.
+
+    Raises sqlite3.DatabaseError for a ledger that a newer version of the program wrote.
+    """
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > newest():
+        raise sqlite3.DatabaseError(f"it was written by a newer version (schema {version})")
+    for number in range(version + 1, newest() + 1):
+        db.execute("BEGIN EXCLUSIVE")
+        SCHEMAS[number].migrate(db)
+        db.execute(f"PRAGMA user_version = {number}")
+        db.execute("COMMIT")
 
 
 def as_stored(columns: dict[str, str], row: dict[str, Any]) -> list[Any]:
-    """The row's values as SQLite gives them back, so that they hash alike."""
+    """Return the row's values as SQLite gives them back, so that they hash alike."""
     return [
         float(row[name]) if kind.startswith("REAL") and row[name] is not None else row[name]
         for name, kind in columns.items()
     ]
-
-
-def link_hash(before: str, seq: int, content: list[Any]) -> str:
-    """The hash of a link: sha256 of the hash before it, its number and its content as JSON."""
-    return sha256(f"{before}\n{seq}\n".encode() + msgspec.json.encode(content)).hexdigest()
-
-
-def head(db: sqlite3.Connection) -> tuple[int, str]:
-    """Number and hash of the newest link."""
-    started = db.execute("SELECT started_seq, started_hash FROM plays ORDER BY started_seq DESC LIMIT 1").fetchone()
-    ended = db.execute(
-        "SELECT ended_seq, hash FROM plays WHERE ended_seq > 0 ORDER BY ended_seq DESC LIMIT 1"
-    ).fetchone()
-    return max(started or (0, FIRST_HASH), ended or (0, FIRST_HASH))

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 from rich.table import Table
 
-from players.ledger.chain import no_formula
+from players.ledger.export import no_formula
 
 _NUMBERS = (int, float, Decimal)
 

@@ -11,7 +11,7 @@ from bench.rig import coded_ads
 from pipeline.settings import Ads, Choose, PlayerSettings, Screen, StationTable
 from players import player as player_module
 from players.audience.present import NOBODY, Present
-from players.ledger import ledger as ledger_module
+from players.ledger import clock as ledger_clock
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
 from tests.ads import MS, decision
@@ -68,7 +68,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
             def now(cls, tz: Any = None) -> datetime:
                 return clock[0].astimezone(tz)
 
-        monkeypatch.setattr(ledger_module, "datetime", Clock)
+        monkeypatch.setattr(ledger_clock, "datetime", Clock)
         book = Ledger(path, STATION, screen)
         mono_ns = 0
         for when, seen in audience:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.rig import coded_ads, xvfb
 from pipeline.messages import Audience, Gender, Person
 from pipeline.settings import PlayerSettings
-from players.ledger.ledger import ledger_path
+from players.ledger.paths import ledger_path
 from players.player import Player
 
 SIZE = (320, 180)

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from pipeline.messages import Person
 from pipeline.settings import Policy
 from players.ads.lines import MICRO, Line, Target
+from players.audience.hours import AudienceCount
 from players.audience.present import NOBODY, AudienceWindow, Present
 from players.choice.choose import ELIGIBLE_MAX, Moment, Rules, choose
 from players.choice.history import HOUR_NS, History
 from players.choice.matching import matched
 from players.choice.policies import POLICIES
-from players.ledger.exposure import AudienceCount
 from tests.ads import (
     BERLIN,
     BOY,

@@ -47,7 +47,7 @@ def test_the_commands_from_ledger_to_invoice(record: Record, tmp_path: Path) -> 
     named = ("--ledger", str(path))
     verified = stationcast("ledger", "verify", *named)
     assert verified.returncode == 0, verified.stderr
-    assert "sound: 13 plays, 9 billable, 26 links" in verified.stdout
+    assert "sound: 13 plays, 9 billable, 26 entries" in verified.stdout
     exported = stationcast("ledger", "export", *named, "--campaign", "c-moka", "--until", "2026-05-04")
     assert len(exported.stdout.splitlines()) == 7
     billed = json.loads(stationcast("report", "billing", *named, "--format", "json").stdout)

@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pipeline.settings import StationTable
-from players.ledger import chain
+from players.ledger.chain import verify
+from players.ledger.export import read_plays
 from players.ledger.ledger import Ledger
+from players.ledger.snapshot import reading
 from players.reports import queries
 
 DATA = Path(__file__).parents[1] / "data"
@@ -32,20 +34,20 @@ def v1(tmp_path: Path) -> Path:
 
 
 def test_a_ledger_of_schema_1_verifies(v1: Path) -> None:
-    verdict = chain.verify(v1)
+    verdict = verify(v1)
     assert (verdict.plays, verdict.billable, verdict.head, verdict.problem) == (13, 5, V1_HEAD, "")
 
 
 def test_a_ledger_of_schema_1_is_exported_as_the_code_that_wrote_it_did(v1: Path) -> None:
     before = [json.loads(text) for text in (DATA / "ledger-v1.jsonl").read_text().splitlines()]
-    with chain.reading([v1]) as db:
-        rows = list(chain.rows(db))
+    with reading([v1]) as db:
+        rows = list(read_plays(db))
     for row, old in zip(rows, before, strict=True):
         assert {name: row[name] for name in old} == {**old, "price": Decimal(old["price"])}
 
 
 def test_a_ledger_of_schema_1_is_reported(v1: Path) -> None:
-    with chain.reading([v1]) as db:
+    with reading([v1]) as db:
         billing = queries.billing(db)
         plays = queries.plays(db, ("line",), SEOUL)
         audience = queries.audience(db, ("gender", "decade"), SEOUL)
@@ -86,8 +88,8 @@ def test_a_ledger_of_schema_1_is_written_on(v1: Path) -> None:
     assert book.accepts_paid
     assert book.history.committed == {"women": 240_000, "men": 700_000_000, "crowd": 19_000}
     book.close()
-    verdict = chain.verify(v1)
+    verdict = verify(v1)
     assert (verdict.plays, verdict.billable, verdict.problem) == (13, 5, "")
-    with chain.reading([v1]) as db:
-        last = list(chain.rows(db))[-1]
+    with reading([v1]) as db:
+        last = list(read_plays(db))[-1]
     assert (last["schema"], last["status"], last["bill_reason"]) == (1, "aborted", "not billed: the play was aborted")

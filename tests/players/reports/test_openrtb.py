@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.settings import Screen
 from players.audience.present import NOBODY
-from players.ledger import chain
+from players.ledger.snapshot import reading
 from players.reports import openrtb
 from tests.ads import F20, HOUSE, M30, present
 from tests.players.recording import MOKA, STATION, Record, at
@@ -19,7 +19,7 @@ def test_bid_objects_are_what_is_published_and_measured(record: Record) -> None:
     her, both = present(F20), present(F20, M30)
     path = record([(at(4, 9), MOKA, her, 1.0), (at(4, 10), MOKA, both, 1.0), (at(4, 11), HOUSE, NOBODY, 1.0)])
     screen = Screen(name="main", width_px=1920, height_px=1080, rotation_deg=90)
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         objects = openrtb.bid_objects(db, STATION, screen)
         with pytest.raises(UserError, match="no play of screen 'other'"):
             openrtb.bid_objects(db, STATION, Screen(name="other"))

@@ -13,7 +13,7 @@ from pipeline.messages import DECADES
 from players.ads.lines import WEEKDAYS
 from players.choice import simulate
 from players.choice.choose import Rules
-from players.ledger import chain
+from players.ledger.snapshot import reading
 from players.reports import plots, queries
 from players.reports.delivery import delivery
 from players.reports.report import Report
@@ -23,7 +23,7 @@ from tests.players.recording import MOKA, SOJU, Record, at, crowd, some_plays
 
 def test_every_report_can_be_drawn(record: Record, tmp_path: Path) -> None:
     path = record(some_plays(), crowd())
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         plots.plot_billing(queries.billing(db, [MOKA]), tmp_path / "billing.png")
         for by in (("line",), ("hour",), ("line", "creative")):
             plots.plot_plays(queries.plays(db, by, BERLIN), tmp_path / f"plays-{'-'.join(by)}.png")
@@ -86,7 +86,7 @@ def test_long_names_and_titles_leave_room_for_what_they_name(record: Record, tmp
     owner = "Association of Coffee Roasters and Tea Blenders of the Greater Metropolitan Area, " * 2
     ads = [msgspec.structs.replace(MOKA, id=name, advertiser=owner) for name in ("moka-women", "moka-men")]
     path = record([(at(4, 9, n), ad, present(F20), 1.0) for n, ad in enumerate(ads)])
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         plots.plot_billing(queries.billing(db), tmp_path / "billing.svg")
         plots.plot_plays(queries.plays(db, queries.PLAYS_BY, BERLIN), tmp_path / "plays.svg")
     billing, plays = ((tmp_path / name).read_text("utf-8") for name in ("billing.svg", "plays.svg"))
@@ -102,7 +102,7 @@ def test_a_name_is_drawn_as_it_is_written_and_one_that_reads_total_is_no_total(r
     named = {"total": MOKA, "Cash $_$ Carry $": SOJU}
     ads = [msgspec.structs.replace(ad, id="total", campaign="total", advertiser=name) for name, ad in named.items()]
     path = record([(at(4, 9, n), ad, her, 1.0) for n, ad in enumerate(ads)])
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         billed, played = queries.billing(db), queries.plays(db, ("advertiser",), BERLIN)
     assert len(billed.rows) == 4 and len(played.rows) == 3
     plots.plot_billing(billed, tmp_path / "billing.svg")

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from players.audience.present import NOBODY
-from players.ledger import chain
+from players.ledger.clock import utc_bound
+from players.ledger.snapshot import reading
 from players.reports import queries
 from players.reports.privacy import HIDDEN, hide
 from tests.ads import BERLIN, F20, HOUSE, M30, present
@@ -17,7 +18,7 @@ from tests.players.recording import MOKA, Record, at, crowd
 
 def test_small_numbers_are_hidden_and_one_more_so_that_the_total_does_not_tell(record: Record) -> None:
     path = record([(at(4, 12), HOUSE, NOBODY, 1.0)], crowd())
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         made = queries.audience(db, ("hour", "gender"), BERLIN)
     people = {(row["hour"], row["gender"]): row["people"] for row in made.rows}
     assert people[10, "M"] == HIDDEN
@@ -30,7 +31,7 @@ def test_small_numbers_are_hidden_and_one_more_so_that_the_total_does_not_tell(r
 
 def test_an_audience_under_ten_is_hidden_altogether(record: Record) -> None:
     path = record([(at(4, 12), HOUSE, NOBODY, 1.0)], [(at(4, 9), [present(F20)])] * 9)
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         made = queries.audience(db, ("gender",), BERLIN)
     assert {row["people"] for row in made.rows} == {HIDDEN}
 
@@ -60,9 +61,9 @@ def test_few_watchers_of_plays_are_hidden_too(record: Record) -> None:
     path = record(
         [(at(4, 9, n), HOUSE, her, 1.0) for n in range(12)] + [(at(4, 9 + n), MOKA, him, 1.0) for n in (1, 2)]
     )
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         by_line = queries.plays(db, ("line",), BERLIN)
-        one_line = queries.plays(db, ("line",), BERLIN, (chain.utc_bound("2026-05-04T10:00", BERLIN), None))
+        one_line = queries.plays(db, ("line",), BERLIN, (utc_bound("2026-05-04T10:00", BERLIN), None))
     assert [(row["line"], row["plays"], row["watchers"]) for row in by_line.rows] == [
         ("house", 12, HIDDEN),
         ("moka", 2, HIDDEN),

@@ -14,7 +14,8 @@ from pipeline.errors import UserError
 from players.ads.lines import Target
 from players.ads.money import to_cents
 from players.audience.present import NOBODY
-from players.ledger import chain
+from players.ledger.clock import next_day, utc_bound
+from players.ledger.snapshot import reading
 from players.reports import queries
 from tests.ads import BERLIN, F20, F30, HOUSE, SEOUL, present
 from tests.players.recording import MOKA, Play, Record, at, crowd, some_plays
@@ -22,7 +23,7 @@ from tests.players.recording import MOKA, Play, Record, at, crowd, some_plays
 
 def test_the_invoice_says_what_was_contracted_delivered_and_why_not(record: Record) -> None:
     path = record(some_plays())
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         made = queries.billing(db, [MOKA])
     rows = {row["line"]: row for row in made.rows if row["line"]}
     assert set(rows) == {"moka", "soju", "dinar"}
@@ -40,8 +41,8 @@ def test_what_is_left_is_of_the_whole_budget_whatever_the_period_and_the_adverti
 ) -> None:
     path = record([(at(4, 9), MOKA, present(F20), 1.0), (at(5, 9), MOKA, present(F20), 1.0)])
     renamed = msgspec.structs.replace(MOKA, advertiser="Moka Ltd")
-    since = chain.utc_bound("2026-05-05", BERLIN), None
-    with chain.reading([path]) as db:
+    since = utc_bound("2026-05-05", BERLIN), None
+    with reading([path]) as db:
         late = queries.billing(db, [MOKA], since)
         rows = {row["advertiser"]: row for row in queries.billing(db, [renamed]).rows}
         bare = queries.billing(db).rows[-1]
@@ -86,7 +87,7 @@ def test_an_invoice_states_the_watchers_of_the_plays_that_it_bills_and_no_others
     two, one = present(F20, F30), present(F20)
     ad = msgspec.structs.replace(MOKA, target=Target(gender="F", min_watchers=2))
     path = record([(at(4, 9, n), ad, who, 1.0) for n, who in enumerate((two, one, two, one, one))])
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         (row, _) = queries.billing(db).rows
     assert (row["plays"], row["billable"], row["watchers"]) == (5, 2, 4)
 
@@ -97,23 +98,23 @@ def test_an_invoice_states_the_watchers_of_the_plays_that_it_bills_and_no_others
      ("2026-05-04T10:00", "2026-05-04T10:00"), ("9999-12-31", "9999-12-31")],
 )  # fmt: skip
 def test_until_a_day_is_with_that_day_however_it_is_written(day: str, after: str) -> None:
-    assert chain.next_day(day) == after
+    assert next_day(day) == after
 
 
 def test_a_day_before_time_is_a_one_line_error() -> None:
     with pytest.raises(UserError, match="is no day or time"):
-        chain.utc_bound("0001-01-01", SEOUL)
+        utc_bound("0001-01-01", SEOUL)
 
 
 def test_days_and_hours_are_the_stations_through_midnight_and_daylight_saving(record: Record) -> None:
     begin = datetime(2026, 10, 24, 22, 30, tzinfo=UTC)  # 00:30 in Berlin, on the day of 25 hours
     hourly: list[Play] = [(begin + timedelta(hours=n), HOUSE, NOBODY, 1.0) for n in range(26)]
     path = record([(begin - timedelta(hours=1), HOUSE, NOBODY, 1.0), *hourly])
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         days = {row["day"]: row["plays"] for row in queries.plays(db, ("day",), BERLIN).rows}
         hours = {row["hour"]: row["plays"] for row in queries.plays(db, ("hour",), BERLIN).rows}
         abroad = {row["day"]: row["plays"] for row in queries.plays(db, ("day",), SEOUL).rows}
-        span = chain.utc_bound("2026-10-25", BERLIN), chain.utc_bound(chain.next_day("2026-10-25"), BERLIN)
+        span = utc_bound("2026-10-25", BERLIN), utc_bound(next_day("2026-10-25"), BERLIN)
         (only,) = queries.plays(db, ("day",), BERLIN, span).rows[:-1]
     assert days == {"2026-10-24": 1, "2026-10-25": 25, "2026-10-26": 1, "total": 27}
     assert hours[2] == 2
@@ -123,13 +124,13 @@ def test_days_and_hours_are_the_stations_through_midnight_and_daylight_saving(re
 
 def test_the_leap_day_has_a_row(record: Record) -> None:
     path = record([(datetime(2028, 2, 29, 23, 30, tzinfo=BERLIN), HOUSE, NOBODY, 1.0)])
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         assert queries.plays(db, ("day", "weekday"), BERLIN).rows[0]["day"] == "2028-02-29"
 
 
 def test_plays_of_several_screens_add_up(record: Record) -> None:
     paths = [record(some_plays(), screen=name) for name in ("left", "right")]
-    with chain.reading(paths) as db:
+    with reading(paths) as db:
         rows = queries.plays(db, ("screen",), BERLIN).rows
         spend = {row["line"]: row["spend"] for row in queries.billing(db).rows}
     assert [(row["screen"], row["plays"]) for row in rows] == [("left", 13), ("right", 13), ("total", 26)]
@@ -139,7 +140,7 @@ def test_plays_of_several_screens_add_up(record: Record) -> None:
 
 def test_visits_are_counted_and_shared_out(record: Record) -> None:
     path = record([(at(4, 12), HOUSE, NOBODY, 1.0)], crowd())
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         made = queries.audience(db, ("gender", "decade"), BERLIN)
     assert [(row["gender"], row["decade"], row["people"]) for row in made.rows] == [
         ("M", "30-39", 15),
@@ -156,8 +157,8 @@ def test_the_audience_of_a_day_is_of_that_day_where_it_begins_at_half_past_too(r
     crowds = [(evening + timedelta(hours=n), [present(F20)]) for n in range(25) for _ in range(12)]
     path = record([(evening, HOUSE, NOBODY, 1.0)], crowds)
     for day in ("2026-05-04", "2026-05-05"):
-        span = chain.utc_bound(day, kolkata), chain.utc_bound(chain.next_day(day), kolkata)
-        with chain.reading([path]) as db:
+        span = utc_bound(day, kolkata), utc_bound(next_day(day), kolkata)
+        with reading([path]) as db:
             assert [row["day"] for row in queries.audience(db, ("day",), kolkata, span).rows] == [day, "total"]
 
 
@@ -165,13 +166,13 @@ def test_people_of_an_hour_that_two_ledgers_of_a_screen_share_are_all_counted(re
     path = record([(at(4, 12), HOUSE, NOBODY, 1.0)], [(at(4, 9), [present(F20)])] * 12)
     first = path.rename(path.with_name("ledger-set-aside.sqlite"))
     second = record([(at(4, 12), HOUSE, NOBODY, 1.0)], [(at(4, 9), [present(F20)])] * 20)
-    with chain.reading([first, second]) as db:
+    with reading([first, second]) as db:
         assert [row["people"] for row in queries.audience(db, ("hour",), BERLIN).rows] == [32, 32]
 
 
 def test_people_of_several_screens_are_said_to_be_counted_at_each(record: Record) -> None:
     paths = [record([(at(4, 12), HOUSE, NOBODY, 1.0)], crowd(), screen=name) for name in ("left", "right")]
-    with chain.reading(paths) as db:
+    with reading(paths) as db:
         made = queries.audience(db, ("site",), BERLIN)
     assert made.rows[0]["people"] == 80
     assert "each of 2 screens" in made.notes[1]
@@ -179,5 +180,5 @@ def test_people_of_several_screens_are_said_to_be_counted_at_each(record: Record
 
 def test_an_unknown_dimension_is_a_one_line_error(record: Record) -> None:
     path = record([])
-    with chain.reading([path]) as db, pytest.raises(UserError, match="'mood' is unknown or named twice"):
+    with reading([path]) as db, pytest.raises(UserError, match="'mood' is unknown or named twice"):
         queries.audience(db, ("mood",), BERLIN)

@@ -9,7 +9,8 @@ import msgspec
 
 from players.ads.money import to_cents
 from players.audience.present import NOBODY
-from players.ledger import chain
+from players.ledger.export import read_plays, write_plays
+from players.ledger.snapshot import reading
 from players.reports import queries
 from players.reports.report import as_csv, as_json
 from tests.ads import BERLIN, F20, HOUSE, present
@@ -18,12 +19,12 @@ from tests.players.recording import MOKA, Record, at, crowd, some_plays
 
 def test_ledger_csv_json_and_invoice_agree_to_the_cent(record: Record) -> None:
     path = record(some_plays())
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         made = queries.billing(db)
         text = io.StringIO()
-        chain.export(chain.rows(db), "csv", text)
+        write_plays(read_plays(db), "csv", text)
         lines = io.StringIO()
-        chain.export(chain.rows(db), "jsonl", lines)
+        write_plays(read_plays(db), "jsonl", lines)
     from_csv = list(csv.DictReader(io.StringIO(text.getvalue())))
     from_json = [json.loads(row) for row in lines.getvalue().splitlines()]
     invoice_csv = list(csv.DictReader(io.StringIO(as_csv(made))))
@@ -44,10 +45,10 @@ def test_no_text_of_a_csv_is_a_formula_and_every_number_stays_one(record: Record
     ad = msgspec.structs.replace(MOKA, advertiser="=HYPERLINK(1)")
     small = msgspec.structs.replace(ad, budget=Decimal("0.1"))
     path = record([(at(4, 9, n), ad, present(F20), 1.0) for n in range(2)])
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         invoice = csv.DictReader(io.StringIO(as_csv(queries.billing(db, [small]))))
         text = io.StringIO()
-        chain.export(chain.rows(db), "csv", text)
+        write_plays(read_plays(db), "csv", text)
     first = next(invoice)
     assert (first["advertiser"], first["spend"], first["left"]) == ("'=HYPERLINK(1)", "0.25", "-0.15")
     assert {row["advertiser"] for row in csv.DictReader(io.StringIO(text.getvalue()))} == {"'=HYPERLINK(1)"}
@@ -55,6 +56,6 @@ def test_no_text_of_a_csv_is_a_formula_and_every_number_stays_one(record: Record
 
 def test_json_has_the_columns_of_the_report(record: Record) -> None:
     path = record([(at(4, 12), HOUSE, NOBODY, 1.0)], crowd())
-    with chain.reading([path]) as db:
+    with reading([path]) as db:
         for made in (queries.audience(db, ("gender",), BERLIN), queries.audience(db, ("hour",), BERLIN)):
             assert {tuple(row) for row in json.loads(as_json(made))["rows"]} == {made.columns}

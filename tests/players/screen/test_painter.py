@@ -13,8 +13,8 @@ from PIL import Image
 from bench.rig import coded_ads, xvfb
 from pipeline.errors import UserError
 from pipeline.settings import Screen
-from players.ledger import chain
-from players.ledger.ledger import ledger_path
+from players.ledger.paths import ledger_path
+from players.ledger.snapshot import reading
 from players.reports import openrtb
 from players.screen.painter import Painter
 from tests.players.playing import (
@@ -178,7 +178,7 @@ def test_a_full_screen_without_a_display_to_cover_is_seen_by_nobody(configure: C
     assert [row["watchers"] for row in rows(settings)] == [0, 0]
     path = ledger_path(settings.station, settings.screen.name, settings.folder)
     there = msgspec.structs.replace(settings.station, venue_type="outdoor.bus_shelters")
-    with chain.reading([path]) as db, pytest.raises(UserError, match="holds no play of screen"):
+    with reading([path]) as db, pytest.raises(UserError, match="holds no play of screen"):
         openrtb.bid_objects(db, there, settings.screen)
 
 

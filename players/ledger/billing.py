@@ -1,0 +1,71 @@
+"""Whether a play is billed: a code for programs, words for people."""
+
+from typing import Literal, NamedTuple
+
+from players.ads.lines import Line
+from players.ledger.exposure import Shown
+
+BillCode = Literal["billed", "house", "failed", "cut_short", "target_not_met", "aborted", "other"]
+IN_SHORT: dict[BillCode, str] = {
+    "billed": "billed",
+    "house": "house ad",
+    "failed": "failed",
+    "cut_short": "cut short",
+    "target_not_met": "target not met",
+    "aborted": "aborted",
+    "other": "other",
+}
+"""Words for the codes in reports. `other` is a sentence of schema 1 that no code is known for."""
+
+
+class Bill(NamedTuple):
+    """The answer for one play; `words` is a sentence that begins with `billed` or `not billed`."""
+
+    code: BillCode
+    words: str
+
+    @property
+    def billable(self) -> bool:
+        """True where the advertiser owes the price of the play."""
+        return self.code == "billed"
+
+
+ABORTED = Bill("aborted", "not billed: the play was aborted")
+"""The answer for a play that the player stopped without ending."""
+
+
+def bill(line: Line, shown: Shown, shown_ms: int, planned_ms: int, min_presented: float) -> Bill:
+    """Decide about a play that ended.
+
+    A play is billed if at least `min_presented` (0 to 1) of its frames were presented and its target was met.
+    Frames that were cut off count as not presented: of a play of half its planned time, at most half was.
+    """
+    share = shown.frames_presented / shown.frames_expected if shown.frames_expected else 0.0
+    if shown_ms < planned_ms:
+        share *= shown_ms / planned_ms
+    matched_watchers = shown.exposure.matched_watchers
+    met = f"the target ({line.target.text()}) was met by {matched_watchers}"
+    if line.house:
+        return Bill("house", "not billed: a house ad")
+    if shown.status == "failed":
+        return Bill("failed", f"not billed: it failed ({shown.stop_reason or 'no reason given'})")
+    if not shown.frames_presented or share < min_presented:
+        return Bill("cut_short", f"not billed: only {100 * share:.0f} % of it was shown")
+    if matched_watchers < max(1, line.target.min_watchers):
+        return Bill("target_not_met", f"not billed: {met} while it was shown")
+    return Bill("billed", f"billed: {met}, {100 * share:.0f} % shown")
+
+
+def code_of_words(words: str | None) -> BillCode | None:
+    """Return the code of a row of schema 1, which kept words only; None where the play has not ended."""
+    if words is None:
+        return None
+    beginnings: dict[str, BillCode] = {
+        "billed: ": "billed",
+        "not billed: a house ad": "house",
+        "not billed: it failed": "failed",
+        "not billed: only ": "cut_short",
+        "not billed: the target ": "target_not_met",
+        ABORTED.words: "aborted",
+    }
+    return next((code for beginning, code in beginnings.items() if words.startswith(beginning)), "other")

@@ -1,0 +1,74 @@
+"""Memory of earlier plays, read from the ledger: what was spent and shown, and totals for the operator."""
+
+import sqlite3
+import time
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct, field
+
+from players.choice.history import HOUR_NS, History, LastPlay
+from players.ledger import clock
+
+ADS_LISTED = 200
+"""Largest number of ads that totals list; those played least are summed under OTHER_ADS."""
+OTHER_ADS = "(others)"
+_PLAYS_A_DAY = 86_400
+_DAY_NS = 24 * HOUR_NS
+
+
+class Totals(Struct):
+    """Numbers of plays since a time."""
+
+    total: int = 0
+    billable: int = 0
+    by_ad: Counter[str] = field(default_factory=Counter)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return {"total", "billable", "by_ad": {creative: plays}}."""
+        by_ad = dict(self.by_ad.most_common(ADS_LISTED))
+        if rest := self.by_ad.total() - sum(by_ad.values()):
+            by_ad[OTHER_ADS] = rest
+        return {"total": self.total, "billable": self.billable, "by_ad": by_ad}
+
+
+def totals_since(db: sqlite3.Connection, started_utc: str) -> Totals:
+    """Count the plays that started at that time or later."""
+    totals = Totals()
+    for creative, plays, billable in db.execute(
+        "SELECT creative, COUNT(*), SUM(COALESCE(billable, 0)) FROM plays WHERE started_utc >= ? GROUP BY 1",
+        (started_utc,),
+    ):
+        totals.by_ad[creative] = plays
+        totals.total += plays
+        totals.billable += billable
+    return totals
+
+
+def read_history(db: sqlite3.Connection) -> History:
+    """Return money billed by line, the starts of the last day on this process's monotonic clock, and the last play.
+
+    Plays of this boot are timed by the monotonic clock: the newest ones, as far back as that clock falls. Earlier ones
+    are timed by the wall clock. That may stand before the newest play until it is set; then that play is as if of now.
+    """
+    history = History()
+    spent = db.execute("SELECT line, SUM(price_micro) FROM plays WHERE billable = 1 GROUP BY line")
+    history.committed = dict(spent.fetchall())
+    utc, mono_ns = clock.now(), time.monotonic_ns()
+    after_ns = mono_ns
+    for line, creative, advertiser, started, started_ns in db.execute(
+        "SELECT line, creative, advertiser, started_utc, started_mono_ns FROM plays ORDER BY started_seq DESC LIMIT ?",
+        (_PLAYS_A_DAY,),
+    ):
+        began = datetime.fromisoformat(started)
+        if history.last is None:
+            history.last = LastPlay(line, creative, advertiser)
+            utc = max(utc, began)
+        after_ns = started_ns if started_ns <= after_ns else 0
+        age_ns = mono_ns - after_ns if after_ns else max(0, round((utc - began).total_seconds() * 1e9))
+        if age_ns < HOUR_NS or (age_ns < _DAY_NS and line not in history.starts_ns):
+            history.starts_ns.setdefault(line, []).append(mono_ns - age_ns)
+    for starts in history.starts_ns.values():
+        starts.sort()
+    return history

@@ -1,0 +1,19 @@
+"""Places of a station's ledgers."""
+
+from pathlib import Path
+
+import platformdirs
+
+from pipeline.settings import StationTable
+
+
+def ledger_path(station: StationTable, screen: str, folder: Path) -> Path:
+    """Return the path of a screen's ledger; `folder` is the station file's. Each screen has a ledger of its own."""
+    return state_dir(station, folder) / f"ledger-{screen}.sqlite"
+
+
+def state_dir(station: StationTable, folder: Path) -> Path:
+    """Return `station.state_dir`, else a folder named after the station in the user's data directory."""
+    if station.state_dir:
+        return folder / Path(station.state_dir).expanduser()
+    return Path(platformdirs.user_data_dir("stationcast")) / station.name

@@ -1,0 +1,91 @@
+"""What the chain proves."""
+
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from players.ledger.chain import verify
+from players.ledger.export import read_plays
+from players.ledger.ledger import Ledger
+from players.ledger.snapshot import reading
+from tests.ads import F20, M30, present
+from tests.players.ledger.plays import STATION, play, sound, table
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        ("UPDATE plays SET price_micro = 990000 WHERE started_seq = 5", "entry 5 (started): what it says is not"),
+        ("UPDATE plays SET billable = 1 WHERE started_seq = 5", "entry 6 (ended): what it says is not"),
+        ("UPDATE plays SET watchers = 99 WHERE started_seq = 1", "entry 2 (ended): what it says is not"),
+        ("UPDATE plays SET started_hash = hash WHERE started_seq = 3", "entry 3 (started): what it says is not"),
+        ("DELETE FROM plays WHERE started_seq = 3", "entry 5 (started): entry 3 is missing before it"),
+        ("UPDATE plays SET started_prev_hash = 'x' WHERE started_seq = 3", "entry 3 (started): it does not follow"),
+        ("UPDATE plays SET ended_seq = NULL WHERE started_seq = 7", "it says how it ended without an entry"),
+        ("UPDATE plays SET screen = X'99A8A7' WHERE started_seq = 5", "entry 5 (started): what it says is not"),
+        ("UPDATE plays SET watchers_2s = 9e999 WHERE started_seq = 5", "entry 6 (ended): what it says is not"),
+        ("UPDATE plays SET ended_seq = 'x' WHERE started_seq = 5", "entry 7 (started): entry 6 is missing before it"),
+        ("UPDATE plays SET price_micro = 'abc' WHERE started_seq = 5", "entry 5 (started): what it says is not"),
+    ],
+)
+def test_verify_names_the_first_bad_row(ledger: Ledger, path: Path, harm: str, says: str) -> None:
+    for who in (F20, F20, M30, F20):
+        play(ledger, who=present(who))
+    ledger.close()
+    assert sound(path).entries == 8
+    db = sqlite3.connect(path)
+    with pytest.raises(sqlite3.IntegrityError, match="stay"):
+        db.execute(harm)
+    db.execute("DROP TRIGGER plays_stay")
+    db.execute("DROP TRIGGER ended_stays")
+    names = [row[0] for row in db.execute("SELECT play_id FROM plays ORDER BY started_seq")]
+    db.execute(harm)
+    db.commit()
+    db.close()
+    problem = verify(path).problem
+    assert says in problem
+    assert problem.split()[1].rstrip(",:") in names
+
+
+def test_columns_in_another_order_are_the_same_ledger(path: Path) -> None:
+    """A chain does not tell in which order a file keeps its columns; they are read by name."""
+    paths = [path, path.with_name("ledger-side.sqlite")]
+    for ledger_path_ in paths:
+        book = Ledger(ledger_path_, STATION, "main")
+        play(book)
+        book.close()
+    db = sqlite3.connect(paths[1])
+    (made,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'plays'").fetchone()
+    names = [row[1] for row in db.execute("PRAGMA table_info(plays)")]
+    kinds = made[made.index("(") + 1 : -1].split(", ")
+    turned = ", ".join(reversed(names))
+    db.executescript(
+        f"ALTER TABLE plays RENAME TO before; CREATE TABLE plays ({', '.join(reversed(kinds))});"
+        f"INSERT INTO plays ({turned}) SELECT {turned} FROM before; DROP TABLE before"
+    )
+    db.close()
+    sound(paths[1])
+    assert table(paths[1])[0]["price"] == Decimal("0.12")
+    with reading(paths) as both:
+        assert [row["price"] for row in read_plays(both)] == [Decimal("0.12")] * 2
+
+
+def test_verify_notices_a_play_that_an_index_does_not_hold(ledger: Ledger, path: Path) -> None:
+    """An export reads plays by the index of their times: it would miss one, and its money."""
+    for _ in range(3):
+        play(ledger)
+    ledger.close()
+    without = """DROP TRIGGER plays_stay; CREATE TABLE kept AS SELECT * FROM plays WHERE started_seq = 3;
+        CREATE TABLE index_of AS SELECT * FROM sqlite_master WHERE name = 'plays_by_time';
+        DELETE FROM plays WHERE started_seq = 3; DELETE FROM sqlite_master WHERE name = 'plays_by_time'"""
+    with_it = """INSERT INTO plays SELECT * FROM kept; INSERT INTO sqlite_master SELECT * FROM index_of;
+        DROP TABLE kept; DROP TABLE index_of"""
+    for script in (without, with_it):
+        db = sqlite3.connect(path)
+        db.executescript(f"PRAGMA writable_schema = ON; {script}")
+        db.close()
+    verdict = verify(path)
+    assert (verdict.plays, len(table(path))) == (3, 2)
+    assert "reports would not find them all: row" in verdict.problem

@@ -1,0 +1,40 @@
+"""Exports."""
+
+import csv
+import io
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from players.ledger.export import read_plays, write_plays
+from players.ledger.ledger import Ledger
+from players.ledger.snapshot import reading
+from tests.ads import F20, HOUSE, M30, present
+from tests.players.ledger.plays import play, table
+
+
+def test_csv_jsonl_and_parquet_say_the_same(ledger: Ledger, path: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for who in (F20, M30):
+        play(ledger, who=present(who))
+    play(ledger, HOUSE)
+    ledger.close()
+    rows = table(path)
+    with reading([path]) as db:
+        text = io.StringIO()
+        assert write_plays(read_plays(db), "csv", text) == 3
+        from_csv = list(csv.DictReader(io.StringIO(text.getvalue())))
+        lines = io.StringIO()
+        write_plays(read_plays(db), "jsonl", lines)
+        from_json = [json.loads(line) for line in lines.getvalue().splitlines()]
+        write_plays(read_plays(db), "parquet", tmp_path / "plays.parquet")
+        one = list(read_plays(db, campaign="c-house"))
+    from_parquet = parquet.read_table(tmp_path / "plays.parquet").to_pylist()
+    assert [row["line"] for row in one] == ["house"]
+    for n, row in enumerate(rows):
+        assert from_parquet[n] == row
+        assert {**from_json[n], "price": Decimal(from_json[n]["price"])} == row
+        assert from_csv[n]["hash"] == row["hash"]
+        assert Decimal(from_csv[n]["price"]) == row["price"]
