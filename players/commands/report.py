@@ -106,7 +106,7 @@ def plays_command(db: sqlite3.Connection, request: ReportRequest, by: str) -> Re
 @click.option("--by", default="gender,decade", show_default=True, help=f"Some of {','.join(queries.AUDIENCE_BY)}.")
 @_reported("plot_audience")
 def audience_command(db: sqlite3.Connection, request: ReportRequest, by: str) -> Report:
-    """How many people came, and who; cells under 10 people are hidden."""
+    """How many people came, and who; rows of fewer than 10 people are hidden."""
     return queries.audience(db, _names(by), request.zone, request.span)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pygame
 import pytest
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from pipeline.messages import Audience, Gender, Person
 from pipeline.settings import PlayerSettings
 from players.ledger.paths import ledger_path
 from players.player import Player
+from tests.players.screen.surfaces import pixels
 
 SIZE = (320, 180)
 TIMEOUT_S = 120.0
@@ -77,7 +77,7 @@ OLD = line("old", "old.png", target='gender = "M", ages = ["60+"]', price="0.20"
 
 def canvas(player: Player) -> NDArray[np.uint8]:
     """Return the pixels of the screen: uint8 [height, width, 3], red first."""
-    return np.asarray(pygame.surfarray.array3d(player.painter.canvas), np.uint8).swapaxes(0, 1)
+    return pixels(player.painter.canvas)
 
 
 def shown_ad(player: Player) -> int | None:

@@ -37,7 +37,7 @@ def some_plays() -> list[Play]:
 
 
 def crowd() -> list[tuple[datetime, list[Present]]]:
-    """25 women in their twenties at 9, 12 men in their thirties at 9 and 3 at 10."""
+    """Return visits: 25 women in their twenties at 9, 12 men in their thirties at 9 and 3 at 10."""
     her, him = present(F20), present(M30)
     nine, ten = at(4, 9), at(4, 10)
     return [(nine, [her])] * 25 + [(nine, [him])] * 12 + [(ten, [him])] * 3

@@ -106,7 +106,7 @@ def test_a_film_that_breaks_half_way_is_followed_by_the_house_within_a_tick(
     over: list[int] = []
 
     def watch() -> None:
-        """A tick at which the broken film is still on although its last good frame was shown before."""
+        """Note a tick at which the broken film is still on, although its last good frame was shown before."""
         ad = player.showing
         if ad and ad.video and ad.video.finished:
             code = coded_ads.read(canvas(player))
@@ -128,7 +128,7 @@ def test_a_film_that_breaks_half_way_is_followed_by_the_house_within_a_tick(
 def test_a_film_whose_frames_come_at_times_of_their_own_is_billed(
     configure: Configure, tmp_path: Path, file: str
 ) -> None:
-    """Frames 300 ms apart in a file that says 30 a second; in the other the last of five stays on for 2 s."""
+    """One film has frames 300 ms apart and says 30 a second; the last of the other's five frames stays on for 2 s."""
     settings = configure(HOUSE, line("film", file, target='gender = "F"', price="1"))
     settings = msgspec.structs.replace(settings, ads=msgspec.structs.replace(settings.ads, min_presented=0.75))
     at_ms = range(0, 3000, 300) if file == "film.webm" else range(0, 500, 100)
@@ -244,7 +244,7 @@ while True:
 
 
 def test_after_a_kill_it_is_back_within_two_seconds_and_counts_on(configure: Configure) -> None:
-    """Seconds of its own work: on a busy machine it takes longer by the clock."""
+    """The times are CPU times of the player: on a busy machine it takes longer by the clock."""
     settings = configure(HOUSE, line("any", "young.png", duration_s=30, target="min_watchers = 0"))
     told = msgspec.json.encode(settings, enc_hook=str)
     totals = []

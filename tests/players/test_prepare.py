@@ -32,7 +32,7 @@ from tests.players.playing import (
 
 
 def test_an_ad_is_chosen_for_the_moment_at_which_it_begins(configure: Configure) -> None:
-    """Not for that of the choice: a line whose hours are over by then is not played."""
+    """A line that is open at the moment of the choice, but not when the ad would begin, is not played."""
     now = datetime.now(UTC)
     hours = f"{now:%H:%M}-{now + timedelta(minutes=2):%H:%M}"
     settings = configure(HOUSE, f"{YOUNG}".replace("target", f'dayparts = ["{hours}"]\ntarget', 1))
@@ -64,7 +64,7 @@ def test_a_file_that_vanishes_is_passed_over(configure: Configure, tmp_path: Pat
 def test_a_medium_that_was_exchanged_is_shown_only_after_it_was_examined(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
-    """The ledger's sha256 is of what was shown, also before the change of the file was noticed."""
+    """The sha256 in the ledger is that of the file that was shown, even before the change was noticed."""
     settings = configure(HOUSE, line("any", file, target="min_watchers = 0"))
     path = tmp_path / "ads" / file
     if file == "film.mp4":

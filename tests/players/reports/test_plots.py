@@ -38,7 +38,7 @@ def test_every_report_can_be_drawn(record: Record, tmp_path: Path) -> None:
 
 
 def test_a_report_of_many_rows_is_a_picture_that_can_be_looked_at(tmp_path: Path) -> None:
-    """The first rows, said to be the first; no colour stands for two names."""
+    """The picture has the first rows and says so; no colour stands for two names."""
     days = [f"2026-05-{day:02}" for day in range(1, 32)]
     rows = [{"day": day, "hour": hour, "people": 20, "share_pct": 1.0} for day in days for hour in range(24)]
     audience = Report(title="Audience", columns=("day", "hour", "people", "share_pct"), rows=rows)

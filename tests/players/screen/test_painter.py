@@ -1,4 +1,4 @@
-"""What is painted: never black, crossfades, turned screens, and a display that comes and goes."""
+"""Painting: never black, crossfades, turned screens, and a display that comes and goes."""
 
 import os
 import time
@@ -165,7 +165,7 @@ def test_a_lost_display_is_taken_again_and_unseen_frames_are_not_counted(
             monkeypatch.setenv("DISPLAY", ":none")
             run_until(player, lambda: player.status["screen"] == "headless")
     first = rows(settings)[0]
-    # One tick may be counted while a window is being tried for; none of the others was seen by anybody.
+    # One tick may be counted while a window is being opened; nobody saw the others.
     assert first["frames_presented"] <= 1 and first["frames_expected"] > 30
 
 

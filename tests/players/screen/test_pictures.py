@@ -71,7 +71,7 @@ def test_a_photograph_is_shown_upright_as_its_camera_says(tmp_path: Path) -> Non
 
 
 def test_a_strip_fills_a_screen_without_being_scaled_as_a_whole(tmp_path: Path) -> None:
-    """All of it, as wide as the screen, would be 5 GB."""
+    """The whole strip, scaled to the width of the screen, would take 5 GB."""
     Image.new("RGB", (2, 6000), "white").save(tmp_path / "x.png")
     assert pixels(pictures.load(tmp_path / "x.png", Layout(640, 360, scaling="fill"))).min() == 255
 

@@ -21,7 +21,7 @@ SIZE = (320, 180)
 
 
 class Clock:
-    """Stands in for the module `time` of players/screen/video.py: it goes on only when the test says so."""
+    """Takes the place of the module `time` in players/screen/video.py; time passes only when the test says so."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
@@ -38,8 +38,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def play(video: Video, clock: Clock, hz: float = 60.0) -> list[tuple[float, pygame.Surface]]:
-    """(time since it began, surface) of every frame that was due at a tick, to the film's end. The clock waits for the
-    decoder, so that a busy machine changes nothing."""
+    """Return (seconds since the beginning, surface) of every frame that was due at a tick, to the film's end.
+
+    The clock waits for the decoder, so that a busy machine changes nothing.
+    """
     began_s = clock.now_s
     video.begin(began_s)
     shown = []
@@ -108,7 +110,7 @@ def test_a_film_lies_on_the_screen_like_a_picture(tmp_path: Path, rotation: int,
 def test_a_film_is_shown_upright_and_in_the_shape_that_its_camera_says(
     tmp_path: Path, turned: int, ratio: Fraction, scaling: str
 ) -> None:
-    """Red and green above, blue and white below, as the film's maker saw it: 160 wide, 80 high."""
+    """The film's maker saw red and green above, blue and white below, 160 px wide and 80 px high."""
     seen = np.zeros((80, 160, 3), np.uint8)
     seen[:40, :80], seen[:40, 80:], seen[40:, :80], seen[40:, 80:] = (255, 0, 0), (0, 255, 0), (0, 0, 255), 255
     stored = np.ascontiguousarray(np.rot90(seen, -turned // 90)[:, :: int(ratio)])
@@ -135,7 +137,7 @@ def test_a_film_is_shown_upright_and_in_the_shape_that_its_camera_says(
 
 
 def changing_film(path: Path, *sizes: tuple[int, int]) -> None:
-    """15 frames of each size, one colour."""
+    """Write a film with 15 frames of each size, in one colour."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libvpx-vp9", rate=30)
         (stream.width, stream.height), stream.pix_fmt = sizes[0], "yuv420p"

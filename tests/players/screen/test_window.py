@@ -16,7 +16,7 @@ needs_x = pytest.mark.skipif(not xvfb.available(), reason="no Xvfb on this machi
 
 
 def covers(monitor: xvfb.Monitor, colour: tuple[int, int, int], share: float) -> bool:
-    """Whether at least that share of the monitor has the colour."""
+    """Return True if at least this share of the monitor has the colour."""
     return bool((monitor.pixels[..., 2::-1] == colour).all(axis=2).mean() >= share)
 
 
