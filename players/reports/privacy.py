@@ -13,9 +13,10 @@ HIDDEN = "hidden"
 def hide(counts: dict[tuple[Any, ...], int], dimensions: int, fewest: int = FEWEST_PEOPLE) -> set[tuple[Any, ...]]:
     """Return the keys of the bins whose numbers must be hidden.
 
-    `counts` gives the number of people by a key of so many `dimensions`. Every bin under `fewest` people is hidden.
-    A total, over any of the dimensions, less the bins that are shown gives the sum of the hidden ones. So the smallest
-    other bins are hidden too, until no such sum is that of a single bin or of fewer than `fewest` people.
+    `counts` maps the key of a bin, a tuple of `dimensions` values, to its number of people. Every bin with fewer than
+    `fewest` people is hidden. But a reader can subtract the bins that are shown from a total over any dimensions, which
+    gives the sum of the hidden ones. So the smallest other bins are hidden too, until each such sum is of at least two
+    bins and at least `fewest` people.
     """
     hidden = {key for key, number in counts.items() if number < fewest}
     margins = list(chain.from_iterable(combinations(range(dimensions), size) for size in range(dimensions)))

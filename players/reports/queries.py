@@ -23,12 +23,11 @@ from players.reports.report import Report
 AUDIENCE_BY = ("site", "screen", "day", "weekday", "hour", "gender", "decade")
 PLAYS_BY = ("advertiser", "campaign", "line", "creative", "trigger", "screen", "day", "weekday", "hour")
 
-
-Since = tuple[str | None, str | None]
+Span = tuple[str | None, str | None]
 """Span of time: its beginning, and its end, which is not part of it. Times are texts as in the ledger; None is open."""
 
 
-def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Since = (None, None)) -> Report:
+def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Span = (None, None)) -> Report:
     """Return an invoice line for each line of a campaign and currency, and a total for each currency.
 
     House ads are left out: nobody pays for them. `contracts` are the lines whose budgets the invoice states.
@@ -68,7 +67,7 @@ def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Since 
     return Report(title="Billing", columns=columns, rows=rows + totals, totals=len(totals), notes=notes)
 
 
-def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Since = (None, None)) -> Report:
+def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Span = (None, None)) -> Report:
     """Return what was shown, counted by some of PLAYS_BY. Days and hours are those of `zone`.
 
     Small numbers of watchers are hidden. Raises UserError for an unknown dimension.
@@ -98,7 +97,7 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Sin
     return Report(title="Plays", columns=(*by, *counts), rows=rows, totals=min(1, len(rows)), notes=notes)
 
 
-def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Since = (None, None)) -> Report:
+def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Span = (None, None)) -> Report:
     """Return the estimated number of people who came, by some of AUDIENCE_BY. Days and hours are those of `zone`.
 
     Small numbers of people are hidden. Raises UserError for an unknown dimension.
@@ -254,12 +253,12 @@ def _known(by: tuple[str, ...], names: tuple[str, ...]) -> None:
             raise UserError(f"--by: {name!r} is unknown or named twice; choose of {','.join(names)}")
 
 
-def _span(span: Since) -> tuple[str, list[str]]:
+def _span(span: Span) -> tuple[str, list[str]]:
     wanted = [(span[0], " AND started_utc >= ?"), (span[1], " AND started_utc < ?")]
     return "".join(text for value, text in wanted if value), [value for value, _ in wanted if value]
 
 
-def _within(hour_utc: str, span: Since) -> bool:
+def _within(hour_utc: str, span: Span) -> bool:
     """Return True if the hour begins in the span.
 
     An hour belongs to the day on which it begins, also in zones whose days begin at half past.
