@@ -201,14 +201,14 @@ class KerasBackbone(nn.Module):
             model = classes[arch](include_top=False, weights=weights, input_shape=shape, pooling="avg")
         except Exception as error:  # a download that fails, a file of another network: each raises its own
             raise ModelError(f"{arch} from {weights or 'random'}: {' '.join(str(error).split())}") from error
-        self.model = _with_batch_norms_of_torch(model)
+        self.model = with_torch_batch_norms(model)
         self.features = int(self.model.output_shape[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x.permute(0, 2, 3, 1), training=self.training)
 
 
-def _with_batch_norms_of_torch(model: Any) -> Any:
+def with_torch_batch_norms(model: Any) -> Any:
     """The same Keras model with batch norms that are one operation: Keras makes a dozen of each, which take a quarter
     of a step, and which nobody folds into the convolutions of an exported model."""
     import keras

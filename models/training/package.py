@@ -87,10 +87,10 @@ def package(cache: CropCache, trained: Trained, out: Path, name: str, words: Wor
     for precision in PRECISIONS:
         model = name if precision == "int8" else f"{name}-{precision}"
         path = out / f"{model}.onnx"
-        temperatures = fit_temperatures(*_logits(path, cache, val, recipe), cache, val)
+        temperatures = fit_temperatures(*logits_of(path, cache, val, recipe), cache, val)
         card = _card(model, path, recipe, temperatures, words, costs, precision)
         served = Classifier(_write(out, _with_golden(out, card)), "cpu")
-        outputs = _answers(served, cache, test, recipe)
+        outputs = answers(served, cache, test, recipe)
         report = figures(outputs, truth_of([cache.rows[i] for i in test]))
         report |= {"parity": worst, "temperatures": temperatures, "size_bytes": path.stat().st_size}
         reports[precision] = report
@@ -132,7 +132,7 @@ def images_of(cache: CropCache, rows: NDArray[np.int64], recipe: Recipe) -> NDAr
     return tensor
 
 
-def _logits(
+def logits_of(
     path: Path, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Gender logits [n, 1] and age logits [n, classes]; not all photos have to fit into memory."""
@@ -191,7 +191,7 @@ def metrics_of(report: Figures, data: str) -> tuple[Metric, ...]:
     )
 
 
-def _answers(served: Classifier, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe) -> Outputs:
+def answers(served: Classifier, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe) -> Outputs:
     parts = [
         served.run(np.stack([view(cache.crops[i], recipe.scale, served.size_px) for i in some]))
         for some in _parts(rows)

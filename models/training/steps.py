@@ -34,7 +34,7 @@ class Steps:
 
     def __init__(self, net: FaceNet, recipe: Recipe, device: torch.device) -> None:
         self._net, self._recipe, self._device = net, recipe, device
-        self.optimizer = _optimizer(net, recipe)
+        self.optimizer = optimizer_for(net, recipe)
         alone = device.type != "cpu" or recipe.arch != "mobilenet"
         self.count = 1 if alone else min(cores(), max(1, recipe.batch // 16))
         if self.count > 1:
@@ -95,7 +95,7 @@ class Steps:
         return loss.detach(), torch.autograd.grad(loss, trained, allow_unused=True)
 
 
-def _optimizer(net: FaceNet, recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer_for(net: FaceNet, recipe: Recipe) -> torch.optim.Optimizer:
     groups: list[dict[str, Any]] = []
     for heads, module in ((False, net.backbone), (True, net.heads)):
         peak = recipe.head_learning_rate if heads else recipe.learning_rate

