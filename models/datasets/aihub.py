@@ -1,9 +1,9 @@
-"""AI-Hub 528 (family relations by faces): everything that the names of its folders and files say.
+"""Labels in the names of folders and files of AI-Hub 528 (family relations by faces).
 
-IND names hold family, role, age when photographed, angle and shot: `F0001_IND_D_18_45_02.JPG`. In AGE names,
-`F0001_AGE_D_18_a1.jpg`, the number is the age when the photos were collected and the letter the age on the photo.
-Roles: GF F S S1.. male, GM M D D1.. female (M is the mother, F the father). Names as they really are have stray
-spaces, dots and backticks, and lack or lengthen the shot number.
+IND names hold family, role, age when photographed, angle and shot: `F0001_IND_D_18_45_02.JPG`. In AGE names such as
+`F0001_AGE_D_18_a1.jpg`, the number is the age when the photos were collected. The letter is the age on the photo.
+Male roles are GF, F, S, S1 and so on; female ones are GM, M, D, D1 and so on. F is the father, M the mother. Real
+names have stray spaces, dots and backticks, and some lack the shot number or have a longer one.
 """
 
 import re
@@ -27,11 +27,11 @@ LETTERS = {
 _NAME = re.compile(r"(F\d+)_(IND|AGE|FAM)_(GF|GM|F|M|S\d*|D\d*)_(\d+)(?:_?(.*))?", re.IGNORECASE)
 _NOISE = re.compile(r"[^A-Za-z0-9_-]|_(?=_)")
 _BETWEEN_NUMBERS = re.compile(r"(?<=\d)[^A-Za-z0-9_-]+(?=-?\d)")
-"""A space or another mark where a `_` should be: `S_8 45_02`."""
+"""Pattern of a space or another mark where a `_` should be, as in `S_8 45_02`."""
 
 
 class Name(Struct, frozen=True):
-    """A parsed name. `kind` tells portraits (IND) from photos of the past (AGE); `studio` the `_CAM` pictures."""
+    """Parsed name. `kind` is IND for portraits and AGE for photos of the past; `studio` marks `_CAM` pictures."""
 
     kind: Literal["IND", "AGE"]
     family: str
@@ -43,10 +43,10 @@ class Name(Struct, frozen=True):
 
 
 def parse_name(path: str) -> Name | None:
-    """Read a path of the data set; None when its file name is not one of a person (family photos, other files).
+    """Parse a path of the data set; None if its file name is not that of one person (family photos, other files).
 
-    The folders `A(친가)` and `B(외가)`, the father's and the mother's side, tell grandparents of one family apart; they
-    may be garbled, so only the first letter counts.
+    The folders `A(친가)`, the father's side, and `B(외가)`, the mother's side, tell grandparents of one family apart.
+    Their names may be garbled, so only the first letter counts.
     """
     parts = PurePosixPath(path.replace("\\", "/"))
     stem = _NOISE.sub("", _BETWEEN_NUMBERS.sub("_", parts.name.rpartition(".")[0]))
@@ -77,7 +77,7 @@ def parse_name(path: str) -> Name | None:
 
 
 def row_of(path: str, name: Name) -> Row:
-    """The row of the index for a parsed name."""
+    """Make the row of the index for a parsed name."""
     return Row(
         file=path,
         gender=name.gender,

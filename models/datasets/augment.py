@@ -1,4 +1,4 @@
-"""What a station camera does to a face: dim light, noise, blur, few pixels, JPEG, turned and partly covered faces."""
+"""Augmentation as by a station's camera: dim light, noise, blur, few pixels, JPEG, turned and covered faces."""
 
 import cv2
 import numpy as np
@@ -8,14 +8,14 @@ from models.crop import CropSpec
 from models.datasets.turned_heads import turned_px
 
 CACHE_SPEC = CropSpec(size_px=240, scale=1.95)
-"""Cached crops reach further than a model sees, so that moving and turning them finds real pixels."""
+"""Crops in the cache. They are wider than a model sees, so that moved and turned views have real pixels."""
 
 Image = np.ndarray
 Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def view(crop: Image, scale: float, size_px: int) -> Image:
-    """The middle of a cached crop as a model of this `scale` and size sees it, uint8 [size_px, size_px, 3]."""
+    """Cut the middle of a cached crop as a model of this `scale` and size sees it, uint8 [size_px, size_px, 3]."""
     return cv2.warpAffine(
         crop, _affine(scale, size_px), (size_px, size_px), flags=_INVERSE, borderMode=cv2.BORDER_REPLICATE
     )
@@ -30,10 +30,10 @@ def augment(
     rng: np.random.Generator,
     strength: float = 1.0,
 ) -> Image:
-    """One random view of a cached crop, uint8 [size_px, size_px, 3]; `strength` is how often it is spoilt, 0 to 1.
+    """Cut one random view of a cached crop, uint8 [size_px, size_px, 3]. `strength` (0 to 1) is how often it is spoilt.
 
-    `corners` [4, 2] are the photo's corners in the crop: what lies outside of them is a repeated border and is often
-    replaced by a piece of `other`, a second cached crop, so that the surroundings of a face teach nothing.
+    `corners` [4, 2] are the photo's corners in the crop. Outside of them is a repeated border. It is often replaced by
+    a piece of `other`, a second cached crop, so that the surroundings of a face teach nothing.
     """
     matrix = _affine(
         scale * float(np.exp(rng.uniform(-0.2, 0.22))),
@@ -63,7 +63,7 @@ _INVERSE = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
 _NODE_PX = 4
-"""Pixels between those of a view whose place is computed; it is nearly linear in between."""
+"""Distance in px of the nodes at which places are computed. Between nodes they are nearly linear."""
 
 
 def _affine(
@@ -74,7 +74,7 @@ def _affine(
     stretch: float = 1.0,
     shear: float = 0.0,
 ) -> NDArray[np.float64]:
-    """Matrix [2, 3] from pixels of the view to pixels of the cached crop."""
+    """Return the matrix [2, 3] from pixels of the view to pixels of the cached crop."""
     step = scale / CACHE_SPEC.scale * CACHE_SPEC.size_px / size_px
     cos, sin = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
     turn = step * np.array([[cos, -sin], [sin, cos]]) @ np.array([[stretch, shear], [0, 1 / stretch]])
@@ -83,7 +83,10 @@ def _affine(
 
 
 def _where(matrix: NDArray[np.float64], size_px: int, yaw_rad: float, pitch_rad: float) -> Maps:
-    """Column and row in the cached crop for each pixel of a view of the head turned so, float32 [size_px, size_px]."""
+    """Return column and row in the cached crop, float32 [size_px, size_px] each, for each pixel of a view.
+
+    The view is that of a head turned by these angles.
+    """
     at = np.arange(-_NODE_PX, size_px + _NODE_PX, _NODE_PX) + (_NODE_PX - 1) / 2
     points = np.einsum("hwi,ji->hwj", np.stack(np.meshgrid(at, at), -1), matrix[:, :2]) + matrix[:, 2]
     if yaw_rad or pitch_rad:
@@ -100,7 +103,7 @@ def _replace_border(
     cv2.fillConvexPoly(photo, np.clip(corners, -9999, 9999).astype(np.int32), 255)
     inside = cv2.remap(photo, *where, cv2.INTER_NEAREST)
     if rng.random() < 0.25:
-        # As tight as the tightest data set, whatever set the photo is from.
+        # Cut as tightly as the tightest data set does, whatever set the photo is from.
         margin = int(image.shape[0] * rng.uniform(0.05, 0.14))
         inside[:margin] = inside[-margin:] = 0
         inside[:, :margin] = inside[:, -margin:] = 0
@@ -115,7 +118,7 @@ def _replace_border(
 
 
 def _cover(image: Image, other: Image, rng: np.random.Generator) -> None:
-    """A mask, a hand, sunglasses, another head: something over a part of the face."""
+    """Cover a part of the face as a mask, a hand, sunglasses or another head would."""
     size = image.shape[0]
     kind = rng.random()
     if kind < 0.3:
@@ -140,7 +143,7 @@ def _degrade(image: Image, rng: np.random.Generator) -> Image:
     if rng.random() < 0.12:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if rng.random() < 0.35:
-        # The face box is about 1 / scale of the view: 30 px of the view are a face of about 24 px.
+        # The face box is about 1 / scale of the view, so 30 px of the view are a face of about 24 px.
         small = int(np.exp(rng.uniform(np.log(min(30, size)), np.log(size))))
         tiny = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
         if rng.random() < 0.5:
@@ -173,7 +176,7 @@ def _blur(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _light(image: Image, rng: np.random.Generator) -> Image:
-    """Exposure, contrast and tint by one table a channel; one time in five the dark of an evening street."""
+    """Change exposure, contrast and tint by one table for each channel, one time in five to the dark of an evening."""
     levels = np.arange(256, dtype=np.float32) / 255
     gamma = float(np.exp(rng.uniform(0.4, 0.9))) if rng.random() < 0.2 else float(np.exp(rng.normal(0, 0.2)))
     contrast, brightness = rng.uniform(0.7, 1.3), rng.uniform(-0.12, 0.12)

@@ -1,4 +1,4 @@
-"""Crops of all photos of an index, cut once by the detector and the one crop routine, kept outside the repository."""
+"""Cache of the crops of all photos of an index, cut once with the detector and the one crop routine."""
 
 import hashlib
 import math
@@ -21,17 +21,19 @@ from models.datasets.index import Photos, Row
 from models.detector import DetectedFace, FaceDetector
 
 PADS = (0.3, 0.6, -0.2)
-"""A photo is looked at with this much of its border repeated on every side (or cut away), as data sets cut theirs too
-tightly for the detector; in turn, until a face lies over its middle."""
+"""Shares of a photo added on every side as repeated border, or cut away, before detection.
+
+Many data sets cut photos too tightly for the detector. Shares are tried in turn until a face lies over the middle.
+"""
 _SUBJECT = 8
-"""A face over the middle of a photo counts as so many times its area: sets put the person whom they label there."""
+"""Factor on the area of a face over the middle of a photo: data sets put the person whom they label there."""
 _CENTRED = 20
-"""A set centres its people when so many faces lie over the middle, and so many times more than elsewhere."""
+"""Least number of faces over the middle, and least ratio to faces elsewhere, for a set that centres its people."""
 Progress = Callable[[int, int], None]
 
 
 class Located(Struct, frozen=True):
-    """Where the face of a photo is, in its pixels; `found` tells whether a detector says so."""
+    """Face of a photo: box (x, y, w, h) and key points in px, and whether a detector found it."""
 
     box_px: tuple[float, float, float, float]
     keypoints_px: tuple[tuple[float, float], ...]
@@ -39,9 +41,9 @@ class Located(Struct, frozen=True):
 
 
 def locate(image: NDArray[np.uint8], detector: FaceDetector | None) -> Located:
-    """The face that a portrait, uint8 BGR [H, W, 3], is of: the one over its middle, or else the largest and nearest.
+    """Find the face that a portrait, uint8 BGR [H, W, 3], shows: the one over its middle, else the most prominent.
 
-    Without a detector, or when it finds none, the whole photo counts as the face's box.
+    Without a detector, or if it finds none, the square around the whole photo is the face's box.
     """
     height, width = image.shape[:2]
     if detector is not None:
@@ -64,11 +66,10 @@ def portraits(
     counts: Counter[str],
     progress: Progress | None = None,
 ) -> Iterator[tuple[Row, NDArray[np.uint8], Located]]:
-    """Row, photo (uint8 BGR [H, W, 3]) and face of all rows whose photo can be read; adds to the counts `found`,
-    `not found` and `unreadable`.
+    """Yield row, photo (uint8 BGR [H, W, 3]) and face of all rows whose photo can be read.
 
-    Photos without a face over their middle come last. A set that centres its people cuts all of its photos alike:
-    there, the face is taken to be where the median of the faces found in the same set is, and not that of a bystander.
+    Adds to the counts `found`, `not found` and `unreadable`. Photos without a face over their middle come last. If
+    their data set centres its people, the median place of the faces found in that set is taken, not a bystander's.
     """
     places: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     missed: dict[str, list[tuple[Row, Located]]] = defaultdict(list)
@@ -100,7 +101,7 @@ def portraits(
 
 
 def corners_in_crop(image_shape: tuple[int, ...], face: Located, spec: CropSpec) -> NDArray[np.float32]:
-    """Corners of the photo in pixels of its crop, float32 [4, 2]."""
+    """Return the corners of the photo in pixels of its crop, float32 [4, 2]."""
     height, width = image_shape[:2]
     side = max(face.box_px[2:]) * spec.scale
     centre = np.array([face.box_px[0] + face.box_px[2] / 2, face.box_px[1] + face.box_px[3] / 2])
@@ -113,8 +114,11 @@ def corners_in_crop(image_shape: tuple[int, ...], face: Located, spec: CropSpec)
 def build_cache(
     photos: Photos, rows: Sequence[Row], detector: FaceDetector | None, folder: Path, progress: Progress | None = None
 ) -> Counter[str]:
-    """Cut the crops of all rows into `folder` for CropCache; photos that cannot be read are left out. Returns counts of
-    `found`, `not found` and `unreadable`."""
+    """Cut the crops of all rows into `folder` for CropCache, without photos that cannot be read.
+
+    Return counts of `found`, `not found` and `unreadable`. Raises ModelError if no photo can be read, or if the disk
+    has no room.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / "crops.part.npy"
     side = CACHE_SPEC.size_px
@@ -136,8 +140,10 @@ def build_cache(
 
 
 def new_crops(path: Path, count: int, side_px: int) -> "np.memmap[Any, np.dtype[np.uint8]]":
-    """A file of crops, uint8 [count, side_px, side_px, 3], mapped to be written. Raises ModelError where the disk has
-    no room for all of it: writing to a hole in a mapped file would kill the process then."""
+    """Make a file of crops, uint8 [count, side_px, side_px, 3], mapped into memory to be written.
+
+    Raises ModelError if the disk has no room for all of it. Writing to a hole in a mapped file would kill the process.
+    """
     shape = (count, side_px, side_px, 3)
     try:
         crops = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
@@ -151,8 +157,10 @@ def new_crops(path: Path, count: int, side_px: int) -> "np.memmap[Any, np.dtype[
 
 
 class CropCache:
-    """`crops` uint8 RGB [n or more, 240, 240, 3] (a memory map), `corners` float32 [n, 4, 2] of the photo in its crop,
-    `rows` [n]."""
+    """Cache of n crops: `crops` uint8 RGB [n or more, 240, 240, 3] (a memory map), `corners` and `rows`.
+
+    `corners` float32 [n, 4, 2] are those of each photo in its crop. Raises ModelError if files are missing or damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -166,12 +174,12 @@ class CropCache:
         self.sha256 = hashlib.sha256(text).hexdigest()
 
     def __reduce__(self) -> tuple[type["CropCache"], tuple[Path]]:
-        """In another process, the same files."""
+        """Open the same files in another process."""
         return CropCache, (self.folder,)
 
 
 def _faces(image: NDArray[np.uint8], detector: FaceDetector, pad: float) -> list[DetectedFace]:
-    """Faces, in pixels of the image, that the detector sees in it with a border of this share, or without its rim."""
+    """Detect faces in the image with a border of the share `pad` added, or cut away if negative, in px of the image."""
     height, width = image.shape[:2]
     x, y = int(width * pad), int(height * pad)
     if pad < 0:
@@ -189,7 +197,7 @@ def _faces(image: NDArray[np.uint8], detector: FaceDetector, pad: float) -> list
 
 
 def _at_median(places: Sequence[tuple[float, float, float]], image: NDArray[np.uint8]) -> Located:
-    """The face where the faces of other photos are; `places` are middles and sides as shares of the photo."""
+    """Return the face at the median of `places`: middles and sides of other faces as shares of their photos."""
     height, width = image.shape[:2]
     x, y, size = (float(value) for value in np.median(places, axis=0))
     side = size * max(height, width)

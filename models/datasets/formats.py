@@ -1,4 +1,4 @@
-"""Public data sets as users have them on disk, read from names and labels alone: no image is opened."""
+"""Readers of public data sets on disk. They take names and tables only, and open no image."""
 
 import csv
 import re
@@ -20,17 +20,17 @@ _RACES = ("White", "Black", "Asian", "Indian", "Other")
 _UTKFACE = re.compile(r"(\d{1,3})_([01])_(?:([0-4])_)?\d*\D*", re.ASCII)
 _AAF = re.compile(r"(\d{5})A(\d{2,3})")
 _AAF_FIRST_MALE = 7381
-"""All-Age-Faces numbers its photos: women and girls first."""
+"""First number of men and boys in All-Age-Faces; women and girls have the lower ones."""
 
 
 def index_folder(
     folder: Path, data_format: Format, studio: bool = False, out: Path | None = None
 ) -> tuple[list[Row], Counter[str]]:
-    """Rows of every photo under `folder`, and why other files were left out. Raises ModelError when none is found, and
-    when tables contradict each other or name a photo of which there are several.
+    """Return the rows of every photo under `folder`, and counts of reasons why other files were left out.
 
-    `studio` keeps AI-Hub's `_CAM` pictures, which the original project dropped. A table at `out`, the index of an
-    earlier time, is not read.
+    `studio` keeps AI-Hub's `_CAM` pictures, which the original project dropped. A table at `out` is an earlier index
+    and is not read. Raises ModelError if no photo is found, if tables contradict each other, or if a name may mean
+    several photos.
     """
     if not folder.is_dir():
         raise ModelError(f"{folder}: is no folder; give the one that holds the data set")
@@ -61,7 +61,7 @@ def index_folder(
 
 def _images(folder: Path) -> Iterator[str]:
     for path in walk(folder):
-        # AI-Hub has names such as `x_02.JPG` with a stray mark before the dot; the suffix itself is sound.
+        # AI-Hub has names with a stray mark before the dot, such as `x_02`.JPG`; the suffix itself is sound.
         if path.suffix.lower().strip() in SUFFIXES:
             yield name_in(folder, path)
 
@@ -98,8 +98,10 @@ _READERS = {"aihub": _aihub, "utkface": _utkface, "aaf": _aaf}
 
 
 def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path | None) -> list[tuple[Path, Row]]:
-    """The rows, with their tables, of FairFace's two (file, age range, gender, race; its validation photos are the
-    split `test`), or of every CSV in the folder."""
+    """Return (table, row) of all rows in FairFace's label tables, or in every CSV file of the folder.
+
+    FairFace's validation photos become the split `test`.
+    """
     told: list[tuple[Path, Row]] = []
     for path in sorted(walk(folder)):
         name = path.name.lower()

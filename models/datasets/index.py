@@ -1,4 +1,4 @@
-"""The index of a data set: `labels.csv`, one row a photo, and the photos beside it in a folder or a zip."""
+"""Index of a data set, `labels.csv` with one row for each photo, and the photos beside it in a folder or a zip."""
 
 import csv
 import hashlib
@@ -40,22 +40,27 @@ _UNKNOWN = ("", "unknown", "none", "nan", "n/a", "na", "null", "inf", "-1", "-",
 
 
 class Row(Struct, frozen=True, kw_only=True):
-    """A photo: `file` inside its folder or zip, gender if known, first and last year that the age may be (twice the
-    same for an exact age; None where unknown), and who is on it as far as that is known."""
+    """Labels of a photo."""
 
     file: str
+    """Path inside the folder or zip."""
     gender: Gender | None
     age_lo: float | None
+    """First year that the age may be; None if unknown."""
     age_hi: float | None
+    """Last year that the age may be; equal to `age_lo` for an exact age."""
     person: str = ""
+    """Name of the person within the data set; empty if unknown, as are family, race and split."""
     family: str = ""
     race: str = ""
+    """Ethnic group as the data set names it."""
     data: str = ""
+    """Name of the data set."""
     split: str = ""
 
 
 def parse_gender(text: str) -> Gender | None:
-    """`M`, `Female`, ... ; None for an empty text. Raises ValueError."""
+    """Parse `M`, `Female` and the like; None for empty or unknown. Raises ValueError."""
     word = text.strip().lower()
     if word in _UNKNOWN:
         return None
@@ -77,8 +82,10 @@ _AGES: tuple[tuple[str, Callable[..., tuple[float, float]]], ...] = (
 
 
 def parse_age(text: str) -> tuple[float, float] | None:
-    """`34`, `34 years`, `6 months`, `20-29`, `(25, 32)`, `under 3`, `more than 70`, `60+`, `20s`, `20대` -> first and
-    last year, at most MAX_AGE; None for an empty text. Raises ValueError."""
+    """Parse an age to its first and last year, at most MAX_AGE; None for empty or unknown. Raises ValueError.
+
+    It may be `34`, `34 years`, `6 months`, `20-29`, `(25, 32)`, `under 3`, `more than 70`, `60+`, `20s` or `20대`.
+    """
     word = re.sub(r"\s+", " ", text.strip().lower())
     if word in _UNKNOWN:
         return None
@@ -100,16 +107,16 @@ def parse_age(text: str) -> tuple[float, float] | None:
 
 
 def parse_split(text: str) -> str:
-    """`Training` -> `train`, `validation` -> `val`; other words stay."""
+    """Turn words such as `Training` and `validation` into `train`, `val` and `test`; other words stay."""
     return _SPLITS.get(text.lower(), text)
 
 
 def parse_table(text: str, data: str = "") -> tuple[list[Row], Counter[str]]:
-    """Rows of a CSV that names its columns in any order, case and company; and why other lines were left out.
+    """Parse a CSV with a heading. Return its rows, and counts of reasons why other lines were left out.
 
-    Needs `file` (or image, filename, path); reads gender (sex), age or age_lo and age_hi (open where one is empty),
-    person (identity, person_id), family, race (ethnicity, group), data, split. Raises ModelError without a column of
-    files.
+    Columns may have any order and case, and others are ignored. `file` (or image, filename, path) must be there. The
+    others are gender (sex), age, or age_lo and age_hi (open if one is empty), person (identity, person_id), family,
+    race (ethnicity, group), data and split. Raises ModelError without a column of files.
     """
     text = re.sub(r"^[ \r\n]*(sep=.[ \r\n]+)?", "", text.lstrip("\ufeff"), flags=re.IGNORECASE)
     heading = text.partition("\n")[0]
@@ -135,7 +142,7 @@ def parse_table(text: str, data: str = "") -> tuple[list[Row], Counter[str]]:
     rows: list[Row] = []
     left_out: Counter[str] = Counter()
     for line in reader:
-        cells = {key: _known(line[name]) for key, name in rest.items() if name}
+        values = {key: _known(line[name]) for key, name in rest.items() if name}
         try:
             name = (line[file] or "").strip().replace("\\", "/")
             if not name:
@@ -149,9 +156,9 @@ def parse_table(text: str, data: str = "") -> tuple[list[Row], Counter[str]]:
             left_out[str(error)] += 1
             continue
         age_lo, age_hi = bounds or (None, None)
-        cells["data"] = cells.get("data") or data
-        cells["split"] = parse_split(cells.get("split", ""))
-        rows.append(Row(file=name, gender=who, age_lo=age_lo, age_hi=age_hi, **cells))
+        values["data"] = values.get("data") or data
+        values["split"] = parse_split(values.get("split", ""))
+        rows.append(Row(file=name, gender=who, age_lo=age_lo, age_hi=age_hi, **values))
     return rows, left_out
 
 
@@ -161,25 +168,25 @@ def _known(text: str | None) -> str:
 
 
 def write_index(rows: Iterable[Row], path: Path) -> None:
-    """Write `labels.csv`; whole years without a decimal point."""
+    """Write the rows to `path` as `labels.csv`; whole years have no decimal point."""
     with path.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.DictWriter(opened, COLUMNS)
         writer.writeheader()
         for row in rows:
-            cells = asdict(row)
+            values = asdict(row)
             for key in ("age_lo", "age_hi"):
-                cells[key] = "" if cells[key] is None else f"{cells[key]:g}"
-            writer.writerow(cells | {"gender": row.gender or ""})
+                values[key] = "" if values[key] is None else f"{values[key]:g}"
+            writer.writerow(values | {"gender": row.gender or ""})
 
 
 def is_index(path: Path) -> bool:
-    """Whether `write_index` wrote this table: its first line tells. Raises OSError."""
+    """Tell by its first line whether `write_index` wrote this table. Raises OSError."""
     with path.open("rb") as opened:
         return opened.readline(1000).strip() == ",".join(COLUMNS).encode()
 
 
 class Photos:
-    """A data set on disk: a folder or a zip with `labels.csv` and photos. Raises ModelError, one line with a remedy."""
+    """Data set on disk: a folder or a zip with `labels.csv` and photos. Raises ModelError, which names the remedy."""
 
     def __init__(self, where: Path) -> None:
         self.where = where
@@ -202,13 +209,16 @@ class Photos:
         self._table = self._tables[0] if len(self._tables) == 1 else None
         self._by_name: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for name in self._names:
-            # A name in a zip that was taken for Korean may be a Western one after all.
+            # A name in a zip may have been taken for Korean by mistake, so it is known by its raw form, too.
             read = (name, self._members[name].filename.replace("\\", "/") if self._zip else name)
             for last in {_parts(each)[-1:] for each in read}:
                 self._by_name[last].append(name)
 
     def labels(self, path: Path | None = None) -> tuple[list[Row], Counter[str]]:
-        """The rows of labels.csv (or of the file `path`), and why other lines were left out."""
+        """Read labels.csv (or the file `path`). Return rows, and counts of reasons why lines were left out.
+
+        Raises ModelError if it is missing, damaged, one of several, or says two things of one photo.
+        """
         if path is None and len(self._tables) > 1:
             raise ModelError(
                 f"{self.where}: has several labels.csv ({', '.join(self._tables[:3])}): "
@@ -228,8 +238,7 @@ class Photos:
         return once, left_out + Counter({"named twice": len(rows) - len(once)})
 
     def once(self, told: Iterable[tuple[Path, Row]]) -> list[Row]:
-        """One row a photo, with all that rows, given with their tables, know of it. Raises ModelError where two say
-        otherwise."""
+        """Merge (table, row) pairs to one row for each photo. Raises ModelError if two rows contradict each other."""
         first: dict[str, tuple[Path, Row]] = {}
         for table, row in told:
             names = self.candidates(row.file)
@@ -245,8 +254,8 @@ class Photos:
             first[photo] = before, joined
         return [row for _, row in first.values()]
 
-    def fingerprint(self, labels: Path | None = None) -> str:
-        """A sha256 over the labels (of labels.csv, or of the file given), and over names and sizes of their photos."""
+    def sha256(self, labels: Path | None = None) -> str:
+        """Hash the labels (of labels.csv, or of the file given) and the names and sizes of their photos."""
         rows, _ = self.labels(labels)
         digest = hashlib.sha256(msgspec.json.encode(rows))
         for name in sorted({name for row in rows for name in self.candidates(row.file)}):
@@ -255,16 +264,15 @@ class Photos:
         return digest.hexdigest()
 
     def read(self, file: str) -> np.ndarray | None:
-        """A photo, uint8 BGR [H, W, 3], by its name in the index; None when it is missing, one of several, or no
-        image."""
+        """Read a photo by its name in the index, uint8 BGR [H, W, 3]; None if `why_not` has a reason."""
         try:
             names = self.candidates(file)
             return read_image(io.BytesIO(self._bytes(names[0]))) if len(names) == 1 else None
-        except (OSError, ImageError, *_DAMAGED):  # (the first is also what is no picture)
+        except (OSError, ImageError, *_DAMAGED):  # OSError: also a file that is no picture
             return None
 
     def why_not(self, file: str) -> str:
-        """Why `read` gives no photo."""
+        """Say why `read` gives no photo: it is missing, no image, or one of several."""
         names = self.candidates(file)
         if len(names) > 1:
             return f"{file} may be {' or '.join(sorted(names)[:2])}: leave one of them there, or name it in full"
@@ -282,8 +290,11 @@ class Photos:
         self.close()
 
     def candidates(self, file: str) -> list[str]:
-        """Names that a photo of the index may mean: one where it is found as given, under images/, beside labels.csv,
-        or where one path ends most like it; several where paths end equally like it; none where it is missing."""
+        """Return the files that a name in the index may mean: one, or several, or none if it is missing.
+
+        The name is looked for as given, under images/ and beside labels.csv. Else the paths whose last folders agree
+        most with it are taken; several may agree equally.
+        """
         base = PurePosixPath(self._table or "").parent
         for folder in dict.fromkeys((PurePosixPath(), base)):
             for name in (str(folder / file), str(folder / "images" / file)):
@@ -301,12 +312,14 @@ class Photos:
 
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
-"""What a zip says of a damaged, cut or encrypted member."""
+"""Exceptions that Python's zipfile raises for a damaged, cut or encrypted member."""
 
 
 def _name_of(member: zipfile.ZipInfo) -> str:
-    """Name of a member; one without the mark of UTF-8 may be UTF-8 all the same, or Korean, and was read as CP 437.
-    Windows may have put backslashes between folders."""
+    """Return the name of a member with slashes between folders.
+
+    Python reads a name without the mark of UTF-8 as CP 437. It may be UTF-8 all the same, or Korean.
+    """
     name = member.filename
     if not member.flag_bits & 0x800:
         for encoding in ("utf-8", "cp949"):
@@ -319,7 +332,7 @@ def _name_of(member: zipfile.ZipInfo) -> str:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """All files under a folder, links to folders followed, each folder once; links to nothing are no files."""
+    """Yield all files under a folder. Links to folders are followed, each folder once; dangling links are skipped."""
     seen: set[Path] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
@@ -332,7 +345,7 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def name_in(folder: Path, path: Path) -> str:
-    """Name of a file below a folder, as text: what is no UTF-8 on the disk is Korean mostly."""
+    """Return the path of a file relative to a folder. Names on disk that are no UTF-8 are mostly Korean."""
     name = path.relative_to(folder).as_posix()
     try:
         name.encode()
@@ -342,12 +355,12 @@ def name_in(folder: Path, path: Path) -> str:
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """Folders and name of a file, the same however case and accents are written."""
+    """Split a path into folders and name, the same for every way to write case and accents."""
     return PurePosixPath(unicodedata.normalize("NFC", name).casefold()).parts
 
 
 def decode(data: bytes) -> str:
-    """The text of a table that was written on some computer."""
+    """Decode the bytes of a table: UTF-16 with its mark, UTF-8, Korean (CP 949), or else Latin-1."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace")
     for encoding in ("utf-8-sig", "cp949"):

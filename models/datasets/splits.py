@@ -16,20 +16,23 @@ _NEAR_BITS = 6
 _NEAR_CORRELATION = 0.95
 _SIDE_PX = 24
 _SAME = "same-photo-"
-"""Before the name of a photo, for the person on it of whom nothing is known but copies of it."""
+"""Prefix of the name given to an unknown person whose photo has copies; the name of the photo follows."""
 _SEVERAL = "several-sets/"
-"""Before the name of a person who is in several data sets, in all of which it is the same one."""
+"""Prefix of the name of a person who is in several data sets. Such a name means one person in all of them."""
 
 
-class Looks(msgspec.Struct, frozen=True):
-    """How photos look: a 64 bit difference hash each, uint64 [n], and a small grey picture of unit length [n, 576]."""
+class Fingerprints(msgspec.Struct, frozen=True):
+    """Fingerprints of n photos: 64-bit difference hashes, uint64 [n], and grey 24 x 24 px pictures, float32 [n, 576].
+
+    Pictures have mean 0 and unit length, so that their product is their correlation.
+    """
 
     hashes: NDArray[np.uint64]
     pictures: NDArray[np.float32]
 
 
-def look(images: Iterable[NDArray[np.uint8]]) -> Looks:
-    """Looks of photos, uint8 BGR or RGB [H, W, 3] each."""
+def fingerprint(images: Iterable[NDArray[np.uint8]]) -> Fingerprints:
+    """Take the fingerprints of photos, uint8 BGR or RGB [H, W, 3] each."""
     hashes, pictures = [], []
     for image in images:
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
@@ -38,31 +41,32 @@ def look(images: Iterable[NDArray[np.uint8]]) -> Looks:
         picture = cv2.resize(grey, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
         picture -= picture.mean()
         pictures.append(picture / (float(np.linalg.norm(picture)) + 1e-6))
-    return Looks(np.array(hashes, np.uint64), np.array(pictures, np.float32).reshape(-1, _SIDE_PX**2))
+    return Fingerprints(np.array(hashes, np.uint64), np.array(pictures, np.float32).reshape(-1, _SIDE_PX**2))
 
 
-def near_duplicates(looks: Looks) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, of photos that are one photo: hashes within 6 bits and grey pictures that correlate by .95.
+def near_duplicates(prints: Fingerprints) -> list[tuple[int, int]]:
+    """Return pairs (i, j), i < j, of copies of one photo: hashes within 6 bits, and pictures that correlate by .95.
 
-    Faces of different people that are merely alike pass the hash (tens of thousands of pairs among 30,000 photos), not
-    the picture.
+    Faces of different people may pass the hash (tens of thousands of pairs among 30,000 photos), not the picture.
     """
     pairs = []
-    for start in range(0, len(looks.hashes), 512):
-        block = looks.hashes[start : start + 512]
-        bits = np.bitwise_count(block[:, None] ^ looks.hashes[None, start:])
+    for start in range(0, len(prints.hashes), 512):
+        block = prints.hashes[start : start + 512]
+        bits = np.bitwise_count(block[:, None] ^ prints.hashes[None, start:])
         near = np.stack(np.nonzero(bits <= _NEAR_BITS), 1)
         near = near[near[:, 0] < near[:, 1]] + start
-        for part in np.array_split(near, len(near) // 8192 + 1):  # where many are alike, their pictures are gigabytes
+        for part in np.array_split(near, len(near) // 8192 + 1):  # many alike photos at once would take gigabytes
             left, right = part.T
-            alike = np.einsum("ij,ij->i", looks.pictures[left], looks.pictures[right]) > _NEAR_CORRELATION
+            alike = np.einsum("ij,ij->i", prints.pictures[left], prints.pictures[right]) > _NEAR_CORRELATION
             pairs += [(int(i), int(j)) for i, j in part[alike]]
     return pairs
 
 
 def components(rows: Sequence[Row], duplicates: Iterable[tuple[int, int]] = ()) -> NDArray[np.int64]:
-    """Number of the group of each row: rows of one person, of one family or of one photo are in one group, and so are
-    rows joined over several such steps."""
+    """Return the number of each row's component: rows of one person, family or photo are in one component.
+
+    Rows that are joined over several such steps are in one component, too.
+    """
     parent = list(range(len(rows)))
 
     def root(i: int) -> int:
@@ -77,44 +81,49 @@ def components(rows: Sequence[Row], duplicates: Iterable[tuple[int, int]] = ()) 
             parent[root(i)] = root(first.setdefault(key, i))
     for i, j in duplicates:
         parent[root(i)] = root(j)
-    _, groups = np.unique([root(i) for i in range(len(rows))], return_inverse=True)
-    return groups.astype(np.int64)
+    _, numbers = np.unique([root(i) for i in range(len(rows))], return_inverse=True)
+    return numbers.astype(np.int64)
 
 
-def assign(rows: Sequence[Row], groups: NDArray[np.int64], val: float, test: float, seed: int) -> list[Row]:
-    """Rows with `split` set by group, shares `val` and `test` of the groups. A given split stays, for its group too."""
-    draw = np.random.default_rng(seed).random(int(groups.max(initial=-1)) + 1)
+def assign(rows: Sequence[Row], numbers: NDArray[np.int64], val: float, test: float, seed: int) -> list[Row]:
+    """Return the rows with `split` set at random: shares `val` and `test` of the components, the rest is `train`.
+
+    A given split stays, and the whole component of the row gets it.
+    """
+    draw = np.random.default_rng(seed).random(int(numbers.max(initial=-1)) + 1)
     names = dict(enumerate(np.where(draw < val, "val", np.where(draw < val + test, "test", "train")).tolist()))
-    names |= {int(group): row.split for row, group in zip(rows, groups, strict=True) if row.split}
+    names |= {int(number): row.split for row, number in zip(rows, numbers, strict=True) if row.split}
     return [
-        msgspec.structs.replace(row, split=row.split or names[int(group)])
-        for row, group in zip(rows, groups, strict=True)
+        msgspec.structs.replace(row, split=row.split or names[int(number)])
+        for row, number in zip(rows, numbers, strict=True)
     ]
 
 
 def hold_out_copies(rows: Sequence[Row], duplicates: Iterable[tuple[int, int]]) -> list[Row]:
-    """Rows of nobody known whose photo is held out under another name are held out with it: near-duplicates are a
-    little different ones by each way of looking at photos, so that a given split cannot have known of all."""
+    """Return the rows with unknown copies of held-out photos held out, too: in `val`, or in `test` if one is there.
+
+    A given split may have been made without knowing these copies. Rows of known persons or families stay.
+    """
     strict = {"val": 1, "test": 2}
     is_named = [bool(row.family) or (row.person != "" and _SAME not in row.person) for row in rows]
     photos = [
         msgspec.structs.replace(row, person="" if named else row.person, family="")
         for row, named in zip(rows, is_named, strict=True)
     ]
-    groups = components(photos, duplicates).tolist()
+    numbers = components(photos, duplicates).tolist()
     strictest: dict[int, str] = {}
-    for row, group in zip(rows, groups, strict=True):
-        strictest[group] = max(strictest.get(group, ""), row.split, key=lambda split: strict.get(split, 0))
+    for row, number in zip(rows, numbers, strict=True):
+        strictest[number] = max(strictest.get(number, ""), row.split, key=lambda split: strict.get(split, 0))
     return [
-        msgspec.structs.replace(row, split=strictest[group])
-        if row.split and strictest[group] in strict and not named
+        msgspec.structs.replace(row, split=strictest[number])
+        if row.split and strictest[number] in strict and not named
         else row
-        for row, group, named in zip(rows, groups, is_named, strict=True)
+        for row, number, named in zip(rows, numbers, is_named, strict=True)
     ]
 
 
 def name_persons(rows: Sequence[Row], duplicates: Iterable[tuple[int, int]]) -> list[Row]:
-    """Rows whose photos are the same get one person, as the same people recur under other names and in other sets."""
+    """Return the rows with one person for all copies of a photo: people recur under other names, in other sets."""
     known = components([msgspec.structs.replace(row, family="") for row in rows], duplicates).tolist()
     first: dict[int, Row] = {}
     sets: dict[int, set[str]] = defaultdict(set)
@@ -135,10 +144,13 @@ def name_persons(rows: Sequence[Row], duplicates: Iterable[tuple[int, int]]) -> 
 def check_photos(
     folder: Path, rows: Sequence[Row], left_out: Counter[str], progress: Callable[[int, int], None]
 ) -> tuple[list[Row], list[tuple[int, int]]]:
-    """Open all photos of a data set: the rows whose photo can be read, copies of one photo under one person, and the
-    pairs of copies among them. Adds to `left_out`. Raises ModelError when none can be read."""
+    """Open all photos of a data set. Return the rows whose photo can be read, and the pairs of copies among them.
+
+    Copies of one photo get one person. Counts of unreadable photos are added to `left_out`. Raises ModelError if none
+    can be read.
+    """
     readable: list[Row] = []
-    looks: list[tuple[Looks, Looks]] = []
+    prints: list[tuple[Fingerprints, Fingerprints]] = []
     with Photos(folder) as photos:
         for done, row in enumerate(rows):
             progress(done, len(rows))
@@ -147,15 +159,15 @@ def check_photos(
                 left_out["cannot be read as an image"] += 1
                 continue
             readable.append(row)
-            looks.append((look([image]), look([_middle(image)])))
+            prints.append((fingerprint([image]), fingerprint([_middle(image)])))
         if not readable:
             why = photos.why_not(rows[0].file)
             raise ModelError(f"{folder}: none of its {len(rows)} photos can be read: {why}")
     whole, middle = (
-        Looks(np.concatenate([each.hashes for each in part]), np.concatenate([each.pictures for each in part]))
-        for part in zip(*looks, strict=True)
+        Fingerprints(np.concatenate([each.hashes for each in part]), np.concatenate([each.pictures for each in part]))
+        for part in zip(*prints, strict=True)
     )
-    # In front of one wall, people are alike as far as most of the photo goes.
+    # Photos of different people in front of one wall are alike but for their middle.
     duplicates = sorted(set(near_duplicates(whole)) & set(near_duplicates(middle)))
     return name_persons(readable, duplicates), duplicates
 
@@ -166,7 +178,7 @@ def _middle(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def leaks(rows: Sequence[Row]) -> list[str]:
-    """What is in more than one split: `person utkface/7 is in train and val`; empty when people are kept apart."""
+    """Return one text for each person or family in several splits, such as `person utkface/7 is in train and val`."""
     places: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for row in rows:
         for key in _identities(row):

@@ -1,1 +1,1 @@
-"""From labelled photos to a model to serve: what the extra `[train]` is for."""
+"""Training: from labelled photos to models that a station can load."""

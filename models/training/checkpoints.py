@@ -1,4 +1,4 @@
-"""Networks and runs as files: best.pt (weights to serve or to start from) and last.pt (a run to go on with)."""
+"""Files of a run: best.pt has weights to serve or to start from, last.pt a run to go on with."""
 
 import copy
 import hashlib
@@ -21,23 +21,24 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class Trained(NamedTuple):
-    """What a best.pt holds: a network, ready to answer, its recipe, the sha256 of the index that it was trained on, and
-    which photos taught it, as `names_of` gives them; those that taught what it started from, too."""
+    """Content of a best.pt. Its network is in evaluation mode."""
 
     net: FaceNet
     recipe: Recipe
     index_sha256: str
+    """Hash of the index of the photos that it was trained on."""
     photos: Tensor
+    """Hashes of the photos that taught it, or the run it started from: `names_of` makes them."""
 
 
 def load(path: Path) -> Trained:
-    """Read a best.pt. Raises ModelError."""
+    """Read a best.pt. Raises ModelError if it is anything else."""
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         recipe = msgspec.convert(saved["recipe"], Recipe)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-    except Exception as error:  # whatever torch makes of a file of another kind
+    except Exception as error:  # torch raises many classes for a file of another kind
         raise ModelError(f"{path}: is not what `stationcast models train` saves") from error
     if "optimizer" in saved:
         raise ModelError(f"{path}: is a run to go on with, and no result; give the best.pt beside it")
@@ -50,9 +51,12 @@ def load(path: Path) -> Trained:
 
 
 def blend(run: Path, earlier: Sequence[Path]) -> Trained:
-    """The best.pt of a run and those of runs that it went on from, as one network that costs hardly more than one of
-    them: the mean of their backbones (Wortsman et al., Model soups, ICML 2022), and of heads that went on from one
-    another; others are served side by side, and their logits averaged. Raises ModelError."""
+    """Merge the best.pt of a run and those of runs that it started from into one network.
+
+    Backbones are averaged (Wortsman et al., Model soups, ICML 2022), and so are heads that started from one another.
+    Other heads are put side by side, and their logits averaged. The result costs hardly more than one network.
+    Raises ModelError.
+    """
     last, *others = runs = [load(path) for path in (run, *earlier)]
     for path, other in zip(earlier, others, strict=True):
         keys = ("arch", "head", "size_px", "scale")
@@ -78,14 +82,16 @@ def blend(run: Path, earlier: Sequence[Path]) -> Trained:
 
 
 def _alike(one: Heads, other: Heads) -> bool:
-    """Whether heads come from the same: weights that training has moved by little point the same way (a cosine of .99
-    after 39 epochs), others are at right angles."""
+    """Tell whether two heads started from the same weights.
+
+    Training moves weights little (cosine .99 after 39 epochs), while independent weights are at right angles.
+    """
     ours, theirs = one.hidden.weight.detach(), other.hidden.weight.detach()
     return ours.shape == theirs.shape and bool(functional.cosine_similarity(ours.ravel(), theirs.ravel(), 0) > 0.5)
 
 
 def _mean(modules: Sequence[M]) -> M:
-    """One whose weights are the mean of theirs."""
+    """Return a module whose weights are the mean of those of `modules`."""
     mean = copy.deepcopy(modules[0])
     states = [module.state_dict() for module in modules]
     mean.load_state_dict({name: torch.stack([each[name] for each in states]).mean(0) for name in states[0]})
@@ -93,7 +99,10 @@ def _mean(modules: Sequence[M]) -> M:
 
 
 def joined(heads: Sequence[Heads], shares: Sequence[float]) -> dict[str, Tensor]:
-    """Heads side by side as one, as a FaceNet's state holds them: its logits are theirs in these shares."""
+    """Put heads side by side: return the state of one head whose logits are the weighted sum of theirs.
+
+    Keys are those of a FaceNet's state.
+    """
     weights = [share * each.out.weight.detach() for share, each in zip(shares, heads, strict=True)]
     biases = [share * each.out.bias.detach() for share, each in zip(shares, heads, strict=True)]
     return {
@@ -105,13 +114,13 @@ def joined(heads: Sequence[Heads], shares: Sequence[float]) -> dict[str, Tensor]
 
 
 def names_of(rows: Iterable[Row]) -> Tensor:
-    """Photos as numbers, int64 [n], that are the same in every run."""
+    """Return a hash of each photo's data set and file name, int64 [n], the same in every run."""
     digests = (hashlib.blake2b(f"{row.data}/{row.file}".encode(), digest_size=8).digest() for row in rows)
     return torch.tensor([int.from_bytes(digest, "little", signed=True) for digest in digests], dtype=torch.int64)
 
 
 def taught(rows: Iterable[Row], photos: Tensor, what: str) -> list[str]:
-    """Rows that are held out, but whose photos are among those that taught `what`."""
+    """Return one text for each held-out row whose photo is among `photos`, those that taught `what`."""
     held_out = [row for row in rows if row.split != "train"]
     seen = torch.isin(names_of(held_out), photos).tolist()
     return [f"photo {row.data}/{row.file} of the split {row.split} taught {what}"
@@ -119,13 +128,15 @@ def taught(rows: Iterable[Row], photos: Tensor, what: str) -> list[str]:
 
 
 def taught_before(recipe: Recipe, rows: Iterable[Row]) -> list[str]:
-    """Photos that are held out now, but taught the run that this one starts from."""
+    """Return one text for each held-out photo that taught the run which this one starts from."""
     return taught(rows, load(Path(recipe.init)).photos, f"--init {recipe.init}") if recipe.init.endswith(".pt") else []
 
 
 def initial_network(recipe: Recipe, device: torch.device) -> FaceNet:
-    """The network as a run begins with it: weights of `init`, which may be an earlier run's best.pt, heads of `heads`,
-    and the layers that stay."""
+    """Build the network with which a run begins: weights of `init`, heads of `heads`, frozen layers.
+
+    `init` may be the best.pt of an earlier run. Raises ModelError.
+    """
     torch.manual_seed(recipe.seed)
     if recipe.init.endswith(".pt"):
         start = load(Path(recipe.init))
@@ -148,7 +159,7 @@ def _heads_of(recipe: Recipe) -> Heads:
 
 
 def check_weights(recipe: Recipe) -> None:
-    """Raises ModelError where the files that a recipe names hold no weights of the kind, before crops are cut."""
+    """Raise ModelError if a file that the recipe names does not hold weights of its kind."""
     for option, path in recipe.files():
         if option == "--teacher" or (option == "--init" and path.endswith(".pt")):
             load(Path(path))
@@ -159,15 +170,17 @@ def check_weights(recipe: Recipe) -> None:
 
 
 def network_of(weights: dict[str, Any], recipe: Recipe) -> FaceNet:
-    """A network of the recipe's kind and size of photos with these weights, which tell how many units its heads
-    have. Raises LookupError, TypeError or RuntimeError where they are of another."""
+    """Build the recipe's network with these weights. The number of hidden units follows from them.
+
+    Raises LookupError, TypeError or RuntimeError if the weights are those of another network.
+    """
     net = build(recipe.arch, recipe.size_px, "random", recipe.head, len(weights["heads.hidden.bias"]))
     net.load_state_dict(weights)
     return net
 
 
 def weights_of(recipe: Recipe) -> dict[str, str]:
-    """What a recipe names of weights, and their sha256: a path may hold others later."""
+    """Return the sha256 of every file of weights that the recipe names, to notice if one changes later."""
     hashes = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for _, path in recipe.files()}
     if recipe.gender_of:
         card, _ = read_card(find_card(recipe.gender_of, Path()))
@@ -175,14 +188,18 @@ def weights_of(recipe: Recipe) -> dict[str, str]:
     return hashes
 
 
-def resume(path: Path, recipe: Recipe, device: torch.device) -> dict[str, Any] | None:
-    """What `save` left of a run of the same recipe (its length may differ), or None. Raises ModelError."""
+def resume(out: Path, recipe: Recipe, index_sha256: str, device: torch.device) -> dict[str, Any] | None:
+    """Read the last.pt in `out`, a run to go on with; None if there is none.
+
+    Recipe (but for its length), labels and named files must be those that the run began with; else ModelError.
+    """
+    path = out / "last.pt"
     if not path.is_file():
         return None
     try:
         saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         earlier = msgspec.convert(saved["recipe"], Recipe)
-    except Exception as error:  # whatever torch makes of a file of another kind
+    except Exception as error:  # torch raises many classes for a file of another kind
         raise ModelError(f"{path}: is not of a run of `stationcast models train`; remove it to start anew") from error
     alike = ("epochs", "minutes", "patience")
     then, now = (
@@ -195,18 +212,24 @@ def resume(path: Path, recipe: Recipe, device: torch.device) -> dict[str, Any] |
     weights = weights_of(recipe)
     if others := [name for name, sha256 in saved.get("files", weights).items() if weights[name] != sha256]:
         raise ModelError(f"{path}: {others[0]} was another file then; give another --out or remove the folder")
+    if not (out / "best.pt").is_file():
+        raise ModelError(f"{out}: has a last.pt, but no best.pt any more; remove the folder to start anew")
+    if saved.get("index_sha256", index_sha256) != index_sha256:
+        raise ModelError(
+            f"{out}: its last.pt was taught by other photos, labels or splits; give another --out or remove the folder"
+        )
     return saved
 
 
 def save(path: Path, what: dict[str, Any]) -> None:
-    """Write a checkpoint as a whole or not at all."""
+    """Write a checkpoint to `path`, whole or not at all. Raises ModelError if the disk is full."""
     part = path.with_suffix(".part")
     try:
         with part.open("wb") as opened:
             torch.save(what, opened)
             opened.flush()
             os.fsync(opened.fileno())
-    except (OSError, RuntimeError) as error:  # of a full disk, torch makes an error of its own
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
         part.unlink(missing_ok=True)
         raise ModelError(f"{path}: cannot be written ({' '.join(str(error).split())}): is the disk full?") from error
     part.replace(path)

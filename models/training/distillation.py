@@ -1,4 +1,4 @@
-"""What the weights that a training started from knew, kept in what is served."""
+"""Heads that keep in a trained network what the weights it started from knew."""
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
@@ -20,20 +20,21 @@ from models.training.teachers import features_of, fit_heads
 from models.training.views import balance_weights
 
 _HEADS = 5
-"""Fitted to the start's features, each with other draws; their mean is steadier than one."""
-_OWN = 0.2
-"""Share of what the start's own heads say of age, beside those."""
+"""Number of heads fitted to the start's features, each with other random draws; their mean is steadier."""
+_OWN_HEADS_SHARE = 0.2
+"""Share of the start's own heads in the age logits, beside the fitted heads."""
 
 
 def keep(trained: Trained, start: Path, share: float, cache: CropCache) -> Trained:
-    """The network with heads beside its own that count for `share` (0 to 1) of all logits, and that say of a photo, as
-    well as this network can, what those of `start` (an ONNX file of a mobilenet) would say of it with heads fitted to
-    the photos, and a little of what it said before.
+    """Add heads to a trained mobilenet that answer as its start would, and count for `share` (0 to 1) of the logits.
 
-    A fine-tuned network knows its own photos better than its start with new heads, and those of other sets worse
-    (Kumar et al., ICLR 2022; measured in docs/models-training.md): the mean is as good on the former and better on the
-    latter. It is distilled, so that only one network has to run (Li & Hoiem, Learning without Forgetting, ECCV 2016).
-    Takes the photos of the split `train`. Raises ModelError.
+    `start` is the ONNX file of the mobilenet that the training started from. New heads are fitted to its features of
+    the photos of the split `train`; a little of its own heads' answers is added. Heads on the trained backbone
+    then learn to give these answers (Li & Hoiem, Learning without Forgetting, ECCV 2016): only one network has to run.
+
+    Fine-tuning improves a network on its own photos and harms it on those of other data sets (Kumar et al.,
+    ICLR 2022). The mean of both heads is as good on the former and better on the latter: docs/models-training.md.
+    Raises ModelError.
     """
     recipe = trained.recipe
     if recipe.arch != "mobilenet" or recipe.head != "years":
@@ -60,7 +61,7 @@ def keep(trained: Trained, start: Path, share: float, cache: CropCache) -> Train
     weights = balance_weights([cache.rows[i] for i in rows], recipe.balance_power, recipe.natural)
     own.eval()
     with torch.no_grad():
-        gender, age = torch.zeros(len(rows), 1), own(then)[1].log_softmax(1) * _OWN
+        gender, age = torch.zeros(len(rows), 1), own(then)[1].log_softmax(1) * _OWN_HEADS_SHARE
     for number in range(_HEADS):
         torch.manual_seed(recipe.seed + number)
         heads = copy.deepcopy(own)
@@ -69,7 +70,7 @@ def keep(trained: Trained, start: Path, share: float, cache: CropCache) -> Train
         with torch.no_grad():
             of_gender, of_age = heads(then)
             gender += of_gender / _HEADS
-            age += of_age.log_softmax(1) * ((1 - _OWN) / _HEADS)
+            age += of_age.log_softmax(1) * ((1 - _OWN_HEADS_SHARE) / _HEADS)
     said = torch.cat([gender.sigmoid(), age.softmax(1)], 1)
 
     middles = (said[:, 1:] @ torch.arange(YEARS, dtype=torch.float32)).tolist()

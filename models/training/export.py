@@ -1,4 +1,4 @@
-"""A trained network to ONNX: one file, free batch axis, checked against the network at batch 1 and 32."""
+"""Export of a trained network to one ONNX file, which is checked against the network."""
 
 import contextlib
 import io
@@ -20,11 +20,14 @@ from models.training.views import to_tensor
 
 INPUT, GENDER, AGE = "image", "gender", "age"
 PARITY = 1e-3
-"""Largest difference of a logit between the network and its ONNX file."""
+"""Largest allowed difference of a logit between the network and its ONNX file."""
 
 
 class _Served(nn.Module):
-    """What is served: with the original project's head, man minus woman and its seven decades."""
+    """The network with two outputs: gender logit [n, 1] and age logits [n, classes].
+
+    From the head of the original project it takes man minus woman, and the seven decades.
+    """
 
     def __init__(self, net: FaceNet) -> None:
         super().__init__()
@@ -38,8 +41,10 @@ class _Served(nn.Module):
 
 
 def export_onnx(trained: Trained, out: Path, rng_seed: int = 0) -> float:
-    """Write `out`; returns the largest difference from the network found. Raises ModelError when the file does not
-    answer as the network does."""
+    """Write the network to `out` as ONNX and return the largest difference of a logit at batch sizes 1 and 32.
+
+    Raises ModelError if the difference reaches PARITY.
+    """
     import onnx
 
     net, recipe = trained.net, trained.recipe
@@ -61,7 +66,7 @@ def export_onnx(trained: Trained, out: Path, rng_seed: int = 0) -> float:
         raise ModelError(f"{out}: the exporter gave nothing")
     out.parent.mkdir(parents=True, exist_ok=True)
     model = program.model_proto
-    # The exporter's notes tell paths of this machine and no user anything.
+    # The exporter notes paths of this machine, which are of no use to anybody.
     del model.metadata_props[:]
     for node in model.graph.node:
         del node.metadata_props[:]
@@ -83,8 +88,10 @@ def export_onnx(trained: Trained, out: Path, rng_seed: int = 0) -> float:
 
 
 def _simplify(path: Path) -> None:
-    """Let ONNX Runtime fold batch norms into convolutions and drop the transposes that Keras needs, in standard ONNX
-    operations; otherwise both stay, and are rounded one by one in an INT8 copy."""
+    """Let ONNX Runtime fold batch norms into convolutions and drop the transposes that Keras needs.
+
+    Left in, both would be rounded one by one in an INT8 copy. The result has standard ONNX operations only.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -97,7 +104,7 @@ def _simplify(path: Path) -> None:
 def run_onnx(
     path: Path, images: NDArray[np.float32], batch: int = 64
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Gender logits [n, 1] and age logits [n, classes] of images float32 [n, 3, S, S], on the CPU."""
+    """Run an exported file on the CPU: images float32 [n, 3, S, S] to gender logits [n, 1], age logits [n, classes]."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -108,7 +115,7 @@ def run_onnx(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Exporter and quantizer print advice on every call and warn about their own internals."""
+    """Silence exporter and quantizer, which print advice and warn about their own internals."""
     loggers = [logging.getLogger(), logging.getLogger("torch.onnx")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,7 +1,7 @@
-"""What a network is taught: labels of rows as arrays, batches of them, and the losses of both heads.
+"""Labels of rows as arrays, batches of them, and the losses of both heads.
 
-The age head is a distribution over years. An exact age trains it towards a narrow bell around that age and its
-expectation towards the age; a range of ages asks only that the probability lies in the range.
+The age head is a distribution over years. An exact age pulls it towards a narrow bell curve around that age, and its
+expectation towards the age. A range of ages asks only that the probability lies in the range.
 """
 
 from typing import Any
@@ -18,24 +18,30 @@ from models.training.networks import ORIGINAL_LABELS, YEARS
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Images uint8 [N, S, S, 3], or features float32 [N, F] where only heads are fitted; labels [N] each and how much
-    each counts."""
+    """Photos of a step with their labels; every other tensor is float32 [N], unless said."""
 
     images: Tensor
+    """Photos, uint8 RGB [N, S, S, 3], or features, float32 [N, F], where only heads are fitted."""
     male: Tensor
+    """1 for a man, 0 for a woman."""
     male_weight: Tensor
+    """Weight of the gender label, 0 where it is not known."""
     age_lo: Tensor
+    """First year that the age may be."""
     age_hi: Tensor
+    """Last year that the age may be."""
     age_weight: Tensor
+    """Weight of the age label, 0 where it is not known."""
     weight: Tensor
+    """Weight of the photo."""
     features: Tensor
-    """float32 [N, F] that the backbone should give, or [N, 0]."""
+    """Features float32 [N, F] that the backbone should give, or [N, 0]."""
     soft_targets: Tensor
-    """Probabilities float32 [N, 1 + YEARS] of a man and of each year that give way for part of the label, or [N, 0]."""
+    """Probabilities float32 [N, 1 + YEARS] of a man and of each year, which replace part of the label; or [N, 0]."""
 
 
 class Targets:
-    """Labels of all rows as arrays."""
+    """Labels of n rows as arrays, float32 [n] each. Their meaning is that of the same names in Batch."""
 
     def __init__(self, rows: list[Row], age_groups: tuple[tuple[int, int], ...] = ()) -> None:
         lo, hi = (
@@ -46,7 +52,7 @@ class Targets:
         for first, last in age_groups:
             inside = ((lo + hi) / 2 >= first) & ((lo + hi) / 2 < last + 1)
             lo, hi = np.where(inside, first, lo), np.where(inside, last, hi)
-        vague = lo < hi  # of a range, whole years
+        vague = lo < hi  # ranges consist of whole years
         lo, hi = np.where(vague, np.floor(lo), lo), np.where(vague, np.ceil(hi), hi)
         self.age_lo, self.age_hi = np.clip(lo, 0, YEARS - 1), np.clip(hi, 0, YEARS - 1)
         self.male = np.array([row.gender == "M" for row in rows], np.float32)
@@ -59,7 +65,7 @@ class Targets:
 def batch_of(
     images: Tensor, rows: NDArray[np.int64], targets: Targets, weight: Tensor, features: Tensor, soft_targets: Tensor
 ) -> Batch:
-    """Images and the labels of their rows."""
+    """Put images [N, ...] and the labels of their rows [N] together."""
 
     def column(values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(values[rows].astype(np.float32))
@@ -78,9 +84,9 @@ def batch_of(
 
 
 def age_loss(logits: Tensor, lo: Tensor, hi: Tensor, soft_targets: Tensor | None = None, share: float = 0.0) -> Tensor:
-    """Loss [N] of age logits [N, YEARS] against ages (lo == hi) and ranges (lo < hi), in years, ends included.
+    """Return the loss [N] of age logits [N, YEARS] against ages (lo == hi) and ranges (lo < hi, ends included).
 
-    Of an exact age, `share` (0 to 1) gives way to `soft_targets`, probabilities [N, YEARS]; a range is vague by itself.
+    Soft targets, probabilities [N, YEARS], replace the `share` (0 to 1) of an exact age. Ranges stay as they are.
     """
     log_p = functional.log_softmax(logits, dim=1)
     years = torch.arange(YEARS, dtype=logits.dtype, device=logits.device)
@@ -102,8 +108,11 @@ def age_loss(logits: Tensor, lo: Tensor, hi: Tensor, soft_targets: Tensor | None
 def gender_loss(
     logits: Tensor, male: Tensor, weight: Tensor, soft_targets: Tensor | None = None, share: float = 0.0
 ) -> Tensor:
-    """Loss [N] of gender logits [N, 1]; labels are softened by .04, some of them are wrong, and `share` of each gives
-    way to `soft_targets`, probabilities of a man [N]."""
+    """Return the loss [N] of gender logits [N, 1], times `weight` [N].
+
+    Labels are softened to .04 and .96, as some of them are wrong. Soft targets, probabilities of a man [N], replace
+    the `share` (0 to 1) of each.
+    """
     target = male * 0.92 + 0.04
     if soft_targets is not None:
         target = (1 - share) * target + share * soft_targets
@@ -111,8 +120,10 @@ def gender_loss(
 
 
 def original_targets(male: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
-    """The original project's nine labels [N, 9]: man, woman, seven decades to 60+; two of them are 1, or more where the
-    age is a range that reaches over several decades."""
+    """Return the original project's nine labels [N, 9]: man, woman, and seven decades from 0-9 to 60+.
+
+    One gender and one decade are 1, or several decades where a range of ages reaches over them.
+    """
     last = ORIGINAL_LABELS - 3
     decades = torch.arange(last + 1, device=lo.device)
     first, final = ((bound // 10).clamp(0, last)[:, None] for bound in (lo, hi))
@@ -121,7 +132,7 @@ def original_targets(male: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
 
 
 def loss_of(outputs: tuple[Tensor, Tensor] | Tensor, batch: Batch, share: float = 0.0) -> Tensor:
-    """Mean loss of a batch under either head; `share` of the labels gives way to the batch's soft targets."""
+    """Return the mean loss of a batch for outputs of either head. Soft targets replace the `share` of each label."""
     if isinstance(outputs, Tensor):
         targets = original_targets(batch.male, batch.age_lo, batch.age_hi)
         known = torch.stack([batch.male_weight] * 2 + [batch.age_weight] * (ORIGINAL_LABELS - 2), dim=1) > 0

@@ -1,7 +1,7 @@
-"""The networks that can be trained: Keras' four classics and a MobileNet that can start from faceres_deep's weights.
+"""Networks to train: four classics from Keras, and a MobileNet that can start from faceres_deep's weights.
 
-Every one takes float32 [N, 3, S, S], normalised as its `Preprocessing` says, and answers gender logits [N, 1] (positive
-is male) and age logits [N, YEARS]; with the original project's head it answers nine logits [N, 9] instead.
+Each takes float32 [N, 3, S, S], normalised as its `Preprocessing` says. It answers gender logits [N, 1] (positive is
+male) and age logits [N, YEARS]. With the head of the original project it answers nine logits [N, 9].
 """
 
 import os
@@ -21,15 +21,15 @@ from models.training.recipe import Arch
 YEARS = 101
 """Classes of the age head: 0 to 100 years."""
 HIDDEN = 512
-"""Units between features and answers of heads that start from nothing."""
+"""Number of hidden units of new heads."""
 ORIGINAL_LABELS = 9
-"""The original project's head: man, woman, and seven decades from 0-9 to 60+, each a sigmoid of its own."""
+"""Outputs of the original project's head: man, woman, and seven decades from 0-9 to 60+, a sigmoid each."""
 ORIGINAL_EDGES = (0, 10, 20, 30, 40, 50, 60, 80)
-"""Of its decades, as they are served; 60+ stands for 60 to 79, as few are older."""
+"""Bounds of its decades in exported models. 60+ is taken as 60 to 79, as few people are older."""
 
 
 class Preprocessing(msgspec.Struct, frozen=True):
-    """(pixel - mean) / std a channel, pixels 0..255, in the order of `channels`."""
+    """Normalisation of photos: (pixel - mean) / std for each channel, pixels 0..255, in the order of `channels`."""
 
     channels: Literal["RGB", "BGR"]
     mean: tuple[float, float, float]
@@ -45,11 +45,11 @@ PREPROCESSING: dict[Arch, Preprocessing] = {
     "vgg16": _CAFFE,
     "efficientnet_b0": Preprocessing("RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
-"""As Keras' own ImageNet weights expect it; EfficientNet normalises inside."""
+"""Normalisation that Keras' ImageNet weights expect. EfficientNet normalises inside."""
 
 
 class Heads(nn.Module):
-    """Features [N, F] -> (gender logits [N, 1], age logits [N, YEARS]), or logits [N, 9] of the original project."""
+    """Heads: features [N, F] to (gender logits [N, 1], age logits [N, YEARS]), or to nine logits [N, 9]."""
 
     def __init__(self, features: int, head: Literal["years", "original"], hidden: int = HIDDEN) -> None:
         super().__init__()
@@ -64,10 +64,11 @@ class Heads(nn.Module):
 
 
 class MobileNet(nn.Module):
-    """MobileNet 1.0 without batch norms (they are folded into its weights) -> features [N, 2560], the means of its last
-    three blocks, of which a training leaves the earlier more as they were (measured in docs/models-training.md).
+    """MobileNet 1.0 with batch norms folded into its weights: images [N, 3, S, S] to features [N, 2560].
 
-    Padded as TensorFlow pads (`SAME`), and so as faceres_deep was made: an even side gets its border at the end only.
+    Features are the means of its last three blocks. Training changes the earlier blocks less than the last one
+    (measured in docs/models-training.md). Padding is TensorFlow's `SAME`, as in faceres_deep: an even side gets its
+    border at the end only.
     """
 
     layout = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
@@ -90,12 +91,12 @@ class MobileNet(nn.Module):
         return torch.cat([output.mean((2, 3)) for output in (last_but_two, last_but_one, last)], 1)
 
     def _outputs(self, x: Tensor) -> Iterator[Tensor]:
-        """Of each convolution."""
+        """Yield the output of each convolution."""
         learning_on_cpu = self.training and not x.is_cuda
         for layer in self._layers():
             learns = learning_on_cpu and layer.weight.requires_grad
             if learns and layer.groups > 1 and layer.stride == (2, 2):
-                # The same numbers; a CPU takes four times as long for the gradient of the strided form in bfloat16.
+                # The same numbers: in bfloat16 the gradient of the strided form takes a CPU four times as long.
                 x = functional.conv2d(x, layer.weight, layer.bias, 1, 1, 1, layer.groups)
                 first = 1 - x.shape[2] % 2
                 x = x[:, :, first::2, first::2]
@@ -112,9 +113,11 @@ class MobileNet(nn.Module):
         return cast(Tensor, layer(x))
 
     def load_onnx(self, path: Path) -> Heads | None:
-        """Take the weights out of faceres_deep.onnx (features then agree to 1e-4), or out of
-        an FP32 or FP16 file that `models export` made of a mobilenet; returns the heads behind them, if they know years
-        too. Those of faceres_deep read the last block only, as yet. Raises ModelError."""
+        """Load the weights of faceres_deep.onnx, or of an FP32 or FP16 file that `models export` made of a mobilenet.
+
+        Return the heads that follow in the file, or None if they do not know years. Features agree with the file's to
+        1e-4. The heads of faceres_deep read the last block only. Raises ModelError.
+        """
         import onnx
         from onnx import numpy_helper
 
@@ -150,8 +153,11 @@ class MobileNet(nn.Module):
 
 
 def _heads_of(nodes: Iterable[Any], values: Mapping[str, Tensor]) -> Heads | None:
-    """Heads made of the dense layers among ONNX nodes: a hidden one, then outputs for a man and for years. Years beyond
-    those of the file (faceres_deep knows 0 to 99) start as its last, somewhat less likely."""
+    """Make heads of the dense layers among ONNX nodes: a hidden layer, then outputs for a man and for years.
+
+    A year that the file lacks (faceres_deep knows 0 to 99) starts as its last one, somewhat less likely. Return None
+    for layers of another kind.
+    """
     weights: list[Tensor] = []
     biases: list[Tensor] = []
     for node in nodes:
@@ -160,7 +166,7 @@ def _heads_of(nodes: Iterable[Any], values: Mapping[str, Tensor]) -> Heads | Non
             weights.append(named[0].float() if node.op_type == "Gemm" else named[0].float().T)
         if node.op_type in ("Gemm", "Add") and named[-1] is not None:
             biases.append(named[-1].float())
-    # Others' heads may be anything; these are a hidden layer and outputs that each read all of it.
+    # A file may have any heads: accept a hidden layer, and outputs that each read all of it.
     if len(weights) < 2 or [len(bias) for bias in biases] != [len(weight) for weight in weights]:
         return None
     hidden = biases[0]
@@ -182,7 +188,7 @@ def _heads_of(nodes: Iterable[Any], values: Mapping[str, Tensor]) -> Heads | Non
 
 
 class KerasBackbone(nn.Module):
-    """One of keras.applications on its torch backend, without its top -> features [N, F]."""
+    """A network of keras.applications on the torch backend, without its top: images [N, 3, S, S] to features [N, F]."""
 
     def __init__(self, arch: Arch, size_px: int, weights: str | None) -> None:
         super().__init__()
@@ -199,7 +205,7 @@ class KerasBackbone(nn.Module):
         shape = (size_px, size_px, 3)
         try:
             model = classes[arch](include_top=False, weights=weights, input_shape=shape, pooling="avg")
-        except Exception as error:  # a download that fails, a file of another network: each raises its own
+        except Exception as error:  # a failed download and a file of another network raise classes of their own
             raise ModelError(f"{arch} from {weights or 'random'}: {' '.join(str(error).split())}") from error
         self.model = with_torch_batch_norms(model)
         self.features = int(self.model.output_shape[-1])
@@ -209,11 +215,13 @@ class KerasBackbone(nn.Module):
 
 
 def with_torch_batch_norms(model: Any) -> Any:
-    """The same Keras model with batch norms that are one operation: Keras makes a dozen of each, which take a quarter
-    of a step, and which nobody folds into the convolutions of an exported model."""
+    """Return the same Keras model with batch norms that are one operation each.
+
+    Keras makes a dozen operations of each, which take a quarter of a step. No exporter folds them into convolutions.
+    """
     import keras
 
-    keras.utils.clear_session()  # or names of layers, and so of saved weights, count on from model to model
+    keras.utils.clear_session()  # else names of layers, and of saved weights, count on from model to model
 
     class BatchNorm(keras.layers.BatchNormalization):
         def call(self, inputs: Tensor, training: bool | None = None, mask: None = None) -> Tensor:
@@ -236,17 +244,17 @@ def with_torch_batch_norms(model: Any) -> Any:
 
 
 class FaceNet(nn.Module):
-    """A backbone and its heads, which read its features."""
+    """Backbone and the heads that read its features."""
 
     def __init__(self, backbone: nn.Module, heads: Heads) -> None:
         super().__init__()
         self.backbone = backbone
         self.heads = heads
         self.learned = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
-        """Of the backbone; Keras keeps the moving means of its batch norms among the parameters."""
+        """Parameters of the backbone that learn. Keras' parameters include moving means, which do not."""
 
     def freeze(self, count: int) -> None:
-        """The first `count` convolutions stay as they are."""
+        """Keep the first `count` convolutions as they are."""
         for layer in [module for module in self.backbone.modules() if isinstance(module, nn.Conv2d)][:count]:
             layer.requires_grad_(False)
         self.learned = [parameter for parameter in self.learned if parameter.requires_grad]
@@ -262,9 +270,12 @@ def build(
     head: Literal["years", "original"] = "years",
     hidden: int = HIDDEN,
 ) -> FaceNet:
-    """A network to train. `init` is `random`, `imagenet` (Keras downloads it; not for mobilenet), or a weights file:
-    faceres_deep.onnx or an exported file for mobilenet, whose heads come along if they are of the kind asked for;
-    `.weights.h5` for the others. New heads have `hidden` units. Raises ModelError naming the remedy."""
+    """Build a network to train.
+
+    `init` is `random`, `imagenet` (downloaded by Keras; not for mobilenet) or a file of weights. For a mobilenet that
+    is faceres_deep.onnx or an exported file, whose heads are taken if they are of the kind `head`. For the others it
+    is a `.weights.h5`. New heads have `hidden` units. Raises ModelError, which names the remedy.
+    """
     path = Path(init)
     if init not in ("random", "imagenet") and not path.is_file():
         raise ModelError(f"--init {init}: no such file; give `random`, `imagenet` or a weights file")
@@ -279,7 +290,8 @@ def build(
 
 
 def placed(net: FaceNet, device: torch.device) -> FaceNet:
-    if isinstance(net.backbone, MobileNet):  # Keras turns the kernels of the others itself
+    """Move a network to a device, with kernels in the memory layout that is fastest there."""
+    if isinstance(net.backbone, MobileNet):  # Keras lays out the kernels of the others itself
         for parameter in net.backbone.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -287,6 +299,6 @@ def placed(net: FaceNet, device: torch.device) -> FaceNet:
 
 
 def autocast(device: torch.device) -> Any:
-    """bfloat16 where the processor or card computes in it; emulated, it makes a step twenty times as long."""
+    """Compute in bfloat16 where the hardware has it. Emulated bfloat16 makes a step twenty times as long."""
     native = device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.autocast(device.type, torch.bfloat16, enabled=bool(native))

@@ -1,4 +1,4 @@
-"""A training run to models that a station can serve: FP32, INT8 and FP16 files, each calibrated, each with its card."""
+"""Models for a station from a training run: FP32, INT8 and FP16 files, each calibrated and with a card."""
 
 import hashlib
 from collections.abc import Iterator
@@ -42,20 +42,21 @@ from models.training.views import to_tensor
 Precision = Literal["fp32", "int8", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "fp16")
 CALIBRATION_FACES = 512
-_AT_ONCE = 512
-"""Photos in memory."""
+_PHOTOS_IN_MEMORY = 512
 
 
 class Costs(msgspec.Struct, frozen=True):
-    """What `unknown` costs beside a wrong answer, which costs 1. Where confidences are calibrated, answering is cheaper
-    exactly from the confidence 1 - cost on: that is the threshold."""
+    """Costs of the answer `unknown`, compared with 1 for a wrong answer.
+
+    With calibrated confidences, answering is cheaper from a confidence of 1 - cost on. That is the threshold.
+    """
 
     unknown_gender: float = 0.3
     unknown_decade: float = 0.7
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """What only people can say of a model."""
+    """Texts of a card that only people can write."""
 
     title: str
     licence: str
@@ -65,10 +66,10 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def package(cache: CropCache, trained: Trained, out: Path, name: str, words: Words, costs: Costs) -> dict[str, Figures]:
-    """Write NAME.onnx, NAME-fp32.onnx, NAME-fp16.onnx (plain NAME is INT8) and their cards into `out`.
+    """Write NAME.onnx (INT8), NAME-fp32.onnx, NAME-fp16.onnx and their cards into `out`. Return their figures.
 
-    Ranges and temperatures come from rows of the splits `train` and `val`, figures from `test` (from `val` where there
-    is no `test`). Returns the figures of each precision. Raises ModelError.
+    INT8 ranges come from the split `train`, temperatures from `val`, and figures from `test`, or from `val` if there
+    is no `test`. Raises ModelError.
     """
     _check(name, words)
     out.mkdir(parents=True, exist_ok=True)
@@ -100,12 +101,12 @@ def package(cache: CropCache, trained: Trained, out: Path, name: str, words: Wor
 
 
 def leaking(cache: CropCache, trained: Trained) -> list[str]:
-    """Why figures on held-out photos flatter: leaks of the split, and photos that taught all the same."""
+    """Return why figures on held-out photos are too good: leaks of the split, held-out photos that taught the run."""
     return leaks(cache.rows) + taught(cache.rows, trained.photos, "the run, or what it started from")
 
 
 def _check(name: str, words: Words) -> None:
-    """Raises ModelError for what no card may say, before anything is written."""
+    """Raise ModelError for texts that no card may have, before anything is written."""
     names = [("name", each, CardName) for each in (name, f"{name}-fp32")]
     kinds = [*names, *((key, getattr(words, key), Text) for key in Words.__struct_fields__)]
     for option, value, kind in kinds:
@@ -116,7 +117,7 @@ def _check(name: str, words: Words) -> None:
 
 
 def to_serve(reports: dict[str, Figures]) -> Precision:
-    """INT8, or FP32 where rounding cost more than 2 points of gender or a year of age."""
+    """Choose INT8, or FP32 if rounding costs more than .02 of gender accuracy or a year of age error."""
     gender, age = (
         [report[key]["value"] for report in (reports["fp32"], reports["int8"]) if report[key] is not None]
         for key in ("gender_accuracy", "age_mae")
@@ -126,7 +127,7 @@ def to_serve(reports: dict[str, Figures]) -> Precision:
 
 
 def images_of(cache: CropCache, rows: NDArray[np.int64], recipe: Recipe) -> NDArray[np.float32]:
-    """Views of cached crops as the network takes them, float32 [n, 3, S, S]."""
+    """Cut the views of cached crops that the network takes, float32 [n, 3, S, S]."""
     crops = np.stack([view(cache.crops[i], recipe.scale, recipe.size_px) for i in rows])
     tensor: NDArray[np.float32] = to_tensor(crops, PREPROCESSING[recipe.arch]).contiguous().numpy()
     return tensor
@@ -135,20 +136,23 @@ def images_of(cache: CropCache, rows: NDArray[np.int64], recipe: Recipe) -> NDAr
 def logits_of(
     path: Path, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Gender logits [n, 1] and age logits [n, classes]; not all photos have to fit into memory."""
+    """Return gender logits [n, 1] and age logits [n, classes] of rows. Photos are read in parts, to save memory."""
     parts = [run_onnx(path, images_of(cache, some, recipe)) for some in _parts(rows)]
     gender, age = (np.concatenate(of_head) for of_head in zip(*parts, strict=True))
     return gender, age
 
 
 def _parts(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    return (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
+    return (rows[start : start + _PHOTOS_IN_MEMORY] for start in range(0, len(rows), _PHOTOS_IN_MEMORY))
 
 
 def fit_temperatures(
     gender: NDArray[np.float32], age: NDArray[np.float32], cache: CropCache, rows: NDArray[np.int64]
 ) -> tuple[float, float]:
-    """Temperatures of gender and age that make the held-out labels (of the decade, for age) most likely."""
+    """Fit the temperatures of gender and age, between .4 and 4, that make the labels of rows most likely.
+
+    Labels of age count by decade (Guo et al., On calibration of modern neural networks, ICML 2017).
+    """
     truth = truth_of([cache.rows[i] for i in rows])
     grid = np.exp(np.linspace(np.log(0.4), np.log(4), 93))
     sign = np.where(truth.male, 1.0, -1.0)[truth.has_gender]
@@ -168,7 +172,7 @@ def fit_temperatures(
 
 
 def metrics_of(report: Figures, data: str) -> tuple[Metric, ...]:
-    """The figures of a report as a card lists them, groups included."""
+    """Return the figures of a report as a card lists them, those of ethnic groups included."""
     keys = (
         "gender_accuracy",
         "adult_gender_accuracy",
@@ -192,6 +196,7 @@ def metrics_of(report: Figures, data: str) -> tuple[Metric, ...]:
 
 
 def answers(served: Classifier, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe) -> Outputs:
+    """Return what the served model answers to rows. Photos are read in parts, to save memory."""
     parts = [
         served.run(np.stack([view(cache.crops[i], recipe.scale, served.size_px) for i in some]))
         for some in _parts(rows)
@@ -242,10 +247,10 @@ def _card(
 
 
 def _with_golden(out: Path, card: ModelCard) -> ModelCard:
-    """The card with the answers to the golden pictures that its model gives now.
+    """Return the card with its model's answers to the golden pictures, and how far other machines may differ.
 
-    On another processor INT8 layers are rounded otherwise. How much that may change is tried here: without fused steps
-    they are, too. Two and a half times the difference is allowed (noise of .05 in the pictures makes up to 1.4 times).
+    Other processors round INT8 layers otherwise, and so does this one without fused operations. Two and a half times
+    that difference is allowed. (Noise of .05 in the pictures makes up to 1.4 times the difference.)
     """
 
     def said(optimization: Literal["basic", "all"]) -> Outputs:

@@ -1,4 +1,4 @@
-"""From labelled photos to a cache of crops with a split that keeps people apart."""
+"""Crops for training, cut from labelled photos, with a split that keeps people apart."""
 
 import contextlib
 import itertools
@@ -16,14 +16,22 @@ from models.assets import resolve
 from models.cards import ModelError
 from models.datasets.crops import CropCache, Progress, build_cache, new_crops
 from models.datasets.index import MAX_AGE, Photos, Row
-from models.datasets.splits import assign, components, hold_out_copies, leaks, look, name_persons, near_duplicates
+from models.datasets.splits import (
+    assign,
+    components,
+    fingerprint,
+    hold_out_copies,
+    leaks,
+    name_persons,
+    near_duplicates,
+)
 from models.detector import FaceDetector
 
 VAL_SHARE = TEST_SHARE = 0.06
 
 
 class Prepared(NamedTuple):
-    """Crops and labels to train on, the leaks of their split, and why photos were left out, if they were cut now."""
+    """Crops and labels to train on, the leaks of their split, and why photos were left out if they were cut now."""
 
     cache: CropCache
     leaking: list[str]
@@ -31,7 +39,7 @@ class Prepared(NamedTuple):
 
 
 def parse_groups(text: str) -> tuple[tuple[int, int], ...]:
-    """`0-9,10-29,50+` -> ((0, 9), (10, 29), (50, 120)). Raises ModelError."""
+    """Parse age groups: `0-9,10-29,50+` becomes ((0, 9), (10, 29), (50, 120)). Raises ModelError."""
     groups = []
     for part in filter(None, text.replace(" ", "").split(",")):
         found = re.fullmatch(r"(\d+)(?:-(\d+)|\+)", part)
@@ -52,14 +60,14 @@ def prepare(
     force: bool,
     progress: Progress | None = None,
 ) -> Prepared:
-    """The cache in `folder`, cut from `sources` when it is not there yet.
+    """Return the cache of crops in `folder`. It is cut from `sources` if it is not there yet.
 
-    Labels without splits get one by person, family and near-duplicate photo. A leaking split raises ModelError, unless
-    `force`.
+    Labels without splits get splits by person, family and near-duplicate photo. Raises ModelError for a leaking split,
+    unless `force`, and if the cache was made of other photos or labels.
     """
     if label_files and len(label_files) != len(sources):
         raise ModelError(f"{len(label_files)} --labels for {len(sources)} --data: give one for each, or none")
-    made_of = [detector, seed, *_fingerprints(sources, label_files)]
+    made_of = [detector, seed, *_hashes(sources, label_files)]
     note = folder / "made_of.json"
     left_out: Counter[str] = Counter()
     try:
@@ -80,13 +88,13 @@ def prepare(
     return Prepared(cache, leaking, left_out)
 
 
-def _fingerprints(sources: Sequence[Path], label_files: Sequence[Path]) -> list[str]:
-    """What changes with the photos (as far as names and sizes of files tell) and their labels."""
-    prints = []
+def _hashes(sources: Sequence[Path], label_files: Sequence[Path]) -> list[str]:
+    """Return a text for each source that changes with its labels, and with names and sizes of its photos."""
+    hashes = []
     for number, source in enumerate(sources):
         with Photos(source) as photos:
-            prints.append(f"{source.name} {photos.fingerprint(label_files[number] if label_files else None)}")
-    return prints
+            hashes.append(f"{source.name} {photos.sha256(label_files[number] if label_files else None)}")
+    return hashes
 
 
 def _cut(
@@ -136,14 +144,14 @@ def _cut(
 
 
 def _join(parts: Sequence[Path], folder: Path, seed: int) -> int:
-    """One cache out of several, its splits assigned where none are given. Returns how many given ones were changed."""
+    """Join several caches, assign missing splits, and return how many given splits were changed."""
     caches = [CropCache(part) for part in parts]
     rows: list[Row] = [row for cache in caches for row in cache.rows]
-    near = near_duplicates(look(crop for cache in caches for crop in cache.crops[: len(cache.rows)]))
-    groups = components(rows, near)  # numbered before persons are named: else a seed's split is not the default's
+    near = near_duplicates(fingerprint(crop for cache in caches for crop in cache.crops[: len(cache.rows)]))
+    groups = components(rows, near)  # numbered before persons are named: else a seed would give another split
     given, rows = rows, hold_out_copies(rows, near)
     moved = sum(now.split != then.split for now, then in zip(rows, given, strict=True))
-    rows = name_persons(rows, near)  # so that folds, and the search for leaks, know that they are of one person
+    rows = name_persons(rows, near)  # so that folds and the search for leaks know them as one person
     rows = assign(rows, groups, VAL_SHARE, TEST_SHARE, seed)
     side = caches[0].crops.shape[1]
     joined = new_crops(folder / "crops.part.npy", len(rows), side)

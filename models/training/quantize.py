@@ -17,11 +17,12 @@ CORRECTION_IMAGES = 128
 
 
 def quantize_int8(source: Path, out: Path, images: NDArray[np.float32], batch: int = 32) -> None:
-    """Write an INT8 copy (QDQ, static, a scale a channel), its ranges taken from `images`, float32 [n, 3, S, S].
+    """Write an INT8 copy (QDQ, static, a scale for each channel). Ranges come from `images`, float32 [n, 3, S, S].
 
-    Weights get 7 bits: with 8, processors without VNNI instructions overflow silently and answer differently; the last
-    layer stays float32. What the rounding shifts, layer by layer, the biases take back, if the copy then answers more
-    like the original on the last `CORRECTION_IMAGES`: with most networks it does, a VGG16 it made guess.
+    Weights get 7 bits: with 8, processors without VNNI instructions overflow silently and answer differently. The last
+    layer stays float32. Biases are corrected for what rounding shifts, layer by layer (Nagel et al., ICCV 2019). The
+    correction is kept only if the copy then answers more like the original on the last `CORRECTION_IMAGES` images.
+    Most networks gain by it; a VGG16 answered at random. Raises ModelError if there is no last linear layer.
     """
     import onnx
     from onnxruntime.quantization import (
@@ -34,7 +35,7 @@ def quantize_int8(source: Path, out: Path, images: NDArray[np.float32], batch: i
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):
-        """A range of the batches at a time: all that is computed for it has to fit into memory."""
+        """Images in ranges of batches: what is computed for one range has to fit into memory."""
 
         def __init__(self) -> None:
             self._starts = iter(range(0))
@@ -90,13 +91,12 @@ def convert_fp16(source: Path, out: Path) -> None:
 
 
 def _correct_biases(plain: Any, small: Any, images: NDArray[np.float32], batch: int) -> None:
-    """Layer by layer, give each channel of `small` the mean that it has in `plain`, by moving its bias."""
+    """Move each bias of `small`, layer by layer, so that each channel gets the mean that it has in `plain`."""
     import onnx
 
     tensors = {tensor.name: tensor for tensor in small.graph.initializer}
     made_by = {name: node for node in small.graph.node for name in node.output}
-    # By the name of the bias: where the scale of a layer does the work of its activation, the layer takes its name, and
-    # layers side by side may change places.
+    # Layers are matched by the name of their bias: the quantizer may rename layers and change their order.
     layers, before = (
         [node for node in model.graph.node if node.op_type in ("Conv", "Gemm") and len(node.input) > 2]
         for model in (small, plain)
@@ -117,13 +117,13 @@ def _correct_biases(plain: Any, small: Any, images: NDArray[np.float32], batch: 
 
 
 def _apart(wanted: Iterable[list[NDArray[np.float32]]], got: Iterable[list[NDArray[np.float32]]]) -> float:
-    """Mean absolute difference over all outputs; both are batches of them."""
+    """Return the mean absolute difference of all outputs. Both arguments yield the outputs of a batch."""
     pairs = [pair for each in zip(wanted, got, strict=True) for pair in zip(*each, strict=True)]
     return float(np.mean([np.abs(w - g).mean() for w, g in pairs]))
 
 
 def _means(model: Any, names: list[str], images: NDArray[np.float32], batch: int) -> list[NDArray[np.float64]]:
-    """Means a channel, over the images (and pixels), of tensors [n, c] or [n, c, h, w] inside of a model."""
+    """Return the mean of each channel, over images and pixels, of tensors [n, c] or [n, c, h, w] inside a model."""
     import onnx
 
     copy = onnx.ModelProto()
@@ -140,7 +140,7 @@ def _means(model: Any, names: list[str], images: NDArray[np.float32], batch: int
 
 
 def _runs(model: Any, images: NDArray[np.float32], batch: int) -> Iterator[list[NDArray[np.float32]]]:
-    """All outputs of a model, a batch of the images at a time."""
+    """Yield all outputs of a model, one batch of images at a time."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

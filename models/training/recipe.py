@@ -1,4 +1,4 @@
-"""What a run is: its options, and which of them go together."""
+"""Options of a training run, and which of them go together."""
 
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,67 +12,73 @@ ARCHS: tuple[Arch, ...] = get_args(Arch)
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a run depends on besides its data; kept in its record."""
+    """Everything that a run depends on besides its data. The record of a run keeps it."""
 
     arch: Arch = "mobilenet"
     init: str = "random"
     heads: str = ""
-    """Weights file of a mobilenet whose heads are taken, instead of those of `init` or new ones."""
+    """Weights file of a mobilenet whose heads replace those of `init`, or new ones."""
     head: Literal["years", "original"] = "years"
     size_px: int = 144
     scale: float = 1.3
-    """Side of a crop, in face boxes."""
+    """Side of a crop in face boxes."""
     epochs: int = 16
     batch: int = 64
-    """Photos a step."""
+    """Photos in each step."""
     learning_rate: float = 4e-4
-    """Peak of the backbone's, AdamW; it falls by a cosine to the end."""
+    """Peak learning rate of the backbone (AdamW). It falls by a cosine to the end."""
     head_learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
-    """AdamW's, of weights that are no biases."""
+    """Weight decay of AdamW, for weights but not for biases."""
     probe_epochs: int = 0
-    """First fit the heads to features of photos as they are, computed once: a minute that a fine-tuning with too large
-    steps does not catch up with in forty (measured)."""
+    """Epochs in which the heads are first fitted to features of clean photos, computed once.
+
+    It takes a minute. Without it, fine-tuning with large steps does not catch up in forty minutes (measured).
+    """
     warmup_epochs: float = 1.0
-    """Heads only, the backbone frozen."""
+    """Epochs at first in which only the heads learn."""
     freeze: int = 0
-    """First convolutions of a mobilenet that stay as they came: 9 of 27 halve the time of a step."""
+    """Number of first convolutions of a mobilenet that do not learn. 9 of 27 halve the time of a step."""
     grow: bool = False
-    """Start at 0.7 of the size and end at all of it: the same accuracy in less time."""
+    """Start with photos of 0.7 of the size and end with the whole size: the same accuracy in less time."""
     balance: Literal["sample", "weight", "none"] = "sample"
-    """Rare ages and groups: drawn more often, weighted in the loss, or left as they are."""
+    """Treatment of rare ages and ethnic groups: drawn more often, weighted in the loss, or left as they are."""
     balance_power: float = 0.6
     natural: tuple[str, ...] = ()
-    """Data sets whose rows are drawn evenly all the same, as the people that they stand for are spread like that."""
+    """Data sets whose rows are drawn evenly all the same, as their people are spread like the real ones."""
     augment: bool = True
     spoil: float = 1.0
-    """How often photos are spoilt on purpose, beside the usual."""
+    """Share (0 to 1) of the augmentations that imitate poor cameras, turned heads and covered faces."""
     mimic_px: int = 0
-    """Also learn to say of a spoilt photo at `size_px` what the backbone, as it came, says of the clean one at this
-    size: weights learnt at 224 px know less at 144. 0: no."""
+    """Size of clean photos whose features the backbone also learns to reproduce from spoilt ones; 0: none.
+
+    The features are those of the backbone as the run begins. Weights trained at 224 px lose accuracy at 144 px.
+    """
     mimic_of: str = ""
-    """Weights file of a mobilenet whose backbone says it instead: that of the first of several runs, say."""
+    """Weights file of a mobilenet whose features are reproduced instead: that of the first of several runs, say."""
     cross_fit: float = 0.0
-    """Share of a label that gives way to what heads fitted to the features of other people's photos say of this one, so
-    that a label that is off is not learnt by heart (cross-fitted distillation: Dao et al., ICLR 2021)."""
+    """Share (0 to 1) of a label that is replaced by the answer of heads fitted to photos of other people.
+
+    Wrong labels are then not learnt by heart (cross-fitted distillation: Dao et al., ICLR 2021).
+    """
     teachers: tuple[str, ...] = ()
-    """best.pt of runs with `fold` that say it instead of those heads."""
+    """Files best.pt of runs with `fold` whose answers are taken instead of those heads'."""
     gender_of: str = ""
-    """A model (a name or a card's path) that learnt gender from photos of its own: two fifths of what they say."""
+    """Model (name or path of a card) trained on photos of its own, which gives two fifths of these gender answers."""
     fold: int | None = None
-    """Leave out this one of `FOLDS` parts of the people, so that the run can be a teacher of theirs."""
+    """Part of the people, of `FOLDS`, that this run leaves out, so that it can be their teacher."""
     age_groups: tuple[tuple[int, int], ...] = ()
-    """Ages are only taught as these ranges (first and last year), as the original project merged its classes."""
+    """Ranges (first and last year) into which ages are merged, as the original project merged its classes."""
     patience: int = 0
-    """Stop after so many epochs without a better validation score; 0: never."""
+    """Number of epochs without a better validation score after which the run stops; 0: never."""
     minutes: float = 0.0
-    """Anneal and stop by then at the latest; 0: no limit."""
+    """Minutes after which the run ends at the latest, its learning rate annealed by then; 0: no limit."""
     ema: float = 0.998
-    """Share that the averaged weights, which are validated and saved, keep of themselves at each step."""
+    """Decay of the moving average of the weights, which is validated and saved."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises ModelError for options that do not go together."""
+        """Raise ModelError for options that do not go together."""
         if self.arch != "mobilenet" and (self.freeze or self.mimic_px or self.heads or self.grow):
             raise ModelError("--freeze, --mimic, --heads and --grow are for mobilenet only")
         if self.heads and self.head != "years":
@@ -97,13 +103,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             raise ModelError("--gender-of needs --cross-fit, of which it is a part")
 
     def files(self) -> list[tuple[str, str]]:
-        """Options that name weights by a path, and the paths."""
+        """Return (option, path) for each option that names a file of weights."""
         init = "" if self.init in ("random", "imagenet") else self.init
         named = ("--init", init), ("--heads", self.heads), ("--mimic-of", self.mimic_of)
         return [(option, path) for option, path in (*named, *(("--teacher", path) for path in self.teachers)) if path]
 
     def check_files(self) -> None:
-        """Raises ModelError for weights to start from, teachers or models that are not there."""
+        """Raise ModelError for files of weights, teachers or models that are not there."""
         for option, path in self.files():
             if not Path(path).is_file():
                 raise ModelError(f"{option} {path}: no such file")

@@ -1,4 +1,4 @@
-"""One step of a run: the gradients, on a processor by a thread a core, and what the optimizer makes of them."""
+"""Steps of a run: gradients, on a processor by one thread for each core, and the optimizer."""
 
 import math
 import os
@@ -15,21 +15,21 @@ from models.training.recipe import Recipe
 from models.training.views import to_tensor
 
 MIMIC_WEIGHT = 3.0
-"""Of a squared deviation of the features, from the first step to the last: falling to 0 it did the same (measured)."""
+"""Weight of the squared deviation of features in the loss. Letting it fall to 0 gave the same result (measured)."""
 
 
 def cores() -> int:
-    """Of this machine, as far as this process may use them."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Steps:
-    """Takes the steps of a run; close it.
+    """Optimizer and threads that take the steps of a run. Close it after use.
 
-    On a processor, each of `count` threads computes the gradients of a part of the batch. Where other programs run too,
-    threads inside every operation wait for the slowest one hundreds of times a step (measured: 34 faces/s instead of
-    110); these wait once. The Keras networks run too much Python for it: two threads of an EfficientNetB0 made 36
-    faces/s, one 60.
+    On a processor, each of `count` threads computes the gradients of a part of the batch, and all wait for each other
+    once a step. Threads inside operations wait hundreds of times a step, which is slow if other programs run
+    (measured: 34 faces/s instead of 110). Keras networks get one thread, as they run much Python: two threads of an
+    EfficientNetB0 made 36 faces/s, one made 60.
     """
 
     def __init__(self, net: FaceNet, recipe: Recipe, device: torch.device) -> None:
@@ -42,8 +42,10 @@ class Steps:
         self.pool = ThreadPoolExecutor(self.count, "gradients")
 
     def take(self, batch: Batch, epoch: float, progress: float, deviation: Tensor) -> Tensor:
-        """Learn from one batch, after `epoch` epochs and at `progress` (0 to 1) of the run; `deviation` [F] is of the
-        features to mimic. Returns the mean loss, a scalar that may still be on its way on the graphics card."""
+        """Learn from one batch, after `epoch` epochs and at `progress` (0 to 1) of the run. Return the mean loss.
+
+        Differences of features are divided by `deviation` [F]. A graphics card may not have finished the loss yet.
+        """
         trained = self._scheduled(epoch, progress)
         parts = [
             Batch(*(getattr(batch, name)[part :: self.count].to(self._device) for name in Batch.__struct_fields__))
@@ -56,7 +58,7 @@ class Steps:
                 parameter.grad = None
                 continue
             mean = each[0] if len(each) == 1 else sum(each[1:], each[0]) / len(each)
-            # The fused optimizer pairs elements by their place in memory: a gradient has to lie as its parameter does.
+            # The fused optimizer pairs elements by place in memory: a gradient needs the layout of its parameter.
             alike = mean.stride() == parameter.stride()
             parameter.grad = mean if alike else torch.empty_like(parameter).copy_(mean)
         torch.nn.utils.clip_grad_norm_(trained, 5.0)
@@ -69,8 +71,10 @@ class Steps:
         self.pool.shutdown()
 
     def _scheduled(self, epoch: float, progress: float) -> list[torch.nn.Parameter]:
-        """Set the rates of now; returns what learns now: heads only in the warmup, which begins with low rates, as does
-        what follows it; both fall by a cosine to the end of the run."""
+        """Set the learning rates for this step and return the parameters that learn: the heads only in the warmup.
+
+        Rates rise at the beginning of warmup and of what follows, and fall by a cosine to the end of the run.
+        """
         warmup = self._recipe.warmup_epochs
         warm = epoch < warmup
         rise = min(1.0, (epoch if warm else epoch - warmup) * 4 + 0.02)
@@ -96,6 +100,7 @@ class Steps:
 
 
 def optimizer_for(net: FaceNet, recipe: Recipe) -> torch.optim.Optimizer:
+    """Make AdamW with four sets of parameters: backbone and heads, each with and without weight decay."""
     groups: list[dict[str, Any]] = []
     for heads, module in ((False, net.backbone), (True, net.heads)):
         peak = recipe.head_learning_rate if heads else recipe.learning_rate

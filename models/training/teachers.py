@@ -1,4 +1,4 @@
-"""What others say of a photo: features of larger photos, heads and networks that were fitted to other people."""
+"""Answers of other networks about a photo: features of larger photos, heads and networks fitted to other people."""
 
 import math
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ from models.training.validation import predict
 from models.training.views import drawn, to_tensor
 
 FOLDS = 5
-"""Of the photos, for `cross_fit`."""
+"""Number of parts of the people, for `cross_fit`."""
 _GENDER_OF = 0.4
-"""Share of `gender_of` in a logit (what it brought is in docs/models-training.md)."""
+"""Share of the model `gender_of` in a gender logit. docs/models-training.md says what it brought."""
 _HEADS = 3
-"""Fitted to each fold, each with other draws: their mean is steadier."""
+"""Number of heads fitted for each fold, each with other random draws: their mean is steadier."""
 _EPOCHS = 12
-"""For which heads are fitted to features where the recipe gives no `probe_epochs`."""
+"""Epochs in which heads are fitted to features if the recipe gives no `probe_epochs`."""
 
 
 def features_of(
@@ -43,8 +43,10 @@ def features_of(
     recipe: Recipe,
     pool: ThreadPoolExecutor,
 ) -> Tensor:
-    """The backbone's features, float32 [n, F], of unspoilt photos at `mimic_px` or else `size_px`: the mean of a photo
-    and its mirror image, which says more than either (a tenth of a year)."""
+    """Compute the backbone's features, float32 [n, F], of clean photos at `mimic_px`, or else at `size_px`.
+
+    They are the mean over a photo and its mirror image, which is a tenth of a year better than either.
+    """
     device = next(net.parameters()).device
     size = recipe.mimic_px or recipe.size_px
     backbone = net.eval().backbone
@@ -59,8 +61,10 @@ def features_of(
 
 
 def deviation_of(features: Tensor) -> Tensor:
-    """What differences of features [n, F] are measured by: the deviation of each, float32 [F], with a floor under it,
-    as some hardly ever speak."""
+    """Return a scale for differences of features [n, F]: the standard deviation of each, float32 [F].
+
+    A tenth of the mean deviation is added, as some features are hardly ever active.
+    """
     deviation = features.std(0)
     return deviation + 0.1 * deviation.mean()
 
@@ -74,9 +78,11 @@ def fit_heads(
     recipe: Recipe,
     soft_targets: Tensor | None = None,
 ) -> None:
-    """Fit the heads, from what they are, to features [n, F] of rows [n]. The features are brought to mean 0 and about
-    deviation 1 for it, which the first layer takes over before and gives back after. Where rows have `soft_targets`,
-    float32 [n, 1 + YEARS], these say all that exact labels would."""
+    """Fit heads to features [n, F] of rows [n], starting from their weights.
+
+    Features are normalised for it, and the first layer is adapted before and after. Soft targets, float32
+    [n, 1 + YEARS], replace exact labels wholly.
+    """
     device = features.device
     mean, deviation = features.mean(0), deviation_of(features)
     features = (features - mean) / deviation
@@ -108,7 +114,7 @@ def fit_heads(
 
 
 def folds_of(rows: Sequence[Row], seed: int) -> NDArray[np.int64]:
-    """Which of `FOLDS` parts each row [n] is in, at random; all rows of a person, and of a family, are in one."""
+    """Assign each row [n] to one of `FOLDS` parts at random. All rows of a person, and of a family, are in one part."""
     groups = components(rows)
     fold: NDArray[np.int64] = np.random.default_rng(seed).permutation(groups.max(initial=-1) + 1)[groups] % FOLDS
     return fold
@@ -122,8 +128,10 @@ def soft_targets_of(
     weights: NDArray[np.float64],
     recipe: Recipe,
 ) -> Tensor:
-    """Probabilities float32 [n, 1 + YEARS] of a man and of each year, of rows [n] (`numbers` in the cache) with
-    features [n, F]: the mean of heads that were fitted to the rows of other people."""
+    """Compute probabilities float32 [n, 1 + YEARS] of a man and of each year by heads fitted to other people's rows.
+
+    `features` are [n, F], `numbers` [n] those of the rows in the cache. Raises ModelError for too few people.
+    """
     fold = folds_of(rows, recipe.seed)
     soft_targets = torch.zeros(len(rows), 1 + YEARS)
     for part in range(FOLDS):
@@ -132,7 +140,7 @@ def soft_targets_of(
             raise ModelError("--cross-fit: needs photos of more people")
         for number in range(_HEADS):
             drawn_anew = msgspec.structs.replace(recipe, seed=recipe.seed + part + FOLDS * number)
-            torch.manual_seed(drawn_anew.seed)  # a resumed run is told the same
+            torch.manual_seed(drawn_anew.seed)  # so that a resumed run gets the same
             heads = Heads(features.shape[1], "years").to(features.device)
             fit_heads(heads, features[torch.from_numpy(others)], numbers[others], targets, weights[others], drawn_anew)
             heads.eval()
@@ -146,8 +154,11 @@ def soft_targets_of(
 def soft_targets_of_teachers(
     cache: CropCache, rows: list[Row], numbers: NDArray[np.int64], recipe: Recipe, device: torch.device
 ) -> Tensor:
-    """Probabilities float32 [n, 1 + YEARS] of a man and of each year, of rows [n] (`numbers` in the cache): the mean of
-    what the teachers that were not trained on a photo say of it and of its mirror image. Raises ModelError."""
+    """Compute probabilities float32 [n, 1 + YEARS] of a man and of each year by teachers not trained on a photo.
+
+    They are the mean over the photo and its mirror image. `numbers` [n] are those of the rows in the cache. Raises
+    ModelError for teachers of other photos or labels, and if a photo has none.
+    """
     fold = folds_of(rows, recipe.seed)
     sums, count = torch.zeros(len(rows), 1 + YEARS), np.zeros(len(rows), np.int64)
     for path in recipe.teachers:
@@ -170,8 +181,11 @@ def soft_targets_of_teachers(
 
 
 def with_gender_of(soft_targets: Tensor, name: str, cache: CropCache, numbers: NDArray[np.int64]) -> Tensor:
-    """Soft targets [n, 1 + YEARS] whose logits of a man are for a part what the model `name` says of the photos
-    (`numbers` [n] in the cache) and of their mirror images. Raises ModelError."""
+    """Return soft targets [n, 1 + YEARS] whose gender logits are partly those of the model `name`.
+
+    The model sees each photo and its mirror image; `numbers` [n] are those of the photos in the cache. Raises
+    ModelError.
+    """
     classifier = Classifier(resolve(name, Path()), "cpu", cores())
     assert classifier.card.crop is not None
     scale, size_px = classifier.card.crop.scale, classifier.card.crop.size_px

@@ -1,15 +1,12 @@
-"""Training: two heads on any of the networks, from an index of photos, resumable, every run with its record."""
+"""Training runs: they can be stopped and go on, and each writes a record."""
 
 import json
 import math
-import platform
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import msgspec
@@ -21,21 +18,14 @@ from torch.utils.data import DataLoader
 
 from models.cards import ModelError
 from models.datasets.crops import CropCache
-from models.datasets.index import write_index
 from models.training.checkpoints import initial_network, load, names_of, network_of, resume, save, weights_of
+from models.training.extra_targets import ExtraTargets, extra_targets_of
 from models.training.losses import Targets, batch_of
-from models.training.networks import build, placed
+from models.training.networks import placed
 from models.training.recipe import Recipe
+from models.training.record import write_indexes, write_record
 from models.training.steps import Steps, cores
-from models.training.teachers import (
-    deviation_of,
-    features_of,
-    fit_heads,
-    folds_of,
-    soft_targets_of,
-    soft_targets_of_teachers,
-    with_gender_of,
-)
+from models.training.teachers import folds_of
 from models.training.validation import predict, score
 from models.training.views import Views, balance_weights
 
@@ -48,12 +38,16 @@ def train(
     leaking: Sequence[str] = (),
     workers: int | None = None,
 ) -> dict[str, Any]:
-    """Train, going on with what `out` holds of the same recipe (its length may differ); returns the run's record.
+    """Train a network and return the record of the run. A run of the same recipe found in `out` goes on.
 
-    `out` gets last.pt (to go on from), best.pt (weights of the best validation score), record.json, curves.png and, in
-    index/, the labels of each data set with their splits, to evaluate by. Rows of the split `train` train, rows of the
-    split `val` steer. `workers` processes cut and spoil the photos, if not None: by default one a core beside a
-    graphics card, and one for four cores without. Raises ModelError.
+    Only the length of that recipe (epochs, minutes, patience) may differ. `out` gets:
+    - last.pt: the state to go on from,
+    - best.pt: the weights with the best validation score,
+    - record.json and curves.png: recipe, versions and figures of each epoch,
+    - index/: the labels of each data set with their splits, to evaluate by.
+
+    Rows of the split `train` train; rows of the split `val` are for validation. `workers` processes cut and augment
+    photos. Default: one a core beside a graphics card, else one for four cores. Raises ModelError.
     """
     out.mkdir(parents=True, exist_ok=True)
     if device == "cuda" and not torch.cuda.is_available():
@@ -64,40 +58,15 @@ def train(
     if workers is None:
         workers = cores() - 1 if where.type == "cuda" else cores() // 4
     run = _Run(cache, recipe, out, where)
-    for name in sorted({row.data for row in cache.rows}):
-        (out / "index").mkdir(exist_ok=True)
-        file = re.sub(r"[^\w.-]+", "-", name) or "photos"
-        write_index((row for row in cache.rows if row.data == name), out / "index" / f"{file}.csv")
+    write_indexes(cache, out / "index")
     try:
         run.go(workers)
     finally:
         run.steps.close()
     if not run.history:
         raise ModelError(f"--minutes {recipe.minutes:g}: no time for a single step")
-    record: dict[str, Any] = {"leaking_split": list(leaking)} if leaking else {}
-    record |= {
-        "recipe": msgspec.to_builtins(recipe),
-        "data": {"train": len(run.train_rows), "val": len(run.val_rows), "index_sha256": cache.sha256},
-        "versions": {name: version(name) for name in ("torch", "keras", "numpy", "opencv-python")}
-        | {"python": platform.python_version()},
-        "device": str(where),
-        "seconds": round(run.spent_s(), 1),
-        "history": run.history,
-    }
-    (out / "record.json").write_text(json.dumps(record, indent=1))
-    draw_curves(run.history, out / "curves.png")
-    return record
-
-
-class _Lessons(NamedTuple):
-    """What a photo teaches beside its label; of each photo [n], or nothing [n, 0]."""
-
-    features: Tensor
-    """float32 [n, F] that the backbone should give."""
-    deviation: Tensor
-    """Of those features, float32 [F]: what a difference is measured by."""
-    soft_targets: Tensor
-    """Probabilities float32 [n, 1 + YEARS] of a man and of each year that give way for part of the label."""
+    rows = {"train": len(run.train_rows), "val": len(run.val_rows)}
+    return write_record(out, cache, recipe, leaking, rows, str(where), run.spent_s(), run.history)
 
 
 class _Run:
@@ -105,49 +74,44 @@ class _Run:
 
     def __init__(self, cache: CropCache, recipe: Recipe, out: Path, device: torch.device) -> None:
         self._cache, self._recipe, self._out, self._device = cache, recipe, out, device
-        self.train_rows, self.val_rows = _rows(cache, recipe)
+        self.train_rows, self.val_rows = _split_rows(cache, recipe)
         self._targets, self._plain_targets = Targets(cache.rows, recipe.age_groups), Targets(cache.rows)
-        for split, rows in (("train", self.train_rows), ("val", self.val_rows)):
-            genders = self._targets.male[rows][self._targets.male_weight[rows] > 0]
-            if len(set(genders.tolist())) < (2 if split == "train" else 1):
-                raise ModelError(f"{out}: the split `{split}` has too few genders: it needs photos of men and of women")
-            if not self._targets.age_weight[rows].any():
-                raise ModelError(f"{out}: the split `{split}` has no ages: it needs photos with an age, or a range")
-        if unknown := set(recipe.natural) - {row.data for row in cache.rows}:
-            there = ", ".join(sorted({row.data for row in cache.rows}))
-            raise ModelError(f"--natural {min(unknown)}: there is no such data set; give some of {there}")
+        _check_labels(cache, recipe, self._targets, self.train_rows, self.val_rows, out)
         self._weights = balance_weights([cache.rows[i] for i in self.train_rows], recipe.balance_power, recipe.natural)
         self._steps_an_epoch = max(1, len(self.train_rows) // recipe.batch)
         self._photos = names_of(cache.rows[i] for i in self.train_rows)
         if recipe.init.endswith(".pt"):
             self._photos = torch.cat([self._photos, load(Path(recipe.init)).photos]).unique()
         self._files = weights_of(recipe)
-        self._saved = resume(out / "last.pt", recipe, device)
-        if self._saved and not (out / "best.pt").is_file():
-            raise ModelError(f"{out}: has a last.pt, but no best.pt any more; remove the folder to start anew")
-        if self._saved and self._saved.get("index_sha256", cache.sha256) != cache.sha256:
-            raise ModelError(
-                f"{out}: its last.pt was taught by other photos, labels or splits; "
-                "give another --out or remove the folder"
-            )
+        self._saved = resume(out, recipe, cache.sha256, device)
         self._net = initial_network(recipe, device)
         if self._saved and self._saved["weights"]["heads.hidden.weight"].shape != self._net.heads.hidden.weight.shape:
             raise ModelError(f"{out}: was begun by a version that started with other heads; give another --out")
         self._ema = placed(network_of(self._net.state_dict(), recipe), device)
         self.steps = Steps(self._net, recipe, device)
-        self._lessons: _Lessons
+        self._extra: ExtraTargets
         self.history: list[dict[str, float]] = []
         self._step = 0
         self._started = time.monotonic()
 
     def spent_s(self) -> float:
-        """Seconds of training so far, those before a stop included."""
+        """Return the seconds of training so far, those before a stop included."""
         return time.monotonic() - self._started
 
     def go(self, workers: int) -> None:
-        """Train until the epochs, the minutes or the patience are used up; time counts from when all is prepared."""
+        """Train until the epochs, the minutes or the patience are used up. Time counts after the preparation."""
         recipe = self._recipe
-        self._lessons = self._prepared(beginning=self._saved is None)  # by the network as it came
+        self._extra = extra_targets_of(
+            self._net,
+            self._cache,
+            self.train_rows,
+            self._targets,
+            self._weights,
+            recipe,
+            self.steps.pool,
+            beginning=self._saved is None,
+        )
+        self._ema.load_state_dict(self._net.state_dict())  # whose heads may have been fitted now
         self._started = time.monotonic()
         if self._saved:
             self._net.load_state_dict(self._saved["weights"])
@@ -193,49 +157,25 @@ class _Run:
                     )
                 self._save()
         finally:
-            del batches  # and so its processes end
-
-    def _prepared(self, beginning: bool) -> _Lessons:
-        """The features and soft targets that the recipe asks for; at the beginning, the heads are fitted to those
-        features."""
-        recipe, cache, rows = self._recipe, self._cache, self.train_rows
-        people = [cache.rows[i] for i in rows]
-        fitted = beginning and recipe.probe_epochs > 0
-        cross_fitted = recipe.cross_fit > 0 and not recipe.teachers
-        features, soft_targets = (torch.empty(len(rows), 0, device=self._device) for _ in range(2))
-        if recipe.mimic_px or cross_fitted or fitted:
-            net = self._net
-            if recipe.mimic_of:
-                net = placed(build(recipe.arch, recipe.size_px, recipe.mimic_of), self._device)
-            features = features_of(net, cache, rows, recipe, self.steps.pool)
-        if fitted:
-            fit_heads(self._net.heads, features, rows, self._targets, self._weights, recipe)
-            self._ema.load_state_dict(self._net.state_dict())
-        if recipe.teachers:
-            soft_targets = soft_targets_of_teachers(cache, people, rows, recipe, self._device)
-        elif recipe.cross_fit:
-            soft_targets = soft_targets_of(features, people, rows, self._targets, self._weights, recipe)
-        if recipe.gender_of:
-            soft_targets = with_gender_of(soft_targets, recipe.gender_of, cache, rows)
-        if not recipe.mimic_px:
-            return _Lessons(features[:, :0], torch.empty(0), soft_targets.to(self._device))
-        return _Lessons(features, deviation_of(features), soft_targets.to(self._device))
+            del batches  # this ends its processes
 
     def _progress(self, step: int) -> float:
-        """Share of the run that is over, 0 to 1, by steps or by minutes, whichever is further."""
+        """Return the share of the run that is over, 0 to 1: the larger one of its steps' and its minutes'."""
         by_steps = step / (self._steps_an_epoch * self._recipe.epochs)
         return max(by_steps, self.spent_s() / 60 / self._recipe.minutes) if self._recipe.minutes else by_steps
 
     def _plan(self) -> Iterator[tuple[int, int, float]]:
-        """Of the steps to come: number, size of the photos, and how often they are spoilt; towards the end they are
-        mostly as they are, so that the model settles on what it will see most."""
+        """Yield (number, size of photos in px, share of augmented photos) of each step to come.
+
+        Towards the end photos are mostly clean, so that the model adapts to what it will see most.
+        """
         for step in range(self._step, self._steps_an_epoch * self._recipe.epochs):
             progress = self._progress(step)
             yield step, _size_px(self._recipe, progress), self._recipe.spoil * min(1.0, max(0.0, 1.6 - 1.2 * progress))
 
     def _epoch(self, batches: Iterator[Any]) -> tuple[list[Tensor], int]:
-        """Losses of the steps of an epoch, or of as many as there is time for, and the size of the last photos."""
-        recipe, lessons = self._recipe, self._lessons
+        """Run the steps of an epoch, or as many as time allows. Return their losses and the last size of photos."""
+        recipe, extra = self._recipe, self._extra
         floats = [name for name, value in self._ema.state_dict().items() if value.is_floating_point()]
         averages, currents = ([net.state_dict()[name] for name in floats] for net in (self._ema, self._net))
         losses: list[Tensor] = []
@@ -249,9 +189,9 @@ class _Run:
             images, picked, weight = next(batches)
             size_px = images.shape[1]
             rows, there = self.train_rows[picked.numpy()], picked.to(self._device)
-            batch = batch_of(images, rows, self._targets, weight, lessons.features[there], lessons.soft_targets[there])
-            torch.manual_seed(recipe.seed + self._step)  # of the dropout, also after a stop
-            losses.append(self.steps.take(batch, epoch, progress, lessons.deviation))
+            batch = batch_of(images, rows, self._targets, weight, extra.features[there], extra.soft_targets[there])
+            torch.manual_seed(recipe.seed + self._step)  # so that dropout is the same after a stop
+            losses.append(self.steps.take(batch, epoch, progress, extra.deviation))
             keep = min(recipe.ema, 1 - 1 / (1 + epoch * 100))
             with torch.no_grad():
                 torch._foreach_lerp_(averages, currents, 1 - keep)
@@ -267,7 +207,7 @@ class _Run:
         return losses, size_px
 
     def _validated(self) -> dict[str, float]:
-        """Figures of the averaged weights on the rows that steer, of all and of each data set."""
+        """Score the averaged weights on the validation rows: all of them, and those of each data set."""
         rows, targets = self.val_rows, self._plain_targets
         gender, age = predict(self._ema, self._cache, rows, self._recipe)
         entry = score(gender, age, targets, rows)
@@ -293,31 +233,8 @@ class _Run:
         save(self._out / "last.pt", state)
 
 
-def draw_curves(history: list[dict[str, float]], path: Path) -> None:
-    """Loss, gender accuracy and age error over the epochs, as a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.2), layout="constrained")
-    epochs = range(1, len(history) + 1)
-    for axis, key, title in zip(
-        axes,
-        ("loss", "gender", "age_mae"),
-        ("training loss", "gender accuracy (validation)", "age error, years (validation)"),
-        strict=True,
-    ):
-        axis.plot(epochs, [entry[key] for entry in history], marker="o", markersize=3, color="#1f5fa8")
-        axis.set_title(title)
-        axis.set_xlabel("epoch")
-        axis.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
-
-
-def _rows(cache: CropCache, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers of the rows that train and of those that steer."""
+def _split_rows(cache: CropCache, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers of the rows to train on and of the rows to validate on. Raises ModelError."""
     splits = np.array([row.split for row in cache.rows])
     train_rows, val_rows = np.flatnonzero(splits == "train"), np.flatnonzero(splits == "val")
     if recipe.fold is not None:
@@ -337,3 +254,23 @@ def _size_px(recipe: Recipe, progress: float) -> int:
         return recipe.size_px
     share = 0.7 if progress < 0.5 else 0.8 if progress < 0.8 else 1.0
     return int(recipe.size_px * share) // 16 * 16 if share < 1 else recipe.size_px
+
+
+def _check_labels(
+    cache: CropCache,
+    recipe: Recipe,
+    targets: Targets,
+    train_rows: NDArray[np.int64],
+    val_rows: NDArray[np.int64],
+    out: Path,
+) -> None:
+    """Raise ModelError if a split lacks men, women or ages, or if `natural` names a data set that is not there."""
+    for split, rows in (("train", train_rows), ("val", val_rows)):
+        genders = targets.male[rows][targets.male_weight[rows] > 0]
+        if len(set(genders.tolist())) < (2 if split == "train" else 1):
+            raise ModelError(f"{out}: the split `{split}` has too few genders: it needs photos of men and of women")
+        if not targets.age_weight[rows].any():
+            raise ModelError(f"{out}: the split `{split}` has no ages: it needs photos with an age, or a range")
+    if unknown := set(recipe.natural) - {row.data for row in cache.rows}:
+        there = ", ".join(sorted({row.data for row in cache.rows}))
+        raise ModelError(f"--natural {min(unknown)}: there is no such data set; give some of {there}")

@@ -1,4 +1,4 @@
-"""How a network does on photos that it is not trained on, between epochs."""
+"""Scores of a network on validation photos, between epochs."""
 
 import numpy as np
 import torch
@@ -23,8 +23,10 @@ def predict(
     batch: int = 64,
     mirrored: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Gender logits [n] (positive is male) and age logits [n, YEARS] of rows, or of their mirror images; of the
-    original head, its own nine split in the same way: man minus woman, and seven decades."""
+    """Return gender logits [n] (positive is male) and age logits [n, YEARS] of rows, or of their mirror images.
+
+    The nine outputs of the original head become man minus woman, and logits [n, 7] of its decades.
+    """
     device = next(net.parameters()).device
     net.eval()
     gender: list[Tensor] = []
@@ -47,8 +49,11 @@ def predict(
 def score(
     gender: NDArray[np.float32], age: NDArray[np.float32], targets: Targets, rows: NDArray[np.int64]
 ) -> dict[str, float]:
-    """Gender accuracy, age error in years and accuracy of FairFace's nine ranges (the likeliest has to overlap the
-    label), over all rows with such a label and evenly over the ranges; 0 where there is none."""
+    """Score gender logits [n] and age logits [n, classes] of rows.
+
+    `gender` is the accuracy, `age_mae` the error in years, `age_bins` the accuracy of FairFace's nine ranges: the
+    likeliest has to overlap the label. `even_...` is the mean over those ranges. Without labels a score is 0.
+    """
     lo, hi = targets.age_lo[rows], targets.age_hi[rows]
     has_gender, has_age = targets.male_weight[rows] > 0, targets.age_weight[rows] > 0
     right = (gender > 0) == (targets.male[rows] > 0.5)

@@ -1,4 +1,4 @@
-"""What a step learns from: photos drawn, cut and spoilt."""
+"""Photos of a step: drawn at random, cut and augmented."""
 
 from typing import Any
 
@@ -18,15 +18,18 @@ from models.training.recipe import Recipe
 
 
 def balance_weights(rows: list[Row], power: float, natural: tuple[str, ...] = ()) -> NDArray[np.float64]:
-    """Weight of each row, mean 1: (rows in its data set, age range, gender and group) to the minus `power`; within the
-    data sets `natural` all weigh the same."""
+    """Return a weight for each row, mean 1. Rare rows weigh more; rows of the data sets `natural` weigh the same.
+
+    It is a ** -`power` * b ** (-`power` / 2). Here a counts the rows of the same data set, age range and gender, and b
+    those of the same data set and ethnic group.
+    """
 
     def rarity(keys: list[Any], strength: float) -> NDArray[np.float64]:
         _, where, counts = np.unique(np.array([str(key) for key in keys]), return_inverse=True, return_counts=True)
         return (counts / counts.mean())[where] ** -strength
 
     middles = [-1.0 if row.age_lo is None or row.age_hi is None else (row.age_lo + row.age_hi) / 2 for row in rows]
-    ages = np.digitize(middles, FAIRFACE_EDGES)  # 0: not known
+    ages = np.digitize(middles, FAIRFACE_EDGES)  # 0: the age is not known
     weights = rarity([(row.data, age, row.gender) for row, age in zip(rows, ages, strict=True)], power)
     weights *= rarity([(row.data, row.race) for row in rows], power / 2)
     for name in natural:
@@ -39,13 +42,16 @@ def balance_weights(rows: list[Row], power: float, natural: tuple[str, ...] = ()
 def drawn(
     rng: np.random.Generator, weights: NDArray[np.float64], balance: str, batch: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Which rows make the next batch, and how much each counts: rare ones drawn more often, weighted, or neither."""
+    """Draw the rows of the next batch. Return their numbers, int64 [batch], and their weights, float32 [batch].
+
+    `balance` is `sample` (rare rows are drawn more often), `weight` (they weigh more) or `none`.
+    """
     picked = rng.choice(len(weights), batch, p=weights / weights.sum() if balance == "sample" else None)
     return picked, weights[picked].astype(np.float32) if balance == "weight" else np.ones(batch, np.float32)
 
 
 def to_tensor(crops: NDArray[np.uint8] | Tensor, preprocessing: Preprocessing) -> Tensor:
-    """uint8 RGB [N, S, S, 3] -> float32 [N, 3, S, S] as the network wants it, where the crops are."""
+    """Normalise crops, uint8 RGB [N, S, S, 3], to float32 [N, 3, S, S] on the device where they are."""
     images = torch.as_tensor(crops)
     images = (images.flip(3) if preprocessing.channels == "BGR" else images).float()
     mean, std = (torch.tensor(values, device=images.device) for values in (preprocessing.mean, preprocessing.std))
@@ -53,12 +59,11 @@ def to_tensor(crops: NDArray[np.uint8] | Tensor, preprocessing: Preprocessing) -
 
 
 class Views(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Item n is what step n learns from: photos as the network sees them, uint8 RGB [N, S, S, 3]; their places in
-    `rows`, int64 [N]; and how much each counts, float32 [N].
+    """Batches of photos as the network sees them, uint8 RGB [N, S, S, 3], with places in `rows` and weights, [N] each.
 
-    An item is named by its step, the size of its photos and how often they are spoilt (0 to 1). The same name gives the
-    same item in any process, so that a resumed run goes on with what an uninterrupted one would have seen (unless
-    minutes decide on the size).
+    The key of a batch is (step, size of photos in px, share of augmented photos from 0 to 1). A key gives the same
+    batch in any process. A resumed run therefore sees what an uninterrupted one would see, unless `minutes` decide on
+    the size.
     """
 
     def __init__(self, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe, weights: NDArray[np.float64]) -> None:

@@ -81,7 +81,7 @@ def test_names_in_a_zip_may_be_korean_without_saying_so(encoding: str, tmp_path:
     with Photos(tmp_path / "a.zip") as photos:
         assert photos.read("A(친가)/가족.png") is not None
         assert photos.read("windows/1.png") is not None
-        assert len(photos.fingerprint()) == 64
+        assert len(photos.sha256()) == 64
 
 
 def test_names_in_a_zip_may_be_western_without_saying_so(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_names_on_disk_may_be_korean_of_another_computer(tmp_path: Path) -> None
         assert [each.file for each in rows] == ["A(친가)/F0001_IND_GF_70_0_01.png", "more/F0002_IND_D_9_0_01.png"]
         assert all(photos.read(each.file) is not None for each in rows)
         assert photos.read("F0001_IND_S_20_0_01.png") is None
-        assert len(photos.fingerprint(labels)) == 64
+        assert len(photos.sha256(labels)) == 64
     (tmp_path / "set" / "photos.csv").write_text("file,age\nmore/F0002_IND_D_9_0_01.png,9\n")
     assert len(index_folder(tmp_path / "set", "csv")[0]) == 1
 

@@ -15,8 +15,8 @@ from models.datasets.splits import (
     assign,
     check_photos,
     components,
+    fingerprint,
     leaks,
-    look,
     name_persons,
     near_duplicates,
 )
@@ -30,16 +30,16 @@ def test_near_duplicates_are_one_photo_and_not_merely_alike() -> None:
     _, data = cv2.imencode(".jpg", originals[7], [cv2.IMWRITE_JPEG_QUALITY, 40])
     again = cv2.imdecode(data, cv2.IMREAD_COLOR)
     brighter = np.clip(originals[9].astype(int) + 20, 0, 255).astype(np.uint8)
-    pairs = near_duplicates(look([*originals, smaller, again, brighter]))
+    pairs = near_duplicates(fingerprint([*originals, smaller, again, brighter]))
     assert set(pairs) == {(3, 30), (7, 31), (9, 32)}
 
 
 def test_a_thousand_copies_of_a_photo_take_no_gigabytes() -> None:
     rng = np.random.default_rng(0)
     copies = [np.clip(portrait(1) + rng.integers(-2, 3, (96, 96, 3)), 0, 255).astype(np.uint8) for _ in range(1000)]
-    looks = look(copies)
+    prints = fingerprint(copies)
     tracemalloc.start()
-    pairs = near_duplicates(looks)
+    pairs = near_duplicates(prints)
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(pairs) == 1000 * 999 // 2
@@ -56,7 +56,7 @@ def test_people_in_front_of_one_wall_are_not_one_person(tmp_path: Path) -> None:
         photos.append(photo)
         cv2.imwrite(str(tmp_path / f"{i}.png"), photo)
         rows.append(row(f"{i}.png", person=f"p{i}"))
-    assert len(near_duplicates(look(photos))) > 5
+    assert len(near_duplicates(fingerprint(photos))) > 5
     cv2.imwrite(str(tmp_path / "copy.jpg"), cv2.resize(photos[2], (200, 200)), [cv2.IMWRITE_JPEG_QUALITY, 60])
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     left_out: Counter[str] = Counter()
