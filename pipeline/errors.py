@@ -4,6 +4,8 @@ from typing import IO, Any
 
 import click
 
+from pipeline.log import prefix
+
 
 class UserError(click.ClickException):
     """Mistake of the user, told in one line that names the file, the key and the remedy. A command ends with code 2."""
@@ -11,5 +13,5 @@ class UserError(click.ClickException):
     exit_code = 2
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the message on stderr as every command of stationcast does."""
-        click.echo(f"stationcast: error: {' '.join(self.message.split())}", file, err=file is None)
+        """Print the message on stderr as every command of stationcast does; journald is told its severity."""
+        click.echo(f"{prefix('err')}stationcast: error: {' '.join(self.message.split())}", file, err=file is None)

@@ -1,13 +1,42 @@
-"""One structured line an event on stderr; `skip` counts trouble, says it once a reason and lets the station go on."""
+"""Log lines on stderr, one an event, and the count of what was passed over."""
 
 import contextlib
+import os
 import sys
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
+
+Severity = Literal["debug", "info", "notice", "warning", "err"]
+_LEVELS: dict[Severity, int] = {"err": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
+"""Levels of syslog, as journald reads them from the prefix `<N>` of a line."""
 
 _process = "stationcast"
 skipped: Counter[str] = Counter()
+"""Number of times that each reason was given to `skip` in this process."""
+
+
+def is_journal(fd: int, journal_stream: str) -> bool:
+    """Tell whether a file descriptor leads to journald. `journal_stream` is JOURNAL_STREAM (systemd.exec(5))."""
+    try:
+        return stream_name(fd) == journal_stream
+    except OSError:
+        return False
+
+
+def stream_name(fd: int) -> str:
+    """Return `device:inode` of a file descriptor, as systemd writes it into JOURNAL_STREAM. OSError: it is closed."""
+    status = os.fstat(fd)
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+to_journal = is_journal(2, os.environ.get("JOURNAL_STREAM", ""))
+"""Whether this process's standard error leads to journald. Its lines then begin with their severity."""
+
+
+def prefix(severity: Severity) -> str:
+    """Return what a line of this severity begins with: `<N>` for journald, nothing for anybody else."""
+    return f"<{_LEVELS[severity]}>" if to_journal else ""
 
 
 def name_process(name: str) -> None:
@@ -16,20 +45,20 @@ def name_process(name: str) -> None:
     _process = name
 
 
-def log(event: str, **fields: Any) -> None:
-    """Write `time process event key=value ...` to stderr; a log that nobody takes any more stops nothing."""
+def log(event: str, *, severity: Severity = "info", **fields: Any) -> None:
+    """Write `time process event key=value ...` to stderr. A stream that takes no more lines stops nothing."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
     pairs = "".join(f" {key}={_plain(value)}" for key, value in fields.items())
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"{stamp}Z {_process} {event}{pairs}\n")
+        sys.stderr.write(f"{prefix(severity)}{stamp}Z {_process} {event}{pairs}\n")
         sys.stderr.flush()
 
 
-def skip(reason: str, **fields: Any) -> None:
-    """Count something that was passed over; log it the first time it happens in this process."""
+def skip(reason: str, *, severity: Severity = "warning", **fields: Any) -> None:
+    """Count something that was passed over; log it the first time that it happens in this process."""
     skipped[reason] += 1
     if skipped[reason] == 1:
-        log("skipped", reason=reason, **fields)
+        log("skipped", severity=severity, reason=reason, **fields)
 
 
 def _plain(value: Any) -> str:

@@ -23,7 +23,7 @@ from pipeline import wire
 from pipeline.broker import Broker
 from pipeline.cells import LOADING, READY, Cell, Cells
 from pipeline.graph import BROKER, Group, Link, settings_for
-from pipeline.log import log, name_process, skip, skipped
+from pipeline.log import log, name_process, prefix, skip, skipped
 from pipeline.messages import AnyMessage, Credit, Message
 from pipeline.settings import RingRef, Station
 
@@ -224,9 +224,9 @@ def main() -> int:
         else:
             run_stage(spec, spec.group, cell)
     except click.ClickException as error:
-        sys.stderr.write(f"stationcast: error: {' '.join(error.message.split())}\n")
+        sys.stderr.write(f"{prefix('err')}stationcast: error: {' '.join(error.message.split())}\n")
         return 2
     except Exception as error:
-        log("failed", error=f"{type(error).__name__}: {error}")
+        log("failed", severity="err", error=f"{type(error).__name__}: {error}")
         raise
     return 0

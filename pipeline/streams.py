@@ -10,10 +10,14 @@ from typing import IO, Any, cast
 
 from rich.console import Console
 
+from pipeline.log import stream_name, to_journal
+
 
 class Stream:
-    """A stream that may stand still (Ctrl-S, a connection that hangs, a pipe that nobody reads) or be closed while the
-    station runs: a thread of its own writes to it, and what it does not take is lost."""
+    """Stream that never blocks its writers. A thread of its own writes to it, and what it does not take is lost.
+
+    A stream may stand still (Ctrl-S, a connection that hangs, a pipe that nobody reads) or close while a station runs.
+    """
 
     def __init__(self, out: Any) -> None:
         self._out = out
@@ -30,10 +34,10 @@ class Stream:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing: the thread does not keep anything back."""
+        """Do nothing: the thread keeps nothing back."""
 
     def close(self) -> None:
-        """Wait a second for what is still to be written."""
+        """Wait at most two seconds until everything is written."""
         with contextlib.suppress(queue.Full):
             self._waiting.put(None, timeout=1)
             self._thread.join(timeout=1)
@@ -48,7 +52,7 @@ class Stream:
 
 @contextlib.contextmanager
 def standard_output() -> Iterator[Console]:
-    """Standard output, of which nothing ends or holds up the station."""
+    """Give a console on standard output that neither ends nor holds up the station."""
     if not sys.stdout.isatty():
         yield Console()
         return
@@ -58,8 +62,11 @@ def standard_output() -> Iterator[Console]:
 
 @contextlib.contextmanager
 def log_lines() -> Iterator[int]:
-    """A file descriptor for the children's stderr: its lines go where this process's own do, and hold up no child."""
+    """Give a file descriptor for the children's stderr: its lines go where ours do, and block no child."""
     read_fd, write_fd = os.pipe()
+    before = os.environ.get("JOURNAL_STREAM", "")
+    if to_journal:  # the children's lines get there too
+        os.environ["JOURNAL_STREAM"] = stream_name(write_fd)
 
     def pump() -> None:
         with os.fdopen(read_fd, errors="replace") as lines:
@@ -73,13 +80,17 @@ def log_lines() -> Iterator[int]:
     finally:
         os.close(write_fd)
         thread.join(timeout=1)
+        if to_journal:
+            os.environ["JOURNAL_STREAM"] = before
 
 
 def open_streams() -> None:
-    """Let standard streams that were closed lead nowhere; else the next file opened takes the place of one, here and in
-    the children, and is written to."""
+    """Let standard streams that were closed lead nowhere.
+
+    Otherwise the next file that is opened takes the place of one, here and in the children, and is written to.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            fd = os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: the stream's own
+            fd = os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is the stream's own
             os.set_inheritable(fd, True)
             setattr(sys, name, os.fdopen(fd, mode))

@@ -228,7 +228,7 @@ class Supervisor:
             control.serve(_TICK_MS)
             now_s = time.monotonic()
             if now_s - last_s > _STALLED_S:
-                log("stalled", seconds=round(now_s - last_s, 1))
+                log("stalled", severity="warning", seconds=round(now_s - last_s, 1))
                 self._patience_until_s = now_s + _SILENT_S
             last_s = now_s
             for child in list(self.children):
@@ -242,7 +242,7 @@ class Supervisor:
             late = "" if self.ready_s else self._waited_for()
             if late and now_s >= say_at_s:
                 say_at_s = now_s + _SAY_AGAIN_S
-                log("not_ready", station=self.station.station.name, waits_for=late)
+                log("not_ready", severity="warning", station=self.station.station.name, waits_for=late)
             if not self.ready_s and not late:
                 if any(g.kind == "source" for g in self.graph.groups) and not self._sources_started:
                     self._sources_started = True
@@ -251,7 +251,12 @@ class Supervisor:
                 self.ready_s = now_s
                 for child in self.children:
                     child.mark_ready()
-                log("ready", station=self.station.station.name, processes=sum(child.ready for child in self.children))
+                log(
+                    "ready",
+                    severity="notice",
+                    station=self.station.station.name,
+                    processes=sum(child.ready for child in self.children),
+                )
             if duration_s is not None and now_s >= (self.ready_s or began_s + _START_S) + duration_s:
                 if not self.ready_s:
                     self._refused = f"{late}: not ready within {_START_S + duration_s:g} s; its messages stand above"
@@ -279,7 +284,7 @@ class Supervisor:
         except (OSError, UserError) as error:
             skip("sockets_gone", folder=before, error=error)
             return
-        log("sockets_gone", folder=before, new=self.runtime_dir)
+        log("sockets_gone", severity="warning", folder=before, new=self.runtime_dir)
         for child in self.children:
             child.tell_to_end()
 
@@ -297,7 +302,7 @@ class Supervisor:
             if silent_s > _FRAME_S:
                 self._blank(child, _FRAME_S)
             if not patient and not child.killed and silent_s > (_SILENT_S if child.ready else _LOADING_S):
-                log("silent", worker=child.worker, silent_s=round(silent_s, 1))
+                log("silent", severity="warning", worker=child.worker, silent_s=round(silent_s, 1))
                 process.kill()
                 child.killed = True  # it may take its time to die: in a driver that hangs, for ever
             elif child.failures and child.ready and now_s - child.started_s > _HEALTHY_S:
@@ -320,7 +325,14 @@ class Supervisor:
         delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(child.failures, 12)) * random.uniform(0.8, 1.0)
         child.failures += 1
         child.restart_at_s = time.monotonic() + delay_s
-        log("restarting", worker=child.worker, reason=reason, failures=child.failures, delay_s=round(delay_s, 2))
+        log(
+            "restarting",
+            severity="warning",
+            worker=child.worker,
+            reason=reason,
+            failures=child.failures,
+            delay_s=round(delay_s, 2),
+        )
 
     def _blank(self, child: Child, max_age_s: float) -> None:
         """Blank the older frames of a capture process that cannot do it itself."""
@@ -332,7 +344,7 @@ class Supervisor:
 
     def _answer_scale(self, request: Scale) -> str:
         text = self.scale(request.group, request.workers)
-        log("scaled", text=text)
+        log("scaled", severity="notice", text=text)
         return text
 
     def _stop_all(self) -> None:
@@ -355,7 +367,7 @@ class Supervisor:
                     time.sleep(0.01)
         for child in self.children:
             if child.process and child.process.poll() is None:
-                log("killed_at_stop", worker=child.worker)
+                log("killed_at_stop", severity="warning", worker=child.worker)
                 child.process.kill()
             if child.process:
                 child.process.wait()

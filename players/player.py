@@ -281,5 +281,5 @@ def _result(future: Future[T]) -> T | None:
     try:
         return future.result()
     except Exception as error:
-        skip("preparation_failed", error=f"{type(error).__name__}: {error}")
+        skip("preparation_failed", severity="err", error=f"{type(error).__name__}: {error}")
         return None

@@ -197,7 +197,7 @@ class Preparation:
 
     def _fail(self, creative: Creative, why: str) -> None:
         """Keep a creative off the screen for a while."""
-        log("creative_failed", creative=creative.id, error=why, off_s=QUARANTINE_S)
+        log("creative_failed", severity="warning", creative=creative.id, error=why, off_s=QUARANTINE_S)
         self._failed[creative.id] = time.monotonic() + QUARANTINE_S
 
     def _catalogue(self) -> Catalogue:

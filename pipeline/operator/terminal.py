@@ -49,7 +49,7 @@ class View:
             log("running", **line(supervisor, before, readings))
 
 
-def line(supervisor: Supervisor, before: dict[str, Reading], now: dict[str, Reading]) -> dict[str, object]:
+def line(supervisor: Supervisor, before: dict[str, Reading], now: dict[str, Reading]) -> dict[str, Any]:
     """The station in one log line."""
     status = next(iter(_screens(supervisor.children).values()), {})
     present = status.get("present", {})

@@ -106,7 +106,7 @@ class CatalogueWatcher:
 def _say_new_problems(catalogue: Catalogue, known: tuple[str, ...]) -> None:
     for problem in catalogue.problems:
         if problem not in known:
-            log("campaign_problem", problem=problem)
+            log("campaign_problem", severity="warning", problem=problem)
 
 
 class _Reader:

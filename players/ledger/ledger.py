@@ -132,7 +132,7 @@ class Ledger:
                 "app_version": self._version,
             }
             if not self._commit(lambda db: self._insert(db, row)):
-                skip("play_not_recorded", creative=decision.creative.id, problem=self._problem)
+                skip("play_not_recorded", severity="err", creative=decision.creative.id, problem=self._problem)
                 return None
             self.history.started(line, decision.creative.id, price_micro, mono_ns)
             self._open[play_id] = _Open(line, price_micro, planned_ms, mono_ns, self._head)
@@ -195,7 +195,7 @@ class Ledger:
                 try:
                     self._totals = {since_ms: totals_since(self._need_db(), since)}
                 except sqlite3.Error as error:
-                    skip("ledger_unreadable", error=error)
+                    skip("ledger_unreadable", severity="err", error=error)
                     self._totals = {since_ms: Totals()}
             return self._totals[since_ms].as_dict()
 
@@ -245,7 +245,7 @@ class Ledger:
         self._learn(db)
         db.execute("COMMIT")
         if aborted:
-            log("plays_aborted", count=aborted, reason="the player had stopped without ending them")
+            log("plays_aborted", severity="warning", count=aborted, reason="the player had stopped without ending them")
 
     def _learn(self, db: sqlite3.Connection) -> None:
         """Learn what was spent and shown, from the file and from what waits to be written to it."""
@@ -276,7 +276,7 @@ class Ledger:
             try:
                 self._learn(self._db)
             except (sqlite3.Error, ValueError, TypeError) as error:
-                skip("ledger_unreadable", error=error)
+                skip("ledger_unreadable", severity="err", error=error)
         if self._db is not None and _inode(self.path) != self._inode:
             self._fail(f"{self.path} was taken away; put it back, or restart the player to begin a new one")
             return
@@ -291,7 +291,7 @@ class Ledger:
         else:
             self._take_ballast()
         if not self._problem:
-            log("ledger_well_again", path=self.path)
+            log("ledger_well_again", severity="notice", path=self.path)
 
     def _affordable(self, line: Line, price_micro: int) -> bool:
         """Return whether a paid play of the line may begin: the ledger is well, and its budget covers the price."""
@@ -338,7 +338,7 @@ class Ledger:
             if self._db is not None and self._db.in_transaction:
                 self._db.execute("ROLLBACK")
         except sqlite3.Error as error:
-            skip("ledger_rollback", error=error)
+            skip("ledger_rollback", severity="err", error=error)
 
     def _insert(self, db: sqlite3.Connection, row: dict[str, Any]) -> None:
         columns = SCHEMAS[newest()].started
@@ -367,7 +367,7 @@ class Ledger:
 
     def _fail(self, problem: str) -> None:
         if not self._problem:
-            log("ledger_trouble", problem=problem, effect="only house ads play until it is well again")
+            log("ledger_trouble", severity="err", problem=problem, effect="only house ads play until it is well again")
         self._problem = problem
 
     def _take_ballast(self) -> None:

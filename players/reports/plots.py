@@ -327,7 +327,7 @@ def _save(figure: Figure, path: Path, note: str) -> None:
     except (OSError, ValueError) as error:
         raise UserError(f"--plot: {path}: {error}; name a .png file in a folder that is there") from None
     if any("missing from font" in str(warning.message) for warning in said):
-        log("plot_letters_missing", file=path, remedy=f"install a font such as {_CJK[0]}")
+        log("plot_letters_missing", severity="warning", file=path, remedy=f"install a font such as {_CJK[0]}")
 
 
 def _rc() -> Any:

@@ -151,7 +151,7 @@ class Painter:
         try:
             window = Window(self._settings, alone=self._alone)
         except ScreenError as error:
-            skip("no_display", error=error)
+            skip("no_display", severity="err", error=error)
             self._retry_s = time.monotonic() + self._retry_pause_s
             self._retry_pause_s = min(2 * self._retry_pause_s, RETRY_S[1])
             return None
@@ -169,7 +169,7 @@ class Painter:
 
     def _lose_window(self, error: ScreenError, now_s: float) -> None:
         """Paint on in memory; the display is tried again at once, then after growing pauses."""
-        log("display_lost", error=error)
+        log("display_lost", severity="err", error=error)
         self._screen.close()
         self._retry_s = 0.0
         self._move_to(Headless(self._settings, (self.layout.width_px, self.layout.height_px)), now_s)

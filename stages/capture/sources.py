@@ -200,7 +200,7 @@ class LiveStream:
             before.join(_LINGER_S)
             if before.is_alive():
                 # The driver hangs and holds the device. A thread cannot be ended: the process ends, the next opens it.
-                log("source_hangs", camera=camera.name)
+                log("source_hangs", severity="warning", camera=camera.name)
                 raise SystemExit(1)
         self._thread = threading.Thread(target=self._drain, name=_THREAD, daemon=True)
         self._thread.start()

@@ -104,7 +104,7 @@ class Capture:
             self._source.close()
         self._source = None
         self._update_status(state="ended")
-        log("source_ended", camera=self._camera.name, source=self.status["source"])
+        log("source_ended", severity="notice", camera=self._camera.name, source=self.status["source"])
 
     def _lose(self, error: Exception) -> None:
         if self._source is not None:
@@ -112,7 +112,14 @@ class Capture:
         self._source = None
         if self._logged != "lost" and time.monotonic_ns() >= self._quiet_until_ns:
             why = str(error).replace(str(self._camera.source), self.status["source"])
-            log("source_lost", camera=self._camera.name, source=self.status["source"], why=why, retry_s=self._retry_s)
+            log(
+                "source_lost",
+                severity="warning",
+                camera=self._camera.name,
+                source=self.status["source"],
+                why=why,
+                retry_s=self._retry_s,
+            )
             self._logged, self._quiet_until_ns = "lost", time.monotonic_ns() + _QUIET_NS
         self._update_status(state="retrying")
         self._retry_at_ns = time.monotonic_ns() + int(self._retry_s * 1e9)
@@ -121,7 +128,7 @@ class Capture:
     def _update_status(self, **facts: Any) -> None:
         if facts.get("state") == "live" and self._logged != "live":
             self._logged = "live"
-            log("source_live", camera=self._camera.name, source=self.status["source"])
+            log("source_live", severity="notice", camera=self._camera.name, source=self.status["source"])
         if not facts.items() <= self.status.items():
             self.status = self.status | facts
 

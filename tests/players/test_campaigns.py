@@ -318,7 +318,7 @@ def test_import_replaces_no_file_by_one_that_would_be_refused(layout: Path) -> N
         ("\0\1\2", "bad.toml: not TOML:"),
         (f"a{'.a' * 100_000} = 1", "bad.toml: not TOML:"),
         ("campaign = 'a'", "bad.toml: file: object missing required field `advertiser`"),
-        (little(line="hue = 1e15"), "bad.toml: lines[0].hue: unknown key; known here: id, creatives"),
+        (little(line="zzz = 1e15"), "bad.toml: lines[0].zzz: unknown key; known here: id, creatives"),
         (little(file='latte.png"\nduration = 1e15#'), "creatives[0].duration: unknown key; did you mean duration_s?"),
         (little(file='latte.png"\nduration_s = 1e15#'), "creatives[0].duration_s: expected `float` <= 600.0"),
         (little(file='latte.png"\nduration_s = -1#'), "creatives[0].duration_s: expected `float` >= 1.0"),
