@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from bench.rig import coded_ads
 from pipeline.settings import Ads, Choose, PlayerSettings, Screen, StationTable
@@ -94,3 +95,26 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
         return path
 
     return make
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a folder for campaign files, with the picture latte.png in it."""
+    place = tmp_path / "campaigns"
+    place.mkdir()
+    Image.new("RGB", (160, 90), (200, 120, 40)).save(place / "latte.png")
+    return place
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Path:
+    """Make a folder of the original layout: three groups with four pictures, and two files that are none."""
+    place = tmp_path / "ad"
+    for n, (group, file) in enumerate(
+        [("20's, F", "shoes.jpg"), ("20's, F", "bag 1.JPG"), ("0's, M", "robot.png"), ("default", "한국.png")]
+    ):
+        (place / group).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (80, 45), (n, 50, 90)).save(place / group / file)
+    (place / "20's, F" / "notes.txt").write_text("not an ad")
+    (place / "20's, F" / "notes.toml").write_text("no = 'campaign'")
+    return place

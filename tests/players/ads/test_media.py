@@ -1,0 +1,215 @@
+"""Media: what is found in them, and hostile ones."""
+
+import os
+import struct
+import sys
+import zlib
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from players.ads import media
+from players.screen import pictures
+from players.screen.layout import Layout
+from tests.ads import BROKEN_EXIF
+from tests.conftest import lives, wait_for
+from tests.players.campaign_files import film, little, read
+
+
+def test_a_film_lasts_as_long_as_it_is_and_no_longer_than_asked(folder: Path) -> None:
+    film(folder / "film.mp4", frames=90)
+    film(folder / "film.webm", frames=90, codec="libvpx-vp9")
+    creatives = "".join(
+        f'[[lines.creatives]]\nid = "{name}"\nfile = "{file}"\n{more}\n'
+        for name, file, more in (
+            ("whole", "film.mp4", ""),
+            ("part", "film.mp4", "duration_s = 2"),
+            ("beyond", "film.webm", "duration_s = 9\nsound = true"),
+        )
+    )
+    (folder / "f.toml").write_text('advertiser = "f"\ncampaign = "f"\n[[lines]]\nid = "f"\n' + creatives)
+    catalogue = read(folder)
+    assert catalogue.problems == ()
+    ads = {ad.id: ad for ad in catalogue.creatives}
+    assert {name: ad.duration_ms for name, ad in ads.items()} == {"whole": 3000, "part": 2000, "beyond": 3000}
+    assert {ad.kind for ad in ads.values()} == {"video"}
+    assert ads["beyond"].sound
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_film_that_was_cut_out_of_a_longer_one_lasts_as_long_as_its_picture(folder: Path, suffix: str) -> None:
+    film(folder / f"part{suffix}", frames=60, first=150)
+    (folder / "f.toml").write_text(little(file=f"part{suffix}"))
+    (ad,) = read(folder).creatives
+    assert ad.duration_ms == 2000
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm"])
+def test_a_film_whose_sound_lasts_longer_lasts_as_long_as_its_picture(folder: Path, suffix: str) -> None:
+    film(folder / f"loud{suffix}", frames=60, codec="libvpx-vp9", sound_s=5)
+    (folder / "f.toml").write_text(little(file=f"loud{suffix}"))
+    (ad,) = read(folder).creatives
+    assert ad.duration_ms == 2000
+
+
+BAD_MEDIA = [
+    ("none.png", "there is no file 'none.png'"),
+    ("../secret.png", "'../secret.png' leads out of the folder"),
+    ("sub/../../secret.png", "leads out of the folder"),
+    ("/etc/passwd", "'/etc/passwd' is not a path beside the campaign file"),
+    ("link.png", "'link.png' leads out of the folder"),
+    ("linked/secret.png", "leads out of the folder"),
+    ("loop.png", "'loop.png' is a link that leads nowhere"),
+    ("x" * 300 + ".png", "or too long a name"),
+    (".", "there is no file '.'"),
+    ("latte.txt", "unknown kind '.txt'"),
+    ("empty.png", "it cannot be decoded"),
+    ("really.png", "it cannot be decoded"),
+    ("jpeg.png", "it is a JPEG under a .png name"),
+    ("bomb.png", "are too many"),
+    ("half.png", "it cannot be decoded"),
+    ("fifo.png", "there is no file"),
+    ("playlist.mp4", "it cannot be decoded"),
+    ("half.mp4", "it cannot be decoded"),
+    ("old.mp4", "codec mpeg4 is not played"),
+    ("flash.mp4", "it lasts 0.1 s; at least 1, at most 600"),
+]
+
+
+def test_a_medium_that_cannot_be_shown_is_one_line(folder: Path) -> None:
+    make_bad_media(folder)
+    creatives = "".join(
+        f'[[lines.creatives]]\nid = "bad-{n}"\nfile = "{file}"\n' for n, (file, _) in enumerate(BAD_MEDIA)
+    )
+    (folder / "bad.toml").write_text('advertiser = "a"\ncampaign = "a"\n[[lines]]\nid = "a"\n' + creatives)
+    (folder / "good.toml").write_text(little("good"))
+    catalogue = read(folder)
+    assert [line.id for line in catalogue.lines] == ["good-line"]
+    assert len(catalogue.problems) == len(BAD_MEDIA)
+    for n, (file, says) in enumerate(BAD_MEDIA):
+        (problem,) = (text for text in catalogue.problems if text.startswith(f"bad.toml: creative bad-{n}: "))
+        assert says in problem, file
+        assert "\n" not in problem
+
+
+def make_bad_media(folder: Path) -> None:
+    outside = folder.parent / "secret.png"
+    Image.new("RGB", (8, 8)).save(outside)
+    (folder / "sub").mkdir()
+    (folder / "link.png").symlink_to(outside)
+    (folder / "linked").symlink_to(folder.parent)
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    (folder / "latte.txt").write_text("hello")
+    (folder / "empty.png").touch()
+    (folder / "really.png").write_text("#!/bin/sh\nrm -rf /\n")
+    Image.new("RGB", (8, 8)).save(folder / "jpeg.png", format="JPEG")
+    bomb = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    for kind, content in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(10_000_000))), (b"IEND", b"")):
+        bomb += struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    (folder / "bomb.png").write_bytes(bomb)
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "whole.png")
+    (folder / "half.png").write_bytes((folder / "whole.png").read_bytes()[:30_000])
+    os.mkfifo(folder / "fifo.png")
+    (folder / "playlist.mp4").write_text(f"ffconcat version 1.0\nfile '{outside}'\n")
+    film(folder / "whole.mp4")
+    (folder / "half.mp4").write_bytes((folder / "whole.mp4").read_bytes()[:200])
+    film(folder / "old.mp4", codec="mpeg4")
+    film(folder / "flash.mp4", frames=3)
+
+
+def test_a_file_that_kills_or_hangs_its_examiner_takes_nothing_along(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program in the place of the decoders: it eats memory, hangs or crashes, as a hostile file might make it."""
+    hostile = (
+        Path(media.__file__)
+        .read_text()
+        .replace(
+            "def _examine(path: Path) -> dict[str, Any]:",
+            "def _examine(path: Path) -> dict[str, Any]:\n"
+            "    if 'memory' in path.name: bytearray(64 << 30)\n"
+            "    if 'crash' in path.name: os.kill(os.getpid(), signal.SIGSEGV)\n"
+            "    if 'hang' in path.name: time.sleep(60)\n"
+            "    if 'spin' in path.name:\n"
+            "        while True: pass\n"
+            "    if 'write' in path.name: open('/tmp/stationcast-written', 'wb').write(b'x' * 9999)\n",
+        )
+    )
+    program = folder.parent / "hostile.py"
+    hostile = hostile.replace("WALL_S_MAX = 40.0", "WALL_S_MAX = 6.0").replace("CPU_S_MAX = 20", "CPU_S_MAX = 1")
+    program.write_text(hostile)
+    monkeypatch.setattr(media, "__file__", str(program))
+    names = ["memory", "crash", "hang", "spin", "write", "fine"]
+    for name in names:
+        Image.new("RGB", (8, 8)).save(folder / f"{name}.png")
+    answers = media.probe(folder / f"{name}.png" for name in names)
+    said = {path.stem: answer.get("problem", "") for path, answer in answers.items()}
+    assert said["memory"] == "it needs too much memory"
+    assert "SIGSEGV" in said["crash"]
+    assert "could not be read within 6 s" in said["hang"]
+    assert any(end in said["spin"] for end in ("SIGXCPU", "SIGKILL", "within 6 s"))
+    assert "cannot be decoded (OSError" in said["write"]
+    assert said["fine"] == ""
+
+
+def test_who_examines_a_file_dies_with_who_asked(folder: Path) -> None:
+    program = folder.parent / "hangs.py"
+    signature = "def _examine(path: Path) -> dict[str, Any]:"
+    program.write_text(Path(media.__file__).read_text().replace(signature, f"{signature}\n    time.sleep(60)"))
+    Image.new("RGB", (8, 8)).save(folder / "a.png")
+    ask = "import sys; from pathlib import Path; from players.ads import media; media.__file__ = sys.argv[1]; "
+    ask += "media.probe([Path(sys.argv[2])])"
+    command = [sys.executable, "-c", ask, str(program), str(folder / "a.png")]
+    asks = psutil.Popen(command, cwd=Path(media.__file__).parents[2])
+    wait_for(lambda: len(asks.children(recursive=True)) == 2, "a file that is being examined")
+    examine = asks.children(recursive=True)
+    asks.kill()
+    asks.wait()
+    wait_for(lambda: not any(map(lives, examine)), "the end of those who examine it")
+
+
+def test_a_photograph_with_more_pictures_behind_it_is_a_jpeg(folder: Path) -> None:
+    depth = Image.new("L", (16, 9))
+    Image.new("RGB", (160, 90)).save(folder / "phone.jpg", "MPO", save_all=True, append_images=[depth])
+    (folder / "a.toml").write_text(little(file="phone.jpg"))
+    catalogue = read(folder)
+    assert catalogue.problems == ()
+    assert (catalogue.creatives[0].kind, catalogue.creatives[0].width_px) == ("image", 160)
+    assert pictures.load(catalogue.creatives[0].path, Layout(160, 90)).get_size() == (160, 90)
+
+
+def test_a_picture_that_cannot_be_turned_as_its_camera_says_is_refused(folder: Path) -> None:
+    Image.new("RGB", (40, 30)).save(folder / "latte.png", exif=BROKEN_EXIF)
+    (folder / "a.toml").write_text(little())
+    (problem, _) = read(folder).problems
+    assert problem.startswith("a.toml: creative a-ad: latte.png: it cannot be decoded (TypeError")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_corrupted_media_are_refused_or_played_but_never_fatal(folder: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+    for suffix in (".png", ".jpg", ".webp", ".gif"):
+        Image.fromarray(noise).save(folder / f"whole{suffix}")
+    film(folder / "whole.mp4")
+    film(folder / "whole.webm", codec="libvpx-vp9")
+    rng = Random(5)
+    paths = []
+    for whole in sorted(folder.glob("whole.*")):
+        content = whole.read_bytes()
+        for n in range(60):
+            harmed = bytearray(content)
+            for _ in range(rng.randrange(1, 20)):
+                harmed[rng.randrange(len(harmed))] = rng.randrange(256)
+            path = folder / f"harmed-{n}{whole.suffix}"
+            path.write_bytes(harmed[: rng.randrange(1, len(harmed))] if n % 3 == 0 else harmed)
+            paths.append(path)
+    answers = media.probe(paths)
+    assert len(answers) == len(paths)
+    assert all("problem" in answer or answer["sha256"] for answer in answers.values())

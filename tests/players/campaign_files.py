@@ -1,0 +1,77 @@
+"""Campaign files and films for the tests of ads."""
+
+from fractions import Fraction
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import av
+import numpy as np
+
+from players.ads.campaigns import load_catalogue
+from players.ads.catalogue import Catalogue
+
+UTC = ZoneInfo("UTC")
+GOOD = """
+advertiser = "Moka Coffee"
+campaign = "moka"
+currency = "EUR"
+[[lines]]
+id = "moka-women"
+target = { gender = "F", ages = ["20-29", "65+"], min_watchers = 2, min_share_pct = 25 }
+starts = 2026-01-01
+ends = 2026-12-31
+weekdays = ["mon", "fri"]
+dayparts = ["07:00-10:00", "22:00-02:00"]
+priority = 70
+weight = 2
+max_plays_per_hour = 20
+min_gap_s = 60
+separation = "coffee"
+budget = "500.00"
+price = 0.12
+pacing = "even"
+[[lines.creatives]]
+id = "latte"
+file = "latte.png"
+duration_s = 6
+title = "Latte"
+"""
+LITTLE = """
+advertiser = "{name}"
+campaign = "{name}"
+[[lines]]
+id = "{name}-line"
+{line}
+[[lines.creatives]]
+id = "{name}-ad"
+file = "{file}"
+"""
+
+
+def little(name: str = "a", line: str = "", file: str = "latte.png") -> str:
+    return LITTLE.format(name=name, line=line, file=file)
+
+
+def read(folder: Path) -> Catalogue:
+    return load_catalogue(folder, UTC, 8.0)
+
+
+def film(
+    path: Path, frames: int = 30, codec: str = "libx264", side: int = 64, first: int = 0, sound_s: int = 0
+) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width = stream.height = side
+        stream.pix_fmt = "yuv420p"
+        sound = container.add_stream("libopus", rate=48_000) if sound_s else None
+        for n in range(frames):
+            picture = av.VideoFrame.from_ndarray(np.full((side, side, 3), n % 256, dtype=np.uint8), format="rgb24")
+            picture.pts, picture.time_base = first + n, Fraction(1, 30)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+        if sound is not None:
+            for n in range(50 * sound_s):
+                silence = av.AudioFrame.from_ndarray(np.zeros((1, 1920), np.int16), format="s16", layout="stereo")
+                silence.pts, silence.sample_rate = 960 * n, 48_000
+                container.mux(sound.encode(silence))
+            container.mux(sound.encode(None))
