@@ -1,4 +1,4 @@
-"""`python -m bench`, the same as `stationcast bench`."""
+"""Command `python -m bench`, the same as `stationcast bench`."""
 
 import sys
 

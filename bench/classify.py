@@ -1,45 +1,29 @@
-"""Classification: every model by batch and threads beside bare ONNX Runtime, and micro-batching under load.
+"""Speed of classification: every model by batch and threads beside bare ONNX Runtime, and micro-batching under load.
 
 The load goes through a real broker and a real classification worker: faces of 64 cameras, one each.
 """
 
-import os
-import statistics
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
-from msgspec import Struct
-from numpy.typing import NDArray
 
-from bench.harness import Curve, Findings, Plan, Say, Table, call_rate, call_times_ms, gpu_name, paired
+from bench.findings import Curve, Findings, Plan, Say, Table
 from bench.peers import mosec
 from bench.report import number
-from bench.rig.station import Run, make_graph, make_station, run_station
-from models.assets import Model, resolve
-from models.cards import DEFAULT_CLASSIFIER, Input, ModelError, read_card, registry
-from models.session import Classifier, Device, _providers, session_options
-from pipeline.supervisor import Supervisor
+from bench.rig.classifiers import BareCall, Speed, classifiers, providers_of, speeds_of, threads_text
+from bench.rig.load import BATCH, under_load
+from bench.rig.machine import gpu_name
+from bench.timing import call_rate, paired
+from models.assets import resolve
+from models.cards import DEFAULT_CLASSIFIER
 
-BATCHES = (1, 2, 4, 8, 16, 32, 64)
 _WAIT_MS = 5.0
-_BATCH = 16
-
-
-class Speed(Struct, frozen=True):
-    """ms a face of ours and of the bare call, at one batch size."""
-
-    batch: int
-    ours_ms: float
-    bare_ms: float
 
 
 def run(plan: Plan, say: Say) -> Findings:
-    """Models by batch, then micro-batching at rising load, then the serving library."""
+    """Measure models by batch, then micro-batching at rising load, then the serving library."""
     findings = Findings()
     best: list[Speed] = []
     lines: dict[str, list[tuple[float, float]]] = {}
@@ -47,7 +31,7 @@ def run(plan: Plan, say: Say) -> Findings:
         for threads in plan.pick((1,), (1,), (1, 2)):
             speeds = speeds_of(name, threads, plan, say)
             _report_speeds(name, threads, speeds, findings)
-            lines[f"{name}, {_threads(threads)}"] = [(float(x.batch), x.ours_ms) for x in speeds]
+            lines[f"{name}, {threads_text(threads)}"] = [(float(x.batch), x.ours_ms) for x in speeds]
             if name == DEFAULT_CLASSIFIER and threads == 1:
                 best = speeds
     title = "Classification by batch"
@@ -58,87 +42,9 @@ def run(plan: Plan, say: Say) -> Findings:
     return findings
 
 
-def classifiers(findings: Findings) -> list[str]:
-    """Names of the registry's classifiers whose files are here or can be fetched; of the others a note says why not."""
-    names = []
-    for name, path in registry().items():
-        if read_card(path)[0].task == "classify":
-            try:
-                resolve(name, Path())
-            except ModelError as error:
-                findings.notes.append(f"{name} was not measured: {error}.")
-            else:
-                names.append(name)
-    return names
-
-
-def speeds_of(name: str, threads: int, plan: Plan, say: Say, device: Device = "cpu") -> list[Speed]:
-    """ms a face at each batch size, ours and bare taking turns."""
-    model = resolve(name, Path())
-    classifier = Classifier(model, device, threads)
-    bare = BareCall(model, threads, providers_of(device))
-    speeds = []
-    for batch in plan.pick((1, 4), (1, 16), BATCHES):
-        say(f"{name}, {_threads(threads)}, batch {batch}")
-        crops = np.random.default_rng(batch).integers(0, 256, (batch, *2 * (classifier.size_px,), 3), np.uint8)
-        calls = max(3, plan.pick(3, 12, 150) // batch)
-        ours_ms, bare_ms = [], []
-        for _ in range(2):
-            ours_ms += call_times_ms(partial(classifier.classify, crops), calls // 2 + 1)
-            bare_ms += call_times_ms(partial(bare, batch), calls // 2 + 1)
-        speeds.append(Speed(batch, statistics.median(ours_ms) / batch, statistics.median(bare_ms) / batch))
-    return speeds
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
-
-
-def providers_of(device: Device) -> list[Any]:
-    """As ours asks for them, so that the bare call has the same options."""
-    return _providers(device)[1]
-
-
-class BareCall:
-    """Run all networks of a model by ONNX Runtime alone, on noise that is ready."""
-
-    def __init__(self, model: Model, threads: int, providers: list[str]) -> None:
-        self._runs = [
-            (
-                onnxruntime.InferenceSession(
-                    model.read(network.file), session_options(network, threads), providers=providers
-                ),
-                network.input,
-            )
-            for network in model.card.networks
-        ]
-        self._ready: dict[int, list[NDArray[np.floating[Any]]]] = {}
-
-    def __call__(self, batch: int) -> None:
-        tensors = self._ready.setdefault(batch, [])
-        if not tensors:
-            tensors += [noise(session, wanted, batch) for session, wanted in self._runs]
-        for (session, wanted), tensor in zip(self._runs, tensors, strict=True):
-            fixed = session.get_inputs()[0].shape[0]
-            step = fixed if isinstance(fixed, int) else batch
-            for start in range(0, batch, step):
-                session.run(None, {wanted.name: tensor[start : start + step]})
-
-
-def noise(session: onnxruntime.InferenceSession, wanted: Input, batch: int) -> NDArray[np.floating[Any]]:
-    """A batch of noise as this network takes it."""
-    size = wanted.size_px
-    pixels = np.random.default_rng(1).integers(0, 256, (batch, size, size, 3)).astype(np.float32)
-    tensor = (pixels - np.array(wanted.mean, np.float32)) / np.array(wanted.std, np.float32)
-    if wanted.layout == "NCHW":
-        tensor = tensor.transpose(0, 3, 1, 2)
-    half = session.get_inputs()[0].type == "tensor(float16)"
-    return np.ascontiguousarray(tensor, np.float16 if half else np.float32)
-
-
 def _report_speeds(name: str, threads: int, speeds: list[Speed], findings: Findings) -> None:
     for speed in speeds:
-        label = f"{name}, {_threads(threads)}, batch {speed.batch}"
+        label = f"{name}, {threads_text(threads)}, batch {speed.batch}"
         findings.measure(label, "ms a face", [speed.ours_ms], "lower", listed=False)
         findings.measure(f"{label}, bare ONNX Runtime", "ms a face", [speed.bare_ms], "lower", listed=False)
     rows: list[tuple[str, ...]] = [
@@ -146,11 +52,11 @@ def _report_speeds(name: str, threads: int, speeds: list[Speed], findings: Findi
         for x in speeds
     ]
     columns = ("batch", "ms a face", "bare ONNX Runtime", "share of bare", "faces/s")
-    findings.tables.append(Table(title=f"{name}, {_threads(threads)}, CPU", columns=columns, rows=rows))
+    findings.tables.append(Table(title=f"{name}, {threads_text(threads)}, CPU", columns=columns, rows=rows))
 
 
 def _micro_batching(speeds: list[Speed], plan: Plan, findings: Findings, say: Say) -> None:
-    """Rising load; then at saturation beside the bare call and mosec, in turn; then one face at a time."""
+    """Measure rising load; then saturation beside the bare call and mosec in turns; then one face at a time."""
     seconds = plan.pick(1.0, 1.2, 6.0)
     best = min(speeds, key=lambda speed: speed.bare_ms)
     bare_rate = 1e3 / best.bare_ms
@@ -162,7 +68,7 @@ def _micro_batching(speeds: list[Speed], plan: Plan, findings: Findings, say: Sa
         classify = run.roles["classify"]
         batches = max(1, sum(sizes.values()))
         mean = sum(size * n for size, n in sizes.items()) / batches
-        by_size = [(float(size), 100 * sizes.get(size, 0) / batches) for size in range(1, _BATCH + 1)]
+        by_size = [(float(size), 100 * sizes.get(size, 0) / batches) for size in range(1, BATCH + 1)]
         histograms[f"{share:g} x"] = by_size
         rates.append((share * bare_rate, classify.face_rate))
         ages.append((share * bare_rate, classify.age_out_ms[1]))
@@ -213,39 +119,6 @@ def _at_saturation(best_batch: int, bare_rate: float, seconds: float, plan: Plan
 
 
 def serve_and_drive(crop: bytes, seconds: float) -> float:
-    """Faces a second of the default model behind mosec, twice a batch of requests under way."""
-    with mosec.server(DEFAULT_CLASSIFIER, _BATCH, _WAIT_MS) as port:
-        return mosec.drive(port, crop, 2 * _BATCH, seconds)[0]
-
-
-def under_load(
-    rate: float,
-    wait_ms: float,
-    seconds: float,
-    *,
-    model: str = "default",
-    sources: int = 2,
-    workers: int = 1,
-    batch: int = _BATCH,
-    device: Device = "cpu",
-) -> tuple[Run, dict[int, int]]:
-    """Offer so many faces a second to classification workers -> (run, how many batches of each size)."""
-    crop = resolve(model, Path()).card.crop
-    assert crop
-    os.environ |= {"BENCH_FACES_PER_S": str(rate / sources), "BENCH_CROP_PX": str(crop.size_px)}
-    station = make_station(sources, 1, classify=workers, batch_wait_ms=wait_ms, model=model, batch=batch, device=device)
-    sizes: dict[str, dict[int, int]] = {}
-
-    def count(supervisor: Supervisor) -> None:
-        for child in supervisor.children:
-            if child.role == "classify":
-                batches = child.cell.status().get("batches", {})
-                sizes[child.worker] = {int(size): n for size, n in batches.items()} or sizes.get(child.worker, {})
-
-    stages = {"capture": "bench.rig.stages:CropCamera", "classify": "bench.rig.stages:CountingClassify"}
-    graph = make_graph(station, without=("player", "detect"), **stages)
-    run = run_station(station, graph, settle_s=1.0, seconds=seconds, during=count)
-    total: Counter[int] = Counter()
-    for counted in sizes.values():
-        total.update(counted)
-    return run, dict(total)
+    """Return the faces per second of the default model behind mosec, with two batches of requests under way."""
+    with mosec.server(DEFAULT_CLASSIFIER, BATCH, _WAIT_MS) as port:
+        return mosec.drive(port, crop, 2 * BATCH, seconds)[0]

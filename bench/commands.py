@@ -1,4 +1,4 @@
-"""`stationcast bench`."""
+"""The command `stationcast bench`."""
 
 import signal
 import sys
@@ -12,30 +12,17 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench import report
-from bench.harness import Plan, Result, run_benchmark
+from bench.findings import Plan, Result
+from bench.harness import run_benchmark
+from bench.questions import LONG, QUESTIONS
 from models.options import Number
 from pipeline.errors import UserError
 
-WHAT = (
-    "transport",
-    "capture",
-    "detect",
-    "classify",
-    "player",
-    "screen",
-    "ledger",
-    "pipeline",
-    "scale",
-    "overload",
-    "soak",
-    "gpu",
-)
-LONG = ("screen", "soak")
-DEFAULT = tuple(what for what in WHAT if what not in LONG)
+DEFAULT = tuple(what for what in QUESTIONS if what not in LONG)
 
 
 @click.command()
-@click.argument("what", nargs=-1, type=click.Choice(WHAT))
+@click.argument("what", nargs=-1, type=click.Choice(tuple(QUESTIONS)))
 @click.option("--quick", is_flag=True, help="Three minutes in all instead of thirty; wider spreads.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write JSON, Markdown and plots there.")
 @click.option(
@@ -84,7 +71,7 @@ def bench(
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind as Ctrl-C does: what was started is stopped, folders are removed."""
+    """Unwind on SIGTERM and SIGHUP as on Ctrl-C: processes are stopped, folders are removed."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         for number, handler in before.items():
@@ -97,7 +84,7 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def run_all(what: tuple[str, ...], plan: Plan, console: Console, out: Path | None) -> tuple[list[Result], int]:
-    """Run benchmarks in turn, progress shown, each written as it comes -> (results, how many could not run)."""
+    """Run benchmarks in turn and write each as it comes. Return the results and the number that could not run."""
     results: list[Result] = []
     failed = 0
 

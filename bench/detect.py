@@ -1,4 +1,4 @@
-"""MediaPipe beside MTCNN: images a second on 1,000 images of 1920x1080, and which faces each finds."""
+"""Speed and recall of MediaPipe beside MTCNN, on up to 1,000 images of 1920x1080 px."""
 
 import time
 from collections.abc import Callable
@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.harness import Curve, Findings, Plan, Say, Table, percentile
+from bench.findings import Curve, Findings, Plan, Say, Table
 from bench.peers.mtcnn import Mtcnn
 from bench.rig.faces import Box, Scene, found, make_scene
+from bench.timing import percentile
 from models.assets import resolve
 from models.detector import FaceDetector
 from pipeline.errors import UserError
@@ -21,7 +22,7 @@ Detect = Callable[[NDArray[np.uint8]], list[Box]]
 
 
 def run(plan: Plan, say: Say) -> Findings:
-    """Rates, their ratio, and recall by face width."""
+    """Measure the rates, their ratio, and the recall by face width."""
     findings = Findings()
     with FaceDetector(resolve("mediapipe-full-range", Path())) as mediapipe:
         ways: dict[str, Detect] = {
@@ -61,12 +62,12 @@ def _rates(ways: dict[str, Detect], plan: Plan, findings: Findings, say: Say) ->
 
 
 def _by_parts(times_ms: list[float], parts: int) -> list[float]:
-    """Rates a second of consecutive parts of the calls."""
+    """Return the calls per second of consecutive parts of the calls."""
     return [1e3 * len(part) / float(np.sum(part)) for part in np.array_split(times_ms, min(parts, len(times_ms)))]
 
 
 def time_ms(detect: Detect, scene: Scene) -> float:
-    """How long one detection takes."""
+    """Return the time of one detection, ms."""
     started_s = time.perf_counter()
     detect(scene.image)
     return (time.perf_counter() - started_s) * 1e3

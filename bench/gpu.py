@@ -1,16 +1,18 @@
-"""The same questions on a graphics card: batches, bare and served; copies to it; CUDA graphs; TensorRT; its cameras.
+"""Speed of classification on a graphics card: batches, bare and served; copies to it; CUDA graphs; TensorRT.
 
-Each step of each model is a process of its own with a time limit (bench/gpu_step.py): what crashes or hangs there ends
-that step only. Without an NVIDIA card it says so and measures nothing.
+Each step of each model is a process of its own with a time limit (bench/gpu_step.py): a crash or a hang ends that step
+only. Without an NVIDIA card the benchmark says so and measures nothing.
 """
 
 from collections.abc import Iterator
 
 import msgspec
 
-from bench.classify import classifiers
+from bench.findings import Findings, Plan, Say
 from bench.gpu_step import STEPS
-from bench.harness import Findings, Plan, Say, gpu_name, in_child
+from bench.harness import in_child
+from bench.rig.classifiers import classifiers
+from bench.rig.machine import gpu_name
 from models.session import cuda_missing
 from pipeline.errors import UserError
 
@@ -18,7 +20,7 @@ STEP_S = 180.0
 
 
 def run(plan: Plan, say: Say) -> Iterator[Findings]:
-    """Every step of every classifier -> what was found so far, after each; only a note where there is no card."""
+    """Yield the findings so far after every step of every classifier; only a note where there is no card."""
     card, missing = gpu_name(), cuda_missing()
     if not card:
         yield Findings(notes=["No NVIDIA card on this machine: nothing was measured."])
@@ -31,7 +33,7 @@ def run(plan: Plan, say: Say) -> Iterator[Findings]:
 
 
 def in_turn(steps: list[tuple[str, str]], limit_s: float, plan: Plan, say: Say, notes: list[str]) -> Iterator[Findings]:
-    """Run (model, step) after (model, step) -> what was found so far, after each; what failed is a note."""
+    """Run each (model, step) and yield the findings so far; a step that fails is a note."""
     found = Findings(notes=notes)
     for i, (name, step) in enumerate(steps, 1):
         say(f"{name}: {step}")

@@ -1,4 +1,4 @@
-"""One model and one step of `bench gpu`, in a process of its own: a crash of CUDA spoils a whole process."""
+"""One model and one step of `bench gpu`, in a process of its own, as a crash of CUDA spoils a whole process."""
 
 import statistics
 from collections.abc import Callable
@@ -10,9 +10,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from bench.classify import noise, speeds_of, under_load
-from bench.harness import Findings, Plan, Say, Table, call_times_ms
+from bench.findings import Findings, Plan, Say, Table
 from bench.report import number
+from bench.rig.classifiers import noise, speeds_of
+from bench.rig.load import under_load
+from bench.timing import call_times_ms
 from models.assets import resolve
 from models.session import cuda_missing, session_options
 from pipeline.errors import UserError
@@ -26,7 +28,7 @@ _TENSORRT = "TensorrtExecutionProvider"
 
 
 def run(plan: Plan, say: Say, name: str, step: str) -> Findings:
-    """Measure one step of STEPS. UserError: it cannot be done here."""
+    """Measure one step of STEPS. UserError: it cannot be done on this machine."""
     missing = cuda_missing()  # it also loads the libraries
     if missing:
         raise UserError(f"no CUDA: {missing}")
@@ -76,7 +78,7 @@ def _copy(name: str, plan: Plan, findings: Findings, _say: Say) -> None:
 
 
 def _way(providers: list[Any], bound: bool, title: str) -> Callable[[str, Plan, Findings, Say], None]:
-    """A step that runs a model's first network at batch 64; `bound`: input and outputs stay on the card."""
+    """Return a step that runs a model's first network at batch 64. If `bound`, input and outputs stay on the card."""
 
     def measure(name: str, plan: Plan, findings: Findings, _say: Say) -> None:
         session, tensor = _first_network(name, providers)
@@ -90,7 +92,7 @@ def _way(providers: list[Any], bound: bool, title: str) -> Callable[[str, Plan, 
 
 
 def _first_network(name: str, providers: list[Any]) -> tuple[onnxruntime.InferenceSession, NDArray[np.floating[Any]]]:
-    """A session of exactly these providers and a batch of noise. UserError: the first one is not to be had."""
+    """Return a session of exactly these providers and a batch of noise. UserError: the first one does not load."""
     model = resolve(name, Path())
     network = model.card.networks[0]
     try:
@@ -98,7 +100,7 @@ def _first_network(name: str, providers: list[Any]) -> tuple[onnxruntime.Inferen
             model.read(network.file),
             session_options(network, 1),
             providers=providers,
-            enable_fallback=0,  # or it would run, and be measured, without what was asked for
+            enable_fallback=0,  # otherwise another provider would be measured in its place
         )
     except Exception as error:  # ONNX Runtime raises a dozen classes of its own
         raise UserError(" ".join(str(error).split())) from error
@@ -111,7 +113,7 @@ def _first_network(name: str, providers: list[Any]) -> tuple[onnxruntime.Inferen
 def bound_call(
     session: onnxruntime.InferenceSession, tensor: NDArray[np.floating[Any]], device: str
 ) -> Callable[[], object]:
-    """A call that runs the session on a tensor that lies on the device already, and leaves the outputs there."""
+    """Return a call that runs the session on a tensor that is on the device already, and leaves the outputs there."""
     binding = session.io_binding()
     feed = session.get_inputs()[0].name
     binding.bind_ortvalue_input(feed, onnxruntime.OrtValue.ortvalue_from_numpy(tensor, device, 0))

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 import platformdirs
 
-from bench.harness import Findings, Plan, Say, call_rate, call_times_ms, paired, percentile
+from bench.findings import Findings, Plan, Say
+from bench.timing import call_rate, call_times_ms, paired, percentile
 from pipeline.settings import StationTable
 from players.ads.campaigns import DEMO, load_catalogue
 from players.audience.present import NOBODY

@@ -1,8 +1,8 @@
-"""How old frames are when detection begins, while detection has 1, 3 and 6 times the work it can do."""
+"""Age of frames when detection begins, while detection has 1, 3 and 6 times the work it can do."""
 
 import os
 
-from bench.harness import Curve, Findings, Plan, Say
+from bench.findings import Curve, Findings, Plan, Say
 from bench.rig.station import SCENE_CAMERA, Run, make_graph, make_station, run_station
 
 LOADS = (1, 3, 6)
@@ -10,7 +10,7 @@ _CAMERAS, _FPS = 2, 15
 
 
 def run(plan: Plan, say: Say) -> Findings:
-    """Ages over time; two cameras at 15 fps, a worker whose time is known."""
+    """Measure ages over time, with two cameras at 15 fps and a worker whose time is known."""
     findings = Findings()
     period_ms = 1000 / _FPS
     lines: dict[str, list[tuple[float, float]]] = {}
@@ -39,7 +39,7 @@ def run(plan: Plan, say: Say) -> Findings:
 
 
 def overloaded(load: float, seconds: float, piece_s: float) -> Run:
-    """Run with a worker that needs `load` times the time there is for each frame."""
+    """Run a station whose detection worker needs `load` times the time there is for each frame."""
     os.environ["BENCH_DETECT_MS"] = str(load * 1000 / (_CAMERAS * _FPS))
     os.environ["BENCH_CLASSIFY_MS"] = "0"
     station = make_station(_CAMERAS, _FPS)
@@ -49,6 +49,6 @@ def overloaded(load: float, seconds: float, piece_s: float) -> Run:
 
 
 def growth(run: Run) -> float:
-    """The p95 of the ages in the second half of the run over that in the first half."""
+    """Return the p95 of the ages in the second half of the run over that in the first half."""
     first, second = (half["detect"].age_in_ms[1] for half in run.halves)
     return second / max(1e-9, first)

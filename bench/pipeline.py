@@ -1,4 +1,4 @@
-"""A whole station, cameras to screen: rates, latencies, CPU and memory, beside bare calls and the sequential way."""
+"""Rates, latencies, CPU and memory of a whole station, beside bare calls and the sequential way."""
 
 import os
 import subprocess
@@ -10,10 +10,12 @@ from statistics import median
 
 import psutil
 
-from bench.harness import Findings, Plan, Say, Table, percentile, tied
+from bench.findings import Findings, Plan, Say, Table
 from bench.peers.sequential import Pace, run_loops
 from bench.report import number
+from bench.rig.processes import tied
 from bench.rig.station import ROLES, SCENE_CAMERA, Run, make_graph, make_station, run_station
+from bench.timing import percentile
 from pipeline.errors import UserError
 from pipeline.settings import Station
 
@@ -23,7 +25,7 @@ _SETTLE_S = 3.0
 
 
 def run(plan: Plan, say: Say) -> Findings:
-    """Efficiency at saturation, latency at half load, the sequential ways, and what an idle station costs."""
+    """Measure efficiency at saturation, latency at half load, the sequential ways, and the cost of an idle station."""
     findings = Findings()
     seconds = plan.pick(1.0, 2.0, 13.0)
     cores = len(os.sched_getaffinity(0))
@@ -61,20 +63,20 @@ def run(plan: Plan, say: Say) -> Findings:
 
 
 def saturate(rate: float, cores: int, seconds: float) -> Run:
-    """Offer so many frames a second to a station without a screen."""
+    """Offer so many frames per second to a station without a screen."""
     station = _station(rate, cameras_for(rate), cores)
     graph = make_graph(station, without=("player",), capture=SCENE_CAMERA)
     return run_station(station, graph, settle_s=1.5, seconds=seconds)
 
 
 def run_at(rate: float, cameras: int, cores: int, seconds: float) -> Run:
-    """Offer so many frames a second to a whole station."""
+    """Offer so many frames per second to a whole station."""
     station = _station(rate, cameras, cores)
     return run_station(station, make_graph(station, capture=SCENE_CAMERA), settle_s=2.0, seconds=seconds)
 
 
 def cameras_for(rate: float) -> int:
-    """How many cameras of 15 fps give so many frames a second, within reason."""
+    """Return the number of cameras (1..24) that give so many frames per second at 15 fps each."""
     return min(_CAMERAS_MAX, max(1, round(rate / _FPS)))
 
 
@@ -103,7 +105,7 @@ def _latency(cameras: int, half: Run, bare: Pace, findings: Findings) -> None:
 
 
 def _profile(saturated: Run, bare: Pace, findings: Findings) -> None:
-    """Where the CPU of a frame goes, beside the bare calls of the same round."""
+    """Add the CPU time of a frame by stage, beside the bare calls of the same round."""
     frames = saturated.roles["classify"].out_rate
     station_ms = {
         role: 1e3 * saturated.roles[role].cores / frames for role in ("capture", "detect", "classify", "broker")
@@ -131,7 +133,7 @@ def _by_process(title: str, run: Run) -> Table:
 
 
 def _idle(seconds: float, findings: Findings) -> None:
-    """A station whose camera takes a frame every 10 s: supervisor, broker and waiting workers; the screen plays on."""
+    """Measure a station whose camera takes a frame every 10 s: its workers wait, its screen plays on."""
     with tempfile.TemporaryDirectory(prefix="stationcast-bench-") as folder:
         path = Path(folder) / "idle.toml"
         path.write_text(
@@ -174,7 +176,7 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 def _role(process: psutil.Process) -> str:
-    """Supervisor, or the stage by what it has loaded (all children have the same command line)."""
+    """Return `supervisor`, or the role by the libraries that are loaded: all children have the same command line."""
     if "run" in process.cmdline():
         return "supervisor"
     maps = {Path(part.path).name.partition("-")[0].partition(".")[0] for part in process.memory_maps()}

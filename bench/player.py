@@ -1,4 +1,4 @@
-"""What a screen costs and how evenly it plays: pictures, crossfades and films, without a display."""
+"""Cost and smoothness of a screen without a display: pictures, crossfades and films."""
 
 import sqlite3
 import tempfile
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import cv2
 
-from bench.capture import make_clip, scene
-from bench.harness import Better, Findings, Plan, Say, Table, paired, percentile
+from bench.findings import Better, Findings, Plan, Say, Table
 from bench.report import figure
+from bench.rig.clips import make_clip, scene
+from bench.timing import paired, percentile
 from pipeline.settings import Ads, Choose, PlayerSettings, Screen, StationTable
 from players.ledger.paths import ledger_path
 from players.player import Player
@@ -29,7 +30,7 @@ _AD_S = 2
 
 
 def run(plan: Plan, say: Say) -> Findings:
-    """Share of frames presented, punctuality of the ticks, and CPU, at 1280x720 and 60 ticks a second."""
+    """Measure frames presented, punctuality of the ticks, and CPU, at 1280x720 px and 60 ticks per second."""
     findings = Findings()
     seconds = plan.pick(1.0, 2.0, 12.0)
     with tempfile.TemporaryDirectory(prefix="stationcast-bench-") as name:
@@ -55,7 +56,7 @@ def run(plan: Plan, say: Say) -> Findings:
 
 
 def make_ads(folder: Path, film: bool) -> None:
-    """Three house ads of 2 s each."""
+    """Write three house ads of 2 s each."""
     folder.mkdir()
     lines = ['advertiser = "bench"', 'campaign = "bench"']
     for i in range(3):
@@ -77,7 +78,7 @@ def make_ads(folder: Path, film: bool) -> None:
 
 
 def play(folder: Path, campaigns: str, transition: str, seconds: float) -> tuple[float, float, float, float, float]:
-    """Play a folder -> % presented, p95 and p99 of how late a tick was (ms), % of ticks missed, % of a core."""
+    """Play a folder. Return % presented, p95 and p99 of the ticks' lateness in ms, % of ticks missed, % of a core."""
     with tempfile.TemporaryDirectory(dir=folder) as state_dir:
         settings = PlayerSettings(
             station=StationTable(state_dir=state_dir),
@@ -105,7 +106,7 @@ def play(folder: Path, campaigns: str, transition: str, seconds: float) -> tuple
 
 
 def presented(ledger: Path) -> float:
-    """% of the expected frames of all ended plays that were presented."""
+    """Return the % of the expected frames of all ended plays that were presented."""
     with sqlite3.connect(ledger) as db:
         shown, expected = db.execute("SELECT SUM(frames_presented), SUM(frames_expected) FROM plays").fetchone()
     db.close()
@@ -113,7 +114,7 @@ def presented(ledger: Path) -> float:
 
 
 def punctuality(ticks_s: list[float], hz: float) -> tuple[list[float], float]:
-    """How much longer than a period each tick took, in ms (0 if shorter), and % of the periods without a tick."""
+    """Return the lateness of each tick in ms (0 if it came early), and the % of the periods without a tick."""
     gaps_s = [after - before for before, after in pairwise(ticks_s)]
     late_ms = [max(0.0, gap_s - 1 / hz) * 1e3 for gap_s in gaps_s] or [0.0]
     periods = (ticks_s[-1] - ticks_s[0]) * hz if gaps_s else 1.0

@@ -1,4 +1,4 @@
-"""Results for machines (JSON), for people (tables, Markdown, plots), and beside older ones."""
+"""Reports of results: JSON, tables, Markdown, plots, and comparisons with older results."""
 
 import math
 import os
@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from bench.harness import Curve, Goal, Measure, Result
+from bench.findings import Curve, Goal, Measure, Result
 from pipeline.errors import UserError
 
 FIGURES = "<!-- figures -->"
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """A measure then and now. `worse` is how many times worse it is (below 1: better)."""
+    """Measure then and now. `worse` is a ratio: above 1 it is worse now, below 1 better."""
 
     name: str
     then: Measure
@@ -25,13 +25,13 @@ class Change(Struct, frozen=True, kw_only=True):
     worse: float
 
     def regressed(self, threshold: float) -> bool:
-        """Worse by more than the threshold, and by more than both spreads explain."""
+        """Return whether it is worse by more than the threshold and by more than both spreads explain."""
         apart = abs(self.now.median - self.then.median) > self.now.spread + self.then.spread
         return self.worse > threshold and apart
 
 
 def compare(old: list[Result], new: list[Result]) -> list[Change]:
-    """The measures of a direction that both have, worst first."""
+    """Return the changes of all measures that both have and that have a better direction, worst first."""
     then = {(result.what, measure.name): measure for result in old for measure in result.findings.measures}
     changes = [
         Change(name=f"{result.what}: {now.name}", then=before, now=now, worse=_worse(before, now))
@@ -52,7 +52,7 @@ def _worse(then: Measure, now: Measure) -> float:
 
 
 def unlike(old: list[Result], new: list[Result]) -> list[str]:
-    """What a comparison cannot show, a line each: other machines and sizes, measures that are no more."""
+    """Return a line for each thing that a comparison cannot show: other machines or sizes, measures now gone."""
     then, compared = {result.what: result for result in old}, {change.name for change in compare(old, new)}
     lines = []
     for result in new:
@@ -72,7 +72,7 @@ def unlike(old: list[Result], new: list[Result]) -> list[str]:
 
 
 def load(folder: Path) -> list[Result]:
-    """All results of a folder. UserError: a JSON file there is none."""
+    """Return all results of a folder. UserError: a JSON file in it is not a result."""
     results = []
     for path in sorted(folder.glob("*.json")):
         try:
@@ -83,7 +83,7 @@ def load(folder: Path) -> list[Result]:
 
 
 def number(value: float) -> str:
-    """A figure as people read it: three digits that count, whole from 100 on."""
+    """Return a figure for people: three significant digits, no decimals from 100 on."""
     if not math.isfinite(value):
         return str(value)
     if value == 0:
@@ -93,12 +93,12 @@ def number(value: float) -> str:
 
 
 def figure(measure: Measure) -> str:
-    """Median of a measure, and its spread where there is one."""
+    """Return the median of a measure, and its spread where there is one."""
     return f"{number(measure.median)} +- {spread(measure)}".removesuffix(" +- -")
 
 
 def spread(measure: Measure) -> str:
-    """Of what was measured once, nobody knows it."""
+    """Return half the range of a measure, or `-` where it was measured only once."""
     return number(measure.spread) if len(measure.values) > 1 else "-"
 
 
@@ -125,9 +125,7 @@ def show(result: Result, console: Console) -> None:
         console.print(shown)
     for goal in result.findings.goals:
         mark = "[green]met[/]" if goal.met else "[red]missed[/]"
-        console.print(
-            f"{mark} {goal.text}: {number(goal.value)} ({'>=' if goal.at_least else '<='} {number(goal.limit)})"
-        )
+        console.print(f"{mark} {goal.text}: {number(goal.value)} ({_limit(goal)})")
     for note in result.findings.notes:
         console.print(f"[dim]{escape(note)}[/]", highlight=False)
 
@@ -137,7 +135,7 @@ def _limit(goal: Goal) -> str:
 
 
 def show_comparison(old: list[Result], new: list[Result], threshold: float, console: Console) -> int:
-    """Print what changed -> how many measures regressed past the threshold."""
+    """Print the changes. Return the number of measures that regressed past the threshold."""
     changes = compare(old, new)
     table = RichTable(title="beside the older results (over 1: worse)", title_justify="left")
     for column in ("what", "then", "now", "unit", "times worse", ""):
@@ -161,7 +159,7 @@ def write(result: Result, folder: Path) -> None:
 
 
 def fill_page(page: Path, folder: Path) -> None:
-    """Replace what follows the line FIGURES in a Markdown page by all results of a folder, their goals first."""
+    """Replace all text after the line FIGURES of a Markdown page by the results of a folder, goals first."""
     results = load(folder)
     where_from = Path(os.path.relpath(folder, page.parent))
     lines = ["## Goals", "", "| benchmark | goal | limit | measured | |", "|---|---|---|---|---|"]
@@ -173,7 +171,7 @@ def fill_page(page: Path, folder: Path) -> None:
 
 
 def _pictures(result: Result) -> dict[str, Curve]:
-    """The curves by the name of their file."""
+    """Return the curves by the name of their file."""
     curves = result.findings.curves
     numbered = {f"{result.what}-{i}.png": curve for i, curve in enumerate(curves, 1)}
     return numbered if len(curves) > 1 else {f"{result.what}.png": curve for curve in curves}
@@ -184,7 +182,7 @@ def _row(goal: Goal) -> str:
 
 
 def markdown(result: Result, folder: str = "") -> str:
-    """The result as Markdown; its pictures lie in `folder`, which ends with a slash."""
+    """Return the result as Markdown; its pictures lie in `folder`, which ends with a slash."""
     lines = [
         f"## {result.what}",
         "",
@@ -210,7 +208,7 @@ def markdown(result: Result, folder: str = "") -> str:
 
 
 def where(result: Result) -> str:
-    """One line on the machine and how busy it was."""
+    """Return one line on the machine and how busy it was."""
     m = result.machine
     gpu = "" if m["gpu"] == "none" else f", {m['gpu']}"
     return (

@@ -1,26 +1,26 @@
-"""What more workers bring, and how many cameras this machine carries: the sizing table."""
+"""Gain of more workers, and the number of cameras that this machine carries: the sizing table."""
 
 import math
 import os
 
-from bench.classify import under_load
-from bench.harness import Curve, Findings, Plan, Say, Table
+from bench.findings import Curve, Findings, Plan, Say, Table
 from bench.report import number
+from bench.rig.load import under_load
 from bench.rig.station import SCENE_CAMERA, Run, make_graph, make_station, run_station
 
 WORKERS = (1, 2, 4)
 FPS = (5, 10, 15)
 _FRAMES_OFFERED, _FACES_OFFERED = 240.0, 4000.0
 _OVER = 1.5
-"""At least so many times what the workers could do if each had a core."""
+"""Smallest load offered, in times what the workers could do if each had a core."""
 _CAMERAS_MAX = 32
 _FIRST = 3
-"""So many times as long runs the one camera that all others are held against: few frames have no steady median."""
+"""Factor by which the run of one camera, the yardstick, is longer: few frames have no steady median."""
 _DROPS_MAX = 0.01
 
 
 def run(plan: Plan, say: Say) -> Findings:
-    """Throughput against workers of each stage; frame age against cameras, until it doubles."""
+    """Measure throughput by workers of each stage, and the age of results by cameras until it doubles."""
     findings = Findings()
     seconds = plan.pick(1.0, 1.0, 5.0)
     lines = {}
@@ -46,7 +46,7 @@ def run(plan: Plan, say: Say) -> Findings:
 
 
 def detect_rate(workers: int, offered: float, seconds: float) -> float:
-    """Frames a second that so many detection workers process of so many offered."""
+    """Return the frames per second that so many detection workers process of those offered."""
     cameras = max(4, math.ceil(offered / 60))
     station = make_station(cameras, offered / cameras, detect=workers)
     graph = make_graph(station, without=("player", "classify"), capture=SCENE_CAMERA)
@@ -54,7 +54,7 @@ def detect_rate(workers: int, offered: float, seconds: float) -> float:
 
 
 def classify_rate(workers: int, offered: float, seconds: float) -> float:
-    """Faces a second that so many classification workers process of so many offered."""
+    """Return the faces per second that so many classification workers process of those offered."""
     run, _ = under_load(offered, 5.0, seconds, sources=4, workers=workers, device="auto")
     return run.roles["classify"].face_rate
 
@@ -79,7 +79,7 @@ def _sizing(plan: Plan, findings: Findings, say: Say) -> None:
 
 
 def ages_by_cameras(fps: float, plan: Plan, cores: int, say: Say) -> list[tuple[int, Run, bool]]:
-    """Run with more and more cameras -> (cameras, run, whether fine), the last not fine unless all are."""
+    """Run with more and more cameras. Return (cameras, run, whether it is fine), up to the first that is not fine."""
     points: list[tuple[int, Run, bool]] = []
     settle_s, seconds, at_most = plan.pick((1.0, 1.0, 1), (1.5, 1.0, 2), (2.5, 3.5, _CAMERAS_MAX))
     cameras = 1
@@ -101,14 +101,16 @@ def ages_by_cameras(fps: float, plan: Plan, cores: int, say: Say) -> list[tuple[
 
 
 def most_carried(points: list[tuple[int, Run, bool]]) -> tuple[int, Run, str]:
-    """(cameras, run, whether fine), with more and more cameras -> the most that were fine (0: not even one), with the
-    run that shows it, and the number for people."""
+    """Return the largest number of cameras that is fine (0: not even one), its run, and the number for people.
+
+    `points` are (cameras, run, whether it is fine), with ever more cameras.
+    """
     cameras, run = next(((n, at) for n, at, fine in reversed(points) if fine), (0, points[0][1]))
     return cameras, run, f"{cameras} or more" if points[-1][2] else str(cameras)
 
 
 def is_fine(run: Run, first: Run) -> bool:
-    """Whether results are at most twice as old as with the first camera, and at most 1 % of frames (or one) dropped."""
+    """Return whether results are at most twice as old as with one camera, and at most 1 % (or one) dropped."""
     age_ms, first_ms = run.roles["classify"].age_out_ms[0], first.roles["classify"].age_out_ms[0]
     captured, dropped = (run.seconds * rate for rate in (run.roles["capture"].out_rate, run.roles["broker"].drop_rate))
     return age_ms <= 2 * first_ms and dropped <= max(1.5, _DROPS_MAX * captured)

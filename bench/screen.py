@@ -1,6 +1,6 @@
-"""Records a real screen (Xvfb, 1920x1080) while a whole station plays 200 coded picture and film ads on it.
+"""Gaps, black and frozen frames on a real screen (Xvfb, 1920x1080) while a station plays 200 coded ads on it.
 
-What is on the screen is read from its framebuffer 250 times a second: which ad, which of its frames, or black.
+The framebuffer is read 250 times a second: it holds an ad, one of its frames, or black.
 """
 
 import os
@@ -19,9 +19,11 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from bench.harness import Findings, Plan, Say, percentile, tied
+from bench.findings import Findings, Plan, Say
 from bench.rig import coded_ads, xvfb
+from bench.rig.processes import tied
 from bench.rig.xvfb import Monitor
+from bench.timing import percentile
 from pipeline.errors import UserError
 from pipeline.settings import StationTable
 from players.ledger.paths import ledger_path
@@ -52,7 +54,7 @@ fps = 10
 
 
 class Sample(NamedTuple):
-    """The screen at `at_s` (CLOCK_MONOTONIC): (ad, frame) or None where it cannot be read, and whether it is black."""
+    """Screen at `at_s` (CLOCK_MONOTONIC): (ad, frame), None if it cannot be read, and whether it is black."""
 
     at_s: float
     code: tuple[int, int] | None
@@ -60,11 +62,11 @@ class Sample(NamedTuple):
 
 
 class Played(Struct):
-    """What the recording and the ledger say of one run."""
+    """Findings of one run, from the recording and the ledger."""
 
     ads: int
     gaps_ms: list[float]
-    """Time between two ads in which the screen showed neither."""
+    """Times between two ads in which the screen showed neither."""
     pause_ms: float
     """Longest time between two looks at the screen."""
     stills_ms: list[float]
@@ -77,7 +79,7 @@ class Played(Struct):
 
 
 def run(plan: Plan, say: Say) -> Findings:
-    """Gaps between ads, black and frozen frames, frames presented: with cuts, then with crossfades."""
+    """Measure gaps between ads, black and frozen frames, and frames presented: with cuts, then with crossfades."""
     if not xvfb.available():
         raise UserError("there is no Xvfb: install the package xvfb")
     findings = Findings()
@@ -118,7 +120,7 @@ def _report(findings: Findings, transition: str, played: Played) -> None:
 
 
 def make_ads(folder: Path, each: int) -> None:
-    """So many pictures (odd numbers) and films of 30 fps (even numbers), coded, in one line for anyone."""
+    """Write `each` coded pictures (odd numbers) and films of 30 fps (even numbers), in one line for anyone."""
     folder.mkdir()
     text = ['advertiser = "bench"', 'campaign = "bench"', "[[lines]]", 'id = "any"', "target = { min_watchers = 0 }"]
     for i in range(each):
@@ -132,7 +134,7 @@ def make_ads(folder: Path, each: int) -> None:
 
 
 def play(folder: Path, transition: str, ads: int, cameras: int = 2) -> Played:
-    """Run a station until so many ads have played, and read screen and ledger."""
+    """Run a station until so many ads have played, then read screen and ledger. UserError: it did not play them."""
     station = folder / f"{transition}.toml"
     listed = "".join(CAMERA.format(name=f"camera{i}") for i in range(cameras))
     station.write_text(STATION.format(transition=transition, cameras=listed))
@@ -190,13 +192,13 @@ def recording(monitor: Monitor) -> Iterator[list[Sample]]:
 
 
 def changes(samples: list[Sample]) -> int:
-    """How many times the ad changed."""
+    """Return the number of times that the ad changed."""
     ads = [sample.code[0] for sample in list(samples) if sample.code]
     return sum(1 for before, after in pairwise(ads) if before != after)
 
 
 def analyse(samples: list[Sample], ledger: Path) -> Played:
-    """What is between ads, how long films stand still at their end, and how many of their frames were seen."""
+    """Return the gaps between ads, the stills at the end of films, and the shares of frames seen and presented."""
     first = next(i for i, sample in enumerate(samples) if sample.code)
     last = len(samples) - next(i for i, sample in enumerate(reversed(samples)) if sample.code)
     played = samples[first:last]

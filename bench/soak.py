@@ -1,4 +1,4 @@
-"""What grows while a station runs: memory, open files, shared memory."""
+"""Growth of memory, open files and shared memory while a station runs."""
 
 import contextlib
 import tempfile
@@ -8,14 +8,15 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from bench.harness import Curve, Findings, Plan, Say, slope
+from bench.findings import Curve, Findings, Plan, Say
 from bench.rig.station import make_graph, make_station, run_station
+from bench.timing import slope
 from pipeline.settings import StationTable
 from pipeline.supervisor import Supervisor
 
 
 def run(plan: Plan, say: Say) -> Findings:
-    """Two sample cameras at 10 fps with a screen, for `plan.soak_s` seconds, else ten minutes."""
+    """Measure two sample cameras at 10 fps with a screen, for `plan.soak_s` seconds, else ten minutes."""
     findings = Findings()
     seconds = plan.soak_s or plan.pick(2.0, 20.0, 600.0)
     every_s = max(0.2, seconds / 120)
@@ -47,7 +48,7 @@ def run(plan: Plan, say: Say) -> Findings:
 
 
 def _state(supervisor: Supervisor) -> tuple[float, float, float]:
-    """Memory of the stages' own (MB), open files, and shared memory (MB) of all processes of a station."""
+    """Return the private memory (MB), open files and shared memory (MB) of all processes of a station."""
     own_mb = files = 0.0
     shared: set[tuple[int, int]] = set()
     for child in supervisor.children:
@@ -60,7 +61,7 @@ def _state(supervisor: Supervisor) -> tuple[float, float, float]:
 
 
 def _memfds(folder: Path) -> set[tuple[int, int]]:
-    """(inode, bytes) of the anonymous shared memory that a process holds open."""
+    """Return (inode, bytes) of each anonymous shared memory that a process holds open."""
     found = set()
     for link in folder.iterdir():
         with contextlib.suppress(OSError):

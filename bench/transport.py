@@ -1,6 +1,6 @@
-"""What it costs to hand a frame, a crop or a small message to another process, each way beside a bare memcpy.
+"""Cost of handing a frame, a crop or a small message to another process, each way beside a bare memcpy.
 
-At most four are on their way at once; the receiver acknowledges each. `python -m bench.transport` is the receiver.
+At most four are under way at once; the receiver acknowledges each. `python -m bench.transport` is the receiver.
 """
 
 import json
@@ -16,8 +16,10 @@ import numpy as np
 import zmq
 from numpy.typing import NDArray
 
-from bench.harness import Findings, Measure, Plan, Say, Table, call_rate, paired, peer
+from bench.findings import Findings, Measure, Plan, Say, Table
 from bench.report import figure
+from bench.rig.processes import peer
+from bench.timing import call_rate, paired
 from pipeline import wire
 from pipeline.errors import UserError
 from pipeline.messages import Frame
@@ -30,7 +32,7 @@ _SILENT_MS = 10_000
 
 
 def run(plan: Plan, say: Say) -> Findings:
-    """Messages a second each way, their CPU time, and the ratios that count."""
+    """Measure the messages per second each way, their CPU time, and the ratios that have goals."""
     findings = Findings()
     cases = list(CASES.items())[: plan.pick(1, 1, None)]
     rates, costs = [], []
@@ -66,14 +68,14 @@ def _measure_case(
 
 
 def memcpy_rate(image: NDArray[np.uint8], buffers: int, seconds: float) -> tuple[float, float]:
-    """Copy an image into so many buffers in turn -> (copies a second, CPU ms of each); one stays in the cache."""
+    """Copy an image into so many buffers in turn; one stays in the cache. Return copies per second and CPU ms each."""
     targets = cycle([np.empty_like(image) for _ in range(buffers)])
     rate = call_rate(lambda: np.copyto(next(targets), image), seconds)
     return rate, 1e3 / rate
 
 
 def hand_over_rate(way: str, image: NDArray[np.uint8], seconds: float) -> tuple[float, float]:
-    """Hand an image to another process again and again -> (messages a second, CPU ms of both sides a message)."""
+    """Hand an image over again and again. Return the messages per second and the CPU ms of both sides per message."""
     with tempfile.TemporaryDirectory(prefix="stationcast-bench-") as folder:
         ring = Ring.create("bench", image.nbytes) if way == "ring" else None
         serverkey, secret = zmq.curve_keypair()
@@ -85,7 +87,7 @@ def hand_over_rate(way: str, image: NDArray[np.uint8], seconds: float) -> tuple[
             "slots": ring.slots if ring else 0,
             "keys": [serverkey.decode(), secret.decode()],
         }
-        receiver = peer("bench.transport", pass_fds=(ring.fd,) if ring else ())
+        receiver = peer(__name__, pass_fds=(ring.fd,) if ring else ())
         assert receiver.stdin
         assert receiver.stdout
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -127,7 +129,7 @@ def _send(
     *,
     copy: bool,
 ) -> tuple[float, float, int]:
-    """Keep four on their way -> (acknowledged a second, CPU s of this side, how many in all)."""
+    """Keep four under way. Return the acknowledgements per second, the CPU s of this side, and the number sent."""
     height_px, width_px, _ = image.shape
     sent = acknowledged = 0
     payload = np.ascontiguousarray(image).data
@@ -171,7 +173,7 @@ def _send(
 
 
 def receive() -> None:
-    """Receive and acknowledge until an empty message comes; print the address, then the CPU seconds used."""
+    """Print the address, acknowledge each message until an empty one comes, then print the CPU s used."""
     setup = json.loads(sys.stdin.readline())
     way, folder, shape = setup["way"], Path(setup["folder"]), tuple(setup["shape"])
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()

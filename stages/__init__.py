@@ -1,1 +1,1 @@
-"""What a station does with a frame: capture, detect, classify."""
+"""Stages of a frame: capture, detect, classify."""

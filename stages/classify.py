@@ -1,4 +1,4 @@
-"""Faces to an audience: who is how old and of which gender, as far as the model is sure."""
+"""The classify stage: estimate gender and age of each face, as far as the model is sure."""
 
 import time
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from pipeline.settings import ClassifySettings
 
 _MAX_AGE_YEARS = 120.0
 _FACES_MAX = 64
-"""That go through the model at a time: it takes no more time by then, but memory, and a crowd may come in a batch."""
+"""Largest number of faces per model run. Larger batches are no faster and need more memory."""
 
 
 class Classify:
-    """One `Audience` for each `Faces`; the crops of many go through the model together."""
+    """Stage that makes one `Audience` of each `Faces`. The crops of many messages go through the model together."""
 
     def __init__(self, settings: ClassifySettings) -> None:
         try:
@@ -35,14 +35,14 @@ class Classify:
         }
 
     def step(self, batch: list[Faces]) -> Iterator[Audience]:
-        """Classify every face that came with a crop of the right size; the others are skipped."""
+        """Classify every face that came with a crop of the right size; skip the others."""
         while batch:
             faces = accumulate(len(message.crops) for message in batch)
             count = max(1, sum(so_far <= _FACES_MAX for so_far in faces))
-            yield from self._together(batch[:count])
+            yield from self._classify_batch(batch[:count])
             batch = batch[count:]
 
-    def _together(self, batch: list[Faces]) -> Iterator[Audience]:
+    def _classify_batch(self, batch: list[Faces]) -> Iterator[Audience]:
         size_px = self._classifier.size_px
         usable: list[list[Face]] = []
         crops = []
@@ -65,22 +65,22 @@ class Classify:
             yield _audience(message, people, self._classifier.sha256)
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Release nothing."""
 
 
 class Count:
-    """Mode `count`: people are counted, nobody is classified."""
+    """Stage of mode `count`: people are counted, nobody is classified."""
 
     def __init__(self, settings: ClassifySettings) -> None:
         self.status = {"model": "", "device": "", "card_sha256": ""}
 
     def step(self, batch: list[Faces]) -> Iterator[Audience]:
-        """One `Audience` of people of whom nothing is known for each `Faces`."""
+        """Yield one `Audience` of people of whom nothing is known for each `Faces`."""
         for message in batch:
             yield _audience(message, tuple(_person(face, NOTHING_KNOWN) for face in message.faces), "")
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Release nothing."""
 
 
 def _person(face: Face, estimate: Estimate) -> Person:

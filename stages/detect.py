@@ -1,4 +1,4 @@
-"""Frames to faces, each with the crop that the classifier wants."""
+"""The detect stage: find the faces of each frame and cut out the crops that the classifier wants."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,10 @@ _FARTHEST_PX = 65536.0
 
 
 class Detect:
-    """One `Faces` for each frame that could still be read; crops are uint8 RGB, none in mode `count`."""
+    """Stage that makes one `Faces` of each frame that can still be read.
+
+    Crops are uint8 RGB [size, size, 3]; there are none in mode `count`.
+    """
 
     def __init__(self, settings: DetectSettings) -> None:
         cv2.setNumThreads(settings.detect.threads)
@@ -35,7 +38,7 @@ class Detect:
         self.status = {"model": model.card.name, "device": "cpu", "card_sha256": model.card_sha256}
 
     def step(self, batch: list[Frame]) -> Iterator[Faces]:
-        """Detect in one frame after the other; a frame that was overwritten meanwhile is skipped."""
+        """Yield the faces of one frame after the other; skip a frame that was overwritten meanwhile."""
         for frame in batch:
             ring = self._rings.get(frame.camera)
             image = ring.read(frame.slot, frame.version, frame.height_px, frame.width_px) if ring else None
@@ -71,7 +74,7 @@ class Detect:
 
 
 def crop_spec(settings: DetectSettings) -> CropSpec:
-    """The crops that the station's classifier wants. Raises ModelError."""
+    """Return the kind of crop that the station's classifier wants. ModelError: the model finds faces instead."""
     card = resolve(settings.classify.model, settings.folder).card
     if card.crop is None:
         raise ModelError(f"classify.model: {card.name} finds faces: give a model that classifies them")
@@ -79,6 +82,6 @@ def crop_spec(settings: DetectSettings) -> CropSpec:
 
 
 def _in_bounds(face: DetectedFace) -> bool:
-    """Whether every number of the face may be sent."""
+    """Return whether every number of the face is small enough to be sent."""
     numbers = (*face.box_px, *(value for point in face.keypoints_px for value in point))
     return all(abs(number) <= _FARTHEST_PX for number in numbers)

@@ -17,7 +17,7 @@ TABLES = {
     "pipeline/operator/doctor.py": "the table of other folders' checks, each made in a process of its own",
 }
 LOADERS = {
-    "bench/child.py": "runs the benchmark named on its command line; bench may import anything",
+    "bench/child.py": "loads a benchmark of the table in bench/questions.py",
     "bench/peers/mosec.py": "looks whether the package mosec is installed",
     "pipeline/cli.py": "loads a command of the command table",
     "pipeline/operator/doctor.py": "loads a check of its table",

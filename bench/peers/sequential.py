@@ -1,9 +1,9 @@
-"""The work of a station in one process, one thing after the other.
+"""The work of a station in one process, one step after the other.
 
-It is `python -m bench.peers.sequential KIND SECONDS THREADS FOLDER`; the folder is for its pictures.
-
-`bare`: capture, detect, crop, classify by library calls, nothing else. `loop`: also the choice of an ad. `habits`: also
-what the original project did each round: pictures written as JPEG and read again, models loaded anew.
+The process is `python -m bench.peers.sequential KIND SECONDS THREADS FOLDER`; the folder is for its pictures. Kinds:
+- `bare`: capture, detect, crop and classify by library calls, nothing else.
+- `loop`: the same and the choice of an ad.
+- `habits`: the same and the habits of the original project: models loaded and pictures written and read each round.
 """
 
 import json
@@ -22,7 +22,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from bench.harness import peer
+from bench.rig.processes import peer
 from bench.rig.stages import SCENE_STEP_S
 from models.assets import resolve
 from models.crop import crop_face
@@ -41,8 +41,11 @@ Picture = NDArray[np.uint8]
 
 
 class Pace(Struct, frozen=True):
-    """What a loop did: frames a second, faces a frame, CPU of a frame, of that detection (with the crops) and
-    classification, and the time of each whole frame, ms."""
+    """Pace of a loop.
+
+    `rate` is frames per second, `faces` faces per frame. CPU times are ms per frame: all, detection with the crops, and
+    classification. `times_ms` are the times of the whole frames.
+    """
 
     rate: float
     faces: float
@@ -53,9 +56,9 @@ class Pace(Struct, frozen=True):
 
 
 def run_loops(kind: Kind, seconds: float, *, processes: int = 1, threads: int = 1) -> Pace:
-    """Run so many loops at once, each in a process of its own -> their rates added up."""
+    """Run so many loops at once, each in a process of its own. Return one pace: rates added up, the rest as means."""
     with tempfile.TemporaryDirectory(prefix="stationcast-bench-") as folder:
-        loops = [peer("bench.peers.sequential", kind, str(seconds), str(threads), folder) for _ in range(processes)]
+        loops = [peer(__name__, kind, str(seconds), str(threads), folder) for _ in range(processes)]
         try:
             for loop in loops:
                 assert loop.stdout
@@ -82,8 +85,8 @@ def run_loops(kind: Kind, seconds: float, *, processes: int = 1, threads: int = 
     )
 
 
-class Looker:
-    """Frame to people, by bare calls. `detect_s` and `classify_s` are the CPU that they took so far."""
+class Estimator:
+    """Estimate the people of frames by bare calls. `detect_s` and `classify_s` add up their CPU time."""
 
     def __init__(self, threads: int) -> None:
         self.detect_s = self.classify_s = 0.0
@@ -92,8 +95,8 @@ class Looker:
         assert self._classifier.card.crop
         self._crop = self._classifier.card.crop
 
-    def look(self, image: Picture) -> tuple[list[DetectedFace], list[Estimate]]:
-        """Detect, crop, classify."""
+    def estimate(self, image: Picture) -> tuple[list[DetectedFace], list[Estimate]]:
+        """Return the faces of a frame, uint8 BGR [height, width, 3], and the estimate of each."""
         began_s = time.process_time()
         faces = self._detector.detect(image)
         crops = [crop_face(image, face.box_px, face.keypoints_px, self._crop)[..., ::-1] for face in faces]
@@ -108,14 +111,14 @@ class Looker:
 
 
 class Chooser:
-    """People to an ad, as the player does it."""
+    """Choose an ad for the people, as the player does."""
 
     def __init__(self) -> None:
         self._catalogue = load_catalogue(DEMO, ZoneInfo("UTC"), 8.0)
         self._window, self._history, self._random = AudienceWindow(2.0), History(), Random(1)
 
     def choose(self, faces: list[DetectedFace], estimates: list[Estimate]) -> None:
-        """Take the audience in and choose."""
+        """Add the faces to the audience and choose an ad."""
         now_ns = time.monotonic_ns()
         people = tuple(
             Person(
@@ -145,18 +148,18 @@ class Chooser:
         choose(present, self._catalogue, self._history, moment, self._random, Rules())
 
 
-def make_loop(kind: Kind, looker: Looker | None, threads: int, folder: Path) -> Callable[[Picture], int]:
-    """One round as a function: frame -> how many faces. Without a looker, each round makes its own."""
+def make_loop(kind: Kind, estimator: Estimator | None, threads: int, folder: Path) -> Callable[[Picture], int]:
+    """Return a function from a frame to its number of faces. Without an estimator, each round makes its own."""
     chooser = Chooser() if kind != "bare" else None
 
     def round_trip(image: Picture) -> int:
-        at_work = looker
+        at_work = estimator
         if at_work is None:
-            at_work = Looker(threads)
+            at_work = Estimator(threads)
             cv2.imwrite(str(folder / "frame.jpg"), image)
             image = np.asarray(cv2.imread(str(folder / "frame.jpg")), np.uint8)
-        faces, estimates = at_work.look(image)
-        if looker is None:
+        faces, estimates = at_work.estimate(image)
+        if estimator is None:
             for i, face in enumerate(faces):
                 x, y, w, h = (max(0, int(value)) for value in face.box_px)
                 cv2.imwrite(str(folder / f"face{i}.jpg"), image[y : y + h, x : x + w])
@@ -169,17 +172,17 @@ def make_loop(kind: Kind, looker: Looker | None, threads: int, folder: Path) -> 
 
 
 def main() -> None:
-    """Say `ready`, wait for a line, loop, and print the pace as JSON."""
+    """Print `ready`, wait for a line, loop, and print the pace as JSON."""
     kind, seconds, threads, folder = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     cv2.setNumThreads(threads)
-    looker = Looker(threads) if kind != "habits" else None
-    round_trip = make_loop(kind, looker, threads, folder)  # type: ignore[arg-type]
+    estimator = Estimator(threads) if kind != "habits" else None
+    round_trip = make_loop(kind, estimator, threads, folder)  # type: ignore[arg-type]
     for i in range(3):
         round_trip(sample.render("cam0", i * SCENE_STEP_S))
     print("ready", flush=True)
     sys.stdin.readline()
-    if looker:
-        looker.detect_s = looker.classify_s = 0.0
+    if estimator:
+        estimator.detect_s = estimator.classify_s = 0.0
     times_ms, faces, n, started_s, cpu_before_s = [], 0, 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - started_s < seconds:
         frame_s = time.perf_counter()
@@ -189,8 +192,8 @@ def main() -> None:
     rate = n / (time.perf_counter() - started_s)
     cpu_ms = (time.process_time() - cpu_before_s) / n * 1e3
     answer: dict[str, Any] = {"rate": rate, "faces": faces / n, "cpu_ms": cpu_ms, "times_ms": times_ms}
-    answer["detect_cpu_ms"] = 1e3 * looker.detect_s / n if looker else 0.0
-    answer["classify_cpu_ms"] = 1e3 * looker.classify_s / n if looker else 0.0
+    answer["detect_cpu_ms"] = 1e3 * estimator.detect_s / n if estimator else 0.0
+    answer["classify_cpu_ms"] = 1e3 * estimator.classify_s / n if estimator else 0.0
     print(json.dumps(answer), flush=True)
 
 

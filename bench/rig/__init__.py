@@ -1,1 +1,1 @@
-"""What the benches are run on: stations, cameras, faces, ads and displays made for measuring."""
+"""Stations, cameras, faces, ads and displays made for measuring."""

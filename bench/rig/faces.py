@@ -1,4 +1,4 @@
-"""Street-like 1920x1080 frames with faces of a chosen width, and the truth about them."""
+"""Street scenes of 1920x1080 px with faces of a chosen width at known places."""
 
 import cv2
 import numpy as np
@@ -13,16 +13,16 @@ Box = tuple[float, float, float, float]
 
 
 class Scene(Struct, frozen=True):
-    """A frame, uint8 BGR [1080, 1920, 3], and its faces' boxes (x, y, w, h)."""
+    """Frame, uint8 BGR [1080, 1920, 3], and the boxes (x, y, w, h) of its faces in px."""
 
     image: NDArray[np.uint8]
     faces: list[Box]
 
 
 def make_scene(face_width_px: float, faces: int, seed: int) -> Scene:
-    """A street with that many people whose faces are so wide; the same for the same seed.
+    """Return a street with so many people whose faces are so wide; the same for the same seed.
 
-    People are the sample camera's, mirrored or not, lighter or darker; they do not cover each other's faces.
+    The people are those of the sample camera, some mirrored, lighter or darker. No one covers another's face.
     """
     random = np.random.default_rng(seed)
     street = cv2.resize(sample.background(), (WIDTH_PX, HEIGHT_PX))
@@ -63,7 +63,7 @@ def _place(
 
 
 def found(truth: Box, boxes: list[Box]) -> bool:
-    """Whether one of the boxes is this face: its middle within a third of the width, half to twice as wide."""
+    """Return whether a box is this face: its middle within a third of the width, half to twice as wide."""
     x, y, w, h = truth
     return any(
         abs(bx + bw / 2 - x - w / 2) < w / 3 and abs(by + bh / 2 - y - h / 2) < h / 3 and w / 2 < bw < 2 * w

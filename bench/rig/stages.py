@@ -15,12 +15,12 @@ from stages.capture import sample
 from stages.classify import Classify
 
 SCENE_STEP_S = 0.37
-"""Scene seconds a frame: the whole round of people in 81 frames, so that every second has its share of faces."""
+"""Scene time from frame to frame, s: 81 frames show the whole round, so every second has its share of faces."""
 CROP_CAMERAS = 32
 
 
 class SceneCamera:
-    """The sample scene at the camera's rate, 0.37 s of it a frame."""
+    """Capture stage of the sample scene at the camera's rate; each frame is 0.37 s of scene later."""
 
     def __init__(self, settings: CaptureSettings) -> None:
         self._name, self._period_s = settings.camera.name, 1 / settings.camera.fps
@@ -29,7 +29,7 @@ class SceneCamera:
         self._due_s = time.monotonic()
 
     def step(self, _batch: list[Frame]) -> list[Frame]:
-        """Wait until the next frame is due -> [Frame]."""
+        """Wait until the next frame is due and return it."""
         time.sleep(max(0.0, self._due_s - time.monotonic()))
         self._due_s = max(self._due_s + self._period_s, time.monotonic() - self._period_s)
         captured_ns = time.monotonic_ns()
@@ -55,9 +55,9 @@ class SceneCamera:
 
 
 class KnownDetect:
-    """Takes BENCH_DETECT_MS a frame (asleep), up to a fifth more or less, and finds nobody.
+    """Detect stage that sleeps BENCH_DETECT_MS a frame, up to a fifth more or less, and finds nobody.
 
-    Always the same time would keep step with the cameras, and every frame would be as old as the first happened to be.
+    A constant time would keep step with the cameras: every frame would be as old as the first happened to be.
     """
 
     def __init__(self, settings: DetectSettings) -> None:
@@ -66,7 +66,7 @@ class KnownDetect:
         self._random = np.random.default_rng(1)
 
     def step(self, batch: list[Frame]) -> Iterator[Faces]:
-        """One `Faces` a frame, after about the known time."""
+        """Yield one `Faces` a frame, each after about the known time."""
         for frame in batch:
             self._rings[frame.camera].read(frame.slot, frame.version, frame.height_px, frame.width_px)
             time.sleep(self._work_s * self._random.uniform(0.8, 1.2))
@@ -79,7 +79,7 @@ class KnownDetect:
 
 
 class CropCamera:
-    """Sends BENCH_FACES_PER_S `Faces` a second, one crop of noise each, as if from 32 cameras in turn."""
+    """Source of BENCH_FACES_PER_S `Faces` a second, one crop of noise each, as if from 32 cameras in turn."""
 
     def __init__(self, settings: CaptureSettings) -> None:
         self._name, self._period_s = settings.camera.name, 1 / float(os.environ["BENCH_FACES_PER_S"])
@@ -89,7 +89,7 @@ class CropCamera:
         self._due_s = time.monotonic()
 
     def step(self, _batch: list[Frame]) -> list[Faces]:
-        """Wait until the next face is due -> [Faces]."""
+        """Wait until the next face is due and return it."""
         time.sleep(max(0.0, self._due_s - time.monotonic()))
         self._due_s = max(self._due_s + self._period_s, time.monotonic() - 0.05)
         self._seq += 1
@@ -105,11 +105,11 @@ class CropCamera:
         return [faces_of(frame, 1, self._crop_px, self._crop)]
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Release nothing."""
 
 
 class CountingClassify(Classify):
-    """The real stage; its status also says how many batches there were of each size."""
+    """Real classify stage; its status also counts the batches of each size."""
 
     def __init__(self, settings: ClassifySettings) -> None:
         super().__init__(settings)
@@ -117,20 +117,20 @@ class CountingClassify(Classify):
         self.status: dict[str, Any] = {}
 
     def step(self, batch: list[Faces]) -> Iterator[Audience]:
-        """As the real stage."""
+        """Count the batch and classify it."""
         self._sizes[str(len(batch))] += 1
         self.status = {"batches": dict(self._sizes)}
         return super().step(batch)
 
 
 class KnownClassify:
-    """Takes BENCH_CLASSIFY_MS a batch (asleep), whoever is in it."""
+    """Classify stage that sleeps BENCH_CLASSIFY_MS a batch and knows nobody."""
 
     def __init__(self, settings: ClassifySettings) -> None:
         self._work_s = float(os.environ["BENCH_CLASSIFY_MS"]) / 1e3
 
     def step(self, batch: list[Faces]) -> Iterator[Audience]:
-        """One empty `Audience` a message, after the known time."""
+        """Yield one empty `Audience` a message, after the known time."""
         time.sleep(self._work_s)
         for message in batch:
             yield Audience(
@@ -145,11 +145,11 @@ class KnownClassify:
             )
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Release nothing."""
 
 
 def faces_of(frame: Frame, faces: int = 0, crop_px: int = 0, crop: bytes = b"") -> Faces:
-    """A message of so many faces, all with the same crop."""
+    """Return a message of so many faces, all with the same crop."""
     return Faces(
         camera=frame.camera,
         seq=frame.seq,

@@ -1,4 +1,4 @@
-"""Runs a real station for a while and reads what its processes did in a window after it had settled."""
+"""Run a real station for a while and read what its processes did after it had settled."""
 
 import os
 import time
@@ -24,8 +24,11 @@ SCENE_CAMERA = "bench.rig.stages:SceneCamera"
 
 
 class Stretch(Struct, frozen=True):
-    """What the processes of one role did in a stretch of time: messages a second in and out, dropped, faces, cores in
-    use, memory, and the ages of messages at arrival and of results at departure, p50, p95 and largest, ms."""
+    """Work of one role's processes in a stretch of time.
+
+    The rates are messages per second in, out and dropped, and faces per second. `cores` are those in use. The ages are
+    p50, p95 and the largest, in ms: of messages at their arrival and of results at their departure.
+    """
 
     in_rate: float
     out_rate: float
@@ -38,29 +41,29 @@ class Stretch(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """A station's run: what each role had done by so many seconds after it had settled, two readings or more."""
+    """Run of a station: two or more readings, each with the s since it had settled and the counts by role."""
 
     readings: list[tuple[float, dict[str, Reading]]]
     processes: int
 
     @property
     def seconds(self) -> float:
-        """How long it was measured, s."""
+        """Duration that was measured, s."""
         return self.readings[-1][0] - self.readings[0][0]
 
     @property
     def roles(self) -> dict[str, Stretch]:
-        """The whole window by role."""
+        """Work of the whole run by role."""
         return self._between(0, -1)
 
     @property
     def pieces(self) -> list[tuple[float, dict[str, Stretch]]]:
-        """The window cut at every reading: when each piece ended, s, and what was done in it."""
+        """Work between each two readings by role, with the s at which that piece ended."""
         return [(self.readings[i][0], self._between(i - 1, i)) for i in range(1, len(self.readings))]
 
     @property
     def halves(self) -> tuple[dict[str, Stretch], dict[str, Stretch]]:
-        """The window cut at its middle reading; of three readings or more."""
+        """Work before and after the middle reading; there must be three readings or more."""
         middle = len(self.readings) // 2
         return self._between(0, middle), self._between(middle, -1)
 
@@ -82,7 +85,7 @@ def make_station(
     batch: int = 16,
     device: Literal["auto", "cpu", "cuda"] = "auto",
 ) -> Station:
-    """A station of so many cameras with one headless screen."""
+    """Return a station of so many cameras with one headless screen."""
     names = [f"cam{i}" for i in range(cameras)]
     return Station(
         station=StationTable(name=f"bench-{os.getpid()}", mode="measure"),
@@ -99,7 +102,7 @@ def make_station(
 
 
 def make_graph(station: Station, *, without: tuple[str, ...] = (), **stages: str) -> Graph:
-    """The station's graph, with other stages in the named roles, and without some roles."""
+    """Return the station's graph with other stages in the named roles, and without some roles."""
     graph = graphs.build(station)
     groups = tuple(
         msgspec.structs.replace(group, stage=stages.get(group.role, group.stage))
@@ -119,7 +122,7 @@ def run_station(
     piece_s: float | None = None,
     during: Callable[[Supervisor], None] | None = None,
 ) -> Run:
-    """Run it, let it settle, and measure for so long. UserError: a process was restarted or did not start."""
+    """Run a station, let it settle, and measure it. UserError: a process was restarted or did not start."""
     readings: list[tuple[float, dict[str, Reading]]] = []
 
     def look(supervisor: Supervisor) -> None:
@@ -144,7 +147,7 @@ def run_station(
 
 
 def stretch(before: Reading, after: Reading) -> Stretch:
-    """What happened between two readings of one role."""
+    """Return the work between two readings of one role."""
     seconds = max(1e-9, after.at_s - before.at_s)
     return Stretch(
         in_rate=after.rate("in", before),

@@ -1,4 +1,4 @@
-"""A real X server without a monitor; its picture lies in shared memory, so what is on it can be read at no cost."""
+"""Real X server without a monitor. Its picture lies in shared memory, so reading it costs nothing."""
 
 import mmap
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.harness import tied
+from bench.rig.processes import tied
 from pipeline.errors import UserError
 
 _HEADER = struct.Struct(">25I")
@@ -21,12 +21,12 @@ _COLOUR_BYTES = 12
 
 
 def available() -> bool:
-    """Whether this machine has Xvfb (Debian: package xvfb)."""
+    """Return whether this machine has Xvfb (Debian: package xvfb)."""
     return shutil.which("Xvfb") is not None
 
 
 class Monitor:
-    """A running Xvfb. `pixels` is what it shows now: uint8 [height, width, 4], blue, green, red, unused."""
+    """Running Xvfb. `pixels` always holds its present picture: uint8 [height, width, 4], blue, green, red, unused."""
 
     def __init__(self, name: str, pixels: NDArray[np.uint8], process: subprocess.Popen[bytes]) -> None:
         self.name = name
@@ -36,7 +36,7 @@ class Monitor:
 
 @contextmanager
 def monitor(width_px: int, height_px: int, name: str | None = None) -> Iterator[Monitor]:
-    """Run Xvfb on a free display, or on the display of that name such as `:42`."""
+    """Run Xvfb on a free display, or on the display of that name such as `:42`. UserError: there is no Xvfb."""
     if not available():
         raise UserError("there is no Xvfb: install the package xvfb")
     with tempfile.TemporaryDirectory(prefix="stationcast-x-") as folder:
@@ -59,7 +59,7 @@ def monitor(width_px: int, height_px: int, name: str | None = None) -> Iterator[
 
 
 def _pixels(memory: mmap.mmap) -> NDArray[np.uint8]:
-    """The picture behind an XWD header."""
+    """Return the picture behind an XWD header (X11/XWDFile.h)."""
     header = _HEADER.unpack_from(memory)
     header_bytes, width, height, line_bytes, colours = header[0], header[4], header[5], header[12], header[19]
     start = header_bytes + colours * _COLOUR_BYTES
