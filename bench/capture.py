@@ -12,8 +12,9 @@ from bench.findings import Findings, Plan, Say, Table
 from bench.report import figure
 from bench.rig.clips import make_clip, make_images, mjpeg_camera
 from bench.timing import call_rate, paired, percentile
+from pipeline.job import Job
 from pipeline.ring import Ring
-from pipeline.settings import Camera, CaptureSettings, RingRef
+from pipeline.settings import Camera, Station
 from stages.capture import sample
 from stages.capture.stage import Capture
 
@@ -78,8 +79,7 @@ def paced_camera(source: str, folder: Path, seconds: float) -> tuple[float, floa
     """Run the capture stage at 15 fps. Return % of a core, frames per second, and p95 of the frames' lateness in ms."""
     ring = Ring.create("bench", 1920 * 1080 * 3)
     camera = Camera(name="bench", source=source, fps=_FPS)
-    ref = RingRef(fd=ring.fd, slots=ring.slots, slot_bytes=ring.slot_bytes)
-    capture = Capture(CaptureSettings(camera=camera, ring=ref, folder=folder))
+    capture = Capture(Job(station=Station(folder=folder), camera=camera, rings={camera.name: ring.ref}))
     try:
         until_s = time.monotonic() + 5
         while not capture.step([]) and time.monotonic() < until_s:

@@ -3,7 +3,7 @@
 import os
 
 from bench.findings import Curve, Findings, Plan, Say
-from bench.rig.station import SCENE_CAMERA, Run, make_graph, make_station, run_station
+from bench.rig.station import SCENE_CAMERA, Run, make_station, make_table, run_station
 
 LOADS = (1, 3, 6)
 _CAMERAS, _FPS = 2, 15
@@ -44,8 +44,8 @@ def overloaded(load: float, seconds: float, piece_s: float) -> Run:
     os.environ["BENCH_CLASSIFY_MS"] = "0"
     station = make_station(_CAMERAS, _FPS)
     stages = {"detect": "bench.rig.stages:KnownDetect", "classify": "bench.rig.stages:KnownClassify"}
-    graph = make_graph(station, without=("player",), capture=SCENE_CAMERA, **stages)
-    return run_station(station, graph, settle_s=1.0, seconds=seconds, piece_s=piece_s)
+    table = make_table(SCENE_CAMERA | stages, without=("player",))
+    return run_station(station, table, settle_s=1.0, seconds=seconds, piece_s=piece_s)
 
 
 def growth(run: Run) -> float:

@@ -14,7 +14,7 @@ from bench.findings import Findings, Plan, Say, Table
 from bench.peers.sequential import Pace, run_loops
 from bench.report import number
 from bench.rig.processes import tied
-from bench.rig.station import ROLES, SCENE_CAMERA, Run, make_graph, make_station, run_station
+from bench.rig.station import ROLES, SCENE_CAMERA, Run, make_station, make_table, run_station
 from bench.timing import percentile
 from pipeline.errors import UserError
 from pipeline.settings import Station
@@ -65,14 +65,14 @@ def run(plan: Plan, say: Say) -> Findings:
 def saturate(rate: float, cores: int, seconds: float) -> Run:
     """Offer so many frames per second to a station without a screen."""
     station = _station(rate, cameras_for(rate), cores)
-    graph = make_graph(station, without=("player",), capture=SCENE_CAMERA)
-    return run_station(station, graph, settle_s=1.5, seconds=seconds)
+    table = make_table(SCENE_CAMERA, without=("player",))
+    return run_station(station, table, settle_s=1.5, seconds=seconds)
 
 
 def run_at(rate: float, cameras: int, cores: int, seconds: float) -> Run:
     """Offer so many frames per second to a whole station."""
     station = _station(rate, cameras, cores)
-    return run_station(station, make_graph(station, capture=SCENE_CAMERA), settle_s=2.0, seconds=seconds)
+    return run_station(station, make_table(SCENE_CAMERA), settle_s=2.0, seconds=seconds)
 
 
 def cameras_for(rate: float) -> int:

@@ -13,7 +13,8 @@ from bench.findings import Better, Findings, Plan, Say, Table
 from bench.report import figure
 from bench.rig.clips import make_clip, scene
 from bench.timing import paired, percentile
-from pipeline.settings import Ads, Choose, PlayerSettings, Screen, StationTable
+from pipeline.job import Job
+from pipeline.settings import Ads, Screen, Station, StationTable
 from players.ledger.paths import ledger_path
 from players.player import Player
 
@@ -80,16 +81,13 @@ def make_ads(folder: Path, film: bool) -> None:
 def play(folder: Path, campaigns: str, transition: str, seconds: float) -> tuple[float, float, float, float, float]:
     """Play a folder. Return % presented, p95 and p99 of the ticks' lateness in ms, % of ticks missed, % of a core."""
     with tempfile.TemporaryDirectory(dir=folder) as state_dir:
-        settings = PlayerSettings(
-            station=StationTable(state_dir=state_dir),
+        station = Station(station=StationTable(state_dir=state_dir), ads=Ads(campaigns=campaigns), folder=folder)
+        job = Job(
+            station=station,
             screen=Screen(headless=True, width_px=_SIZE[0], height_px=_SIZE[1], tick_hz=_HZ, transition=transition),  # type: ignore[arg-type]
-            choose=Choose(),
-            ads=Ads(campaigns=campaigns),
-            cameras=(),
-            folder=folder,
             run_started_ms=time.time_ns() // 1_000_000,
         )
-        player = Player(settings)
+        player = Player(job)
         ticks_s: list[float] = []
         settled_s = time.monotonic() + 1.5
         while time.monotonic() < settled_s:
@@ -100,7 +98,7 @@ def play(folder: Path, campaigns: str, transition: str, seconds: float) -> tuple
             ticks_s.append(time.monotonic())
         cpu_pct = 100 * (time.process_time() - cpu_before_s) / (time.monotonic() - started_s)
         player.close()
-        presented_pct = presented(ledger_path(settings.station, settings.screen.name, folder))
+        presented_pct = presented(ledger_path(station.station, job.screen.name, folder))
     late_ms, missed_pct = punctuality(ticks_s, _HZ)
     return presented_pct, percentile(late_ms, 0.95), percentile(late_ms, 0.99), missed_pct, cpu_pct
 

@@ -6,7 +6,7 @@ import os
 from bench.findings import Curve, Findings, Plan, Say, Table
 from bench.report import number
 from bench.rig.load import under_load
-from bench.rig.station import SCENE_CAMERA, Run, make_graph, make_station, run_station
+from bench.rig.station import SCENE_CAMERA, Run, make_station, make_table, run_station
 
 WORKERS = (1, 2, 4)
 FPS = (5, 10, 15)
@@ -49,8 +49,8 @@ def detect_rate(workers: int, offered: float, seconds: float) -> float:
     """Return the frames per second that so many detection workers process of those offered."""
     cameras = max(4, math.ceil(offered / 60))
     station = make_station(cameras, offered / cameras, detect=workers)
-    graph = make_graph(station, without=("player", "classify"), capture=SCENE_CAMERA)
-    return run_station(station, graph, settle_s=1.0, seconds=seconds).roles["detect"].out_rate
+    table = make_table(SCENE_CAMERA, without=("player", "classify"))
+    return run_station(station, table, settle_s=1.0, seconds=seconds).roles["detect"].out_rate
 
 
 def classify_rate(workers: int, offered: float, seconds: float) -> float:
@@ -86,9 +86,9 @@ def ages_by_cameras(fps: float, plan: Plan, cores: int, say: Say) -> list[tuple[
     while cameras <= at_most:
         say(f"{cameras} cameras at {fps} fps")
         station = make_station(cameras, fps, detect=cores)
-        graph = make_graph(station, without=("player",), capture=SCENE_CAMERA)
+        table = make_table(SCENE_CAMERA, without=("player",))
         for _ in range(3):  # a frame or two dropped in one run of three is chance
-            run = run_station(station, graph, settle_s=settle_s, seconds=seconds if points else _FIRST * seconds)
+            run = run_station(station, table, settle_s=settle_s, seconds=seconds if points else _FIRST * seconds)
             first = points[0][1] if points else run
             if is_fine(run, first):
                 break

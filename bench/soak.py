@@ -9,8 +9,9 @@ import msgspec
 import psutil
 
 from bench.findings import Curve, Findings, Plan, Say
-from bench.rig.station import make_graph, make_station, run_station
+from bench.rig.station import make_station, run_station
 from bench.timing import slope
+from pipeline.graph import TABLE
 from pipeline.settings import StationTable
 from pipeline.supervisor import Supervisor
 
@@ -35,7 +36,7 @@ def run(plan: Plan, say: Say) -> Findings:
         station = make_station(2, 10)
         table = StationTable(name=station.station.name, mode="measure", state_dir=folder)
         station = msgspec.structs.replace(station, station=table)
-        run_station(station, make_graph(station), settle_s=0.0, seconds=seconds, during=look)
+        run_station(station, TABLE, settle_s=0.0, seconds=seconds, during=look)
     settled = [sample for sample in samples if sample[0] >= seconds / 3]
     for i, (what, unit) in enumerate((("memory", "MB"), ("open files", "files"), ("shared memory", "MB")), 1):
         growth = slope([(sample[0], sample[i]) for sample in settled]) * 60

@@ -47,6 +47,8 @@ def page() -> str:
         kind = get_args(table.type)[0] if repeated else table.type
         if isinstance(kind, type) and issubclass(kind, settings.Section):
             parts.append(_section(f"[[{table.name}]]" if repeated else f"[{table.name}]", kind, texts))
+        elif get_origin(table.type) is dict:
+            parts.append(f"## `[{table.name}]`\n\n{_wrapped(texts['Station', table.name])}\n")
     return "\n".join(parts)
 
 

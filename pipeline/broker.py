@@ -1,12 +1,13 @@
 """The one process between the stages: it holds what waits, and sends only to a worker that asked.
 
 High-water marks do not bound staleness, so nothing waits in a socket: each link keeps the newest message of each camera
-(or all, up to a limit), and a worker gets a batch only against the credit it pushed. Cameras take turns.
+(or all, up to a limit), and a worker gets a batch only against the credit it pushed. Cameras take turns. On a sticky
+link, a camera keeps its worker.
 """
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -17,44 +18,59 @@ from msgspec import Struct
 from pipeline import wire
 from pipeline.cells import Cell
 from pipeline.errors import UserError
-from pipeline.graph import BROKER, MESSAGES, TAP, Link
+from pipeline.graph import BROKER, TAP, Link
 from pipeline.log import log, skip
-from pipeline.messages import Credit
+from pipeline.messages import Credit, Message, message_types
 
 _DRAIN = 64
 _ALL_MAX = 1000
-_WORKERS_MAX = 64  # of one group: each is a socket
+_WORKERS_MAX = 64
+"""Largest number of workers of one group: each has a socket."""
 _FORGET_S = 5.0
 _HOUSEKEEPING_S = 0.25
-_SHORTEST_SLEEP_NS = 1_000_000  # of a poll: a batch rather goes so much too soon than too late
+_SHORTEST_SLEEP_NS = 1_000_000
+"""Shortest poll: a batch rather goes so much too soon than too late."""
+_QUIET_NS = 2_000_000_000
+"""A batch waits for no camera that has sent nothing for so long: it is slow, or is no longer there."""
 
 
 class Waiting(Struct, frozen=True):
-    """A message on its way: its parts, and when its frame was captured and when its turn began (monotonic, ns): when
-    it came here, or the older one whose place it took."""
+    """A message on its way: its camera, its parts, and two times (monotonic, ns): its frame was captured, its turn
+    began. A turn begins when the message comes here, or the older one whose place it takes."""
 
+    camera: str
     parts: Sequence[bytes]
     captured_ns: int
     came_ns: int
 
 
 class LinkQueue:
-    """What waits on one link, by the link's keep rule. Pure: the caller tells the time."""
+    """Messages that wait on one link, by the link's keep rule. Pure: the caller tells the time.
+
+    On a sticky link each camera has an owner, the worker that gets its messages. A camera changes its owner only when
+    that leaves, or when a worker comes and has too few.
+    """
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self.dropped = 0
+        self.owners: dict[str, str] = {}
+        """Worker of each camera of a sticky link; empty while there is no worker."""
         self._waiting: OrderedDict[object, Waiting] = OrderedDict()
-        self._cameras: set[str] = set()
+        self._seen_ns: dict[str, int] = {}
+        self._workers: list[str] = []
         self._number = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, camera: str, message: Waiting) -> None:
+    def put(self, message: Waiting) -> None:
         """Add a message. `latest`: it takes the place of the camera's older one, and its turn."""
         self._number += 1
-        self._cameras.add(camera)
+        camera = message.camera
+        self._seen_ns[camera] = message.came_ns
+        if self.link.sticky and camera not in self.owners:
+            self.owners[camera] = self._least_busy()
         key = camera if self.link.keep == "latest" else self._number
         if key in self._waiting:
             self.dropped += 1
@@ -71,35 +87,77 @@ class LinkQueue:
             del self._waiting[key]
             self.dropped += 1
 
+    def forget_quiet(self, now_ns: int) -> None:
+        """Wait no longer for cameras that have sent nothing for 2 s."""
+        self._seen_ns = {camera: ns for camera, ns in self._seen_ns.items() if ns >= now_ns - _QUIET_NS}
+
     def drop_all(self) -> None:
         """Drop and count whatever waits."""
         self.dropped += len(self._waiting)
         self._waiting.clear()
 
-    def due_in_ns(self, now_ns: int) -> int | None:
-        """How long until a batch may go: 0 now (it is full, or has waited enough), None while nothing waits. It is also
-        full when it holds every camera there is: waiting would not make it grow."""
+    def due_in_ns(self, now_ns: int, worker: str = "") -> int | None:
+        """Return how long until a batch may go to the worker: 0 now (it is full, or has waited enough), None while
+        nothing waits for it. It is also full when it holds every camera there is: waiting would not make it grow."""
         if not self._waiting:
             return None
-        most = len(self._cameras) if self.link.keep == "latest" else self.link.batch
-        if len(self._waiting) >= min(self.link.batch, most):
+        keys = list(self._keys(worker))
+        if not keys:
+            return None
+        most = self._cameras_of(worker) if self.link.keep == "latest" else self.link.batch
+        if len(keys) >= min(self.link.batch, most):
             return 0
-        oldest_ns = min(message.came_ns for message in self._waiting.values())
+        oldest_ns = min(self._waiting[key].came_ns for key in keys)
         left_ns = oldest_ns + int(self.link.wait_ms * 1e6) - now_ns
         return left_ns if left_ns >= _SHORTEST_SLEEP_NS else 0
 
-    def head(self) -> list[Waiting]:
-        """The next batch, whoever has waited longest first; it stays until `remove_head`."""
-        return list(islice(self._waiting.values(), self.link.batch))
+    def head(self, worker: str = "") -> list[Waiting]:
+        """Return the worker's next batch, what has waited longest first; it stays until `remove_head`."""
+        return [self._waiting[key] for key in islice(self._keys(worker), self.link.batch)]
 
-    def remove_head(self, n: int) -> None:
-        """The first `n` messages have gone."""
-        for _ in range(n):
-            self._waiting.popitem(last=False)
+    def remove_head(self, n: int, worker: str = "") -> None:
+        """Remove the first `n` messages of the worker: they have gone."""
+        for key in list(islice(self._keys(worker), n)):
+            del self._waiting[key]
+
+    def share(self, workers: Collection[str]) -> None:
+        """Spread the cameras of a sticky link over these workers and move as few as can be: those of a worker that
+        left go to whoever has fewest, and a worker that came takes some until no other has two more than it has."""
+        if not self.link.sticky:
+            return
+        came = set(workers) - set(self._workers)
+        self._workers = list(workers)
+        homeless = [camera for camera, owner in self.owners.items() if owner not in workers]
+        for camera in homeless:
+            self.owners[camera] = ""
+        for camera in homeless:
+            self.owners[camera] = self._least_busy()
+        while came:
+            owned = list(self.owners.values())
+            least, most = self._least_busy(), max(workers, key=owned.count)
+            if owned.count(most) - owned.count(least) < 2:
+                return
+            self.owners[next(camera for camera, owner in self.owners.items() if owner == most)] = least
+
+    def _least_busy(self) -> str:
+        owned = list(self.owners.values())
+        return min(self._workers, key=owned.count, default="")
+
+    def _keys(self, worker: str) -> Iterator[object]:
+        """Keys of the messages that may go to the worker, what has waited longest first."""
+        if not self.link.sticky:
+            return iter(self._waiting)
+        return (key for key, message in self._waiting.items() if self.owners[message.camera] == worker)
+
+    def _cameras_of(self, worker: str) -> int:
+        """Number of cameras whose messages may be expected soon, and go to the worker."""
+        if not self.link.sticky:
+            return len(self._seen_ns)
+        return sum(self.owners[camera] == worker for camera in self._seen_ns)
 
 
 class Worker:
-    """A process that asks for batches, as the broker knows it."""
+    """Process that asks for batches, as the broker knows it."""
 
     def __init__(self, credit: Credit, socket: zmq.Socket[bytes]) -> None:
         self.socket = socket
@@ -109,7 +167,7 @@ class Worker:
         self.sent_ns = self.seen_ns = 0
 
     def credited(self, credit: Credit, now_ns: int) -> None:
-        """It waits for a batch; one that was sent over a second ago and has not come is lost."""
+        """Note that it waits for a batch; one that was sent over a second ago and has not come is lost."""
         self.seen_ns = now_ns
         self.free = credit.received == self.sent or now_ns - self.sent_ns > 1e9
         if self.free:
@@ -123,11 +181,14 @@ class Broker:
         self._runtime_dir, self._cell = runtime_dir, cell
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._inbox = wire.pull(self._context, wire.endpoint(runtime_dir, BROKER))
-        taps = [Link(message=message, target=TAP, keep="latest", batch=_DRAIN) for message in MESSAGES]
-        self._queues = [LinkQueue(link) for link in (*links, *taps)]
-        self._by_message: dict[str, list[LinkQueue]] = {
-            message: [queue for queue in self._queues if queue.link.message == message] for message in MESSAGES
+        self._taps = {
+            kind: LinkQueue(Link(message=kind, source="", target=TAP, keep="latest", batch=_DRAIN))
+            for kind in message_types().values()
         }
+        self._queues = [*(LinkQueue(link) for link in links), *self._taps.values()]
+        self._routes: dict[tuple[bytes, type[Message]], list[LinkQueue]] = {}
+        for queue in self._queues:
+            self._routes.setdefault((queue.link.source.encode(), queue.link.message), []).append(queue)
         self._poller = zmq.Poller()
         self._poller.register(self._inbox, zmq.POLLIN)
         self._workers: dict[str, OrderedDict[str, Worker]] = {q.link.target: OrderedDict() for q in self._queues}
@@ -166,6 +227,7 @@ class Broker:
                 return
 
     def _take(self, parts: list[bytes]) -> None:
+        sender, *parts = parts
         try:
             message = wire.decode_head(parts)
         except wire.WireError as error:
@@ -178,13 +240,12 @@ class Broker:
             return
         self._cell.add("in")
         self._cell.arrived(max(0, now_ns - message.captured_ns))
-        for queue in self._by_message[type(message).__name__]:
-            link = queue.link
-            if link.target == TAP and not self._workers[TAP]:
-                continue
-            if not link.cameras or message.camera in link.cameras:
-                sent = parts[:1] if link.target == TAP else parts  # whoever looks on gets no crops
-                queue.put(message.camera, Waiting(sent, message.captured_ns, now_ns))
+        waiting = Waiting(message.camera, parts, message.captured_ns, now_ns)
+        for queue in self._routes.get((sender, type(message)), ()):
+            if not queue.link.cameras or message.camera in queue.link.cameras:
+                queue.put(waiting)
+        if self._workers[TAP]:  # whoever looks on gets no crops
+            self._taps[type(message)].put(Waiting(message.camera, parts[:1], message.captured_ns, now_ns))
 
     def _credit(self, credit: Credit, now_ns: int) -> None:
         workers = self._workers.get(credit.group)
@@ -196,6 +257,7 @@ class Broker:
             workers.pop(credit.worker).socket.close()
             worker = None
         if credit.leaving:
+            self._share(credit.group)
             return
         if worker is None:
             if len(workers) >= _WORKERS_MAX:
@@ -207,7 +269,13 @@ class Broker:
                 skip("credit_of_a_stranger", error=error)
                 return
             worker = workers[credit.worker] = Worker(credit, socket)
+            self._share(credit.group)
         worker.credited(credit, now_ns)
+
+    def _share(self, group: str) -> None:
+        for queue in self._queues:
+            if queue.link.target == group:
+                queue.share(self._workers[group])
 
     def _dispatch(self, now_ns: int) -> None:
         for queue in self._queues:
@@ -216,13 +284,15 @@ class Broker:
             queue.drop_old(now_ns)
             workers = self._workers[queue.link.target]
             for name, worker in list(workers.items()):
-                if queue.due_in_ns(now_ns) != 0:
-                    break
                 if not worker.free:
                     continue
-                batch = queue.head()
+                if queue.due_in_ns(now_ns, name) != 0:
+                    if queue.link.sticky:
+                        continue
+                    break
+                batch = queue.head(name)
                 if wire.try_send(worker.socket, wire.join(message.parts for message in batch)):
-                    queue.remove_head(len(batch))
+                    queue.remove_head(len(batch), name)
                     worker.sent += 1
                     worker.sent_ns = now_ns
                     worker.free = False
@@ -230,26 +300,32 @@ class Broker:
                     self._cell.add("out", len(batch))
 
     def _patience_ms(self, now_ns: int) -> int:
-        """How long to wait for the next message: until a micro-batch is due that somebody is free to take."""
+        """Return how long to wait for the next message: until a batch is due that somebody is free to take."""
         patience_ms = int(_HOUSEKEEPING_S * 1000)
         for queue in self._queues:
-            due_in_ns = queue.due_in_ns(now_ns) if queue else None
-            if due_in_ns is not None and any(worker.free for worker in self._workers[queue.link.target].values()):
-                patience_ms = min(patience_ms, max(1, due_in_ns // 1_000_000))
+            if not queue:
+                continue
+            free = [name for name, worker in self._workers[queue.link.target].items() if worker.free]
+            for name in free if queue.link.sticky else free[:1]:
+                due_in_ns = queue.due_in_ns(now_ns, name)
+                if due_in_ns is not None:
+                    patience_ms = min(patience_ms, max(1, due_in_ns // 1_000_000))
         return patience_ms
 
     def _housekeeping(self, now_ns: int) -> None:
         dropped = dict(self._dropped_before)
         for queue in self._queues:
             queue.drop_old(now_ns)
+            queue.forget_quiet(now_ns)
             if queue.link.target == TAP:
                 continue
-            name = f"{queue.link.message.lower()}>{queue.link.target}"
+            name = f"{queue.link.message.__name__.lower()}>{queue.link.target}"
             dropped[name] = dropped.get(name, 0) + queue.dropped
         self._cell["dropped"] = sum(dropped.values())
         self._cell.publish({"dropped": dropped})
-        for workers in self._workers.values():
+        for group, workers in self._workers.items():
             for name, worker in list(workers.items()):
                 if now_ns - worker.seen_ns > _FORGET_S * 1e9:
                     log("worker_forgotten", worker=name)
                     workers.pop(name).socket.close()
+                    self._share(group)

@@ -113,7 +113,7 @@ def _run(station: Station, duration_s: float | None, console: Console) -> "Super
         if console.file.isatty() and not console.is_dumb_terminal:  # whatever FORCE_COLOR says
             live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=sys.stderr.isatty())
             stack.enter_context(live)
-        supervisor = Supervisor(station, graphs.build(station), stderr=stack.enter_context(log_lines()))
+        supervisor = Supervisor(station, stderr=stack.enter_context(log_lines()))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
                 stack.callback(signal.signal, number, signal.signal(number, supervisor.stop))
@@ -159,7 +159,7 @@ def graph(station_file: Path | None, out: Path) -> None:
 @click.argument("workers", type=click.IntRange(1, 32))
 @click.option("--station", "name", help="Name of the running station; needed where several run.")
 def scale(stage: str, workers: int, name: str | None) -> None:
-    """Change how many processes share a STAGE (detect or classify) of a running station."""
+    """Change how many processes share a STAGE of a running station, such as detect or classify."""
     from pipeline.control import request_scale
 
     click.echo(request_scale(_running(name), stage, workers))
@@ -180,7 +180,7 @@ def tap(name: str | None, count: int | None) -> None:
 
     folder = runtime_root() / _running(name)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    outbox = Outbox(context, folder)
+    outbox = Outbox(context, folder, TAP)
     inbox = Inbox(context, folder, f"{TAP}.{os.getpid()}", TAP, outbox)
     left = count
     try:
@@ -224,7 +224,7 @@ def _running(name: str | None) -> str:
 
 
 def _station(station_file: Path | None) -> Station:
-    """The station of a file, or the demo, with every source looked at."""
+    """Return the station of a file, or the demo. UserError: a stage of `[workers]` or a source is not there."""
     if station_file is None:
         station = demo_station()
         webcam = find_webcam()
@@ -235,11 +235,12 @@ def _station(station_file: Path | None) -> Station:
         check(station)
         return station
     station = load(station_file)
-    for camera in station.cameras:
-        try:
+    try:
+        graphs.build(station)
+        for camera in station.cameras:
             validate_source(camera, station.folder)
-        except UserError as error:
-            raise UserError(f"{station_file}: {error}") from None
+    except UserError as error:
+        raise UserError(f"{station_file}: {error}") from None
     return station
 
 

@@ -1,142 +1,218 @@
-"""The topology of a station as two tables: its groups of processes and the links between them.
+"""The stage table, and the topology of a station that follows from it: groups of processes and the links between them.
 
-Stages are named as strings and imported only in their own process.
+A new stage is one class and one Row. Stages are named as strings and imported only in their own process.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
+import msgspec
 from msgspec import Struct
 
 from pipeline.errors import UserError
-from pipeline.settings import CaptureSettings, ClassifySettings, DetectSettings, PlayerSettings, RingRef, Station
+from pipeline.messages import Audience, Faces, Frame, Message
+from pipeline.settings import Mode, Station
 
 BROKER = "broker"
 TAP = "tap"
-"""The group of whoever looks on with `stationcast tap`; every message may go there, without its crops."""
+"""Group of whoever looks on with `stationcast tap`; every message may go there, without its crops."""
 
-MessageName = Literal["Frame", "Faces", "Audience"]
-MESSAGES: tuple[MessageName, ...] = ("Frame", "Faces", "Audience")
+_ALL: tuple[Mode, ...] = get_args(Mode)
+_SEEING: tuple[Mode, ...] = ("count", "measure", "target")
+_NAMING: tuple[Mode, ...] = ("measure", "target")
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One stage. Numbers that operators set come from the station file's table of the same name, if it has one:
+    `batch`, `batch_wait_ms` and `max_frame_age_ms` say how the stage's messages come to it."""
+
+    name: str
+    """Role of the stage's processes; rows of the same name are for different modes."""
+    stage: str
+    """Class as "module:Class". Its constructor takes a Job; it has `step` and `close` (pipeline/stage.py)."""
+    takes: type[Message] | None = None
+    """Message that the stage is fed with, from the nearest row above that gives it. None: a source."""
+    gives: type[Message] | None = None
+    """Message that `step` returns. None: the stage returns none."""
+    per: Literal["station", "camera", "screen"] = "station"
+    """Whether there is one group of processes, or one process for each camera or screen."""
+    keep: Literal["latest", "all"] = "latest"
+    """Messages that wait: the newest of each camera, or all (up to 1,000)."""
+    batch: int = 1
+    """Largest number of messages in one step, where the station file has no say in it."""
+    sticky: bool = False
+    """Whether a camera keeps its worker for as long as that worker lives."""
+    in_order: bool = False
+    """Whether all messages must go through one process, in order: there is never a second one."""
+    ticks: bool = False
+    """Whether `step` is called all the time, with the messages that have come, instead of only when some have."""
+    ahead: bool = False
+    """Whether the next batch is asked for before the present one is worked on. It then comes meanwhile, and is that
+    much older: not for a stage whose step takes long."""
+    rings: Literal["none", "own", "all"] = "none"
+    """Cameras whose frames the stage touches."""
+    reads: tuple[str, ...] = ()
+    """Tables of the station file that the stage's Job holds. A change of them replaces its processes."""
+    display: bool = False
+    """Whether its processes may use the display."""
+    nice: int = 0
+    """Added to the niceness: where the cores are short, what is half done goes before what is new."""
+    modes: tuple[Mode, ...] = _SEEING
+    """Modes of a station in which the stage runs."""
+
+    @property
+    def kind(self) -> Literal["source", "worker", "ticker"]:
+        """How a process of the stage is run: it asks nobody for input, waits for a batch, or is called all the time."""
+        return "source" if self.takes is None else "ticker" if self.ticks else "worker"
+
+    @property
+    def scalable(self) -> bool:
+        """Whether several processes may share the stage's work."""
+        return self.kind == "worker" and self.per == "station" and not self.in_order
+
+
+_CLASSIFY = Row(
+    name="classify",
+    stage="stages.classify:Classify",
+    takes=Faces,
+    gives=Audience,
+    ahead=True,
+    reads=("station", "classify"),
+    modes=_NAMING,
+)
+TABLE = (
+    Row(name="capture", stage="stages.capture.stage:Capture", gives=Frame, per="camera", rings="own", nice=5),
+    Row(
+        name="detect",
+        stage="stages.detect:Detect",
+        takes=Frame,
+        gives=Faces,
+        rings="all",
+        reads=("station", "detect", "classify"),
+        nice=5,
+    ),
+    _CLASSIFY,
+    msgspec.structs.replace(_CLASSIFY, stage="stages.classify:Count", modes=("count",)),
+    Row(
+        name="player",
+        stage="players.player:Player",
+        takes=Audience,
+        per="screen",
+        keep="all",
+        batch=64,
+        ticks=True,
+        reads=("station", "choose", "ads"),
+        display=True,
+        modes=_ALL,
+    ),
+)
+
+
+def roles(table: tuple[Row, ...] = TABLE) -> tuple[str, ...]:
+    """Names of the stages in the order in which a frame passes them; the broker is the last."""
+    return (*dict.fromkeys(row.name for row in table), BROKER)
 
 
 class Group(Struct, frozen=True, kw_only=True):
-    """Processes that do the same work. `source`: asks nobody for input; `worker`: waits for a batch;
-    `ticker`: is called all the time and takes what there is. `name` is the stage's, or the stage's and its camera's
-    or screen's (`capture.entrance`)."""
+    """Processes that do the same work: all workers of a stage, or the one process of a camera or screen."""
 
-    name: str
-    stage: str
-    kind: Literal["source", "worker", "ticker"]
+    row: Row
+    instance: str = ""
+    """Name of its camera or screen; empty where the row is the whole station's."""
     workers: int = 1
-    ahead: bool = False
-    """Ask for the next batch before working on this one, so that it comes meanwhile; it is then that much older, so
-    not where a step takes long."""
-    nice: int = 0
-    """Added to the niceness of its processes: where the cores are short, what is half done goes before what is new."""
+    fed: bool = True
+    """Whether a link leads to it: to a screen none does in mode `off`, nor to a source."""
 
     @property
     def role(self) -> str:
-        """What the group does, whatever its camera or screen: `capture`, `detect`, `classify`, `player`."""
-        return self.name.partition(".")[0]
+        """Name of its row: `capture`, `detect`, `classify`, `player`."""
+        return self.row.name
+
+    @property
+    def name(self) -> str:
+        """Name of the group, unique in the station, such as `detect` or `capture.entrance`."""
+        return f"{self.row.name}.{self.instance}" if self.instance else self.row.name
 
 
 class Link(Struct, frozen=True, kw_only=True):
-    """Messages of one type on their way to one group. Keep rule `latest`: the newest of each camera waits, older ones
+    """Messages of one stage on their way to one group. Keep rule `latest`: the newest of each camera waits, older ones
     are dropped and counted; `all`: up to 1,000 wait. A free worker gets up to `batch` at once, sooner than they are
     `batch` if the oldest has waited `wait_ms`; what is older than `max_age_ms` is dropped and counted."""
 
-    message: MessageName
+    message: type[Message]
+    source: str
+    """Role of the processes whose messages these are."""
     target: str
+    """Name of the group to which they go."""
     keep: Literal["latest", "all"]
     batch: int = 1
     wait_ms: float = 0.0
     max_age_ms: int = 1500
+    sticky: bool = False
+    """Whether a camera keeps its worker."""
     cameras: tuple[str, ...] = ()
     """Only these cameras' messages; empty: every camera's."""
 
 
 class Graph(Struct, frozen=True, kw_only=True):
-    """A station's processes and links, in the order in which they stop (players first)."""
+    """A station's groups of processes and its links, in the order in which a frame passes them."""
 
     groups: tuple[Group, ...]
     links: tuple[Link, ...]
 
     def group(self, name: str) -> Group:
-        """The group of that name. UserError names the ones there are."""
+        """Return the group of that name. UserError names the ones there are."""
         for group in self.groups:
             if group.name == name:
                 return group
         raise UserError(f"no stage {name!r}: this station has {', '.join(group.name for group in self.groups)}")
 
 
-def build(station: Station) -> Graph:
-    """The graph of a station file."""
-    s = station
-    players = tuple(Group(name=f"player.{x.name}", stage="players.player:Player", kind="ticker") for x in s.screens)
-    if s.station.mode == "off":
-        return Graph(groups=players, links=())
-    captures = tuple(
-        Group(name=f"capture.{x.name}", stage="stages.capture.stage:Capture", kind="source", nice=5) for x in s.cameras
+def build(station: Station, table: tuple[Row, ...] = TABLE) -> Graph:
+    """Return the graph of a station. UserError: `[workers]` names what is no stage, or one that nobody shares."""
+    scalable = dict.fromkeys(row.name for row in table if row.scalable)
+    for name in station.workers:
+        if name not in scalable:
+            why = "only one process each can be" if name in roles(table) else "no such stage"
+            raise UserError(f"workers.{name}: {why}; known here: {', '.join(scalable)}")
+    groups: list[Group] = []
+    links: list[Link] = []
+    givers: dict[type[Message], str] = {}
+    for row in table:
+        if station.station.mode not in row.modes:
+            continue
+        source = givers.get(row.takes) if row.takes else None
+        workers = station.workers.get(row.name, 1)
+        for instance, cameras in _instances(row, station):
+            group = Group(row=row, instance=instance, workers=workers, fed=source is not None)
+            groups.append(group)
+            if source:
+                links.append(_link(group, source, cameras, station))
+        if row.gives:
+            givers[row.gives] = row.name
+    return Graph(groups=tuple(groups), links=tuple(links))
+
+
+def _instances(row: Row, station: Station) -> list[tuple[str, tuple[str, ...]]]:
+    """Names of the row's cameras or screens, each with the cameras whose messages it takes (none: every camera's)."""
+    match row.per:
+        case "camera":
+            return [(camera.name, (camera.name,)) for camera in station.cameras]
+        case "screen":
+            return [(screen.name, screen.cameras) for screen in station.screens]
+    return [("", ())]
+
+
+def _link(group: Group, source: str, cameras: tuple[str, ...], station: Station) -> Link:
+    row, own = group.row, getattr(station, group.role, None)
+    assert row.takes
+    return Link(
+        message=row.takes,
+        source=source,
+        target=group.name,
+        keep=row.keep,
+        batch=getattr(own, "batch", row.batch),
+        wait_ms=getattr(own, "batch_wait_ms", 0.0),
+        max_age_ms=getattr(own, "max_frame_age_ms", 1500),
+        sticky=row.sticky,
+        cameras=cameras,
     )
-    classify = "stages.classify:Count" if s.station.mode == "count" else "stages.classify:Classify"
-    return Graph(
-        groups=(
-            *players,
-            *captures,
-            Group(name="detect", stage="stages.detect:Detect", kind="worker", workers=s.workers.detect, nice=5),
-            Group(name="classify", stage=classify, kind="worker", workers=s.workers.classify, ahead=True),
-        ),
-        links=(
-            Link(message="Frame", target="detect", keep="latest", max_age_ms=s.detect.max_frame_age_ms),
-            Link(
-                message="Faces",
-                target="classify",
-                keep="latest",
-                batch=s.classify.batch,
-                wait_ms=s.classify.batch_wait_ms,
-            ),
-            *(
-                Link(message="Audience", target=f"player.{x.name}", keep="all", batch=64, cameras=x.cameras)
-                for x in s.screens
-            ),
-        ),
-    )
-
-
-def settings_for(group: Group, station: Station, rings: dict[str, RingRef], run_started_ms: int) -> Struct:
-    """What the stage of this group is given in its own process."""
-    s = station
-    instance = group.name.partition(".")[2]
-    match group.role:
-        case "capture":
-            camera = next(x for x in s.cameras if x.name == instance)
-            return CaptureSettings(camera=camera, ring=rings[instance], folder=s.folder)
-        case "detect":
-            return DetectSettings(detect=s.detect, classify=s.classify, mode=_seeing(s), rings=rings, folder=s.folder)
-        case "classify":
-            return ClassifySettings(classify=s.classify, mode=_seeing(s), folder=s.folder)
-        case _:
-            screen = next(x for x in s.screens if x.name == instance)
-            return PlayerSettings(
-                station=s.station,
-                screen=screen,
-                choose=s.choose,
-                ads=s.ads,
-                cameras=screen.cameras or tuple(x.name for x in s.cameras),
-                folder=s.folder,
-                run_started_ms=run_started_ms,
-                screens=len(s.screens),
-            )
-
-
-def rings_of(group: Group) -> Literal["none", "own", "all"]:
-    """Which cameras' frames the processes of a group may touch."""
-    if group.role == "capture":
-        return "own"
-    return "all" if group.role == "detect" else "none"
-
-
-def _seeing(station: Station) -> Literal["count", "measure", "target"]:
-    mode = station.station.mode
-    if mode == "off":
-        raise UserError("mode off has no camera and no detection")
-    return mode

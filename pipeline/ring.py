@@ -10,14 +10,23 @@ import os
 import time
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 _PAGE = 4096
 SLOTS = 6
 
 
+class RingRef(Struct, frozen=True, kw_only=True):
+    """Place of a camera's frames: an inherited memfd of `slots` slots of `slot_bytes` bytes of pixels each."""
+
+    fd: int
+    slots: int
+    slot_bytes: int
+
+
 class Ring:
-    """`slots` slots of `slot_bytes` bytes in the memfd `fd` (which stays open: it belongs to whoever passed it)."""
+    """Slots of `slot_bytes` bytes in the memfd `fd`, which stays open: it belongs to whoever passed it."""
 
     def __init__(self, fd: int, slots: int, slot_bytes: int) -> None:
         self.fd, self.slots, self.slot_bytes = fd, slots, slot_bytes
@@ -28,8 +37,18 @@ class Ring:
         self._next = 0
 
     @classmethod
+    def at(cls, ref: RingRef) -> "Ring":
+        """Map the memory of a ring that another process made."""
+        return cls(ref.fd, ref.slots, ref.slot_bytes)
+
+    @property
+    def ref(self) -> RingRef:
+        """Place of this ring, for a process that inherits its fd."""
+        return RingRef(fd=self.fd, slots=self.slots, slot_bytes=self.slot_bytes)
+
+    @classmethod
     def create(cls, name: str, slot_bytes: int, slots: int = SLOTS) -> "Ring":
-        """Make the memory, all of it allocated: OSError now rather than SIGBUS at the first frame."""
+        """Make the memory and allocate all of it. OSError: there is not so much; else the first frame meets SIGBUS."""
         fd = os.memfd_create(f"stationcast-{name}")
         try:
             os.posix_fallocate(fd, 0, _total_bytes(slots, slot_bytes))
@@ -39,7 +58,7 @@ class Ring:
             raise
 
     def write(self, image: NDArray[np.uint8]) -> tuple[int, int]:
-        """Copy an image of at most `slot_bytes` bytes into the oldest slot -> (slot, version). ValueError: larger."""
+        """Copy an image into the oldest slot -> (slot, version). ValueError: it has more than `slot_bytes` bytes."""
         if image.nbytes > self.slot_bytes:
             raise ValueError(f"a frame of {image.nbytes} bytes does not fit a slot of {self.slot_bytes}")
         slot, self._next = self._next, (self._next + 1) % self.slots
@@ -51,7 +70,7 @@ class Ring:
         return slot, writing + 1
 
     def read(self, slot: int, version: int, height_px: int, width_px: int) -> NDArray[np.uint8] | None:
-        """A copy of the frame, uint8 BGR [height_px, width_px, 3]; None if it was overwritten or never was there."""
+        """Return a copy of the frame, uint8 BGR [height_px, width_px, 3]; None if it was overwritten or never there."""
         n_bytes = height_px * width_px * 3
         if slot >= self.slots or n_bytes > self.slot_bytes or int(self._versions[slot]) != version:
             return None
@@ -59,8 +78,8 @@ class Ring:
         return frame if int(self._versions[slot]) == version else None
 
     def expire(self, max_age_s: float = 1.5) -> None:
-        """Blank every slot written longer ago, or left half-written by a writer that was killed: no frame outlives its
-        use. Called by the writer, or while it is dead or hangs."""
+        """Blank every slot written longer ago than `max_age_s`, or left half-written by a writer that was killed, so
+        that no frame outlives its use. The writer calls it; while that is dead or hangs, the supervisor does."""
         before_ns = time.monotonic_ns() - int(max_age_s * 1e9)
         for slot in range(self.slots):
             writing = int(self._versions[slot]) | 1

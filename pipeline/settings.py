@@ -18,6 +18,7 @@ from pipeline.venues import venues
 _NAME_WORDS = "a name of 1 to 32 lower-case letters, digits, - and _, the first a letter or digit"
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z", description=_NAME_WORDS)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
+Mode = Literal["off", "count", "measure", "target"]
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,7 +30,7 @@ class StationTable(Section, frozen=True, kw_only=True):
 
     name: Name = "station"
     """Name of the station, which its runtime folder, its ledger and its plays carry."""
-    mode: Literal["off", "count", "measure", "target"] = "target"
+    mode: Mode = "target"
     """Degree to which the station looks at people. `off` reads no camera. `count` counts faces and classifies nobody.
     `measure` measures who passes, and the ads do not depend on it. `target` chooses ads by the audience; every screen
     must then show the notice."""
@@ -61,15 +62,6 @@ class Camera(Section, frozen=True, kw_only=True):
     """Greatest width of a frame; wider ones are scaled down."""
     max_height_px: Annotated[int, Meta(ge=64, le=4320)] = 1080
     """Greatest height of a frame; taller ones are scaled down."""
-
-
-class Workers(Section, frozen=True, kw_only=True):
-    """Number of processes that share a stage. `stationcast scale detect 3` changes it while the station runs."""
-
-    detect: Annotated[int, Meta(ge=1, le=32)] = 1
-    """Processes that find faces."""
-    classify: Annotated[int, Meta(ge=1, le=32)] = 1
-    """Processes that estimate gender and age."""
 
 
 class Detect(Section, frozen=True, kw_only=True):
@@ -176,7 +168,10 @@ class Station(Section, frozen=True, kw_only=True):
 
     station: StationTable = StationTable()
     cameras: tuple[Camera, ...] = ()
-    workers: Workers = Workers()
+    workers: dict[str, int] = {}
+    """Number of processes that share a stage, 1 to 32, such as `detect = 2`. `detect` finds faces, `classify`
+    estimates gender and age. A stage that is not named has one process. `stationcast scale detect 3` changes the
+    number while the station runs."""
     detect: Detect = Detect()
     classify: Classify = Classify()
     choose: Choose = Choose()
@@ -260,6 +255,9 @@ def check(station: Station) -> None:
         raise UserError(
             f"station.state_dir: {station.station.state_dir}: no home of such a user; write the folder in full"
         ) from None
+    for stage, number in station.workers.items():
+        if not 1 <= number <= _WORKERS_MAX:
+            raise UserError(f"workers.{stage}: {number} processes; write 1 to {_WORKERS_MAX}")
     if not station.screens:
         raise UserError("screens: none; add a [[screens]] table")
     if station.station.mode != "off" and not station.cameras:
@@ -300,52 +298,4 @@ def check(station: Station) -> None:
         raise UserError(f"ads.campaigns: no folder {campaigns}; name one, or 'demo' for the built-in ads")
 
 
-_CAMERAS_MAX, _SCREENS_MAX = 32, 8
-
-
-class RingRef(Struct, frozen=True, kw_only=True):
-    """Where a camera's frames lie: an inherited memfd of `slots` slots of `slot_bytes` bytes of pixels each."""
-
-    fd: int
-    slots: int
-    slot_bytes: int
-
-
-class CaptureSettings(Struct, frozen=True, kw_only=True):
-    """What a capture process needs."""
-
-    camera: Camera
-    ring: RingRef
-    folder: Path
-
-
-class DetectSettings(Struct, frozen=True, kw_only=True):
-    """What a detection worker needs; `classify` tells it which crops the classifier wants."""
-
-    detect: Detect
-    classify: Classify
-    mode: Literal["count", "measure", "target"]
-    rings: dict[str, RingRef]
-    folder: Path
-
-
-class ClassifySettings(Struct, frozen=True, kw_only=True):
-    """What a classification worker needs."""
-
-    classify: Classify
-    mode: Literal["count", "measure", "target"]
-    folder: Path
-
-
-class PlayerSettings(Struct, frozen=True, kw_only=True):
-    """What the process of one screen needs. Plays since `run_started_ms` (UTC epoch) count for this run's summary."""
-
-    station: StationTable
-    screen: Screen
-    choose: Choose
-    ads: Ads
-    cameras: tuple[str, ...]
-    folder: Path
-    run_started_ms: int
-    screens: int = 1
-    """How many screens the station has: each may spend an equal part of a budget."""
+_CAMERAS_MAX, _SCREENS_MAX, _WORKERS_MAX = 32, 8, 32

@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_origin
 
 import click
 import msgspec
@@ -22,10 +22,10 @@ from msgspec import Struct
 from pipeline import wire
 from pipeline.broker import Broker
 from pipeline.cells import LOADING, READY, Cell, Cells
-from pipeline.graph import BROKER, Group, Link, settings_for
+from pipeline.graph import BROKER, Group, Link
+from pipeline.job import Job, narrowed
 from pipeline.log import log, name_process, prefix, skip, skipped
-from pipeline.messages import AnyMessage, Credit, Message
-from pipeline.settings import RingRef, Station
+from pipeline.messages import AnyMessage, Credit, Message, message_types
 
 _PATIENCE_MS = 250
 _CREDIT_AGAIN_S = 0.5
@@ -35,7 +35,7 @@ _AHEAD_MAX_S = 0.2
 
 
 class Stage(Protocol):
-    """What a stage is. `__init__(settings)` opens what it needs. An optional `status` dict is shown to the operator."""
+    """Methods of a stage. `__init__(job)` opens what it needs. An optional `status` dict is shown to the operator."""
 
     def step(self, batch: list[Any]) -> Iterable[Message]:
         """Turn a batch of messages into others; a source gets []."""
@@ -50,19 +50,32 @@ class Spec(Struct, frozen=True, kw_only=True):
     """All that a child process is told, as JSON on its standard input (never in its arguments: URLs hold passwords)."""
 
     worker: str
-    group: Group | None
-    """None: this is the broker."""
-    links: tuple[Link, ...] = ()
     runtime_dir: Path
     cells_fd: int
     cell: int
-    station: Station
-    rings: dict[str, RingRef]
-    run_started_ms: int
+    group: Group | None = None
+    """Its group; None for the broker."""
+    job: Job | None = None
+    """What its stage is told; None for the broker."""
+    links: tuple[Link, ...] = ()
+    """All links, for the broker."""
+
+    def encode(self) -> bytes:
+        """Return the Spec as one line of JSON."""
+        return msgspec.json.encode(self, enc_hook=lambda x: x.__name__ if isinstance(x, type) else str(x)) + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> "Spec":
+        """Return the Spec that a line of JSON holds."""
+
+        def plain(kind: Any, text: str) -> Any:
+            return message_types()[text] if get_origin(kind) is type else kind(text)
+
+        return msgspec.json.decode(line, type=cls, dec_hook=plain)
 
 
 class Inbox:
-    """Where a process gets its batches: it says that it is free, and waits."""
+    """Socket from which a process gets its batches: it says that it is free, and waits."""
 
     def __init__(
         self, context: zmq.Context[zmq.Socket[bytes]], runtime_dir: Path, worker: str, group: str, outbox: "Outbox"
@@ -73,15 +86,15 @@ class Inbox:
         self._say_again_s = 0.0
 
     def receive(self, patience_ms: int) -> list[AnyMessage]:
-        """The next batch; [] if none came in time. What is no message is counted and passed over."""
+        """Return the next batch; [] if none came in time. What is no message is counted and passed over."""
         return _decoded(self.receive_parts(patience_ms))
 
     def rest(self) -> list[AnyMessage]:
-        """What has come already, without asking for more."""
+        """Return what has come already, without asking for more."""
         return _decoded(wire.split(self._socket.recv_multipart())) if self._socket.poll(0) else []
 
     def receive_parts(self, patience_ms: int) -> list[list[bytes]]:
-        """The parts of each message of the next batch, as they are; [] if none came in time."""
+        """Return the parts of each message of the next batch, as they are; [] if none came in time."""
         if time.monotonic() >= self._say_again_s and not self._socket.poll(0):
             self.say_free()
         if not self._socket.poll(patience_ms):
@@ -112,37 +125,38 @@ def _decoded(batch: list[list[bytes]]) -> list[AnyMessage]:
 
 
 class Outbox:
-    """Where a process sends its results: to the broker, never waiting."""
+    """Socket through which the processes of a role send their results to the broker, never waiting."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], runtime_dir: Path) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], runtime_dir: Path, role: str) -> None:
         self._socket = wire.push(context, wire.endpoint(runtime_dir, BROKER))
+        self._sender = role.encode()
 
-    def send(self, message: Any) -> bool:
-        """False: the broker is away, the message is lost."""
-        return wire.try_send(self._socket, wire.encode(message))
+    def send(self, message: AnyMessage) -> bool:
+        """Send a message -> False if the broker is away: the message is lost."""
+        return wire.try_send(self._socket, [self._sender, *wire.encode(message)])
 
 
-def run_stage(spec: Spec, group: Group, cell: Cell) -> None:
+def run_stage(spec: Spec, group: Group, job: Job, cell: Cell) -> None:
     """Load the stage and feed it until SIGTERM."""
-    os.nice(group.nice)
-    module, _, name = group.stage.partition(":")
-    settings = settings_for(group, spec.station, spec.rings, spec.run_started_ms)
-    stage: Stage = getattr(importlib.import_module(module), name)(settings)
+    row = group.row
+    os.nice(row.nice)
+    module, _, name = row.stage.partition(":")
+    job = msgspec.structs.replace(job, station=narrowed(job.station, row.reads))
+    stage: Stage = getattr(importlib.import_module(module), name)(job)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        outbox = Outbox(context, spec.runtime_dir)
-        wants = group.kind != "source" and spec.station.station.mode != "off"  # then no link leads to a screen
-        inbox = Inbox(context, spec.runtime_dir, spec.worker, group.name, outbox) if wants else None
-        patience_ms = _PATIENCE_MS if group.kind == "worker" else 0
+        outbox = Outbox(context, spec.runtime_dir, group.role)
+        inbox = Inbox(context, spec.runtime_dir, spec.worker, group.name, outbox) if group.fed else None
+        patience_ms = _PATIENCE_MS if row.kind == "worker" else 0
         failures, step_s = 0, 0.0
         _ready(cell)
         while not _stopping:
             cell.beat()
             batch = inbox.receive(patience_ms) if inbox else []
-            if not batch and group.kind == "worker":
+            if not batch and row.kind == "worker":
                 _publish(stage, cell)
                 continue
-            if inbox and group.ahead and step_s < _AHEAD_MAX_S:
+            if inbox and row.ahead and step_s < _AHEAD_MAX_S:
                 inbox.say_free()
             began_s = time.monotonic()
             failures = 0 if _feed(stage, batch, outbox, cell) else failures + 1
@@ -153,7 +167,7 @@ def run_stage(spec: Spec, group: Group, cell: Cell) -> None:
             _publish(stage, cell)
         if inbox:
             inbox.leave()
-            if group.kind == "worker" and (batch := inbox.rest()):
+            if row.kind == "worker" and (batch := inbox.rest()):
                 _feed(stage, batch, outbox, cell)
     finally:
         try:
@@ -164,7 +178,7 @@ def run_stage(spec: Spec, group: Group, cell: Cell) -> None:
 
 
 def _feed(stage: Stage, batch: list[Any], outbox: Outbox, cell: Cell) -> bool:
-    """One step, counted; False if the stage raised. No reference to a frame or a crop outlives it."""
+    """Do one step and count it -> False if the stage raised. No reference to a frame or a crop outlives it."""
     now_ns = time.monotonic_ns()
     cell.add("in", len(batch))
     for message in batch:
@@ -208,7 +222,7 @@ def main() -> int:
     """Run one process of a station; exit code 2 says that what the user wrote is wrong."""
     global _skipped_before
     signal.signal(signal.SIGTERM, _stop)
-    spec = msgspec.json.decode(sys.stdin.buffer.read(), type=Spec, dec_hook=lambda kind, text: kind(text))
+    spec = Spec.decode(sys.stdin.buffer.readline())
     name_process(spec.worker)
     cells = Cells(spec.cells_fd)
     cell = cells.cell(spec.cell)
@@ -216,13 +230,13 @@ def main() -> int:
     cell.beat()
     _skipped_before = cell["skipped"]
     try:
-        if spec.group is None:
+        if spec.group is None or spec.job is None:
             broker = Broker(spec.runtime_dir, spec.links, cell)
             _ready(cell)
             broker.run(lambda: _stopping)
             broker.close()
         else:
-            run_stage(spec, spec.group, cell)
+            run_stage(spec, spec.group, spec.job, cell)
     except click.ClickException as error:
         sys.stderr.write(f"{prefix('err')}stationcast: error: {' '.join(error.message.split())}\n")
         return 2

@@ -12,18 +12,18 @@ import sys
 import time
 from collections.abc import Callable
 
-import msgspec
 import psutil
 import zmq
 
 from pipeline.cells import CELLS, READY, Cell, Cells
 from pipeline.control import ControlSocket, Scale
 from pipeline.errors import UserError
-from pipeline.graph import BROKER, Graph, Group, rings_of
+from pipeline.graph import BROKER, TABLE, Graph, Group, Row, build, roles
+from pipeline.job import job_of
 from pipeline.log import log, skip
 from pipeline.ring import SLOTS, Ring
 from pipeline.runtime import CONTROL, claim, lock_path
-from pipeline.settings import Camera, RingRef, Station
+from pipeline.settings import Camera, Station
 from pipeline.stage import Spec
 
 _TICK_MS = 100
@@ -47,6 +47,7 @@ class Child:
     def __init__(self, worker: str, group: Group | None, cell_index: int, cell: Cell) -> None:
         self.worker, self.group, self.cell_index, self.cell = worker, group, cell_index, cell
         self.role = group.role if group else BROKER
+        self.instance = group.instance if group else ""
         self.process: subprocess.Popen[bytes] | None = None
         self.started_s = 0.0
         self.restart_at_s = 0.0
@@ -100,8 +101,9 @@ class Supervisor:
     UserError: a station of that name runs already, or a process refused what the user wrote (it said why).
     """
 
-    def __init__(self, station: Station, graph: Graph, stderr: int | None = None) -> None:
-        self.station, self.graph = station, graph
+    def __init__(self, station: Station, table: tuple[Row, ...] = TABLE, stderr: int | None = None) -> None:
+        self.station, self.roles = station, roles(table)
+        self.graph: Graph = build(station, table)
         self.children: list[Child] = []
         self.run_started_ms = time.time_ns() // 1_000_000
         self.ready_s = self.ended_s = 0.0
@@ -129,7 +131,7 @@ class Supervisor:
                 ring = _ring_of(camera)
                 stack.callback(os.close, ring.fd)
                 rings[camera.name] = ring
-            self._rings = {n: RingRef(fd=r.fd, slots=r.slots, slot_bytes=r.slot_bytes) for n, r in rings.items()}
+            self._rings = {name: ring.ref for name, ring in rings.items()}
             for ring in rings.values():
                 ring.close()
             context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -148,8 +150,9 @@ class Supervisor:
     def scale(self, name: str, workers: int) -> str:
         """Change the number of workers of a group while it runs -> what was done. UserError: it cannot be."""
         group = self.graph.group(name)
-        if group.kind != "worker":
-            raise UserError(f"{name}: is one process a camera or screen; only detect and classify can be scaled")
+        if not group.row.scalable:
+            others = ", ".join(other.name for other in self.graph.groups if other.row.scalable) or "none"
+            raise UserError(f"{name}: is one process only; stages that can be scaled: {others}")
         known = {child.worker: child for child in self.children if child.group and child.group.name == name}
         before = sum(not child.retired for child in known.values())
         wanted = [_worker_name(group, number) for number in range(workers)]
@@ -165,7 +168,7 @@ class Supervisor:
     def _add_groups(self, source: bool) -> None:
         """Start the sources, or all the others: no frame is taken before somebody can look at it."""
         for group in self.graph.groups:
-            if (group.kind == "source") == source:
+            if (group.row.kind == "source") == source:
                 for number in range(group.workers):
                     self._add(_worker_name(group, number), group)
 
@@ -178,22 +181,15 @@ class Supervisor:
         self._start(child)
 
     def _start(self, child: Child) -> None:
-        rings = self._rings
-        if child.group is None or rings_of(child.group) == "none":
-            rings = {}
-        elif rings_of(child.group) == "own":
-            camera = child.group.name.partition(".")[2]
-            rings = {camera: rings[camera]}
+        job = job_of(child.group, self.station, self._rings, self.run_started_ms) if child.group else None
         spec = Spec(
             worker=child.worker,
             group=child.group,
-            links=self.graph.links if child.group is None else (),
+            job=job,
+            links=() if child.group else self.graph.links,
             runtime_dir=self.runtime_dir,
             cells_fd=self.cells.fd,
             cell=child.cell_index,
-            station=self.station,
-            rings=rings,
-            run_started_ms=self.run_started_ms,
         )
         child.cell["state"] = 0
         child.cell.beat()
@@ -203,8 +199,8 @@ class Supervisor:
                 [sys.executable, "-P", "-m", "pipeline.entry", str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stderr=self._stderr,
-                env=_environment(child.role),
-                pass_fds=[self.cells.fd, *(ring.fd for ring in rings.values())],
+                env=_environment(child.group),
+                pass_fds=[self.cells.fd, *(ring.fd for ring in (job.rings.values() if job else ()))],
                 process_group=0,
             )
         except OSError as error:  # no memory, too many processes or open files: it may pass
@@ -212,7 +208,7 @@ class Supervisor:
             return
         assert child.process.stdin
         with contextlib.suppress(BrokenPipeError), child.process.stdin as stdin:
-            stdin.write(msgspec.json.encode(spec, enc_hook=str))
+            stdin.write(spec.encode())
 
     def _watch(
         self,
@@ -244,7 +240,7 @@ class Supervisor:
                 say_at_s = now_s + _SAY_AGAIN_S
                 log("not_ready", severity="warning", station=self.station.station.name, waits_for=late)
             if not self.ready_s and not late:
-                if any(g.kind == "source" for g in self.graph.groups) and not self._sources_started:
+                if any(g.row.kind == "source" for g in self.graph.groups) and not self._sources_started:
                     self._sources_started = True
                     self._add_groups(source=True)
                     continue
@@ -336,9 +332,8 @@ class Supervisor:
 
     def _blank(self, child: Child, max_age_s: float) -> None:
         """Blank the older frames of a capture process that cannot do it itself."""
-        if child.group and rings_of(child.group) == "own":
-            ref = self._rings[child.group.name.partition(".")[2]]
-            ring = Ring(ref.fd, ref.slots, ref.slot_bytes)
+        if child.group and child.group.row.rings == "own":
+            ring = Ring.at(self._rings[child.instance])
             ring.expire(max_age_s)
             ring.close()
 
@@ -355,8 +350,8 @@ class Supervisor:
         deadline_s = self.ended_s + _STOP_S
         for child in self.children:
             child.sample()
-        workers = [{group.name} for group in self.graph.groups if group.kind == "worker"]
-        first = {group.name for group in self.graph.groups if group.kind != "worker"}.union(*workers[:1])
+        workers = [{group.name} for group in self.graph.groups if group.row.kind == "worker"]
+        first = {group.name for group in self.graph.groups if group.row.kind != "worker"}.union(*workers[:1])
         for names in (first, *workers[1:], {BROKER}):
             batch = [child for child in self.children if (child.group.name if child.group else BROKER) in names]
             running = [child.process for child in batch if child.process]
@@ -373,14 +368,14 @@ class Supervisor:
                 child.process.wait()
 
 
-def _environment(role: str) -> dict[str, str]:
-    """What a process inherits: a display only where there is a screen, else MediaPipe opens OpenGL on it (58 MB)."""
-    without = () if role == "player" else ("DISPLAY", "WAYLAND_DISPLAY")
+def _environment(group: Group | None) -> dict[str, str]:
+    """Return what a process inherits: a display only where its row says so, else MediaPipe opens OpenGL (58 MB)."""
+    without = () if group and group.row.display else ("DISPLAY", "WAYLAND_DISPLAY")
     return {name: value for name, value in os.environ.items() if name not in without}
 
 
 def _worker_name(group: Group, number: int) -> str:
-    return f"{group.name}.{number}" if group.kind == "worker" else group.name
+    return f"{group.name}.{number}" if group.row.kind == "worker" else group.name
 
 
 def _ring_of(camera: Camera) -> Ring:

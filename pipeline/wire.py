@@ -1,39 +1,41 @@
-"""Message <-> ZeroMQ parts, with limits: one MessagePack part a message, and one part a crop after it.
+"""Messages as ZeroMQ parts, with limits: one MessagePack part a message, and one part for each crop after it.
 
-Several messages travel as one batch, an empty part between them. Whatever does not fit its type, its bounds or its
-count of crops is a WireError: the caller counts it and skips it.
+A message on its way to the broker has its sender's role as a part before it. Several messages travel as one batch, an
+empty part between them. What does not fit its type, its bounds or its count of crops is a WireError: the caller counts
+and skips it.
 """
 
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Union
 
 import msgspec
 import zmq
 
 from pipeline.errors import UserError
-from pipeline.messages import AnyMessage, Faces
+from pipeline.messages import AnyMessage, Credit, Faces, message_types
 
 MAX_PART_BYTES = 1 << 20
 _IPC_PATH_BYTES = 107
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(AnyMessage)
+_decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(Union[(*message_types().values(), Credit)])
 
 
 class WireError(Exception):
-    """Parts that are no message of ours."""
+    """The parts are no message of ours."""
 
 
 def encode(message: AnyMessage) -> list[bytes]:
-    """The parts of one message."""
+    """Return the parts of one message."""
     if isinstance(message, Faces) and message.crops:
         return [_encoder.encode(msgspec.structs.replace(message, crops=())), *message.crops]
     return [_encoder.encode(message)]
 
 
 def decode_head(parts: Sequence[bytes]) -> AnyMessage:
-    """The message of these parts, its crops left where they are. WireError if it is none."""
+    """Return the message of these parts, its crops left where they are. WireError: it is none."""
     try:
         message = _decoder.decode(parts[0])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError) as error:
@@ -45,7 +47,7 @@ def decode_head(parts: Sequence[bytes]) -> AnyMessage:
 
 
 def decode(parts: Sequence[bytes]) -> AnyMessage:
-    """The message of these parts, whole. WireError if it is none."""
+    """Return the message of these parts, whole. WireError: it is none."""
     message = decode_head(parts)
     return msgspec.structs.replace(message, crops=tuple(parts[1:])) if isinstance(message, Faces) else message
 
@@ -70,7 +72,7 @@ def split(batch: Sequence[bytes]) -> list[list[bytes]]:
 
 
 def endpoint(runtime_dir: Path, name: str) -> str:
-    """The ipc address of a process. UserError: the path is longer than a Unix socket allows."""
+    """Return the ipc address of a process. UserError: the path is longer than a Unix socket allows."""
     path = runtime_dir / name
     if len(os.fsencode(path)) > _IPC_PATH_BYTES:
         raise UserError(
@@ -80,7 +82,7 @@ def endpoint(runtime_dir: Path, name: str) -> str:
 
 
 def pull(context: zmq.Context[zmq.Socket[bytes]], address: str) -> zmq.Socket[bytes]:
-    """A bound PULL socket with the project's limits."""
+    """Return a bound PULL socket with the project's limits."""
     socket = context.socket(zmq.PULL)
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
@@ -90,8 +92,8 @@ def pull(context: zmq.Context[zmq.Socket[bytes]], address: str) -> zmq.Socket[by
 
 
 def push(context: zmq.Context[zmq.Socket[bytes]], address: str) -> zmq.Socket[bytes]:
-    """A connected PUSH socket that never waits: a send without a peer, or past the high-water mark, fails at once.
-    The mark has room for a burst of results; what bounds staleness is that the broker never stops reading."""
+    """Return a connected PUSH socket that never waits: a send without a peer, or past the high-water mark, fails at
+    once. The mark has room for a burst of results; the broker never stops reading, which keeps messages fresh."""
     socket = context.socket(zmq.PUSH)
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.IMMEDIATE, 1)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pipeline.errors import UserError
+from pipeline.job import Job
 from pipeline.log import skip
 from pipeline.messages import Audience
-from pipeline.settings import PlayerSettings
 from players.audience.present import NOBODY, AudienceWindow
 from players.ledger.exposure import Shown
 from players.ledger.paths import state_dir
@@ -47,28 +47,28 @@ class Player:
     status: dict[str, Any]
     """Facts for the operator: the ad, its reason, who is present, plays and frames so far."""
 
-    def __init__(self, settings: PlayerSettings) -> None:
+    def __init__(self, job: Job) -> None:
         """Take the display and show the house card.
 
         Raises UserError where mode `target` lacks the notice, or where there is no folder of campaigns.
         """
-        self._settings = settings
-        if settings.station.mode == "target" and not settings.screen.notice:
+        self._job = job
+        if job.station.station.mode == "target" and not job.screen.notice:
             raise UserError("screens.notice: mode 'target' does not run without the notice; set notice = true")
-        self.painter = Painter(settings.screen, settings.station.mode, alone=settings.screens == 1)
-        self._preparation = Preparation(settings)
+        self.painter = Painter(job.screen, job.station.station.mode, alone=job.screens == 1)
+        self._preparation = Preparation(job)
         self._next: Future[ReadyAd | None] | None = None
         self._start: Future[bool] | None = None
         self.showing = None
         self._leaving: tuple[ReadyAd, Shown] | None = None
         self._house_until_s = 0.0
         self._new_frame = False
-        self._window = AudienceWindow(settings.choose.present_s)
+        self._window = AudienceWindow(job.station.choose.present_s)
         self._present = NOBODY
         self._past_frames = (0, 0)
-        path = screenshot_path(settings, windowed=self.painter.wants_window)
-        self._screenshot = Screenshot(path, settings.screen.screenshot_every_s) if path else None
-        self._ticker = Ticker(settings.screen.tick_hz)
+        path = screenshot_path(job, windowed=self.painter.wants_window)
+        self._screenshot = Screenshot(path, job.screen.screenshot_every_s) if path else None
+        self._ticker = Ticker(job.screen.tick_hz)
         self._refresh(time.monotonic())
 
     def step(self, batch: list[Audience]) -> list[Audience]:
@@ -170,7 +170,7 @@ class Player:
 
     def _put_on(self, ad: ReadyAd, now_s: float) -> None:
         self._take_off("", now_s)
-        screen = self._settings.screen
+        screen = self._job.screen
         fade_s = min(screen.transition_ms / 1000, ad.planned_s / 2) if screen.transition == "crossfade" else 0.0
         ad.begin(now_s)
         self.showing = ad
@@ -193,7 +193,7 @@ class Player:
             return
         self.showing = None
         self._preparation.record_audience(self._present, ad, round(now_s * 1e9), visible=self.painter.visible)
-        expected = ad.expected_by(now_s, self._settings.screen.tick_hz)
+        expected = ad.expected_by(now_s, self._job.screen.tick_hz)
         presented = min(ad.presented, expected)
         self._past_frames = (self._past_frames[0] + presented, self._past_frames[1] + expected)
         status: Status = "failed" if ad.failure else "partial" if now_s < ad.began_s + ad.planned_s else "played"
@@ -214,7 +214,7 @@ class Player:
         present, ad = self._present, self.showing
         presented, expected = self._past_frames
         if ad:
-            expected_now = ad.expected_by(now_s, self._settings.screen.tick_hz)
+            expected_now = ad.expected_by(now_s, self._job.screen.tick_hz)
             presented, expected = presented + min(ad.presented, expected_now), expected + expected_now
         groups = {f"{g} {d}": round(n, 1) for (g, d), n in present.groups().items() if "unknown" not in (g, d)}
         self.status = {
@@ -254,15 +254,15 @@ class Ticker:
         time.sleep(self._due_s - now_s)
 
 
-def screenshot_path(settings: PlayerSettings, windowed: bool) -> Path | None:
+def screenshot_path(job: Job, windowed: bool) -> Path | None:
     """Return the file of the rolling screenshot: the one that the station file names.
 
     Where it names none, a screen without a window has one beside its ledger, and a window has none.
     """
-    screen = settings.screen
+    screen = job.screen
     if screen.screenshot:
-        return settings.folder / screen.screenshot
-    return None if windowed else state_dir(settings.station, settings.folder) / f"screen-{screen.name}.png"
+        return job.station.folder / screen.screenshot
+    return None if windowed else state_dir(job.station.station, job.station.folder) / f"screen-{screen.name}.png"
 
 
 def _shown(ad: ReadyAd, status: Status, why: str, expected: int = 0, presented: int = 0, shown_ms: int = 0) -> Shown:

@@ -14,8 +14,8 @@ import msgspec
 import pygame
 
 from pipeline.errors import UserError
+from pipeline.job import Job
 from pipeline.log import log, skip
-from pipeline.settings import PlayerSettings
 from players.ads.campaigns import CatalogueWatcher, open_folder, stamp_of
 from players.ads.catalogue import Catalogue
 from players.ads.lines import Creative, Line
@@ -91,14 +91,14 @@ class ReadyAd:
 class Preparation:
     """One thread that does, in order, what the render loop asks for. Work that has a result gives a Future."""
 
-    def __init__(self, settings: PlayerSettings) -> None:
+    def __init__(self, job: Job) -> None:
         self.standby: pygame.Surface | None = None
         """The house picture that was loaded last, for moments when nothing else is ready."""
         self.plays: dict[str, Any] = {"total": 0, "billable": 0, "by_ad": {}}
         """Totals of this run, from the ledger: plays, billable plays, plays by ad."""
-        self._settings = settings
-        self._zone = ZoneInfo(settings.station.timezone)
-        self._folder = open_folder(settings.ads.campaigns, settings.folder)
+        self._job = job
+        self._zone = ZoneInfo(job.station.station.timezone)
+        self._folder = open_folder(job.station.ads.campaigns, job.station.folder)
         if not self._folder.is_dir():
             raise UserError(f"ads.campaigns: no folder {self._folder}; name one, or 'demo' for the built-in ads")
         self._rng = Random()
@@ -144,18 +144,18 @@ class Preparation:
     def _open_ledger(self) -> Ledger:
         """Return the ledger; it is opened when it is first needed."""
         if self._ledger is None:
-            s = self._settings
-            path = ledger_path(s.station, s.screen.name, s.folder)
-            self._ledger = Ledger(path, s.station, s.screen.name, s.ads.min_presented)
+            job = self._job
+            path = ledger_path(job.station.station, job.screen.name, job.station.folder)
+            self._ledger = Ledger(path, job.station.station, job.screen.name, job.station.ads.min_presented)
         return self._ledger
 
     def _prepare(self, present: Present, layout: Layout, begins_s: float, card_on: bool) -> ReadyAd | None:
         ledger = self._open_ledger()
-        self.plays = ledger.totals(self._settings.run_started_ms)
+        self.plays = ledger.totals(self._job.run_started_ms)
         rules = Rules(
-            policy=self._settings.choose.policy,
-            minors=self._settings.choose.minors == "target",
-            targeting=self._settings.station.mode == "target",
+            policy=self._job.station.choose.policy,
+            minors=self._job.station.choose.minors == "target",
+            targeting=self._job.station.station.mode == "target",
             paid=ledger.accepts_paid,
         )
         for _ in range(TRIES):
@@ -178,7 +178,7 @@ class Preparation:
     def _start(self, ad: ReadyAd, model_sha256: str) -> bool:
         ledger = self._open_ledger()
         ad.play_id = ledger.start(ad.decision, planned_ms=ad.creative.duration_ms, model_sha256=model_sha256)
-        self.plays = ledger.totals(self._settings.run_started_ms)
+        self.plays = ledger.totals(self._job.run_started_ms)
         return ad.play_id is not None or ad.decision.line.house
 
     def _record_audience(self, present: Present, ad: ReadyAd | None, mono_ns: int, visible: bool) -> None:
@@ -193,7 +193,7 @@ class Preparation:
             self._fail(ad.creative, ad.failure)
         if self._ledger and ad.play_id:
             self._ledger.end(ad.play_id, shown)
-            self.plays = self._ledger.totals(self._settings.run_started_ms)
+            self.plays = self._ledger.totals(self._job.run_started_ms)
 
     def _fail(self, creative: Creative, why: str) -> None:
         """Keep a creative off the screen for a while."""
@@ -203,9 +203,11 @@ class Preparation:
     def _catalogue(self) -> Catalogue:
         """Return the newest catalogue, without the creatives that failed."""
         if self._watcher is None:
-            s = self._settings
-            cache = state_dir(s.station, s.folder) / f"media-{s.screen.name}.cache"
-            self._watcher = CatalogueWatcher(self._folder, self._zone, s.ads.default_duration_s, cache, s.screens)
+            job = self._job
+            cache = state_dir(job.station.station, job.station.folder) / f"media-{job.screen.name}.cache"
+            self._watcher = CatalogueWatcher(
+                self._folder, self._zone, job.station.ads.default_duration_s, cache, job.screens
+            )
         newest = self._watcher.poll()
         if self._playable is None or self._playable[0] is not newest:
             self._failed.clear()

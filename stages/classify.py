@@ -1,6 +1,5 @@
 """The classify stage: estimate gender and age of each face, as far as the model is sure."""
 
-import time
 from collections.abc import Iterator
 from itertools import accumulate
 
@@ -10,9 +9,9 @@ from models.assets import resolve
 from models.cards import ModelError
 from models.session import NOTHING_KNOWN, Classifier, Estimate
 from pipeline.errors import UserError
+from pipeline.job import Job
 from pipeline.log import skip
 from pipeline.messages import Audience, Face, Faces, Person
-from pipeline.settings import ClassifySettings
 
 _MAX_AGE_YEARS = 120.0
 _FACES_MAX = 64
@@ -22,10 +21,11 @@ _FACES_MAX = 64
 class Classify:
     """Stage that makes one `Audience` of each `Faces`. The crops of many messages go through the model together."""
 
-    def __init__(self, settings: ClassifySettings) -> None:
+    def __init__(self, job: Job) -> None:
+        wanted = job.station.classify
         try:
-            model = resolve(settings.classify.model, settings.folder)
-            self._classifier = Classifier(model, settings.classify.device, settings.classify.threads)
+            model = resolve(wanted.model, job.station.folder)
+            self._classifier = Classifier(model, wanted.device, wanted.threads)
         except ModelError as error:
             raise UserError(str(error)) from error
         self.status = {
@@ -62,7 +62,7 @@ class Classify:
             for _ in range(known.count(NOTHING_KNOWN)):
                 skip("no_number", camera=message.camera)
             people = tuple(map(_person, faces, known))
-            yield _audience(message, people, self._classifier.sha256)
+            yield Audience.of(message, people, self._classifier.sha256)
 
     def close(self) -> None:
         """Release nothing."""
@@ -71,13 +71,13 @@ class Classify:
 class Count:
     """Stage of mode `count`: people are counted, nobody is classified."""
 
-    def __init__(self, settings: ClassifySettings) -> None:
+    def __init__(self, _job: Job) -> None:
         self.status = {"model": "", "device": "", "card_sha256": ""}
 
     def step(self, batch: list[Faces]) -> Iterator[Audience]:
         """Yield one `Audience` of people of whom nothing is known for each `Faces`."""
         for message in batch:
-            yield _audience(message, tuple(_person(face, NOTHING_KNOWN) for face in message.faces), "")
+            yield Audience.of(message, tuple(_person(face, NOTHING_KNOWN) for face in message.faces))
 
     def close(self) -> None:
         """Release nothing."""
@@ -93,18 +93,4 @@ def _person(face: Face, estimate: Estimate) -> Person:
         age_years=None if age_years is None else min(_MAX_AGE_YEARS, max(0.0, age_years)),
         decade=estimate.decade,
         p_decade=estimate.p_decade,
-    )
-
-
-def _audience(message: Faces, people: tuple[Person, ...], model_sha256: str) -> Audience:
-    return Audience(
-        camera=message.camera,
-        seq=message.seq,
-        captured_ns=message.captured_ns,
-        width_px=message.width_px,
-        height_px=message.height_px,
-        detected_ns=message.detected_ns,
-        classified_ns=time.monotonic_ns(),
-        faces=people,
-        model_sha256=model_sha256,
     )

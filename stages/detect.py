@@ -1,6 +1,5 @@
 """The detect stage: find the faces of each frame and cut out the crops that the classifier wants."""
 
-import time
 from collections.abc import Iterator
 
 import cv2
@@ -12,10 +11,11 @@ from models.cards import ModelError
 from models.crop import CropSpec, crop_face
 from models.detector import DetectedFace, FaceDetector
 from pipeline.errors import UserError
+from pipeline.job import Job
 from pipeline.log import skip
 from pipeline.messages import MAX_FACES, Face, Faces, Frame
 from pipeline.ring import Ring
-from pipeline.settings import DetectSettings
+from pipeline.settings import Station
 
 _FARTHEST_PX = 65536.0
 
@@ -26,15 +26,16 @@ class Detect:
     Crops are uint8 RGB [size, size, 3]; there are none in mode `count`.
     """
 
-    def __init__(self, settings: DetectSettings) -> None:
-        cv2.setNumThreads(settings.detect.threads)
+    def __init__(self, job: Job) -> None:
+        station = job.station
+        cv2.setNumThreads(station.detect.threads)
         try:
-            model = resolve(settings.detect.model, settings.folder)
-            self._detector = FaceDetector(model, settings.detect.min_score, min(settings.detect.max_faces, MAX_FACES))
-            self._crop = None if settings.mode == "count" else crop_spec(settings)
+            model = resolve(station.detect.model, station.folder)
+            self._detector = FaceDetector(model, station.detect.min_score, min(station.detect.max_faces, MAX_FACES))
+            self._crop = None if station.station.mode == "count" else crop_spec(station)
         except ModelError as error:
             raise UserError(str(error)) from error
-        self._rings = {name: Ring(ref.fd, ref.slots, ref.slot_bytes) for name, ref in settings.rings.items()}
+        self._rings = {name: Ring.at(ref) for name, ref in job.rings.items()}
         self.status = {"model": model.card.name, "device": "cpu", "card_sha256": model.card_sha256}
 
     def step(self, batch: list[Frame]) -> Iterator[Faces]:
@@ -60,22 +61,13 @@ class Detect:
             for face in found:
                 crop = crop_face(image, face.box_px, face.keypoints_px, self._crop)
                 crops.append(crop[..., ::-1].tobytes())
-        return Faces(
-            camera=frame.camera,
-            seq=frame.seq,
-            captured_ns=frame.captured_ns,
-            width_px=frame.width_px,
-            height_px=frame.height_px,
-            detected_ns=time.monotonic_ns(),
-            faces=tuple(Face(box_px=f.box_px, score=f.score, keypoints_px=f.keypoints_px) for f in found),
-            crop_px=self._crop.size_px if self._crop else 0,
-            crops=tuple(crops),
-        )
+        faces = tuple(Face(box_px=f.box_px, score=f.score, keypoints_px=f.keypoints_px) for f in found)
+        return Faces.of(frame, faces, tuple(crops), self._crop.size_px if self._crop else 0)
 
 
-def crop_spec(settings: DetectSettings) -> CropSpec:
+def crop_spec(station: Station) -> CropSpec:
     """Return the kind of crop that the station's classifier wants. ModelError: the model finds faces instead."""
-    card = resolve(settings.classify.model, settings.folder).card
+    card = resolve(station.classify.model, station.folder).card
     if card.crop is None:
         raise ModelError(f"classify.model: {card.name} finds faces: give a model that classifies them")
     return card.crop

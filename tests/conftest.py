@@ -16,11 +16,10 @@ import msgspec
 import psutil
 import pytest
 
-from pipeline import graph as graphs
-from pipeline.graph import Graph
-from pipeline.settings import Camera, Screen, Station, StationTable, Workers
+from pipeline.graph import Row
+from pipeline.settings import Camera, Screen, Station, StationTable
 from pipeline.supervisor import Supervisor
-from tests.toys import graph_of_toys
+from tests.toys import TOYS
 
 # Take the same examples each time, and as long as each needs: a busy machine fails no test.
 hypothesis.settings.register_profile(
@@ -107,8 +106,8 @@ def running(tmp_path: Path) -> RunningStation:
     def run(
         cameras: int = 2,
         fps: float = 20.0,
-        workers: Workers | None = None,
-        graph: Graph | None = None,
+        workers: dict[str, int] | None = None,
+        table: tuple[Row, ...] = TOYS,
         screens: tuple[str, ...] = ("main",),
     ) -> Iterator[Supervisor]:
         station = Station(
@@ -117,11 +116,11 @@ def running(tmp_path: Path) -> RunningStation:
                 Camera(name=f"c{i}", source="sample", fps=fps, max_width_px=320, max_height_px=240)
                 for i in range(cameras)
             ),
-            workers=workers or Workers(),
+            workers=workers or {},
             screens=tuple(Screen(name=name) for name in screens),
             folder=tmp_path,
         )
-        supervisor = Supervisor(station, graph or graph_of_toys(graphs.build(station)))
+        supervisor = Supervisor(station, table)
         errors: list[Exception] = []
 
         def target() -> None:
@@ -163,7 +162,6 @@ def waited_for_a_core_s(pid: int) -> float:
         return 0.0
 
 
-def replaced(graph: Graph, name: str, stage: str) -> Graph:
-    """Return the graph with another stage class in one group."""
-    groups = tuple(msgspec.structs.replace(g, stage=stage) if g.name == name else g for g in graph.groups)
-    return msgspec.structs.replace(graph, groups=groups)
+def replaced(table: tuple[Row, ...], name: str, stage: str) -> tuple[Row, ...]:
+    """Return the stage table with another class in the rows of one name."""
+    return tuple(msgspec.structs.replace(row, stage=stage) if row.name == name else row for row in table)

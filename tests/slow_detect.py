@@ -3,8 +3,8 @@
 import time
 from collections.abc import Iterator
 
+from pipeline.job import Job
 from pipeline.messages import Faces, Frame
-from pipeline.settings import DetectSettings
 from stages.detect import Detect
 
 TIMES = 6
@@ -15,8 +15,8 @@ AT_LEAST_S = 0.04
 class SlowDetect(Detect):
     """Finds the faces of every frame six times over and takes at least 40 ms; notes how long that took."""
 
-    def __init__(self, settings: DetectSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
         self.status = {"longest_step_ms": 0.0}
 
     def step(self, batch: list[Frame]) -> Iterator[Faces]:

@@ -19,8 +19,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from pipeline import graph as graphs
-from pipeline.graph import Graph
+from pipeline.graph import TABLE, Row
 from pipeline.operator.summary import summarise
 from pipeline.settings import Station, load
 from pipeline.supervisor import Child, Supervisor
@@ -154,8 +153,8 @@ def _which_ad(screenshot: Path) -> str:
 
 
 @contextlib.contextmanager
-def _running(station: Station, graph: Graph | None = None) -> Iterator[Supervisor]:
-    supervisor = Supervisor(station, graph or graphs.build(station))
+def _running(station: Station, table: tuple[Row, ...] = TABLE) -> Iterator[Supervisor]:
+    supervisor = Supervisor(station, table)
     thread = threading.Thread(target=supervisor.run)
     thread.start()
     try:
@@ -276,9 +275,9 @@ def test_four_1080p_cameras_at_15_fps_do_not_back_up(street_video: Path, tmp_pat
 @pytest.mark.slow
 def test_detection_six_times_as_slow_drops_frames_and_keeps_them_young(street_video: Path, tmp_path: Path) -> None:
     station = _four_cameras(street_video, tmp_path)
-    graph = replaced(graphs.build(station), "detect", "tests.slow_detect:SlowDetect")
+    table = replaced(TABLE, "detect", "tests.slow_detect:SlowDetect")
     for _ in range(3):  # what else runs on this machine can only make a frame older
-        with _running(station, graph) as supervisor:
+        with _running(station, table) as supervisor:
             time.sleep(20)
         summary = summarise(supervisor)
         frames, oldest_ms = summary["frames"], summary["latency_ms"]["capture_to_detect"]["max"]

@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 
+from pipeline.graph import TABLE, Row
+from pipeline.job import Job
 from pipeline.messages import Audience, Face, Faces, Frame, Message, Person
 from pipeline.ring import Ring
-from pipeline.settings import CaptureSettings, ClassifySettings, DetectSettings, PlayerSettings
 
 CROP_PX = 32
 
@@ -20,10 +22,10 @@ CROP_PX = 32
 class Camera:
     """Noise at the camera's own rate, a frame number in the first pixels."""
 
-    def __init__(self, settings: CaptureSettings) -> None:
-        self._camera = settings.camera
-        self._ring = Ring(settings.ring.fd, settings.ring.slots, settings.ring.slot_bytes)
-        self._image = np.zeros((settings.camera.max_height_px, settings.camera.max_width_px, 3), np.uint8)
+    def __init__(self, job: Job) -> None:
+        self._camera = job.camera
+        self._ring = Ring.at(job.rings[job.camera.name])
+        self._image = np.zeros((job.camera.max_height_px, job.camera.max_width_px, 3), np.uint8)
         self._seq = 0
         self._next_s = time.monotonic()
 
@@ -55,8 +57,8 @@ class Camera:
 class BrightCamera(Camera):
     """All its pixels are white."""
 
-    def __init__(self, settings: CaptureSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
         self._image[:] = 255
 
 
@@ -67,8 +69,8 @@ class Finder:
     number TOY_HANG_AT on. Any single frame may be dropped before it gets there.
     """
 
-    def __init__(self, settings: DetectSettings) -> None:
-        self._rings = {name: Ring(r.fd, r.slots, r.slot_bytes) for name, r in settings.rings.items()}
+    def __init__(self, job: Job) -> None:
+        self._rings = {name: Ring.at(ref) for name, ref in job.rings.items()}
         self._stall_s = float(os.environ.get("TOY_STALL_MS", "1")) / 1000
         self._raise_at = float(os.environ.get("TOY_RAISE_AT", "inf"))
         self._hung = Path(os.environ["XDG_RUNTIME_DIR"]) / "hung"
@@ -87,17 +89,8 @@ class Finder:
             if frame.seq >= self._hang_at:
                 self._hung.touch()
                 time.sleep(3600)
-            yield Faces(
-                camera=frame.camera,
-                seq=frame.seq,
-                captured_ns=frame.captured_ns,
-                width_px=frame.width_px,
-                height_px=frame.height_px,
-                detected_ns=time.monotonic_ns(),
-                faces=(Face(box_px=(1.0, 2.0, 30.0, 40.0), score=0.9),),
-                crop_px=CROP_PX,
-                crops=(bytes([frame.seq % 251]) * (CROP_PX * CROP_PX * 3),),
-            )
+            crop = bytes([frame.seq % 251]) * (CROP_PX * CROP_PX * 3)
+            yield Faces.of(frame, (Face(box_px=(1.0, 2.0, 30.0, 40.0), score=0.9),), (crop,), CROP_PX)
 
     def close(self) -> None:
         for ring in self._rings.values():
@@ -107,7 +100,7 @@ class Finder:
 class Namer:
     """Everybody is a woman of thirty-five, which takes it TOY_PONDER_MS to say."""
 
-    def __init__(self, settings: ClassifySettings) -> None:
+    def __init__(self, _job: Job) -> None:
         self.status = {"largest_batch": 0, "display": os.environ.get("DISPLAY", "")}
 
     def step(self, batch: list[Faces]) -> Iterable[Message]:
@@ -115,15 +108,9 @@ class Namer:
         for message in batch:
             assert message.crops[0][0] == message.seq % 251
             time.sleep(float(os.environ.get("TOY_PONDER_MS", "0")) / 1000)
-            yield Audience(
-                camera=message.camera,
-                seq=message.seq,
-                captured_ns=message.captured_ns,
-                width_px=message.width_px,
-                height_px=message.height_px,
-                detected_ns=message.detected_ns,
-                classified_ns=time.monotonic_ns(),
-                faces=tuple(
+            yield Audience.of(
+                message,
+                tuple(
                     Person(
                         box_px=face.box_px,
                         score=face.score,
@@ -144,10 +131,10 @@ class Namer:
 class OnlyOne(Namer):
     """A second one is killed while it loads, as where there is no memory for it."""
 
-    def __init__(self, settings: ClassifySettings) -> None:
-        super().__init__(settings)
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
         try:
-            (settings.folder / "taken").mkdir()
+            (job.station.folder / "taken").mkdir()
         except FileExistsError:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -155,7 +142,7 @@ class OnlyOne(Namer):
 class Wall:
     """Counts whom it is shown and sends nothing."""
 
-    def __init__(self, settings: PlayerSettings) -> None:
+    def __init__(self, _job: Job) -> None:
         self.status: dict[str, object] = {}
         self._seen: dict[str, int] = {}
 
@@ -183,9 +170,9 @@ class Headline(Wall):
 class OnlyLeft(Wall):
     """The other screens' never come up."""
 
-    def __init__(self, settings: PlayerSettings) -> None:
-        super().__init__(settings)
-        if settings.screen.name != "left":
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        if job.screen.name != "left":
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -200,10 +187,19 @@ class Broken(Struct):
         raise UserError("classify.model: no such thing")
 
 
-def graph_of_toys(graph):
-    """The same graph with toys in it."""
-    import msgspec
+class Passer:
+    """Lets every `Faces` through, as a stage between two others."""
 
-    toys = {"capture": "Camera", "detect": "Finder", "classify": "Namer", "player": "Wall"}
-    groups = tuple(msgspec.structs.replace(g, stage=f"tests.toys:{toys[g.role]}") for g in graph.groups)
-    return msgspec.structs.replace(graph, groups=groups)
+    def __init__(self, _job: Job) -> None:
+        pass
+
+    def step(self, batch: list[Faces]) -> Iterable[Message]:
+        return batch
+
+    def close(self) -> None:
+        pass
+
+
+_TOYS = {"capture": "Camera", "detect": "Finder", "classify": "Namer", "player": "Wall"}
+TOYS: tuple[Row, ...] = tuple(msgspec.structs.replace(row, stage=f"tests.toys:{_TOYS[row.name]}") for row in TABLE)
+"""The stage table with toys in it."""

@@ -4,9 +4,10 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from bench.rig.station import Run, make_graph, make_station, run_station
+from bench.rig.station import Run, make_station, make_table, run_station
 from models.assets import resolve
 from models.session import Device
+from pipeline.messages import Faces
 from pipeline.supervisor import Supervisor
 
 BATCH = 16
@@ -38,8 +39,8 @@ def under_load(
                 sizes[child.worker] = {int(size): n for size, n in batches.items()} or sizes.get(child.worker, {})
 
     stages = {"capture": "bench.rig.stages:CropCamera", "classify": "bench.rig.stages:CountingClassify"}
-    graph = make_graph(station, without=("player", "detect"), **stages)
-    run = run_station(station, graph, settle_s=1.0, seconds=seconds, during=count)
+    table = make_table(stages, without=("player", "detect"), cameras_give=Faces)
+    run = run_station(station, table, settle_s=1.0, seconds=seconds, during=count)
     total: Counter[int] = Counter()
     for counted in sizes.values():
         total.update(counted)

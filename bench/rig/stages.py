@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.job import Job
 from pipeline.messages import Audience, Face, Faces, Frame
 from pipeline.ring import Ring
-from pipeline.settings import CaptureSettings, ClassifySettings, DetectSettings
 from stages.capture import sample
 from stages.classify import Classify
 
@@ -22,9 +22,9 @@ CROP_CAMERAS = 32
 class SceneCamera:
     """Capture stage of the sample scene at the camera's rate; each frame is 0.37 s of scene later."""
 
-    def __init__(self, settings: CaptureSettings) -> None:
-        self._name, self._period_s = settings.camera.name, 1 / settings.camera.fps
-        self._ring = Ring(settings.ring.fd, settings.ring.slots, settings.ring.slot_bytes)
+    def __init__(self, job: Job) -> None:
+        self._name, self._period_s = job.camera.name, 1 / job.camera.fps
+        self._ring = Ring.at(job.rings[self._name])
         self._seq = 0
         self._due_s = time.monotonic()
 
@@ -60,8 +60,8 @@ class KnownDetect:
     A constant time would keep step with the cameras: every frame would be as old as the first happened to be.
     """
 
-    def __init__(self, settings: DetectSettings) -> None:
-        self._rings = {name: Ring(ref.fd, ref.slots, ref.slot_bytes) for name, ref in settings.rings.items()}
+    def __init__(self, job: Job) -> None:
+        self._rings = {name: Ring.at(ref) for name, ref in job.rings.items()}
         self._work_s = float(os.environ["BENCH_DETECT_MS"]) / 1e3
         self._random = np.random.default_rng(1)
 
@@ -81,8 +81,8 @@ class KnownDetect:
 class CropCamera:
     """Source of BENCH_FACES_PER_S `Faces` a second, one crop of noise each, as if from 32 cameras in turn."""
 
-    def __init__(self, settings: CaptureSettings) -> None:
-        self._name, self._period_s = settings.camera.name, 1 / float(os.environ["BENCH_FACES_PER_S"])
+    def __init__(self, job: Job) -> None:
+        self._name, self._period_s = job.camera.name, 1 / float(os.environ["BENCH_FACES_PER_S"])
         self._crop_px = int(os.environ["BENCH_CROP_PX"])
         self._crop = np.random.default_rng(1).integers(0, 256, self._crop_px**2 * 3, np.uint8).tobytes()
         self._seq = 0
@@ -111,8 +111,8 @@ class CropCamera:
 class CountingClassify(Classify):
     """Real classify stage; its status also counts the batches of each size."""
 
-    def __init__(self, settings: ClassifySettings) -> None:
-        super().__init__(settings)
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
         self._sizes: Counter[str] = Counter()
         self.status: dict[str, Any] = {}
 
@@ -126,23 +126,14 @@ class CountingClassify(Classify):
 class KnownClassify:
     """Classify stage that sleeps BENCH_CLASSIFY_MS a batch and knows nobody."""
 
-    def __init__(self, settings: ClassifySettings) -> None:
+    def __init__(self, _job: Job) -> None:
         self._work_s = float(os.environ["BENCH_CLASSIFY_MS"]) / 1e3
 
     def step(self, batch: list[Faces]) -> Iterator[Audience]:
         """Yield one empty `Audience` a message, after the known time."""
         time.sleep(self._work_s)
         for message in batch:
-            yield Audience(
-                camera=message.camera,
-                seq=message.seq,
-                captured_ns=message.captured_ns,
-                width_px=message.width_px,
-                height_px=message.height_px,
-                detected_ns=message.detected_ns,
-                classified_ns=time.monotonic_ns(),
-                faces=(),
-            )
+            yield Audience.of(message)
 
     def close(self) -> None:
         """Release nothing."""
@@ -150,14 +141,5 @@ class KnownClassify:
 
 def faces_of(frame: Frame, faces: int = 0, crop_px: int = 0, crop: bytes = b"") -> Faces:
     """Return a message of so many faces, all with the same crop."""
-    return Faces(
-        camera=frame.camera,
-        seq=frame.seq,
-        captured_ns=frame.captured_ns,
-        width_px=frame.width_px,
-        height_px=frame.height_px,
-        detected_ns=time.monotonic_ns(),
-        faces=(Face(box_px=(0.0, 0.0, 100.0, 100.0), score=1.0),) * faces,
-        crop_px=crop_px,
-        crops=(crop,) * faces,
-    )
+    face = Face(box_px=(0.0, 0.0, 100.0, 100.0), score=1.0)
+    return Faces.of(frame, (face,) * faces, (crop,) * faces, crop_px)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -11,16 +11,17 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from pipeline import graph as graphs
 from pipeline.cells import quantile_ms
 from pipeline.errors import UserError
-from pipeline.graph import Graph
+from pipeline.graph import TABLE, Row, roles
+from pipeline.messages import Frame, Message
 from pipeline.operator.summary import Reading, read
-from pipeline.settings import Camera, Choose, Classify, Detect, Screen, Station, StationTable, Workers
+from pipeline.settings import Camera, Choose, Classify, Detect, Screen, Station, StationTable
 from pipeline.supervisor import Supervisor
 
-ROLES = ("capture", "detect", "classify", "player", "broker")
-SCENE_CAMERA = "bench.rig.stages:SceneCamera"
+ROLES = roles()
+SCENE_CAMERA = {"capture": "bench.rig.stages:SceneCamera"}
+"""Camera of the benches, for `make_table`."""
 
 
 class Stretch(Struct, frozen=True):
@@ -92,7 +93,7 @@ def make_station(
         cameras=tuple(
             Camera(name=name, source=source, fps=fps, max_width_px=max_px[0], max_height_px=max_px[1]) for name in names
         ),
-        workers=Workers(detect=detect, classify=classify),
+        workers={"detect": detect, "classify": classify},
         detect=Detect(max_frame_age_ms=1500),
         classify=Classify(model=model, device=device, batch=batch, batch_wait_ms=batch_wait_ms),
         choose=Choose(),
@@ -101,21 +102,21 @@ def make_station(
     )
 
 
-def make_graph(station: Station, *, without: tuple[str, ...] = (), **stages: str) -> Graph:
-    """Return the station's graph with other stages in the named roles, and without some roles."""
-    graph = graphs.build(station)
-    groups = tuple(
-        msgspec.structs.replace(group, stage=stages.get(group.role, group.stage))
-        for group in graph.groups
-        if group.role not in without
+def make_table(
+    stages: Mapping[str, str], *, without: tuple[str, ...] = (), cameras_give: type[Message] = Frame
+) -> tuple[Row, ...]:
+    """Return the stage table with other classes in the named rows, and without some rows."""
+    rows = (msgspec.structs.replace(row, stage=stages.get(row.name, row.stage)) for row in TABLE)
+    return tuple(
+        msgspec.structs.replace(row, gives=cameras_give) if row.takes is None else row
+        for row in rows
+        if row.name not in without
     )
-    links = tuple(link for link in graph.links if link.target.partition(".")[0] not in without)
-    return Graph(groups=groups, links=links)
 
 
 def run_station(
     station: Station,
-    graph: Graph,
+    table: tuple[Row, ...],
     *,
     settle_s: float,
     seconds: float,
@@ -138,7 +139,7 @@ def run_station(
         if during:
             during(supervisor)
 
-    supervisor = Supervisor(station, graph)
+    supervisor = Supervisor(station, table)
     supervisor.run(settle_s + seconds + 0.3, look)
     restarts = {child.worker: child.restarts for child in supervisor.children if child.restarts}
     if restarts or len(readings) < 2:

@@ -12,8 +12,7 @@ import msgspec
 from PIL import Image
 from rich.console import Console
 
-from pipeline import graph as graphs
-from pipeline.operator.summary import ROLES, read
+from pipeline.operator.summary import read
 from pipeline.operator.terminal import render
 from pipeline.settings import Station, demo_station
 from pipeline.supervisor import Supervisor
@@ -24,15 +23,15 @@ HERE = Path(__file__).parent
 def main() -> None:
     """Run the demo until an ad for somebody present is on, and keep what screen and terminal show."""
     with tempfile.TemporaryDirectory() as folder:
-        supervisor = Supervisor(_demo(Path(folder)), graphs.build(_demo(Path(folder))))
+        supervisor = Supervisor(_demo(Path(folder)))
         thread = threading.Thread(target=supervisor.run)
         thread.start()
         try:
             while True:
                 first = _player(supervisor)
-                before = {role: read(supervisor.children, role) for role in ROLES}
+                before = {role: read(supervisor.children, role) for role in supervisor.roles}
                 time.sleep(3)  # the screenshot is written once a second
-                now = {role: read(supervisor.children, role) for role in ROLES}
+                now = {role: read(supervisor.children, role) for role in supervisor.roles}
                 aimed = first.get("trigger") == "target" and first.get("plays", {}).get("total", 0) > 2
                 if aimed and _player(supervisor).get("since_ms") == first["since_ms"]:
                     break

@@ -8,14 +8,13 @@ def rows(graph: Graph) -> list[tuple[str, str, str, str]]:
     table = []
     for group in graph.groups:
         takes = [
-            f"{link.message} ({link.keep}, batch {link.batch})" for link in graph.links if link.target == group.name
+            f"{link.message.__name__} ({link.keep}, batch {link.batch})"
+            for link in graph.links
+            if link.target == group.name
         ]
-        gives = [f"{link.message} -> {link.target}" for link in graph.links if _SENDER[link.message] == group.role]
+        gives = [f"{link.message.__name__} -> {link.target}" for link in graph.links if link.source == group.role]
         table.append((group.name, str(group.workers), "\n".join(takes) or "-", "\n".join(gives) or "-"))
     return table
-
-
-_SENDER = {"Frame": "capture", "Faces": "detect", "Audience": "classify"}
 
 
 def draw(graph: Graph, path: str) -> None:
@@ -26,8 +25,7 @@ def draw(graph: Graph, path: str) -> None:
     from matplotlib import pyplot
     from matplotlib.patches import FancyBboxPatch
 
-    kinds = ("source", "worker", "ticker")
-    columns = list(dict.fromkeys(g.role for kind in kinds for g in graph.groups if g.kind == kind))
+    columns = list(dict.fromkeys(g.role for g in graph.groups))
     most = max(sum(g.role == c for g in graph.groups) for c in columns)
     figure, axes = pyplot.subplots(figsize=(4.2 * len(columns) + 0.4, 1.3 * most + 1.0))
     places: dict[str, tuple[float, float]] = {}
@@ -45,17 +43,16 @@ def draw(graph: Graph, path: str) -> None:
             label = group.name.replace(".", "\n") + (f"  x{group.workers}" if group.workers > 1 else "")
             axes.text(4.2 * x, 1.3 * y, label, color="white", ha="center", va="center", fontsize=11, weight="bold")
     for link in graph.links:
-        senders_y = [y for name, (_, y) in places.items() if graph.group(name).role == _SENDER[link.message]]
-        for sender in (g for g in graph.groups if g.role == _SENDER[link.message]):
-            camera = sender.name.partition(".")[2]
-            if link.cameras and camera and camera not in link.cameras:
+        senders_y = [y for name, (_, y) in places.items() if graph.group(name).role == link.source]
+        for sender in (g for g in graph.groups if g.role == link.source):
+            if link.cameras and sender.row.per == "camera" and sender.instance not in link.cameras:
                 continue
             (x0, y0), (x1, y1) = places[sender.name], places[link.target]
             arrow = {"arrowstyle": "-|>", "color": "#555555", "lw": 1.6, "shrinkA": 0, "shrinkB": 0}
             axes.annotate("", (x1 - 1.05, y1), (x0 + 1.05, y0), arrowprops=arrow)
         x1, y1 = places[link.target]
         middle = (x1 - 2.1, (y1 + sum(senders_y) / len(senders_y)) / 2)
-        label = f"{link.message}, {link.keep}"
+        label = f"{link.message.__name__}, {link.keep}"
         axes.text(*middle, label, ha="center", va="center", fontsize=9, bbox={"fc": "white", "ec": "none", "pad": 2})
     axes.set_xlim(-1.2, 4.2 * (len(columns) - 1) + 1.2)
     axes.set_ylim(-0.8, 1.3 * (most - 1) + 0.8)

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from pipeline.cells import quantile_ms
 from pipeline.supervisor import Child, Supervisor
 
-ROLES = ("capture", "detect", "classify", "player", "broker")
-
 
 class Reading(Struct, frozen=True, kw_only=True):
     """The counters of all processes of one role, summed, at one time."""
@@ -83,7 +81,9 @@ def summarise(supervisor: Supervisor) -> dict[str, Any]:
     """The summary of a run that has just ended, as the summary file holds it."""
     children = supervisor.children
     duration_s = max(1e-9, supervisor.ended_s - supervisor.ready_s) if supervisor.ready_s else 0.0
-    readings = {role: read(children, role) for role in ROLES if any(child.role == role for child in children)}
+    readings = {
+        role: read(children, role) for role in supervisor.roles if any(child.role == role for child in children)
+    }
     since_ready = {role: _since_ready(children, role) for role in readings}
     empty = read([], "none")
     capture, detect, classify, player = (

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pipeline.cells import quantile_ms
 from pipeline.log import log
-from pipeline.operator.summary import ROLES, Reading, plays, read
+from pipeline.operator.summary import Reading, plays, read
 from pipeline.supervisor import Child, Supervisor
 
 _LOOK_EVERY_S, _LINE_EVERY_S = 0.25, 10.0
@@ -35,7 +35,7 @@ class View:
         now_s = time.monotonic()
         if now_s < self._next_s:
             return
-        readings = {role: read(supervisor.children, role) for role in ROLES}
+        readings = {role: read(supervisor.children, role) for role in supervisor.roles}
         self._history.append(readings)
         while len(self._history) > 1 and now_s - self._history[0]["player"].at_s > _WINDOW_S:
             self._history.popleft()
@@ -73,7 +73,7 @@ def render(
         table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 0), False
     for name in ("stage", "processes", "fps", "p50 ms", "p95 ms", "faces/s", "dropped", "restarts", "cpu %", "MB"):
         table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
-    for role in ROLES:
+    for role in supervisor.roles:
         children = [child for child in supervisor.children if child.role == role and not child.retired]
         if not children:
             continue
@@ -129,13 +129,13 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
 
 def _dark_cameras(children: list[Child]) -> dict[str, dict[str, Any]]:
     """What the capture processes of cameras that give no picture say of themselves."""
-    said = {child.worker.partition(".")[2]: child.cell.status() for child in children if child.role == "capture"}
+    said = {child.instance: child.cell.status() for child in children if child.role == "capture"}
     return {name: status for name, status in said.items() if status.get("state", "live") != "live"}
 
 
 def _screens(children: list[Child]) -> dict[str, dict[str, Any]]:
     """What each screen's player says of itself."""
-    return {child.worker.partition(".")[2]: child.cell.status() for child in children if child.role == "player"}
+    return {child.instance: child.cell.status() for child in children if child.role == "player"}
 
 
 def _of_screen(label: str, status: dict[str, Any]) -> list[str]:

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from pipeline.cameras import public_name, source_kind
+from pipeline.job import Job
 from pipeline.log import log
 from pipeline.messages import Frame
 from pipeline.ring import Ring
-from pipeline.settings import CaptureSettings
 from stages.capture import sample
 from stages.capture.sources import SLICE_S, Image, Source, open_source
 
@@ -26,12 +26,11 @@ _CATCH_UP_NS = 100_000_000
 class Capture:
     """Stage of one camera. `status` holds the source's public name, its state, and the size of its frames in px."""
 
-    def __init__(self, settings: CaptureSettings) -> None:
+    def __init__(self, job: Job) -> None:
         cv2.setNumThreads(1)
-        self._camera, self._folder = settings.camera, settings.folder
-        ring = settings.ring
-        self._ring = Ring(ring.fd, ring.slots, ring.slot_bytes)
-        self._period_ns = round(1e9 / settings.camera.fps)
+        self._camera, self._folder = job.camera, job.station.folder
+        self._ring = Ring.at(job.rings[job.camera.name])
+        self._period_ns = round(1e9 / job.camera.fps)
         self._due_ns = self._look_ns = time.monotonic_ns()
         self._seq = 0
         self._source: Source | None = None
@@ -40,7 +39,7 @@ class Capture:
         self._retry_s, self._retry_at_ns = _RETRY_FIRST_S, 0
         self._logged, self._quiet_until_ns = "", 0
         self.status: dict[str, Any] = {
-            "source": public_name(settings.camera.source),
+            "source": public_name(job.camera.source),
             "state": "opening",
             "width_px": 0,
             "height_px": 0,

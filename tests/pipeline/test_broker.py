@@ -20,14 +20,15 @@ from pipeline.stage import Inbox, Outbox
 from tests.conftest import HANG_S, wait_for
 
 MS = 1_000_000
+LINK = Link(message=Frame, source="capture", target="detect", keep="latest")
 
 
 def _queue(**changes: object) -> LinkQueue:
-    return LinkQueue(msgspec.structs.replace(Link(message="Frame", target="detect", keep="latest"), **changes))
+    return LinkQueue(msgspec.structs.replace(LINK, **changes))
 
 
 def _put(queue: LinkQueue, camera: str, number: int, at_ms: int = 0) -> None:
-    queue.put(camera, Waiting([f"{camera}{number}".encode()], at_ms * MS, at_ms * MS))
+    queue.put(Waiting(camera, [f"{camera}{number}".encode()], at_ms * MS, at_ms * MS))
 
 
 def _take(queue: LinkQueue) -> list[str]:
@@ -105,6 +106,52 @@ def test_who_is_overtaken_keeps_its_turn() -> None:
     assert queue.due_in_ns(1099 * MS) == 1 * MS and queue.due_in_ns(1100 * MS) == 0, "newer frames put it off for ever"
 
 
+def test_a_batch_waits_for_no_camera_that_has_long_sent_nothing() -> None:
+    queue = _queue(batch=16, wait_ms=5)
+    _put(queue, "a", 0)
+    _put(queue, "gone", 0)
+    assert _take(queue) == ["a0", "gone0"]
+    _put(queue, "a", 1, at_ms=1900)
+    queue.forget_quiet(1900 * MS)
+    assert queue.due_in_ns(1900 * MS) == 5 * MS
+    queue.forget_quiet(2100 * MS)
+    assert queue.due_in_ns(1900 * MS) == 0
+
+
+def test_a_sticky_camera_keeps_its_worker_while_that_lives() -> None:
+    queue = _queue(sticky=True)
+    queue.share(["w0", "w1"])
+    for camera in "abcd":
+        _put(queue, camera, 0)
+    first = dict(queue.owners)
+    assert sorted(first.values()) == ["w0", "w0", "w1", "w1"]
+    queue.share(["w1", "w0"])
+    assert queue.owners == first
+    own = [camera for camera in "abcd" if first[camera] == "w0"]
+    for camera in own:
+        assert [message.camera for message in queue.head("w0")] == [camera]
+        queue.remove_head(1, "w0")
+    assert queue.head("w0") == [] and queue.due_in_ns(0, "w0") is None and queue.due_in_ns(0, "w1") == 0
+
+
+def test_cameras_of_a_sticky_link_move_only_when_workers_come_and_go() -> None:
+    queue = _queue(sticky=True)
+    for camera in "abcdef":
+        _put(queue, camera, 0)
+    queue.share(["w0", "w1"])
+    before = dict(queue.owners)
+    queue.share(["w0", "w1", "w2"])
+    after = dict(queue.owners)
+    assert sorted(after.values()) == ["w0", "w0", "w1", "w1", "w2", "w2"]
+    assert all(after[camera] in (before[camera], "w2") for camera in after)
+    queue.share(["w0", "w2"])
+    assert all(queue.owners[camera] == after[camera] for camera in after if after[camera] != "w1")
+    assert sorted(queue.owners.values()) == ["w0", "w0", "w0", "w2", "w2", "w2"]
+    queue.share([])
+    queue.share(["w3"])
+    assert set(queue.owners.values()) == {"w3"}
+
+
 class _Worker:
     """A worker's sockets, its credits said by hand."""
 
@@ -115,7 +162,7 @@ class _Worker:
 
     def say(self, received: int, **changes: object) -> None:
         credit = msgspec.structs.replace(self.credit, received=received, **changes)
-        wait_for(lambda: wire.try_send(self.outbox, wire.encode(credit)), "the broker's socket")
+        wait_for(lambda: wire.try_send(self.outbox, [b"detect", *wire.encode(credit)]), "the broker's socket")
 
     def frame(self, camera: str, seq: int, age_ms: int = 0) -> None:
         frame = Frame(
@@ -127,7 +174,7 @@ class _Worker:
             width_px=8,
             height_px=8,
         )
-        wait_for(lambda: wire.try_send(self.outbox, wire.encode(frame)), "the broker's socket")
+        wait_for(lambda: wire.try_send(self.outbox, [b"capture", *wire.encode(frame)]), "the broker's socket")
 
     def got(self, timeout_ms: float = 1000 * HANG_S) -> list[tuple[str, int]]:
         if not self.inbox.poll(timeout_ms):
@@ -160,11 +207,10 @@ def worker_of(folder: Path) -> Iterator[MakeWorker]:
 
 
 class _RunningBroker:
-    def __init__(self, folder: Path, cells: Cells) -> None:
+    def __init__(self, folder: Path, cells: Cells, link: Link = LINK) -> None:
         self.cell = cells.cell(0)
         self._stop = threading.Event()
-        links = (Link(message="Frame", target="detect", keep="latest"),)
-        self._broker = Broker(folder, links, self.cell)
+        self._broker = Broker(folder, (link,), self.cell)
         self._thread = threading.Thread(target=self._broker.run, args=(self._stop.is_set,))
         self._thread.start()
 
@@ -258,9 +304,39 @@ def test_a_new_broker_learns_its_workers_from_their_credits(worker_of: MakeWorke
     os.close(cells.fd)
 
 
+def test_a_broker_spreads_the_cameras_of_a_sticky_link_over_its_workers(worker_of: MakeWorker, folder: Path) -> None:
+    cells = Cells.create()
+    link = Link(message=Frame, source="capture", target="detect", keep="latest", sticky=True)
+    with contextlib.closing(_RunningBroker(folder, cells, link)) as broker:
+        workers = [worker_of(name=f"detect.{i}") for i in range(2)]
+        received = [0, 0]
+        for i, worker in enumerate(workers):
+            worker.say(0)
+            wait_for(lambda n=i + 1: len(broker.workers) == n, "the worker to be known")
+        cameras: list[set[str]] = [set(), set()]
+        for seq in range(4):
+            for camera in "ab":
+                workers[0].frame(camera, seq)
+            for i, worker in enumerate(workers):
+                [(camera, got)] = worker.got()
+                assert got == seq
+                cameras[i].add(camera)
+                received[i] += 1
+                worker.say(received[i])
+        assert sorted(map(sorted, cameras)) == [["a"], ["b"]]
+        workers[1].say(received[1], leaving=True)
+        wait_for(lambda: broker.workers == ["detect.0"], "the worker to be forgotten")
+        for camera in "ab":
+            workers[0].frame(camera, 9)
+            assert workers[0].got() == [(camera, 9)]
+            received[0] += 1
+            workers[0].say(received[0])
+    os.close(cells.fd)
+
+
 def test_hostile_and_stale_messages_are_counted_and_passed_over(broker: _RunningBroker, worker_of: MakeWorker) -> None:
     worker = worker_of()
-    wait_for(lambda: wire.try_send(worker.outbox, [b"\xc1", b"x"]), "the broker's socket")
+    wait_for(lambda: wire.try_send(worker.outbox, [b"capture", b"\xc1", b"x"]), "the broker's socket")
     worker.frame("a", 1, age_ms=5000)
     worker.say(0)
     worker.frame("b", 2)
@@ -284,7 +360,7 @@ def test_a_worker_that_leaves_finishes_what_has_come(
     broker: _RunningBroker, worker_of: MakeWorker, folder: Path
 ) -> None:
     with zmq.Context() as context:
-        outbox = Outbox(context, folder)
+        outbox = Outbox(context, folder, "detect")
         inbox = Inbox(context, folder, "detect.7", "detect", outbox)
         wait_for(lambda: inbox.say_free() or broker.workers == ["detect.7"], "the worker to be known")
         worker_of().frame("a", 1)
@@ -320,7 +396,7 @@ def test_whoever_looks_on_gets_no_crops(broker: _RunningBroker, worker_of: MakeW
         crops=(b"pixels of it",),
     )
     tap.say(0)
-    wait_for(lambda: wire.try_send(tap.outbox, wire.encode(faces)), "the broker's socket")
+    wait_for(lambda: wire.try_send(tap.outbox, [b"detect", *wire.encode(faces)]), "the broker's socket")
     assert tap.inbox.poll(1000 * HANG_S)
     [head] = tap.inbox.recv_multipart()
     assert msgspec.msgpack.decode(head)["type"] == "faces.1" and b"pixels" not in head

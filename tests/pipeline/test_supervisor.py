@@ -16,18 +16,19 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from pipeline import graph as graphs
 from pipeline.cells import Cells
 from pipeline.control import request_scale
 from pipeline.errors import UserError
+from pipeline.graph import Row
 from pipeline.log import skipped
-from pipeline.operator.summary import ROLES, read, summarise
+from pipeline.messages import Faces
+from pipeline.operator.summary import read, summarise
 from pipeline.operator.terminal import View, line, render
 from pipeline.runtime import running_stations, runtime_root
-from pipeline.settings import Camera, Screen, Station, StationTable, Workers
+from pipeline.settings import Camera, Screen, Station, StationTable
 from pipeline.supervisor import Child, Supervisor, _ring_of
 from tests.conftest import HANG_S, RunningStation, lives, replaced, wait_for
-from tests.toys import graph_of_toys
+from tests.toys import TOYS
 
 
 def _child(supervisor: Supervisor, worker: str) -> Child:
@@ -59,13 +60,18 @@ def test_every_frame_goes_through_every_stage(running: RunningStation) -> None:
     assert set(summary["stages"]) == {"capture", "detect", "classify", "player", "broker"}
 
 
-def test_a_stage_more_takes_no_place_of_another_in_the_summary(
-    running: RunningStation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipeline.operator.summary.ROLES", ("capture", "track", *ROLES[1:]))
-    with running(cameras=1) as supervisor:
-        _flows(supervisor, cameras=1)
-    assert summarise(supervisor)["frames"]["processed"] > 0
+def test_a_stage_between_two_others_is_one_row(running: RunningStation) -> None:
+    row = Row(name="pass", stage="tests.toys:Passer", takes=Faces, gives=Faces, sticky=True)
+    table = (*TOYS[:2], row, *TOYS[2:])
+    with running(table=table, workers={"pass": 2}) as supervisor:
+        _flows(supervisor)
+        assert request_scale("toys", "pass", 3) == "pass: 2 -> 3 workers"
+        wait_for(lambda: read(supervisor.children, "pass").counters["out"] > 20, "twenty messages through it")
+    summary = summarise(supervisor)
+    assert list(summary["stages"]) == ["capture", "detect", "pass", "classify", "player", "broker"]
+    passed = summary["stages"]["pass"]
+    assert passed["out"] == passed["in"] > 10 and summary["stages"]["classify"]["in"] <= passed["out"]
+    assert summary["restarts"]["pass"] == 0 and summary["frames"]["processed"] > 10
 
 
 @pytest.mark.parametrize("worker", ["capture.c0", "detect.0", "classify.0", "player.main", "broker"])
@@ -90,9 +96,9 @@ def _slots(supervisor: Supervisor, camera: str) -> bytes:
 def test_frames_of_a_camera_that_is_gone_or_hangs_are_blanked(
     running: RunningStation, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph = replaced(graph_of_toys(graphs.build(_bright_station())), "capture.c0", "tests.toys:BrightCamera")
+    table = replaced(TOYS, "capture", "tests.toys:BrightCamera")
     monkeypatch.setattr("pipeline.supervisor._SILENT_S", HANG_S)
-    with running(cameras=1, graph=graph) as supervisor:
+    with running(cameras=1, table=table) as supervisor:
         child = _child(supervisor, "capture.c0")
         wait_for(lambda: b"\xff" in _slots(supervisor, "c0"), "a frame")
         child.failures = 12  # it is started again half a minute later, and draws over what was there
@@ -148,14 +154,14 @@ def _told_of(names: tuple[str, str], statuses: list[dict[str, object]]) -> tuple
         cameras=(Camera(name="c0", source="sample"), Camera(name="c1", source="sample")),
         screens=(Screen(name="left"), Screen(name="right")),
     )
-    supervisor = Supervisor(station, graphs.build(station))
+    supervisor = Supervisor(station)
     cells = Cells.create()
     for i, (name, status) in enumerate(zip(names, statuses, strict=True)):
         child = Child(name, supervisor.graph.group(name), i, cells.cell(i))
         child.cell.publish(status)
         supervisor.children.append(child)
     console = Console(file=io.StringIO(), width=120)
-    readings = {role: read(supervisor.children, role) for role in ROLES}
+    readings = {role: read(supervisor.children, role) for role in supervisor.roles}
     console.print(render(supervisor, readings, readings))
     os.close(cells.fd)
     return console.file.getvalue(), line(supervisor, readings, readings)
@@ -177,11 +183,11 @@ def test_the_live_view_names_the_camera_that_gives_no_picture() -> None:
 
 
 def test_an_ad_whose_title_looks_like_markup_is_shown_as_it_is(running: RunningStation) -> None:
-    graph = replaced(graph_of_toys(graphs.build(_bright_station())), "player.main", "tests.toys:Headline")
+    table = replaced(TOYS, "player", "tests.toys:Headline")
     console = Console(file=io.StringIO(), width=120)
-    with running(cameras=1, graph=graph) as supervisor:
+    with running(cameras=1, table=table) as supervisor:
         wait_for(lambda: "title" in _child(supervisor, "player.main").cell.status(), "the title")
-        readings = {role: read(supervisor.children, role) for role in ROLES}
+        readings = {role: read(supervisor.children, role) for role in supervisor.roles}
         console.print(render(supervisor, readings, readings))
     assert "[/b] all [red] shoes" in console.file.getvalue()
 
@@ -326,7 +332,7 @@ class _InADriver:
 
 def test_a_silent_process_that_does_not_die_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     station = _bright_station()
-    supervisor = Supervisor(station, graphs.build(station))
+    supervisor = Supervisor(station)
     cells = Cells.create()
     child = Child("detect.0", supervisor.graph.group("detect"), 0, cells.cell(0))
     child.process = process = _InADriver()  # type: ignore[assignment]
@@ -337,7 +343,7 @@ def test_a_silent_process_that_does_not_die_is_said_once(capsys: pytest.CaptureF
 
 
 def test_no_process_is_left_off_for_longer_than_half_a_minute() -> None:
-    supervisor = Supervisor(_bright_station(), graphs.build(_bright_station()))
+    supervisor = Supervisor(_bright_station())
     cells = Cells.create()
     child = Child("detect.0", supervisor.graph.group("detect"), 0, cells.cell(0))
     for _ in range(50):
@@ -373,22 +379,16 @@ def test_a_run_of_a_given_length_ends_though_a_stage_never_starts(
     station = Station(
         station=StationTable(name="broken"), cameras=(Camera(name="c0", source="sample"),), folder=tmp_path
     )
-    graph = replaced(graph_of_toys(graphs.build(station)), "classify", "tests.toys:NoSuchStage")
+    table = replaced(TOYS, "classify", "tests.toys:NoSuchStage")
     with pytest.raises(UserError, match=r"classify\.0: not ready within 8\.5 s"):
-        Supervisor(station, graph).run(0.5)
+        Supervisor(station, table).run(0.5)
     assert capsys.readouterr().err.count("not_ready station=broken waits_for=classify.0\n") == 1
 
 
 def test_one_process_that_never_starts_holds_up_no_other(running: RunningStation) -> None:
-    station = Station(
-        cameras=(Camera(name="c0", source="sample"),),
-        workers=Workers(classify=2),
-        screens=(Screen(name="left"), Screen(name="right")),
-    )
-    graph = replaced(graph_of_toys(graphs.build(station)), "classify", "tests.toys:OnlyOne")
-    for name in ("player.left", "player.right"):
-        graph = replaced(graph, name, "tests.toys:OnlyLeft")
-    with running(cameras=1, graph=graph, screens=("left", "right")) as supervisor:
+    table = replaced(TOYS, "classify", "tests.toys:OnlyOne")
+    table = replaced(table, "player", "tests.toys:OnlyLeft")
+    with running(cameras=1, table=table, workers={"classify": 2}, screens=("left", "right")) as supervisor:
         wait_for(lambda: _child(supervisor, "player.left").cell["in"] > 5, "results")
         assert not any(child.role == "detect" and child.restarts for child in supervisor.children)
         assert sum(child.ready for child in supervisor.children if child.role == "classify") == 1
@@ -442,7 +442,7 @@ def test_a_worker_wanted_again_while_it_ends_is_no_failure(
     running: RunningStation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOY_STALL_MS", "200")
-    with running(cameras=1, workers=Workers(detect=2)) as supervisor:
+    with running(cameras=1, workers={"detect": 2}) as supervisor:
         second = _child(supervisor, "detect.1")
         first_life = second.process
         request_scale("toys", "detect", 1)
@@ -453,7 +453,7 @@ def test_a_worker_wanted_again_while_it_ends_is_no_failure(
 
 
 def test_worker_counts_come_from_the_file(running: RunningStation) -> None:
-    with running(workers=Workers(detect=2, classify=2)) as supervisor:
+    with running(workers={"detect": 2, "classify": 2}) as supervisor:
         names = sorted(child.worker for child in supervisor.children)
     assert names == [
         "broker", "capture.c0", "capture.c1", "classify.0", "classify.1", "detect.0", "detect.1", "player.main",
@@ -465,16 +465,15 @@ def test_two_stations_of_one_name_do_not_run(running: RunningStation, lock_is_th
     with running() as supervisor:
         if not lock_is_there:
             (runtime_root() / "toys.lock").unlink()
-        twin = Supervisor(supervisor.station, supervisor.graph)
+        twin = Supervisor(supervisor.station, TOYS)
         with pytest.raises(UserError, match="runs already"):
             twin.run()
         _flows(supervisor)
 
 
-def test_a_stage_that_refuses_its_settings_ends_the_start(running: RunningStation, capfd, tmp_path: Path) -> None:
-    station = Station(cameras=(Camera(name="c0", source="sample"),), folder=tmp_path)
-    graph = replaced(graph_of_toys(graphs.build(station)), "classify", "tests.toys:Broken")
-    with pytest.raises(UserError, match=r"classify\.0: does not start"), running(cameras=1, graph=graph):
+def test_a_stage_that_refuses_its_settings_ends_the_start(running: RunningStation, capfd) -> None:
+    table = replaced(TOYS, "classify", "tests.toys:Broken")
+    with pytest.raises(UserError, match=r"classify\.0: does not start"), running(cameras=1, table=table):
         pass
     assert "stationcast: error: classify.model: no such thing" in capfd.readouterr().err
 
@@ -491,13 +490,12 @@ def test_the_supervisor_loads_none_of_the_heavy_parts() -> None:
 _STATION = """
 import json, signal, sys
 from pathlib import Path
-from pipeline import graph
 from pipeline.settings import Camera, Station, StationTable
 from pipeline.supervisor import Supervisor
-from tests.toys import graph_of_toys
+from tests.toys import TOYS
 cameras = tuple(Camera(name=f"c{i}", source="sample", max_width_px=320, max_height_px=240) for i in range(2))
 station = Station(station=StationTable(name="orphan"), cameras=cameras, folder=Path("."))
-supervisor = Supervisor(station, graph_of_toys(graph.build(station)))
+supervisor = Supervisor(station, TOYS)
 signal.signal(signal.SIGTERM, supervisor.stop)
 supervisor.run()
 Path(sys.argv[1]).write_text(json.dumps([child.restarts for child in supervisor.children]))

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from bench.rig import coded_ads
-from pipeline.settings import Ads, Choose, PlayerSettings, Screen, StationTable
+from pipeline.job import Job
+from pipeline.settings import Ads, Choose, Screen, Station, StationTable
 from players import player as player_module
 from players.audience.present import NOBODY, Present
 from players.ledger import clock as ledger_clock
@@ -32,7 +33,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
 
-    def build(*lines: str, mode: str = "target", **screen: Any) -> PlayerSettings:
+    def build(*lines: str, mode: str = "target", **screen: Any) -> Job:
         ads = tmp_path / "ads"
         ads.mkdir(exist_ok=True)
         for number, name in enumerate(("house", "young", "old", "any"), 1):
@@ -41,15 +42,16 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
             'advertiser = "test"\ncampaign = "test"\ncurrency = "EUR"\n'
             + "\n".join(lines or (line("house", "house.png", house=True),))
         )
-        station = StationTable(name="test", mode=mode, state_dir="state")  # type: ignore[arg-type]
-        sized = {"width_px": SIZE[0], "height_px": SIZE[1], "screenshot": "now.png", "screenshot_every_s": 0.1}
-        return PlayerSettings(
-            station=station,
-            screen=Screen(**{**sized, "transition": "cut", **screen}),
+        station = Station(
+            station=StationTable(name="test", mode=mode, state_dir="state"),  # type: ignore[arg-type]
             choose=Choose(present_s=0.5),
             ads=Ads(campaigns="ads", default_duration_s=1.0, min_presented=0.01),
-            cameras=("a",),
             folder=tmp_path,
+        )
+        sized = {"width_px": SIZE[0], "height_px": SIZE[1], "screenshot": "now.png", "screenshot_every_s": 0.1}
+        return Job(
+            station=station,
+            screen=Screen(**{**sized, "transition": "cut", **screen}),
             run_started_ms=round(time.time() * 1000),
         )
 

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.rig import coded_ads, xvfb
+from pipeline.job import Job
 from pipeline.messages import Audience, Gender, Person
-from pipeline.settings import PlayerSettings
 from players.ledger.paths import ledger_path
 from players.player import Player
 from tests.players.screen.surfaces import pixels
@@ -23,7 +23,7 @@ TIMEOUT_S = 120.0
 """Bound of a hang; a test on a busy machine may take long."""
 needs_x = pytest.mark.skipif(not xvfb.available(), reason="no Xvfb on this machine: a real window was NOT tested")
 
-Configure = Callable[..., PlayerSettings]
+Configure = Callable[..., Job]
 """The fixture `configure`: `configure(HOUSE, YOUNG, transition="cut")`."""
 
 
@@ -87,7 +87,7 @@ def shown_ad(player: Player) -> int | None:
 
 
 @contextmanager
-def playing(settings: PlayerSettings) -> Iterator[Player]:
+def playing(settings: Job) -> Iterator[Player]:
     """Make a player, and close it at the end."""
     player = Player(settings)
     try:
@@ -115,9 +115,9 @@ def run_until(
             each()
 
 
-def rows(settings: PlayerSettings) -> list[dict[str, Any]]:
+def rows(settings: Job) -> list[dict[str, Any]]:
     """Return the plays in the ledger, oldest first."""
-    path = ledger_path(settings.station, settings.screen.name, settings.folder)
+    path = ledger_path(settings.station.station, settings.screen.name, settings.station.folder)
     db = sqlite3.connect(path)
     try:
         db.row_factory = sqlite3.Row

@@ -130,7 +130,8 @@ def test_a_film_whose_frames_come_at_times_of_their_own_is_billed(
 ) -> None:
     """One film has frames 300 ms apart and says 30 a second; the last of the other's five frames stays on for 2 s."""
     settings = configure(HOUSE, line("film", file, target='gender = "F"', price="1"))
-    settings = msgspec.structs.replace(settings, ads=msgspec.structs.replace(settings.ads, min_presented=0.75))
+    ads = msgspec.structs.replace(settings.station.ads, min_presented=0.75)
+    settings = msgspec.structs.replace(settings, station=msgspec.structs.replace(settings.station, ads=ads))
     at_ms = range(0, 3000, 300) if file == "film.webm" else range(0, 500, 100)
     with av.open(str(tmp_path / "ads" / file), "w") as container:
         stream = container.add_stream("libvpx-vp9" if file == "film.webm" else "libx264", rate=30)
@@ -228,8 +229,8 @@ def test_ticks_keep_their_rate_and_missed_ones_are_not_made_up(
 KILLED = """
 import sys, time, msgspec
 from pathlib import Path
-from pipeline.settings import PlayerSettings
-settings = msgspec.json.decode(sys.stdin.buffer.read(), type=PlayerSettings, dec_hook=lambda kind, text: kind(text))
+from pipeline.job import Job
+settings = msgspec.json.decode(sys.stdin.buffer.read(), type=Job, dec_hook=lambda kind, text: kind(text))
 from players.player import Player, Ticker
 player = Player(settings)
 print("up", time.process_time(), flush=True)

@@ -80,7 +80,8 @@ def test_a_medium_that_was_exchanged_is_shown_only_after_it_was_examined(
 def test_a_missing_folder_of_campaigns_is_the_users_error(configure: Configure) -> None:
     settings = configure(HOUSE)
     with pytest.raises(UserError, match=r"ads\.campaigns"):
-        Player(msgspec.structs.replace(settings, ads=Ads(campaigns="nowhere")))
+        station = msgspec.structs.replace(settings.station, ads=Ads(campaigns="nowhere"))
+        Player(msgspec.structs.replace(settings, station=station))
 
 
 def _never(player: Player, ad: int) -> None:

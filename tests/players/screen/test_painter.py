@@ -176,8 +176,8 @@ def test_a_full_screen_without_a_display_to_cover_is_seen_by_nobody(configure: C
         assert player.status["screen"] == "headless" and player.status["frames_presented"] == 0
         assert player.status["present"]["people"] == 1
     assert [row["watchers"] for row in rows(settings)] == [0, 0]
-    path = ledger_path(settings.station, settings.screen.name, settings.folder)
-    there = msgspec.structs.replace(settings.station, venue_type="outdoor.bus_shelters")
+    path = ledger_path(settings.station.station, settings.screen.name, settings.station.folder)
+    there = msgspec.structs.replace(settings.station.station, venue_type="outdoor.bus_shelters")
     with reading([path]) as db, pytest.raises(UserError, match="holds no play of screen"):
         openrtb.bid_objects(db, there, settings.screen)
 

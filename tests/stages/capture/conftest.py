@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.job import Job
 from pipeline.messages import Frame
 from pipeline.ring import Ring
-from pipeline.settings import Camera, CaptureSettings, RingRef
+from pipeline.settings import Camera, Station
 from stages.capture.stage import Capture
 from tests.conftest import waited_for_a_core_s
 
@@ -32,8 +33,7 @@ def ring() -> Iterator[Ring]:
 def open_capture(ring: Ring, folder: Path, source: str | int, **knobs: object) -> Capture:
     knobs = {"max_width_px": 1280, "max_height_px": 720} | knobs
     camera = msgspec.convert({"name": "door", "source": source} | knobs, Camera)
-    ref = RingRef(fd=ring.fd, slots=ring.slots, slot_bytes=ring.slot_bytes)
-    return Capture(CaptureSettings(camera=camera, ring=ref, folder=folder))
+    return Capture(Job(station=Station(folder=folder), camera=camera, rings={camera.name: ring.ref}))
 
 
 class Clock:
