@@ -1,1 +1,1 @@
-"""Who is in front of the screen, now and by hour."""
+"""The people in front of the screen, as numbers."""

@@ -1,4 +1,4 @@
-"""Who is in front of the screen: the people of the last seconds."""
+"""The people in front of the screen now, counted from the frames of the last seconds."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pipeline.messages import DECADES, Audience, Person
 from players.audience.groups import GENDERS, MAX_AGE_YEARS, MINOR_DECADES, UNKNOWN_AGE, UNKNOWN_GENDER
 
 _KEPT_MAX_NS = 60_000_000_000
-"""No frame tells who is there for longer, however slow its camera is."""
+"""Longest time for which a frame counts, however slow its camera is."""
 _ADULT_YEARS = 10 * len(MINOR_DECADES)
 _BINS = 3 * (UNKNOWN_AGE + 1)
 _AGES = 3 * (MAX_AGE_YEARS + 1)
@@ -18,32 +18,32 @@ _AGES = 3 * (MAX_AGE_YEARS + 1)
 
 @dataclass(frozen=True, eq=False)
 class Present:
-    """Who is there. `people` is a whole number; the arrays share it out, unknown last in each direction.
-
-    bins: float [3, 10], people by gender and decade. expected: the same, each sure gender and age shared out by its
-    class probabilities. nearness: float [3, 10], mean height of the faces as a share of the frame's.
-    ages: float [3, 121], people by gender and year of age.
-    """
+    """The people present. The arrays share them out by gender, unknown last, and by decade, unknown last."""
 
     people: int
     bins: NDArray[np.float64]
+    """float [3, 10]: people by gender and decade; their sum is `people`."""
     expected: NDArray[np.float64]
+    """float [3, 10]: the same, but every known gender and decade is shared out by its class probabilities."""
     nearness: NDArray[np.float64]
+    """float [3, 10]: mean height of the faces as a share of the frame's, 0 where nobody is."""
     ages: NDArray[np.float64]
+    """float [3, 121]: people by gender and year of age, without those of unknown age."""
     model_sha256: str = ""
+    """Hash of the classifier's model; empty where no frame told it."""
 
     def groups(self) -> dict[tuple[str, str], float]:
-        """People by (gender, decade) in words, `unknown` included, the empty groups left out."""
+        """Return the number of people by (gender, decade) in words, `unknown` included, empty groups left out."""
         decades = (*DECADES, "unknown")
         return {(GENDERS[g], decades[d]): float(self.bins[g, d]) for g, d in zip(*np.nonzero(self.bins), strict=True)}
 
 
 class AudienceWindow:
-    """Who was seen in the last `present_s` seconds, camera by camera, without tracking anybody.
+    """Window of the last `present_s` seconds, camera by camera, that counts people without tracking them.
 
-    People of a camera: the most faces in any one frame. A group's count: people times the group's share of all faces,
-    so that a missed face or a label that flickers neither drops nor doubles anybody. A camera whose newest frame is
-    older counts nobody; one whose frames come further apart counts those of its newest until the next is overdue.
+    People of a camera are the most faces in any one frame. A group counts that number times its share of all faces. A
+    missed face drops nobody then, and a label that flickers doubles nobody. A camera whose newest frame is older counts
+    nobody. Where frames come further apart, the newest counts until the next is overdue.
     """
 
     def __init__(self, present_s: float) -> None:
@@ -54,13 +54,15 @@ class AudienceWindow:
         self._model_sha256 = ""
 
     def add(self, audience: Audience) -> None:
-        """Take in one frame's people; frames may come late, but a camera's come in order."""
+        """Take in the people of one frame. Frames may come late, but those of one camera come in order."""
         row = np.zeros(3 * _BINS + _AGES)
         for person in audience.faces:
             _count(row, person, audience.height_px)
         frames = self._frames.setdefault(audience.camera, deque())
         apart_ns = audience.captured_ns - frames[-1][0] if frames else 0
-        slow_ns = min(apart_ns, self._apart_ns.get(audience.camera, 0))  # twice in a row: one gap is only an outage
+        slow_ns = min(
+            apart_ns, self._apart_ns.get(audience.camera, 0)
+        )  # the shorter of two pauses: a single long one is an outage
         self._apart_ns[audience.camera] = apart_ns
         self._kept_ns[audience.camera] = max(self.present_ns, min(3 * slow_ns // 2, _KEPT_MAX_NS))
         frames.append((audience.captured_ns, len(audience.faces), row))
@@ -69,7 +71,7 @@ class AudienceWindow:
         self._model_sha256 = audience.model_sha256 or self._model_sha256
 
     def present(self, now_ns: int) -> Present:
-        """Who is present at `now_ns` (CLOCK_MONOTONIC)."""
+        """Return the people present at `now_ns` (CLOCK_MONOTONIC, in ns)."""
         people, total = 0, np.zeros(3 * _BINS + _AGES)
         for camera, frames in self._frames.items():
             while len(frames) > 1 and frames[0][0] < now_ns - self.present_ns:
@@ -86,10 +88,11 @@ class AudienceWindow:
 
 
 NOBODY = AudienceWindow(1.0).present(0)
+"""An empty place."""
 
 
 def _count(row: NDArray[np.float64], person: Person, height_px: int) -> None:
-    """Add one face to a frame's row: bins, expected, heights, ages."""
+    """Add one face to a frame's row, float [3 x 30 + 363]: bins, expected, heights, ages, each flat."""
     p_decade = np.array(person.p_decade) if len(person.p_decade) == len(DECADES) else None
     gender = GENDERS.index(person.gender)
     decade = UNKNOWN_AGE if person.decade is None else person.decade
@@ -110,6 +113,6 @@ def _count(row: NDArray[np.float64], person: Person, height_px: int) -> None:
     row[_BINS : 2 * _BINS] += np.outer(by_gender, by_decade).ravel()
     if person.age_years is not None:
         years = int(person.age_years)
-        if decade != UNKNOWN_AGE:  # the likeliest decade and the mean of the years may lie on two sides of 20
+        if decade != UNKNOWN_AGE:  # likeliest decade and mean age may lie on two sides of 20: the decade decides
             years = min(years, _ADULT_YEARS - 1) if decade in MINOR_DECADES else max(years, _ADULT_YEARS)
         row[3 * _BINS + gender * (MAX_AGE_YEARS + 1) + years] += 1

@@ -1,1 +1,1 @@
-"""The choice of the ad for the people present, its history and its simulation."""
+"""The choice of the ad for the people present, its policies, its history and its simulation."""

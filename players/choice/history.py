@@ -1,4 +1,4 @@
-"""What has been played, as far as the next choice must know: money committed, recent starts, the last play."""
+"""The past, as far as the next choice must know it: money committed, recent starts, the last play."""
 
 from bisect import bisect_right
 from typing import NamedTuple
@@ -13,8 +13,10 @@ HOUR_NS = 3_600_000_000_000
 
 
 class LastPlay(NamedTuple):
-    """The play on whose heels the next one comes. `separation` is its line's as it was, nothing for a house ad, which
-    keeps nobody back; a ledger does not tell."""
+    """The play before the next one.
+
+    `separation` is the line's when it played; empty for house ads and for plays read from a ledger.
+    """
 
     line: str
     creative: str
@@ -23,9 +25,9 @@ class LastPlay(NamedTuple):
 
 
 class History:
-    """Money and times of each line by its id. All times are CLOCK_MONOTONIC in ns, money is in millionths.
+    """Money and times of each line by its id. Times are CLOCK_MONOTONIC in ns, money is in millionths.
 
-    `committed` is what was billed plus what plays in progress have reserved.
+    `committed` is what was billed and what plays in progress have reserved. `starts_ns` are starts of the last hour.
     """
 
     def __init__(self) -> None:
@@ -36,7 +38,7 @@ class History:
         self._columns: tuple[NDArray[np.int64], NDArray[np.int64]] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     def started(self, line: Line, creative_id: str, price_micro: int, mono_ns: int) -> None:
-        """A play of `line` begins and reserves its price."""
+        """Record that a play of `line` begins and reserves its price."""
         starts = self.starts_ns.setdefault(line.id, [])
         del starts[: bisect_right(starts, mono_ns - HOUR_NS)]
         starts.append(mono_ns)
@@ -47,14 +49,14 @@ class History:
             self._columns[1][row] = _blocked_until_ns(line, starts)
 
     def commit(self, line_id: str, micro: int) -> None:
-        """Add money to what a line has committed; negative gives a reservation back."""
+        """Add millionths to the money that a line has committed; a negative amount gives a reservation back."""
         self.committed[line_id] = self.committed.get(line_id, 0) + micro
         row = self._row(line_id)
         if row is not None:
             self._columns[0][row] = self.committed[line_id]
 
     def columns(self, catalogue: Catalogue) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Millionths committed, and the time until which cap and gap keep each paid line back: two int64 [lines]."""
+        """Return two int64 [lines], of paid lines: millionths committed, and the ns until which cap and gap hold."""
         if catalogue is not self._catalogue:
             committed = [self.committed.get(line.id, 0) for line in catalogue.lines]
             blocked = [_blocked_until_ns(line, self.starts_ns.get(line.id, [])) for line in catalogue.lines]
@@ -67,7 +69,7 @@ class History:
 
 
 def _blocked_until_ns(line: Line, starts_ns: list[int]) -> int:
-    """When the line's gap is over and its cap of the sliding hour leaves room again."""
+    """Return the time when the line's gap is over and its cap of the sliding hour leaves room again."""
     if not starts_ns:
         return -(2**62)
     until = starts_ns[-1] + round(line.min_gap_s * 1e9)

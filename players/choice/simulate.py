@@ -1,4 +1,4 @@
-"""What a catalogue would play to an audience: the real choice in quick motion, without a screen or a ledger."""
+"""Simulation of one screen: the real choice in quick motion, without a window or a ledger."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -23,12 +23,13 @@ from players.choice.history import History
 from players.choice.matching import matched
 
 _SURE = 0.9
+"""Class probability of every known gender and decade in a simulation."""
 _SHARE_BY_DECADE = (4, 9, 20, 20, 16, 13, 10, 6, 2)
-"""Of the made-up audience, in per cent."""
+"""Age distribution of the made-up audience by decade, in per cent."""
 
 
 class Passer(Struct, frozen=True, forbid_unknown_fields=True):
-    """One person of an audience file; age unknown is null."""
+    """One person of an audience file. The age is in years, null where it is unknown."""
 
     gender: Literal["M", "F", "unknown"]
     age: Annotated[float, Meta(ge=0, le=120)] | None = None
@@ -37,7 +38,7 @@ class Passer(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Scene(Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of an audience file: who is there from `at_s` on, in seconds from the beginning."""
+    """One line of an audience file: the people present from `at_s` on, in seconds from the beginning."""
 
     at_s: Annotated[float, Meta(ge=0, le=366 * 86400)]
     people: Annotated[tuple[Passer, ...], Meta(max_length=64)]
@@ -52,7 +53,7 @@ class Play(Struct, frozen=True):
 
 
 class Simulation(Struct, frozen=True):
-    """What was played from `began` to `ended`."""
+    """The plays from `began` to `ended`, in the station's time zone."""
 
     catalogue: Catalogue
     began: datetime
@@ -61,7 +62,10 @@ class Simulation(Struct, frozen=True):
 
 
 def read_scenes(path: Path) -> list[Scene]:
-    """An audience file: JSON lines {"at_s": 12.5, "people": [{"gender": "F", "age": 25}]}, in order of time."""
+    """Read an audience file: JSON lines {"at_s": 12.5, "people": [{"gender": "F", "age": 25}]}, in order of time.
+
+    Raises UserError for the first bad line.
+    """
     scenes: list[Scene] = []
     try:
         for number, text in enumerate(path.read_text("utf-8").splitlines(), 1):
@@ -81,7 +85,7 @@ def read_scenes(path: Path) -> list[Scene]:
 
 
 def make_scenes(hours: float, begin: datetime, rng: Random) -> list[Scene]:
-    """A made-up street: small groups come in two rush hours and stay for 20 s to 3 minutes."""
+    """Make up a street: small groups come, most in two rush hours, and stay for 20 s to 3 minutes."""
     events: list[tuple[float, int, Passer]] = []
     now_s, number = 0.0, 0
     while now_s < 3600 * hours:
@@ -112,8 +116,10 @@ def make_scenes(hours: float, begin: datetime, rng: Random) -> list[Scene]:
 
 
 def simulate(catalogue: Catalogue, scenes: list[Scene], begin: datetime, rules: Rules, seed: int = 0) -> Simulation:
-    """Play to an audience from `begin` (the station's zone) until the last scene. Until then a line of even pacing has
-    spent what even delivery spends, the others nothing."""
+    """Play to an audience from `begin`, in the station's time zone, until the last scene.
+
+    At the beginning a line of even pacing has spent what was due by then, the others nothing.
+    """
     history, rng = History(), Random(seed)
     for line, share in zip(catalogue.lines, _share_over(catalogue, begin), strict=True):
         if line.pacing == "even" and line.budget is not None:
@@ -143,7 +149,7 @@ def simulate(catalogue: Catalogue, scenes: list[Scene], begin: datetime, rules: 
 
 
 def goal_by_now(line: Line, simulation: Simulation) -> Decimal | None:
-    """What even delivery would spend within the simulation; None without a budget and its days."""
+    """Return the money that even delivery would spend within the simulation; None without a budget and its days."""
     if line.budget is None or line.starts is None or line.ends is None:
         return None
     row = simulation.catalogue.arrays.row[line.id]
@@ -152,13 +158,13 @@ def goal_by_now(line: Line, simulation: Simulation) -> Decimal | None:
 
 
 def _share_over(catalogue: Catalogue, moment: datetime) -> NDArray[np.float64]:
-    """The share of each line's open time that is over, up to but without the minute of `moment`: float [lines]."""
+    """Return how much of each line's open time is over before the minute of `moment`: float [lines], 0 to 1."""
     before = datetime.fromtimestamp(moment.timestamp() - 60, catalogue.zone)
     return catalogue.arrays.elapsed_share(before.date(), 60 * before.hour + before.minute)
 
 
 def _walk(scenes: list[Scene]) -> Callable[[float], Present]:
-    """The audience at times that only go on."""
+    """Return a function of the time in s that gives the people present; the times given to it may only rise."""
     pointer, shown = -1, NOBODY
 
     def at(now_s: float) -> Present:

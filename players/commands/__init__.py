@@ -1,1 +1,1 @@
-"""The commands about campaigns, the ledger and reports."""
+"""The commands `campaigns`, `ledger` and `report`."""

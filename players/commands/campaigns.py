@@ -164,7 +164,7 @@ def import_command(folder: Path, advertiser: str, force: bool) -> None:
 
 
 def _readable(text: str, name: str) -> None:
-    """UserError where a station would refuse the text as a campaign file of that name."""
+    """Raise UserError where a station would refuse the text as a campaign file of that name."""
     with tempfile.TemporaryDirectory(prefix="stationcast-") as folder:
         draft = Path(folder) / name
         write_text(draft, text)
@@ -176,7 +176,7 @@ def _readable(text: str, name: str) -> None:
 
 
 def unaffordable(lines: tuple[Line, ...], screens: int) -> Iterator[str]:
-    """Lines that never play: what each screen may spend does not pay one play."""
+    """Yield one line of text for each line that never plays, as a screen's part of its budget does not pay one play."""
     for line in lines:
         price = line.play_price(max(1, line.target.min_watchers))
         if line.budget is not None and line.budget / screens < price:
@@ -188,7 +188,7 @@ def unaffordable(lines: tuple[Line, ...], screens: int) -> Iterator[str]:
 
 
 def expired_lines(catalogue: Catalogue) -> list[str]:
-    """Ids of the paid lines whose time is over, or that never have any."""
+    """Return the ids of paid lines whose time is over, or that never have any."""
     now = datetime.now(catalogue.zone)
     share = catalogue.arrays.elapsed_share(now.date(), 60 * now.hour + now.minute)
     in_all = catalogue.arrays.elapsed_share(date.max, 0)
@@ -200,6 +200,7 @@ def expired_lines(catalogue: Catalogue) -> list[str]:
 
 
 def _when(line: Line) -> str:
+    """Return the days and hours of a line in words; `always` without limits."""
     days = f"{line.starts or ''}..{line.ends or ''}" if line.starts or line.ends else ""
     if len(line.weekdays) < len(WEEKDAYS):
         days = f"{days} {','.join(WEEKDAYS[day] for day in sorted(line.weekdays))}".lstrip()
@@ -208,6 +209,7 @@ def _when(line: Line) -> str:
 
 
 def _price(line: Line) -> str:
+    """Return the price of a play, or of a thousand watchers, in words."""
     if line.cpm is not None:
         return f"{as_text(line.cpm, line.currency)} cpm"
     return as_text(line.price, line.currency) if line.price else ""

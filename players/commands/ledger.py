@@ -102,13 +102,14 @@ def sign_command(station_file: Path | None, ledger_files: tuple[Path, ...], key:
 
 
 def _only(paths: list[Path]) -> Path:
-    """The one ledger that a signed statement is about: each screen has its own."""
+    """Return the only path. UserError where there are more: a statement is about one ledger, that of one screen."""
     if len(paths) != 1:
         raise UserError(f"there are {len(paths)} ledgers; name one with --ledger")
     return paths[0]
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    """Read a statement of `ledger sign`. UserError where it is none."""
     try:
         return dict(json.loads(path.read_text("utf-8")))
     except (ValueError, TypeError, OSError, RecursionError):

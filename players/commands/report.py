@@ -30,7 +30,7 @@ from players.reports.report import Report
 
 
 class ReportRequest(Struct, frozen=True):
-    """What a report is request of: a station, its ledgers (or those named), a span of time as the ledger writes it."""
+    """Request of a report: a station, its ledgers or those `named`, and a span of time as the ledger writes it."""
 
     station: Station
     zone: ZoneInfo
@@ -84,7 +84,7 @@ def report() -> None:
 @report.command("billing")
 @_reported("plot_billing")
 def billing_command(db: sqlite3.Connection, request: ReportRequest) -> Report:
-    """Contracted against delivered, and invoice lines, exact to the cent."""
+    """Compare contracted with delivered, with invoice lines exact to the cent."""
     contracts: tuple[Line, ...] = ()
     if not request.named:
         catalogue = load_catalogue_of(request.station, None)
@@ -98,7 +98,7 @@ def billing_command(db: sqlite3.Connection, request: ReportRequest) -> Report:
 @click.option("--by", default="line,creative", show_default=True, help=f"Some of {','.join(queries.PLAYS_BY)}.")
 @_reported("plot_plays")
 def plays_command(db: sqlite3.Connection, request: ReportRequest, by: str) -> Report:
-    """What was shown, how often, and how much of it."""
+    """Show what was played, how often, and how much of it."""
     return queries.plays(db, _names(by), request.zone, request.span)
 
 
@@ -106,7 +106,7 @@ def plays_command(db: sqlite3.Connection, request: ReportRequest, by: str) -> Re
 @click.option("--by", default="gender,decade", show_default=True, help=f"Some of {','.join(queries.AUDIENCE_BY)}.")
 @_reported("plot_audience")
 def audience_command(db: sqlite3.Connection, request: ReportRequest, by: str) -> Report:
-    """How many people came, and who; rows of fewer than 10 people are hidden."""
+    """Count the people who came, and who they were; rows of fewer than 10 people are hidden."""
     return queries.audience(db, _names(by), request.zone, request.span)
 
 

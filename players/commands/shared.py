@@ -1,4 +1,4 @@
-"""What the commands share: their options, what they load, and how they print."""
+"""Parts that the commands share: options, loading and printing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,23 +29,28 @@ _until = click.option("--until", metavar="DAY", help="Up to and with this day (a
 
 
 def period_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options `--since` and `--until`."""
     return _since(_until(command))
 
 
 def load_station(station_file: Path | None) -> Station:
+    """Return the station of a file, or the demo station."""
     return load(station_file) if station_file else demo_station()
 
 
 def zone_of(station: Station) -> ZoneInfo:
+    """Return the time zone of a station."""
     return ZoneInfo(station.station.timezone)
 
 
 def load_catalogue_of(station: Station, folder: Path | None, screens: int = 1) -> Catalogue:
+    """Return the catalogue of a folder, or that of the station; each of `screens` has its part of the budgets."""
     place = folder or open_folder(station.ads.campaigns, station.folder)
     return load_catalogue(place, zone_of(station), station.ads.default_duration_s, screens=screens)
 
 
 def ledger_paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]:
+    """Return the ledgers named, or all those of the station. UserError where there is none."""
     if ledger_files:
         return list(ledger_files)
     found = sorted(state_dir(station.station, station.folder).glob("ledger-*.sqlite"))
@@ -56,6 +61,7 @@ def ledger_paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]
 
 
 def span_of(station: Station, since: str | None, until: str | None) -> tuple[str | None, str | None]:
+    """Return a span of time as the ledger writes times: from, and up to but without; None where it is open."""
     zone = zone_of(station)
     first = None if since is None else utc_bound(since, zone)
     stop = None if until is None else utc_bound(next_day(until), zone)
@@ -65,6 +71,7 @@ def span_of(station: Station, since: str | None, until: str | None) -> tuple[str
 
 
 def show(made: Report, shape: str) -> None:
+    """Print a report as `table`, `csv` or `json`."""
     if shape == "table":
         print_table(as_table(made))
     else:
@@ -72,12 +79,13 @@ def show(made: Report, shape: str) -> None:
 
 
 def print_table(table: Table) -> None:
-    """To the terminal, letter by letter as it is written; wide where it goes into a file or a pipe."""
+    """Print a table, its text letter by letter as it is; 160 columns wide where it goes into a file or a pipe."""
     width = None if Console().is_terminal else 160
     Console(width=width, markup=False, emoji=False).print(table)
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8. UserError where that is not possible."""
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
