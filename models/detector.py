@@ -1,7 +1,7 @@
-"""Face detection by MediaPipe Tasks, on one image at a time, quiet and with nothing sent anywhere.
+"""Face detection by MediaPipe Tasks, on one image at a time. It prints nothing and sends nothing.
 
-0.10.33 is the last release without usage logging: 0.10.35 looks up play.googleapis.com once a detector is made
-(seen with strace; https://github.com/google-ai-edge/mediapipe/issues/6291), and from 1.0 on it is announced.
+MediaPipe 0.10.33 is the last release without usage logging. 0.10.35 looks up play.googleapis.com once a detector is
+made (seen with strace; https://github.com/google-ai-edge/mediapipe/issues/6291). From 1.0 on logging is announced.
 """
 
 import math
@@ -26,11 +26,11 @@ MEDIAPIPE = "0.10.33"
 
 
 def _import_mediapipe() -> types.ModuleType:
-    """Import MediaPipe without Matplotlib and PortAudio: 0.30 s instead of 1.2 s, and a killed stage is back in time.
+    """Import MediaPipe without Matplotlib and PortAudio, in 0.30 s instead of 1.2 s, for fast restarts.
 
-    `mediapipe` imports everything that it has; its drawing helpers want matplotlib.pyplot (which may also build a
-    font cache in the home directory), its audio tasks open PortAudio (which complains on machines without sound).
-    Nothing here uses either, so they are kept out for the time of the import, and only then.
+    `mediapipe` imports all its parts. Its drawing helpers import matplotlib.pyplot, which may build a font cache in
+    the home directory. Its audio tasks open PortAudio, which complains on machines without sound. Nothing here uses
+    either, so they are hidden during the import only.
     """
     if "mediapipe" not in sys.modules:
         names = ("matplotlib", "matplotlib.pyplot", "sounddevice")
@@ -71,26 +71,28 @@ _NOISE = (
 
 _INPUT_PX = 192
 _SURE = 0.75
-_SECOND_LOOK = CropSpec(size_px=_INPUT_PX, scale=3.5, level_eyes=False)
+_CLOSE_UP = CropSpec(size_px=_INPUT_PX, scale=3.5, level_eyes=False)
 
 
 class DetectedFace(Struct, frozen=True):
-    """A face in pixels of the image: box (x, y, w, h), score, six points (right eye, left eye, nose, mouth, right ear,
-    left ear, as the person has them). Both may reach outside the image."""
+    """Face in pixels of the image. Box and key points may reach outside the image."""
 
     box_px: tuple[float, float, float, float]
+    """Left, top, width and height."""
     score: float
+    """Confidence of the detector, 0 to 1."""
     keypoints_px: tuple[tuple[float, float], ...]
+    """Points (x, y): right eye, left eye, nose, mouth, right ear, left ear, left and right as the person has them."""
 
 
 class FaceDetector:
-    """Finds faces in images of any size. Raises ModelError when the model does not load.
+    """Detector of faces in images of any size. Raises ModelError if the model does not load.
 
-    Two things are done better than by MediaPipe alone (full-range model; photographs pasted into 150 1080p frames):
-    - The image is made smaller by averaging first, as MediaPipe picks its 192 px by linear interpolation: finds .53
-      of 80 px faces instead of .44, .69 of 100 px instead of .59, for 5.3 ms instead of 4.9 ms a frame.
-    - A face found with a score under 0.75 is looked at again, close up (4 ms), and must reach `min_score` once more:
-      of the backs of heads that were called faces 19 in 20 go, of the faces 1 in 40.
+    Two steps improve on MediaPipe alone (full-range model; photographs pasted into 150 1080p frames):
+    - The image is first made smaller by averaging, as MediaPipe interpolates linearly to its 192 px. That finds .53
+      of 80 px faces instead of .44, and .69 of 100 px faces instead of .59. It takes 5.3 ms instead of 4.9 ms a frame.
+    - A face with a score under 0.75 is detected once more, close up (4 ms), and must reach `min_score` there. This
+      drops 19 in 20 of the backs of heads taken for faces, and 1 in 40 of the faces.
     """
 
     def __init__(self, model: Model, min_score: float = 0.5, max_faces: int = 64) -> None:
@@ -111,14 +113,14 @@ class FaceDetector:
             self.detect(np.zeros((64, 64, 3), np.uint8))
 
     def detect(self, image: NDArray[np.uint8]) -> list[DetectedFace]:
-        """Faces of an image, uint8 BGR [H, W, 3], best first; of more than `max_faces` the largest."""
-        whole = self._look(*_averaged(image))
-        seen = (face if face.score >= _SURE else self._look_again(image, face) for face in whole)
+        """Find the faces of an image, uint8 BGR [H, W, 3], best first. Of more than `max_faces` the largest stay."""
+        whole = self._find(*_averaged(image))
+        seen = (face if face.score >= _SURE else self._confirm(image, face) for face in whole)
         largest = nlargest(self._max_faces, (face for face in seen if face), lambda face: math.prod(face.box_px[2:]))
         return sorted(largest, key=lambda face: -face.score)
 
-    def _look(self, image: NDArray[np.uint8], scale: float, left: float = 0, top: float = 0) -> list[DetectedFace]:
-        """Faces in a BGR image whose pixel (x, y) is (left + x * scale, top + y * scale) of the whole."""
+    def _find(self, image: NDArray[np.uint8], scale: float, left: float = 0, top: float = 0) -> list[DetectedFace]:
+        """Find faces in a BGR image whose pixel (x, y) is (left + x * scale, top + y * scale) of the whole image."""
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         height, width = rgb.shape[:2]
         result = self._detector.detect(_mp.Image(image_format=_mp.ImageFormat.SRGB, data=rgb))
@@ -136,16 +138,17 @@ class FaceDetector:
                 faces.append(face)
         return faces
 
-    def _look_again(self, image: NDArray[np.uint8], face: DetectedFace) -> DetectedFace | None:
+    def _confirm(self, image: NDArray[np.uint8], face: DetectedFace) -> DetectedFace | None:
+        """Detect a face again close up. Return what is found there, or None."""
         x, y, w, h = face.box_px
-        side = max(w, h) * _SECOND_LOOK.scale
+        side = max(w, h) * _CLOSE_UP.scale
         left, top = x + w / 2 - side / 2, y + h / 2 - side / 2
-        close_up = crop_face(image, face.box_px, (), _SECOND_LOOK)
-        near = self._look(close_up, side / _SECOND_LOOK.size_px, left, top)
+        close_up = crop_face(image, face.box_px, (), _CLOSE_UP)
+        near = self._find(close_up, side / _CLOSE_UP.size_px, left, top)
         return max((again for again in near if _same(again, face)), key=lambda again: again.score, default=None)
 
     def close(self) -> None:
-        """Free the model. Left to the end of the interpreter, MediaPipe's own clean-up prints a traceback."""
+        """Free the model. Otherwise MediaPipe's own clean-up prints a traceback when the interpreter ends."""
         self._detector.close()
 
     def __enter__(self) -> "FaceDetector":
@@ -156,9 +159,10 @@ class FaceDetector:
 
 
 def _averaged(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """The image without detail that the model cannot see, and how many pixels of the image one of its pixels is.
+    """Remove detail that the model cannot see. Return the new image and the number of old pixels in one of its own.
 
-    Halved by averaging down to 192..383 px, then enlarged again up to 4 times: MediaPipe's boxes are in whole pixels.
+    The image is halved by averaging down to 192..383 px, then enlarged up to 4 times, as MediaPipe's boxes are in whole
+    pixels.
     """
     small: NDArray[Any] = image
     halvings = 0
@@ -173,7 +177,7 @@ def _averaged(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
 
 
 def _same(one: DetectedFace, other: DetectedFace) -> bool:
-    """Whether two boxes are of one face: their middles near, their sizes alike."""
+    """Tell whether two boxes are of one face: their middles are near, their sizes alike."""
     (x, y, w, h), (u, v, s, t) = one.box_px, other.box_px
     near = 0.35 * max(s, t)
     return abs(x + w / 2 - u - s / 2) < near and abs(y + h / 2 - v - t / 2) < near and 0.5 < w / s < 2
@@ -185,7 +189,7 @@ def _sane(face: DetectedFace) -> bool:
 
 @contextmanager
 def _without_noise() -> Iterator[None]:
-    """Keep the known lines that C++ code writes to fd 2 while a model loads; everything else is passed on."""
+    """Swallow known lines that C++ code writes to stderr while a model loads. All others are passed on."""
     sys.stderr.flush()
     saved = os.dup(2)
     try:

@@ -1,4 +1,4 @@
-"""Pictures and videos from files, upright, as BGR: one way to read them for the command line, training and tests."""
+"""Reader of pictures and videos, upright and in BGR, for the command line, training and tests."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -17,10 +17,9 @@ class ImageError(ModelError):
 
 
 def read_frames(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """(number, frame) of a picture (number 0) or of every so many frames of a video; uint8 BGR [H, W, 3].
+    """Yield (number, frame uint8 BGR [H, W, 3]) of a picture (number 0), or of every `every`-th frame of a video.
 
-    Raises ImageError, one line naming the file, for what is missing, damaged or neither; a damaged video may have
-    given frames before.
+    Raises ImageError for a file that is missing, damaged or neither. A damaged video may yield frames before that.
     """
     try:
         with path.open("rb"):
@@ -34,10 +33,9 @@ def read_frames(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.ui
 
 
 def read_image(path: Path | BytesIO) -> NDArray[np.uint8]:
-    """A picture, a file or the bytes of one, as its maker meant it to be turned, uint8 BGR [H, W, 3]; transparency
-    becomes white.
+    """Read a picture upright, uint8 BGR [H, W, 3], from a file or its bytes. Transparent pixels become white.
 
-    Raises UnidentifiedImageError when it is no picture, ImageError when it is a damaged one.
+    Raises UnidentifiedImageError if it is no picture, ImageError if it is a damaged one.
     """
     try:
         with Image.open(path) as image:

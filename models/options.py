@@ -1,4 +1,4 @@
-"""A kind of command line option that click lacks."""
+"""Option of the command line that click lacks."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ import click
 
 
 class Number(click.FloatRange):
-    """A number within bounds; nan, which click takes for one, is none."""
+    """Number within bounds. It refuses nan, which click accepts."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if math.isnan(number := super().convert(value, param, ctx)):

@@ -1,10 +1,10 @@
-"""`stationcast detect` and `stationcast classify`: the station's own eyes, on pictures and videos in files."""
+"""`stationcast detect` and `stationcast classify`: a station's detector and classifier on pictures and videos."""
 
 import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -13,22 +13,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from models.assets import Model, resolve
+from models.assets import resolve
 from models.cards import DECADES, DEFAULT_DETECTOR, MIN_SCORE
-from models.crop import CropSpec, crop_face
+from models.crop import crop_face
 from models.detector import DetectedFace, FaceDetector
 from models.images import ImageError, read_frames
 from models.options import Number
 
-Look = Callable[[NDArray[np.uint8]], list[dict[str, Any]]]
+if TYPE_CHECKING:
+    from models.session import Estimate
+
+Examine = Callable[[NDArray[np.uint8]], list[dict[str, Any]]]
+"""Function from an image, uint8 BGR [H, W, 3], to its faces as JSON objects."""
 
 
-def _shared(command: Callable[..., None]) -> Callable[..., None]:
+def _shared_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the arguments and options that both have."""
     options = (
         click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path)),
         click.option("--json", "as_json", is_flag=True, help="One JSON object a frame, one a line."),
         click.option("--min-score", type=Number(0, 1), default=MIN_SCORE, show_default=True),
-        click.option("--every", type=click.IntRange(1), default=1, help="Of a video, look at every so many frames."),
+        click.option("--every", type=click.IntRange(1), default=1, help="Examine every so many frames of a video."),
         click.option("--detector", default=DEFAULT_DETECTOR, show_default=True, help="Name or card of the detector."),
     )
     for option in reversed(options):
@@ -37,15 +42,15 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@_shared
+@_shared_options
 def detect(files: tuple[Path, ...], as_json: bool, min_score: float, every: int, detector: str) -> None:
     """Find the faces in FILES, pictures or videos."""
     with FaceDetector(resolve(detector, Path.cwd()), min_score) as found:
-        _go_through(files, every, as_json, lambda image: [_as_dict(face) for face in found.detect(image)])
+        _go_through(files, every, as_json, lambda image: [_face_as_json(face) for face in found.detect(image)])
 
 
 @click.command()
-@_shared
+@_shared_options
 @click.option("--model", default="default", show_default=True, help="Name or card of the classifier.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True)
@@ -60,39 +65,25 @@ def classify(
     threads: int,
 ) -> None:
     """Find the faces in FILES, pictures or videos, and estimate gender and age of each."""
-    from models.session import Classifier  # ONNX Runtime takes 0.25 s, which `detect` need not wait for
+    from models.session import Classifier  # importing ONNX Runtime takes 0.25 s, for which `detect` need not wait
 
     resolved = resolve(model, Path.cwd())
     classifier = Classifier(resolved, device, threads)
-    spec = _crop_spec(resolved)
-
+    spec = resolved.card.crop
+    assert spec is not None  # the Classifier has refused such a card
     with FaceDetector(resolve(detector, Path.cwd()), min_score) as found:
 
-        def look(image: NDArray[np.uint8]) -> list[dict[str, Any]]:
+        def examine(image: NDArray[np.uint8]) -> list[dict[str, Any]]:
             faces = found.detect(image)
             crops = [crop_face(image, face.box_px, face.keypoints_px, spec)[..., ::-1] for face in faces]
             estimates = classifier.classify(np.stack(crops)) if crops else []
-            return [
-                _as_dict(face)
-                | {
-                    "gender": estimate.gender,
-                    "age": None if estimate.age_years is None else round(estimate.age_years, 1),
-                    "decade": None if estimate.decade is None else DECADES[estimate.decade],
-                    "p_male": round(estimate.p_male, 4),
-                    "p_decade": [round(p, 4) for p in estimate.p_decade],
-                }
-                for face, estimate in zip(faces, estimates, strict=True)
-            ]
+            pairs = zip(faces, estimates, strict=True)
+            return [_face_as_json(face) | _estimate_as_json(estimate) for face, estimate in pairs]
 
-        _go_through(files, every, as_json, look)
+        _go_through(files, every, as_json, examine)
 
 
-def _crop_spec(model: Model) -> CropSpec:
-    assert model.card.crop is not None  # the Classifier has refused such a card
-    return model.card.crop
-
-
-def _as_dict(face: DetectedFace) -> dict[str, Any]:
+def _face_as_json(face: DetectedFace) -> dict[str, Any]:
     return {
         "box": [round(value, 1) for value in face.box_px],
         "score": round(face.score, 4),
@@ -100,13 +91,23 @@ def _as_dict(face: DetectedFace) -> dict[str, Any]:
     }
 
 
-def _go_through(files: tuple[Path, ...], every: int, as_json: bool, look: Look) -> None:
-    """Print what `look` sees in each file. A bad file is named on stderr, the others are still done; then exit 2."""
+def _estimate_as_json(estimate: "Estimate") -> dict[str, Any]:
+    return {
+        "gender": estimate.gender,
+        "age": None if estimate.age_years is None else round(estimate.age_years, 1),
+        "decade": None if estimate.decade is None else DECADES[estimate.decade],
+        "p_male": round(estimate.p_male, 4),
+        "p_decade": [round(p, 4) for p in estimate.p_decade],
+    }
+
+
+def _go_through(files: tuple[Path, ...], every: int, as_json: bool, examine: Examine) -> None:
+    """Print what `examine` finds in each file. Bad files are named on stderr, and the exit code is then 2."""
     bad = False
     for path in files:
         rows: list[dict[str, Any]] = []
         try:
-            for row in _frames(path, every, look):
+            for row in _frames(path, every, examine):
                 if as_json:
                     click.echo(json.dumps(row, ensure_ascii=False))
                 else:
@@ -120,10 +121,10 @@ def _go_through(files: tuple[Path, ...], every: int, as_json: bool, look: Look) 
         raise SystemExit(2)
 
 
-def _frames(path: Path, every: int, look: Look) -> Iterator[dict[str, Any]]:
+def _frames(path: Path, every: int, examine: Examine) -> Iterator[dict[str, Any]]:
     for number, image in read_frames(path, every):
         started_s = time.perf_counter()
-        faces = look(image)
+        faces = examine(image)
         ms = (time.perf_counter() - started_s) * 1e3
         yield {"file": str(path), "frame": number, "faces": faces, "ms": round(ms, 2)}
 
@@ -138,10 +139,10 @@ def _print(path: Path, rows: list[dict[str, Any]]) -> None:
         if not row["faces"]:
             table.add_row(*frame, *[""] * 4, "no face")
         for face in row["faces"]:
-            cells = [*(f"{value:.0f}" for value in face["box"]), f"{face['score']:.2f}"]
+            values = [*(f"{value:.0f}" for value in face["box"]), f"{face['score']:.2f}"]
             if classified:
                 age = "unknown" if face["age"] is None else f"{face['age']:.0f}"
-                cells += [face["gender"], f"{face['p_male']:.2f}", age, face["decade"] or "unknown"]
-            table.add_row(*frame, *cells)
+                values += [face["gender"], f"{face['p_male']:.2f}", age, face["decade"] or "unknown"]
+            table.add_row(*frame, *values)
             frame = ["", ""]
     Console().print(table)

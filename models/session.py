@@ -1,6 +1,6 @@
-"""Classifiers in ONNX Runtime: verified bytes in, calibrated gender and age out, "unknown" where the card says so.
+"""Classifiers in ONNX Runtime: calibrated gender and age of faces, and "unknown" where the card says so.
 
-A graphics card is used when it is really there; otherwise nothing is asked of it and nothing is said on stderr.
+A graphics card is used only if it is really there. Otherwise nothing touches it, and nothing is printed on stderr.
 """
 
 import contextlib
@@ -31,23 +31,26 @@ from models.cards import (
 
 Device = Literal["auto", "cpu", "cuda"]
 MAX_BATCH = 64
-"""Faces in one run; more are run in turn, so that memory stays bounded."""
+"""Largest number of faces in one run. More are run one batch after the other, which bounds the memory."""
 _CPU_BATCH = 8
-"""The same on a processor, a thread: what lies between two layers of more of them falls out of its cache."""
+"""Largest batch for each CPU thread. Activations of larger ones do not fit the cache."""
 
 
 class Outputs(Struct, frozen=True):
-    """What the model says of n faces, calibrated, nothing withheld: float32 [n], [n], and probabilities [n, 9] of the
-    decades and of FairFace's ranges of age."""
+    """Calibrated answers of a model for n faces, before any of them becomes `unknown`."""
 
     p_male: NDArray[np.float32]
+    """Probability of a man, float32 [n]."""
     age_years: NDArray[np.float32]
+    """Expected age, float32 [n]."""
     p_decade: NDArray[np.float32]
+    """Probabilities of the decades, float32 [n, 9]."""
     p_fairface: NDArray[np.float32]
+    """Probabilities of FairFace's ranges of age, float32 [n, 9]."""
 
 
 class Estimate(Struct, frozen=True):
-    """One face after the card's thresholds; `age_years` and `decade` are None where the age is not sure enough."""
+    """Estimate for one face by the card's thresholds. `age_years` and `decade` are None if the age is too unsure."""
 
     gender: Gender
     p_male: float
@@ -57,17 +60,17 @@ class Estimate(Struct, frozen=True):
 
 
 NOTHING_KNOWN = Estimate("unknown", 0.5, None, None, (1 / len(DECADES),) * len(DECADES))
-"""Of a face that nobody classified, or for which the model gives no number."""
+"""Estimate for a face that was not classified, or for which the model gives no number."""
 
 
 class Classifier:
-    """A classifying model at work: `device` is where it runs (`cpu` or `cuda`), `size_px` the side of its crops.
+    """Classifier ready to run. `device` is where it runs (`cpu` or `cuda`), `size_px` the side of its crops.
 
-    Raises ModelError when the files do not fit the card, the device is not there, or the golden answer is wrong.
+    Raises ModelError if files do not fit the card, the device is not there, or golden answers are wrong.
     """
 
     def __init__(self, model: Model, device: Device = "auto", threads: int = 1, *, golden: bool = True) -> None:
-        """`golden=False` is for who makes a card and has no answer yet to check."""
+        """Load the model. `golden=False` skips the check of its answers, for a card that has none yet."""
         card = model.card
         if card.crop is None or card.unknown is None or card.golden is None:
             raise ModelError(f"{card.name} is a model that finds faces: give one that classifies them")
@@ -75,20 +78,20 @@ class Classifier:
         self._card_path = model.card_path
         self._unknown = card.unknown
         self.device, providers = _providers(device)
-        self._together = MAX_BATCH if self.device == "cuda" else min(MAX_BATCH, _CPU_BATCH * threads)
+        self._max_batch = MAX_BATCH if self.device == "cuda" else min(MAX_BATCH, _CPU_BATCH * threads)
         self._networks = [_Network(model, network, providers, threads) for network in card.networks]
         if golden:
             self._check_golden(card.golden)
 
     def run(self, crops: NDArray[np.uint8]) -> Outputs:
-        """Crops, uint8 RGB [n, size_px, size_px, 3], to what the model says of them."""
+        """Run the model on crops, uint8 RGB [n, size_px, size_px, 3]. Raises ValueError for another shape."""
         if crops.dtype != np.uint8 or crops.shape[1:] != (self.size_px, self.size_px, 3):
             wanted = f"uint8 [n, {self.size_px}, {self.size_px}, 3]"
             raise ValueError(f"{self.card.name} takes crops {wanted}, not {crops.dtype} {list(crops.shape)}")
         heads: dict[str, list[NDArray[np.float32]]] = {name: [] for name in Outputs.__struct_fields__}
-        for start in range(0, len(crops), self._together):
+        for start in range(0, len(crops), self._max_batch):
             for network in self._networks:
-                for name, values in network.run(crops[start : start + self._together]).items():
+                for name, values in network.run(crops[start : start + self._max_batch]).items():
                     heads[name].append(values)
         if not len(crops):
             none = np.zeros(0, np.float32)
@@ -96,12 +99,14 @@ class Classifier:
         return Outputs(**{name: np.concatenate(parts) for name, parts in heads.items()})
 
     def classify(self, crops: NDArray[np.uint8]) -> list[Estimate]:
-        """Crops, uint8 RGB [n, size_px, size_px, 3], to one estimate each."""
+        """Estimate gender and age for each of the crops, uint8 RGB [n, size_px, size_px, 3]."""
         return self.decide(self.run(crops))
 
     def decide(self, outputs: Outputs) -> list[Estimate]:
-        """What `run` said, to one estimate each: less sure than the card's thresholds is `unknown`, no number is
-        `NOTHING_KNOWN`."""
+        """Turn outputs of `run` into one estimate each.
+
+        Below the card's thresholds it is `unknown`; for numbers that are not finite it is NOTHING_KNOWN.
+        """
         return [
             self._decide(float(p_male), float(age), p_decade)
             for p_male, age, p_decade in zip(outputs.p_male, outputs.age_years, outputs.p_decade, strict=True)
@@ -121,7 +126,7 @@ class Classifier:
     def _check_golden(self, golden: Golden) -> None:
         try:
             outputs = self.run(golden_crops(self.size_px))
-        except Exception as error:  # ONNX Runtime's own classes again
+        except Exception as error:  # ONNX Runtime raises a dozen classes of its own
             why = " ".join(str(error).split())
             raise ModelError(f"{self._card_path}: its model fails on the golden input: {why}") from error
         pairs = (
@@ -138,7 +143,7 @@ class Classifier:
 
 
 def golden_crops(size_px: int) -> NDArray[np.uint8]:
-    """Two fixed pictures, uint8 [2, size_px, size_px, 3], the same on every machine (whole numbers only)."""
+    """Make two fixed pictures, uint8 [2, size_px, size_px, 3], by integers only: the same on every machine."""
     y, x, channel = np.indices((size_px, size_px, 3))
     waves = (x * x + 3 * y * y + 5 * x * y) * 64 // (size_px * size_px) + 50 * channel + 40 * (x * 8 // size_px % 2)
     picture = (waves % 256).astype(np.uint8)
@@ -146,22 +151,22 @@ def golden_crops(size_px: int) -> NDArray[np.uint8]:
 
 
 def session_options(network: Network, threads: int) -> onnxruntime.SessionOptions:
-    """How a network is run, on `threads` threads."""
+    """Return ONNX Runtime's options for a network that runs on `threads` threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     level = f"ORT_ENABLE_{network.optimization.upper()}"
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
-    # Threads that spin between runs would take the other stages' processor time.
+    # Threads that spin between runs would take processor time from other processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Numbers that are almost zero take the processor's slow way: 5.8 ms a face instead of 0.9 in age-v1.onnx.
+    # Arithmetic with denormal numbers is slow: 5.8 ms a face instead of 0.9 in age-v1.onnx.
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     return options
 
 
 class _Network:
-    """One ONNX session and its heads."""
+    """ONNX session with its heads."""
 
     def __init__(self, model: Model, network: Network, providers: list[Any], threads: int) -> None:
         where = f"{model.card_path}: {network.file}"
@@ -197,7 +202,7 @@ class _Network:
         return decoded
 
     def _check_shapes(self, where: str) -> int | None:
-        """The graph against the card; returns a batch size fixed at 1, or None for any."""
+        """Check the graph against the card. Return the batch size if it is fixed at 1, or None for any."""
         size = self._input.size_px
         image = (3, size, size) if self._input.layout == "NCHW" else (size, size, 3)
         inputs = {tensor.name: tensor.shape for tensor in self._session.get_inputs()}
@@ -224,7 +229,7 @@ class _Network:
 
 
 class AgeDecoder:
-    """Distribution over an age head's classes to expected age, and to shares of decades and FairFace's ranges."""
+    """Decoder of an age head: from a distribution over its classes to expected age, decades and FairFace's ranges."""
 
     def __init__(self, head: AgeHead) -> None:
         self._head = head
@@ -237,7 +242,7 @@ class AgeDecoder:
             self._shares[name] = (np.clip(overlap, 0, None) / (high - low)[:, None]).astype(np.float32)
 
     def decode(self, raw: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Output [n, classes] of the head to `age_years`, `p_decade` and `p_fairface` of `Outputs`."""
+        """Decode the output [n, classes] of the head to `age_years`, `p_decade` and `p_fairface` of `Outputs`."""
         p = _softmax(_logits(raw, self._head.values) / self._head.temperature)
         return {"age_years": p @ self._middle} | {k: np.clip(p @ share, 0, 1) for k, share in self._shares.items()}
 
@@ -287,7 +292,7 @@ def _providers(device: Device) -> tuple[Literal["cpu", "cuda"], list[Any]]:
         return "cpu", cpu
     missing = cuda_missing()
     if missing is None:
-        # The default search times every algorithm for every new batch size; batches here differ all the time.
+        # By default every algorithm is timed for every new batch size, and sizes differ all the time here.
         return "cuda", [("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC"}), *cpu]
     if device == "cuda":
         raise ModelError(f"device is 'cuda', but {missing}; set device to 'auto' or 'cpu'")
@@ -295,7 +300,7 @@ def _providers(device: Device) -> tuple[Literal["cpu", "cuda"], list[Any]]:
 
 
 def cuda_missing() -> str | None:
-    """What keeps ONNX Runtime from using CUDA, found out without asking it, as it would print a red error."""
+    """Return why ONNX Runtime cannot use CUDA, or None. ONNX Runtime itself is not asked: it would print an error."""
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         return "this ONNX Runtime is built without it"
     try:
@@ -307,7 +312,7 @@ def cuda_missing() -> str | None:
         return "the NVIDIA driver finds no device"
     folder = Path(onnxruntime.__file__).parent / "capi"
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it misses, to stdout
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints to stdout which libraries are missing
             onnxruntime.preload_dlls()
         ctypes.CDLL(f"{folder}/libonnxruntime_providers_shared.so", mode=ctypes.RTLD_GLOBAL)
         ctypes.CDLL(f"{folder}/libonnxruntime_providers_cuda.so")

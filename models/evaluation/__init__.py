@@ -1,1 +1,1 @@
-"""Honest measurement: figures of a model on photos that it has not seen."""
+"""Evaluation: figures of models on photos that they have not seen."""

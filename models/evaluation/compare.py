@@ -1,4 +1,4 @@
-"""Models side by side on the same photos: how good, how large, how fast."""
+"""Comparison of models on the same photos: accuracy, size and time."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """One line of the comparison."""
+    """Model in a comparison, with its report."""
 
     name: str
     size_mb: float
@@ -46,7 +46,7 @@ def compare(
     split: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Compared]:
-    """Reports of several models (names or cards) on one data set, each with its own crop. Raises ModelError."""
+    """Evaluate several models (names or paths of cards) on one data set, each with its own crop. Raises ModelError."""
     cards = [resolve(name, Path.cwd()).card for name in names]
     reports = evaluate(names, data, detector, labels, split, None, progress)
     return [
@@ -56,24 +56,26 @@ def compare(
 
 
 def to_markdown(rows: Sequence[Compared]) -> str:
-    """The comparison as a Markdown table; intervals of 95 % in brackets."""
+    """Format the comparison as a Markdown table with 95 % intervals in brackets."""
     lines = ["| " + " | ".join(title for title, _ in COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    lines += ["| " + " | ".join(cell(row) for _, cell in COLUMNS) + " |" for row in rows]
+    lines += ["| " + " | ".join(text(row) for _, text in COLUMNS) + " |" for row in rows]
     return "\n".join(lines)
 
 
 def rich_table(rows: Sequence[Compared]) -> Table:
-    """The comparison for a terminal: a column a model, as there are seldom as many models as figures."""
+    """Format the comparison for a terminal: one column for each model, as there are more figures than models."""
     (title, name), *figures = COLUMNS
     table = Table(title, *(Column(name(row), overflow="fold") for row in rows))
-    for title, cell in figures:
-        table.add_row(title, *map(cell, rows))
+    for title, text in figures:
+        table.add_row(title, *map(text, rows))
     return table
 
 
 def draw(rows: Sequence[Compared], path: Path) -> None:
-    """Gender accuracy and age error against milliseconds a face at batch 1, as a PNG: a colour a network, a mark a
-    precision."""
+    """Draw gender accuracy and age error against ms a face at batch 1, as a PNG file.
+
+    Each network has a colour, each precision a mark.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -111,7 +113,7 @@ def draw(rows: Sequence[Compared], path: Path) -> None:
 
 
 def time_axis(axes: "Axes") -> None:
-    """Make the horizontal axis one of times, with ticks that say how long: at least two."""
+    """Make the horizontal axis a logarithmic one of times with at least two labelled ticks."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     axes.set_xlabel("ms a face, batch 1, one core")
@@ -126,12 +128,12 @@ _MARKS = {"-fp32": "s", "-fp16": "^"}
 
 
 def _network(name: str) -> str:
-    """The name of a card without the precision that `models export` puts behind it."""
+    """Return the name of a card without the suffix of precision that `models export` appends."""
     return next((name.removesuffix(end) for end in _MARKS if name.endswith(end)), name)
 
 
 def shown(value: Figures | None, digits: int = 3) -> str:
-    """A figure with its 95 % interval in brackets; `-` where nothing was measured."""
+    """Format a figure with its 95 % interval in brackets; `-` if nothing was measured."""
     if value is None:
         return "-"
     return f"{value['value']:.{digits}f} ({value['low']:.{digits}f}-{value['high']:.{digits}f})"

@@ -1,4 +1,4 @@
-"""How good a model is on labelled photos: every figure with its 95 % interval, by gender, decade and group."""
+"""Figures of a model on labelled photos, each with its 95 % interval, by gender, decade and ethnic group."""
 
 import contextlib
 import time
@@ -24,15 +24,15 @@ from models.session import MAX_BATCH, Classifier, Outputs
 
 ADULT = 20
 SEVEN_EDGES = (0, 10, 20, 30, 40, 50, 60, 121)
-"""The original project's decades, 60 and more in one."""
+"""Bounds of the original project's seven decades; 60 and more are one."""
 _MIN_GROUP = 20
-"""Smaller groups are listed, but make no gap."""
+"""Least number of faces of an ethnic group that counts for the gap between groups."""
 
 Figures = dict[str, Any]
 
 
 class Truth(Struct, frozen=True):
-    """Labels as arrays [n]: man or not and whether that is known; age bounds and whether they are known; group."""
+    """Labels of n faces as arrays [n]: man or not, first and last year, which of them are known, ethnic group."""
 
     male: NDArray[np.bool_]
     has_gender: NDArray[np.bool_]
@@ -43,7 +43,7 @@ class Truth(Struct, frozen=True):
 
 
 def truth_of(rows: Sequence[Row]) -> Truth:
-    """The labels of rows."""
+    """Put the labels of rows into arrays."""
     return Truth(
         male=np.array([row.gender == "M" for row in rows], bool),
         has_gender=np.array([row.gender is not None for row in rows], bool),
@@ -55,10 +55,10 @@ def truth_of(rows: Sequence[Row]) -> Truth:
 
 
 def figures(outputs: Outputs, truth: Truth) -> Figures:
-    """All figures of n faces; a figure without faces is None.
+    """Compute all figures of n faces. A figure without faces is None.
 
-    A range of ages is scored as a range: the error is the distance to its nearer end, and a decade (or one of
-    FairFace's nine ranges) is right when it is the likeliest and overlaps the label.
+    A label that is a range of ages is scored as a range. The error is the distance to its nearer end. A decade, or one
+    of FairFace's nine ranges, is right if it is the likeliest and overlaps the label.
     """
     men = outputs.p_male > 0.5
     gender_right = men == truth.male
@@ -82,13 +82,13 @@ def figures(outputs: Outputs, truth: Truth) -> Figures:
         "seven_decade_accuracy": _share(_overlaps(_seven(outputs.p_decade).argmax(1), SEVEN_EDGES, truth)[a]),
         "fairface_bin_accuracy": _share(_overlaps(fairface, FAIRFACE_EDGES, truth)[a]),
         "fairface_bin_within_one": _share(_overlaps(fairface, FAIRFACE_EDGES, truth, slack=1)[a]),
-        # Its two-hot labels under categorical accuracy: the largest of man, woman and seven decades must be the gender.
+        # Categorical accuracy of its two-hot labels: the largest of man, woman and seven decades must be the gender.
         "original_project_measure": _share(_original(outputs, truth)[both]),
         "joint_accuracy": _share((gender_right & decade_right)[both]),
         "gender_calibration_error": calibration_error(
             np.where(men, outputs.p_male, 1 - outputs.p_male)[g], gender_right[g]
         ),
-        # Only of labels within one decade: to overlap a longer range takes less than the confidence speaks of.
+        # Only for labels within one decade: confidence says how sure one decade is, and longer ranges are easier.
         "decade_calibration_error": calibration_error(outputs.p_decade.max(1)[one], decade_right[one]),
         "gender_confusion": _confusion(np.where(men, 0, 1), np.where(truth.male, 0, 1), ("M", "F"), g),
     }
@@ -118,7 +118,7 @@ def figures(outputs: Outputs, truth: Truth) -> Figures:
 
 
 def calibration_error(confidence: NDArray[Any], right: NDArray[np.bool_], bins: int = 15) -> float | None:
-    """Mean distance between confidence and accuracy over `bins` equally full bins."""
+    """Return the mean distance between confidence and accuracy over `bins` equally full bins."""
     if not len(right):
         return None
     order = np.argsort(confidence)
@@ -136,11 +136,11 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     condition: str | None = None,
 ) -> list[Figures]:
-    """Reports of models (`default`, names or cards) on a folder or zip with labels.csv. Raises ModelError.
+    """Measure models (`default`, names or paths of cards) on a folder or zip with labels.csv. Return their reports.
 
-    Faces are found once and cropped as each model wants them. A photo without a found face is cropped where the faces
-    of the others are and counts like any other; photos that cannot be read and lines without sense are counted and
-    left out. A `split` that leaks is named first. Under a `condition`, one of CONDITIONS, all crops are spoilt so.
+    Faces are found once and cropped as each model needs. A photo without a found face is cropped where the faces of
+    the others are, and counts like any other. Photos and lines that cannot be read are counted and left out. Leaks of
+    a `split` come first in the report. A `condition`, one of CONDITIONS, spoils all crops. Raises ModelError.
     """
     measured = [_Measured(Classifier(resolve(name, folder or Path.cwd()), "cpu"), condition) for name in models]
     kept: list[Row] = []
@@ -158,7 +158,7 @@ def evaluate(
             stack.enter_context(finder)
         for row, image, face in portraits(photos, rows, finder, counts, progress):
             for each in measured:
-                each.look(image, face)
+                each.add(image, face)
             kept.append(row)
         if not kept:
             raise ModelError(f"{data}: none of its {len(rows)} photos can be read: {photos.why_not(rows[0].file)}")
@@ -184,7 +184,7 @@ def evaluate(
 
 
 class _Measured:
-    """A model and what it says of the faces that it was shown, a batch at a time."""
+    """Model with its answers to the faces added so far. It classifies them in batches."""
 
     def __init__(self, classifier: Classifier, condition: str | None) -> None:
         self.classifier = classifier
@@ -193,8 +193,8 @@ class _Measured:
         self._crops: list[NDArray[np.uint8]] = []
         self._said: list[Outputs] = []
 
-    def look(self, image: NDArray[np.uint8], face: Located) -> None:
-        """Crop a face of a photo, uint8 BGR [H, W, 3]."""
+    def add(self, image: NDArray[np.uint8], face: Located) -> None:
+        """Add a face of a photo, uint8 BGR [H, W, 3]."""
         spec = self.classifier.card.crop
         assert spec is not None
         crop = crop_face(image, face.box_px, face.keypoints_px, spec)[..., ::-1]
@@ -203,7 +203,7 @@ class _Measured:
             self._classify()
 
     def outputs(self) -> Outputs:
-        """What it says of all faces, in their order. Raises ModelError where that is no number."""
+        """Return the answers to all faces, in their order. Raises ModelError if one is no number."""
         if self._crops:
             self._classify()
         names = Outputs.__struct_fields__
@@ -220,7 +220,7 @@ class _Measured:
 
 
 def plain(report: Figures) -> Figures:
-    """The report for JSON: every figure a number, and `intervals_95` with its bounds and n under the same names."""
+    """Make the report plain for JSON: figures become numbers, and `intervals_95` has their bounds and n by name."""
 
     def number(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -237,7 +237,7 @@ def plain(report: Figures) -> Figures:
 
 
 def coverage(classifier: Classifier, outputs: Outputs, truth: Truth) -> Figures:
-    """What is answered at all with the card's thresholds, and how often that is right."""
+    """Return the shares of faces answered with the card's thresholds, and how often these answers are right."""
     estimates = classifier.decide(outputs)
     said = np.array([e.gender != "unknown" for e in estimates]) & truth.has_gender
     right = np.array([e.gender == "M" for e in estimates]) == truth.male
@@ -252,8 +252,10 @@ def coverage(classifier: Classifier, outputs: Outputs, truth: Truth) -> Figures:
 
 
 def time_faces(classifier: Classifier, crops: NDArray[np.uint8], rounds: int = 5) -> dict[str, float]:
-    """Milliseconds a face on one core, median of `rounds`, preparation of the crops included: `ms_per_face` one by one,
-    `ms_per_face_at_32` in batches of 32."""
+    """Measure milliseconds a face on one core, median of `rounds`, with the preparation of crops.
+
+    `ms_per_face` is one by one, `ms_per_face_at_32` in batches of 32.
+    """
     times: dict[str, float] = {}
     for name, batch in (("ms_per_face", 1), ("ms_per_face_at_32", 32)):
         chosen = np.ascontiguousarray(np.resize(crops, (batch, *crops.shape[1:])))
@@ -268,7 +270,7 @@ def time_faces(classifier: Classifier, crops: NDArray[np.uint8], rounds: int = 5
 
 
 def table(report: Figures) -> Table:
-    """The report for a terminal."""
+    """Format the report as a table for a terminal."""
     shown = Table(title=f"{report['model']} on {report['data']}: {report['n']} photos")
     for column in ("figure", "value", "95 % interval", "n"):
         shown.add_column(column)
@@ -289,12 +291,12 @@ def table(report: Figures) -> Table:
 
 
 def _measured(value: Figures) -> bool:
-    """Whether this is one figure with its interval (and not groups, were one called `value`)."""
+    """Tell whether this is one figure with its interval, and not a table of ethnic groups, one named `value`."""
     return isinstance(value.get("value"), float)
 
 
 def _share(right: NDArray[Any]) -> Figures | None:
-    """A proportion with Wilson's 95 % interval."""
+    """Return a proportion with Wilson's 95 % interval."""
     n = len(right)
     if n == 0:
         return None
@@ -306,7 +308,7 @@ def _share(right: NDArray[Any]) -> Figures | None:
 
 
 def _mean(values: NDArray[Any]) -> Figures | None:
-    """A mean of years with its normal 95 % interval; of a single face, with all that years may be."""
+    """Return a mean of years with its normal 95 % interval. For a single face that is as wide as ages may be."""
     n = len(values)
     if n == 0:
         return None
@@ -342,7 +344,7 @@ def _confusion(
 
 
 def _even(values: NDArray[Any], bins: NDArray[np.intp], known: NDArray[np.bool_]) -> float | None:
-    """Mean over the ages, each of the ranges that has faces as important as the next."""
+    """Return the mean of the means of those ranges of age (`bins`) that have faces."""
     means = [values[known & (bins == i)].mean() for i in np.unique(bins[known & (bins >= 0)])]
     return round(float(np.mean(means)), 4) if means else None
 
