@@ -12,15 +12,15 @@ import sys
 import time
 from collections.abc import Callable
 
-import psutil
 import zmq
 
-from pipeline.cells import CELLS, READY, Cell, Cells
+from pipeline.cells import CELLS, Cells
 from pipeline.control import ControlSocket, Scale
 from pipeline.errors import UserError
 from pipeline.graph import BROKER, TABLE, Graph, Group, Row, build, roles
 from pipeline.job import job_of
 from pipeline.log import log, skip
+from pipeline.process import Child, environment, worker_name
 from pipeline.ring import SLOTS, Ring
 from pipeline.runtime import CONTROL, claim, lock_path
 from pipeline.settings import Camera, Station
@@ -39,60 +39,6 @@ _STOP_S = 10.0
 _SAMPLE_S = 1.0
 _FRAME_S = 1.5
 """A capture process blanks frames as old as this; the supervisor does it for one that is silent or gone."""
-
-
-class Child:
-    """One process and what is known of it; it outlives the process itself, which may be replaced."""
-
-    def __init__(self, worker: str, group: Group | None, cell_index: int, cell: Cell) -> None:
-        self.worker, self.group, self.cell_index, self.cell = worker, group, cell_index, cell
-        self.role = group.role if group else BROKER
-        self.instance = group.instance if group else ""
-        self.process: subprocess.Popen[bytes] | None = None
-        self.started_s = 0.0
-        self.restart_at_s = 0.0
-        self.failures = 0
-        self.restarts = 0
-        self.retired = self.told_to_end = self.killed = False
-        self.cpu_s = 0.0
-        self.rss_mb = 0.0
-        self._cpu_before_s = 0.0
-        self.at_ready = {"in": 0, "out": 0}
-        self.cpu_at_ready_s = 0.0
-
-    @property
-    def ready(self) -> bool:
-        return self.process is not None and self.cell["state"] == READY
-
-    def sample(self) -> None:
-        """Note the CPU time and memory that the process has used."""
-        if self.process is None:
-            return
-        with contextlib.suppress(psutil.Error, OSError):
-            process = psutil.Process(self.process.pid)
-            times = process.cpu_times()
-            self.cpu_s = self._cpu_before_s + times.user + times.system
-            self.rss_mb = process.memory_info().rss / 1e6
-
-    def mark_ready(self) -> None:
-        """The station is ready: from now on its rates count."""
-        self.sample()
-        self.at_ready = {name: self.cell[name] for name in self.at_ready}
-        self.cpu_at_ready_s = self.cpu_s
-
-    def tell_to_end(self) -> None:
-        """Have the process end; that is no failure of it."""
-        if self.process:
-            self.told_to_end = True
-            self.process.terminate()
-
-    def gone(self) -> None:
-        """The process has ended: keep its CPU time, forget the rest."""
-        self.process = None
-        self.told_to_end = self.killed = False
-        self._cpu_before_s = self.cpu_s
-        self.rss_mb = 0.0
-        self.cell["state"] = 0
 
 
 class Supervisor:
@@ -155,7 +101,7 @@ class Supervisor:
             raise UserError(f"{name}: is one process only; stages that can be scaled: {others}")
         known = {child.worker: child for child in self.children if child.group and child.group.name == name}
         before = sum(not child.retired for child in known.values())
-        wanted = [_worker_name(group, number) for number in range(workers)]
+        wanted = [worker_name(group, number) for number in range(workers)]
         for worker, child in known.items():
             child.retired = worker not in wanted
             if child.retired:
@@ -170,7 +116,7 @@ class Supervisor:
         for group in self.graph.groups:
             if (group.row.kind == "source") == source:
                 for number in range(group.workers):
-                    self._add(_worker_name(group, number), group)
+                    self._add(worker_name(group, number), group)
 
     def _add(self, worker: str, group: Group | None) -> None:
         index = self._indices.setdefault(worker, len(self._indices))
@@ -199,7 +145,7 @@ class Supervisor:
                 [sys.executable, "-P", "-m", "pipeline.entry", str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stderr=self._stderr,
-                env=_environment(child.group),
+                env=environment(child.group),
                 pass_fds=[self.cells.fd, *(ring.fd for ring in (job.rings.values() if job else ()))],
                 process_group=0,
             )
@@ -366,16 +312,6 @@ class Supervisor:
                 child.process.kill()
             if child.process:
                 child.process.wait()
-
-
-def _environment(group: Group | None) -> dict[str, str]:
-    """Return what a process inherits: a display only where its row says so, else MediaPipe opens OpenGL (58 MB)."""
-    without = () if group and group.row.display else ("DISPLAY", "WAYLAND_DISPLAY")
-    return {name: value for name, value in os.environ.items() if name not in without}
-
-
-def _worker_name(group: Group, number: int) -> str:
-    return f"{group.name}.{number}" if group.row.kind == "worker" else group.name
 
 
 def _ring_of(camera: Camera) -> Ring:

@@ -21,8 +21,9 @@ from PIL import Image
 
 from pipeline.graph import TABLE, Row
 from pipeline.operator.summary import summarise
+from pipeline.process import Child
 from pipeline.settings import Station, load
-from pipeline.supervisor import Child, Supervisor
+from pipeline.supervisor import Supervisor
 from stages.capture.sample import render, who_is_there
 from tests.conftest import HANG_S, replaced, wait_for, waited_for_a_core_s
 

@@ -8,7 +8,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from pipeline.cells import quantile_ms
-from pipeline.supervisor import Child, Supervisor
+from pipeline.process import Child
+from pipeline.supervisor import Supervisor
 
 
 class Reading(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,8 @@ from rich.table import Table
 from pipeline.cells import quantile_ms
 from pipeline.log import log
 from pipeline.operator.summary import Reading, plays, read
-from pipeline.supervisor import Child, Supervisor
+from pipeline.process import Child
+from pipeline.supervisor import Supervisor
 
 _LOOK_EVERY_S, _LINE_EVERY_S = 0.25, 10.0
 _WINDOW_S = 5.0

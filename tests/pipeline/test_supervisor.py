@@ -24,9 +24,10 @@ from pipeline.log import skipped
 from pipeline.messages import Faces
 from pipeline.operator.summary import read, summarise
 from pipeline.operator.terminal import View, line, render
+from pipeline.process import Child
 from pipeline.runtime import running_stations, runtime_root
 from pipeline.settings import Camera, Screen, Station, StationTable
-from pipeline.supervisor import Child, Supervisor, _ring_of
+from pipeline.supervisor import Supervisor, _ring_of
 from tests.conftest import HANG_S, RunningStation, lives, replaced, wait_for
 from tests.toys import TOYS
 
