@@ -153,7 +153,7 @@ def test_whatever_a_file_says_the_answer_is_one_line(
 
 
 def test_every_key_is_documented() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "ads.md").read_text("utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "campaigns.md").read_text("utf-8")
     for table in (
         campaign_file.CampaignFile,
         campaign_file.LineTable,
@@ -166,6 +166,6 @@ def test_every_key_is_documented() -> None:
 
 
 def test_the_example_of_the_documentation_is_sound(folder: Path) -> None:
-    text = (Path(__file__).parents[3] / "docs" / "ads.md").read_text("utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "campaigns.md").read_text("utf-8")
     (folder / "moka.toml").write_text(text.split("```toml\n")[1].split("```")[0])
     assert read(folder).problems == ()
