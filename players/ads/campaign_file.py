@@ -33,11 +33,11 @@ MONEY_MAX = Decimal(1_000_000_000)
 """Largest budget, price or cpm, in whole units of its currency."""
 
 
-class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class CampaignTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of every table of a campaign file."""
 
 
-class CreativeTable(Table, frozen=True, kw_only=True):
+class CreativeTable(CampaignTable, frozen=True, kw_only=True):
     """`[[lines.creatives]]`: one picture or film; `file` is a path beside the campaign file."""
 
     id: Id
@@ -47,7 +47,7 @@ class CreativeTable(Table, frozen=True, kw_only=True):
     title: Text = ""
 
 
-class TargetTable(Table, frozen=True, kw_only=True):
+class TargetTable(CampaignTable, frozen=True, kw_only=True):
     """`target`: the people for whom the line is. `ages` are ranges of years such as "20-29", "18-34" and "65+"."""
 
     gender: Literal["M", "F", "any"] = "any"
@@ -61,7 +61,7 @@ ANYONE = TargetTable()
 """Target of a line that says nothing of it."""
 
 
-class LineTable(Table, frozen=True, kw_only=True):
+class LineTable(CampaignTable, frozen=True, kw_only=True):
     """`[[lines]]`: one order. Days and times are local; `starts` and `ends` are both included."""
 
     id: Id
@@ -83,7 +83,7 @@ class LineTable(Table, frozen=True, kw_only=True):
     creatives: Annotated[tuple[CreativeTable, ...], Meta(min_length=1, max_length=10_000)]
 
 
-class CampaignFile(Table, frozen=True, kw_only=True):
+class CampaignFile(CampaignTable, frozen=True, kw_only=True):
     """One campaign file. `currency` is an ISO 4217 code, needed where there is money."""
 
     advertiser: Annotated[str, Meta(min_length=1, max_length=200, pattern=_ONE_LINE, description=_ONE_LINE_WORDS)]

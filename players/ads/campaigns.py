@@ -155,8 +155,8 @@ class _Reader:
         names = sorted(name for name in os.listdir(self._folder) if not name.startswith("."))
         files = [f"{self._folder}/{name}" for name in names if name.lower().endswith(".toml")]
         if not files:
-            groups = [self._folder / name for name in names if folder_target(name) is not None]
-            within = (path for group in groups if group.is_dir() for path in listed(group))
+            below = [self._folder / name for name in names if folder_target(name) is not None]
+            within = (path for place in below if place.is_dir() for path in listed(place))
             files = [str(path) for path in within if path.suffix.lower() != ".toml"]
         return {path: stamp_of(path) for path in files}
 

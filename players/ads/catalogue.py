@@ -66,11 +66,11 @@ class Arrays:
         self.even = np.array([line.pacing == "even" for line in lines], dtype=bool)
         self.ids = np.array([line.id for line in lines], dtype=object)
         self.row = {line.id: row for row, line in enumerate(lines)}
-        groups: dict[str, list[int]] = {}
+        rivals: dict[str, list[int]] = {}
         for row, line in enumerate(lines):
             if line.separation:
-                groups.setdefault(line.separation, []).append(row)
-        self.separation = {name: np.array(rows, dtype=np.intp) for name, rows in groups.items()}
+                rivals.setdefault(line.separation, []).append(row)
+        self.separation = {name: np.array(rows, dtype=np.intp) for name, rows in rivals.items()}
         advertisers = {name: number for number, name in enumerate(dict.fromkeys(line.advertiser for line in lines))}
         self.advertiser_number = advertisers
         self.advertiser = np.array([advertisers[line.advertiser] for line in lines], dtype=np.intp)

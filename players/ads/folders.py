@@ -46,33 +46,33 @@ def folder_campaign(folder: Path, problems: list[str], advertiser: str = "folder
     lines = []
     line_ids: set[str] = set()
     creative_ids: set[str] = set()
-    for group in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        meant = folder_target(group.name)
+    for place in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        meant = folder_target(place.name)
         if meant is None:
             continue
-        found = [path for path in listed(group) if path.suffix.lower() in (*IMAGES, *VIDEOS)]
+        found = [path for path in listed(place) if path.suffix.lower() in (*IMAGES, *VIDEOS)]
         media = [path for path in found if is_text(path.name)]
-        problems += [f"{group.name}: {path.name!a}: {NOT_TEXT}" for path in found if not is_text(path.name)]
+        problems += [f"{place.name}: {path.name!a}: {NOT_TEXT}" for path in found if not is_text(path.name)]
         if not found:
-            problems.append(f"{group.name}: there is no picture or film in it, or it cannot be read; add one")
+            problems.append(f"{place.name}: there is no picture or film in it, or it cannot be read; add one")
             continue
         if not media:
             continue
-        line_id = _own_id(group.name, line_ids)
+        line_id = _own_id(place.name, line_ids)
         creatives = []
         for path in media:
             creative_id = _own_id(f"{line_id}-{path.stem}", creative_ids)
-            creatives.append(CreativeTable(id=creative_id, file=f"{group.name}/{path.name}", title=path.stem[:200]))
+            creatives.append(CreativeTable(id=creative_id, file=f"{place.name}/{path.name}", title=path.stem[:200]))
         lines.append(LineTable(id=line_id, creatives=tuple(creatives), target=meant[0], house=meant[1]))
     if not lines:
         return None
     return CampaignFile(advertiser=advertiser, campaign=_slug(advertiser), lines=tuple(lines))
 
 
-def listed(group: Path) -> list[Path]:
+def listed(place: Path) -> list[Path]:
     """Return the paths in a folder, sorted; none where it cannot be read."""
     try:
-        return sorted(group.iterdir())
+        return sorted(place.iterdir())
     except OSError:
         return []
 

@@ -37,7 +37,7 @@ class Passer(Struct, frozen=True, forbid_unknown_fields=True):
     """Height of the face as a share of the frame's."""
 
 
-class Scene(Struct, frozen=True, forbid_unknown_fields=True):
+class Crowd(Struct, frozen=True, forbid_unknown_fields=True):
     """One line of an audience file: the people present from `at_s` on, in seconds from the beginning."""
 
     at_s: Annotated[float, Meta(ge=0, le=366 * 86400)]
@@ -61,30 +61,31 @@ class Simulation(Struct, frozen=True):
     plays: list[Play]
 
 
-def read_scenes(path: Path) -> list[Scene]:
+def read_audience(path: Path) -> list[Crowd]:
     """Read an audience file: JSON lines {"at_s": 12.5, "people": [{"gender": "F", "age": 25}]}, in order of time.
 
     Raises UserError for the first bad line.
     """
-    scenes: list[Scene] = []
+    crowds: list[Crowd] = []
+    number = 0
     try:
         for number, text in enumerate(path.read_text("utf-8").splitlines(), 1):
             if text.strip():
-                scenes.append(msgspec.json.decode(text, type=Scene))
-                if len(scenes) > 1 and scenes[-1].at_s < scenes[-2].at_s:
+                crowds.append(msgspec.json.decode(text, type=Crowd))
+                if len(crowds) > 1 and crowds[-1].at_s < crowds[-2].at_s:
                     raise UserError(f"{path}: line {number}: at_s goes back; sort the lines")
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        where = f"line {len(scenes) + 1}: " if isinstance(error, msgspec.DecodeError) else ""
+        where = f"line {number}: " if isinstance(error, msgspec.DecodeError) else ""
         example = '{"at_s": 12.5, "people": [{"gender": "F", "age": 25}]}'
         raise UserError(f"{path}: {where}{error}; a line is such as {example}") from None
-    if not scenes:
+    if not crowds:
         raise UserError(f"{path}: nobody ever comes; write JSON lines of at_s and people")
-    if not scenes[-1].at_s:
+    if not crowds[-1].at_s:
         raise UserError(f"{path}: it ends as it begins; add a last line whose at_s is the end")
-    return scenes
+    return crowds
 
 
-def make_scenes(hours: float, begin: datetime, rng: Random) -> list[Scene]:
+def make_audience(hours: float, begin: datetime, rng: Random) -> list[Crowd]:
     """Make up a street: small groups come, most in two rush hours, and stay for 20 s to 3 minutes."""
     events: list[tuple[float, int, Passer]] = []
     now_s, number = 0.0, 0
@@ -103,7 +104,7 @@ def make_scenes(hours: float, begin: datetime, rng: Random) -> list[Scene]:
             number += 1
             events += [(now_s, number, who), (now_s + stay_s, -number, who)]
     there: dict[int, Passer] = {}
-    scenes = [Scene(0.0, ())]
+    crowds = [Crowd(0.0, ())]
     for at_s, key, who in sorted(events, key=lambda event: event[0]):
         if at_s >= 3600 * hours:
             break
@@ -111,12 +112,12 @@ def make_scenes(hours: float, begin: datetime, rng: Random) -> list[Scene]:
             there[key] = who
         else:
             there.pop(-key)
-        scenes.append(Scene(at_s, tuple(there.values())[:64]))
-    return [*scenes, Scene(3600 * hours, ())]
+        crowds.append(Crowd(at_s, tuple(there.values())[:64]))
+    return [*crowds, Crowd(3600 * hours, ())]
 
 
-def simulate(catalogue: Catalogue, scenes: list[Scene], begin: datetime, rules: Rules, seed: int = 0) -> Simulation:
-    """Play to an audience from `begin`, in the station's time zone, until the last scene.
+def simulate(catalogue: Catalogue, crowds: list[Crowd], begin: datetime, rules: Rules, seed: int = 0) -> Simulation:
+    """Play to an audience from `begin`, in the station's time zone, until the last crowd.
 
     At the beginning a line of even pacing has spent what was due by then, the others nothing.
     """
@@ -124,8 +125,8 @@ def simulate(catalogue: Catalogue, scenes: list[Scene], begin: datetime, rules: 
     for line, share in zip(catalogue.lines, _share_over(catalogue, begin), strict=True):
         if line.pacing == "even" and line.budget is not None:
             history.commit(line.id, int(micro(line.budget) * share))
-    who_at = _walk(scenes)
-    now_s, end_s = 0.0, scenes[-1].at_s
+    who_at = _walk(crowds)
+    now_s, end_s = 0.0, crowds[-1].at_s
     plays: list[Play] = []
     while now_s < end_s:
         at = (begin.timestamp() + now_s, round(now_s * 1e9))
@@ -163,17 +164,17 @@ def _share_over(catalogue: Catalogue, moment: datetime) -> NDArray[np.float64]:
     return catalogue.arrays.elapsed_share(before.date(), 60 * before.hour + before.minute)
 
 
-def _walk(scenes: list[Scene]) -> Callable[[float], Present]:
+def _walk(crowds: list[Crowd]) -> Callable[[float], Present]:
     """Return a function of the time in s that gives the people present; the times given to it may only rise."""
     pointer, shown = -1, NOBODY
 
     def at(now_s: float) -> Present:
         nonlocal pointer, shown
         moved = False
-        while pointer + 1 < len(scenes) and scenes[pointer + 1].at_s <= now_s:
+        while pointer + 1 < len(crowds) and crowds[pointer + 1].at_s <= now_s:
             pointer, moved = pointer + 1, True
         if moved:
-            shown = _present(scenes[pointer].people)
+            shown = _present(crowds[pointer].people)
         return shown
 
     return at

@@ -72,7 +72,7 @@ def check(folder: Path | None, station_file: Path | None) -> None:
     if over:
         click.echo(f"Not played: {', '.join(over)}: starts, ends and weekdays leave no time from now on.")
     place = folder or open_folder(station.ads.campaigns, station.folder)
-    for path in (path for group in listed(place) for path in listed(group) if path.suffix.lower() == ".toml"):
+    for path in (path for below in listed(place) for path in listed(below) if path.suffix.lower() == ".toml"):
         click.echo(f"Not read: {str(path.relative_to(place))!r}: it lies in a folder of its own; move it up.")
     if not catalogue.house:
         click.echo("There is no house line: where nothing fits, the built-in slate is shown.")
@@ -125,13 +125,15 @@ def simulate_command(
         click.echo(f"problem: {problem}", err=True)
     if not (catalogue.lines or catalogue.house):
         raise UserError("there is nothing to simulate: no campaign plays")
-    scenes = simulate.read_scenes(audience_file) if audience_file else simulate.make_scenes(hours, start, Random(seed))
+    crowds = (
+        simulate.read_audience(audience_file) if audience_file else simulate.make_audience(hours, start, Random(seed))
+    )
     rules = Rules(
         policy=policy or station.choose.policy,
         minors=station.choose.minors == "target",
         targeting=station.station.mode == "target",
     )
-    simulation = simulate.simulate(catalogue, scenes, start, rules, seed)
+    simulation = simulate.simulate(catalogue, crowds, start, rules, seed)
     show(delivery(simulation), shape)
     if plot:
         plots.plot_simulation(simulation, plot)

@@ -17,8 +17,8 @@ from tests.players.recording import WOMEN, at
 def test_a_simulation_of_an_even_line_spends_what_is_due_in_its_span(day: int) -> None:
     days: dict[str, Any] = {"starts": date(2026, 3, 1), "ends": date(2026, 3, 31), "pacing": "even"}
     even = line("even", WOMEN, price=Decimal(120), currency="KRW", budget=Decimal(500_000), **days)
-    scenes = [simulate.Scene(0.0, (simulate.Passer("F", 25.0),)), simulate.Scene(86400.0, ())]
-    played = simulate.simulate(catalogue(even), scenes, at(day, 0, month=3, zone=SEOUL), Rules())
+    crowds = [simulate.Crowd(0.0, (simulate.Passer("F", 25.0),)), simulate.Crowd(86400.0, ())]
+    played = simulate.simulate(catalogue(even), crowds, at(day, 0, month=3, zone=SEOUL), Rules())
     row = next(row for row in delivery(played).rows if row["line"] == "even")
     assert row["goal by now"] == 16129  # of 500,000 in 31 days
     assert row["spend"] == pytest.approx(16129, abs=120)

@@ -63,17 +63,17 @@ def test_every_decade_has_a_colour_and_every_hour_of_a_week_of_plays_a_place(tmp
 
 
 def test_the_hours_of_a_simulation_are_those_of_the_clock_when_it_is_set_back(tmp_path: Path) -> None:
-    scenes = [simulate.Scene(0.0, (simulate.Passer("F", 25.0),)), simulate.Scene(6 * 3600.0, ())]
-    played = simulate.simulate(catalogue(MOKA, zone=BERLIN), scenes, at(25, 0, month=10), Rules())
+    crowds = [simulate.Crowd(0.0, (simulate.Passer("F", 25.0),)), simulate.Crowd(6 * 3600.0, ())]
+    played = simulate.simulate(catalogue(MOKA, zone=BERLIN), crowds, at(25, 0, month=10), Rules())
     plots.plot_simulation(played, tmp_path / "night.svg")
     drawn = re.findall(r"<!-- (\d\d) -->", (tmp_path / "night.svg").read_text("utf-8"))
     assert drawn[:6] == ["00", "01", "02", "02", "03", "04"]
 
 
 def test_the_spend_of_each_currency_has_a_panel_of_its_own(tmp_path: Path) -> None:
-    scenes = [simulate.Scene(0.0, (simulate.Passer("F", 25.0),)), simulate.Scene(600.0, ())]
+    crowds = [simulate.Crowd(0.0, (simulate.Passer("F", 25.0),)), simulate.Crowd(600.0, ())]
     tea = msgspec.structs.replace(MOKA, id="tea")
-    played = simulate.simulate(catalogue(MOKA, tea, SOJU, line("free")), scenes, at(4, 9), Rules(), 5)
+    played = simulate.simulate(catalogue(MOKA, tea, SOJU, line("free")), crowds, at(4, 9), Rules(), 5)
     plots.plot_simulation(played, tmp_path / "spend.svg")
     drawn = re.findall(r"<!-- (.*) -->", (tmp_path / "spend.svg").read_text("utf-8"))
     assert [text for text in drawn if text.startswith("Spend")] == ["Spend, EUR", "Spend, KRW"]
