@@ -1,4 +1,4 @@
-"""A recorded run: a whole station plays coded pictures and films on a real X server, and the screen is read back."""
+"""Recorded runs: a whole station plays coded pictures and films on a real X server, and the screen is read back."""
 
 from pathlib import Path
 
