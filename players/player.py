@@ -153,7 +153,7 @@ class Player:
             return None
         if self._start is None:
             if left_s <= START_LEAD_S:
-                self._start = self._preparation.start(coming, self._present.model_sha256)
+                self._start = self._preparation.start(coming)
             return None
         if left_s > 0 or not self._start.done():
             return None

@@ -116,9 +116,9 @@ class Preparation:
         begins_s = time.monotonic() + max(0.0, left_s)
         return self._thread.submit(self._prepare, present, layout, begins_s, card_on)
 
-    def start(self, ad: ReadyAd, model_sha256: str) -> "Future[bool]":
+    def start(self, ad: ReadyAd) -> "Future[bool]":
         """Commit the start of the ad to the ledger. The result is False where the ad must not be shown."""
-        return self._thread.submit(self._start, ad, model_sha256)
+        return self._thread.submit(self._start, ad)
 
     def record_audience(self, present: Present, ad: ReadyAd | None, mono_ns: int, *, visible: bool) -> None:
         """Count who is present at `mono_ns`; they are watchers of the ad only while it is visible."""
@@ -175,9 +175,9 @@ class Preparation:
             return ad
         return None
 
-    def _start(self, ad: ReadyAd, model_sha256: str) -> bool:
+    def _start(self, ad: ReadyAd) -> bool:
         ledger = self._open_ledger()
-        ad.play_id = ledger.start(ad.decision, planned_ms=ad.creative.duration_ms, model_sha256=model_sha256)
+        ad.play_id = ledger.start(ad.decision, planned_ms=ad.creative.duration_ms)
         self.plays = ledger.totals(self._job.run_started_ms)
         return ad.play_id is not None or ad.decision.line.house
 

@@ -4,7 +4,6 @@ import contextlib
 import json
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from pipeline.operator.summary import summarise
 from pipeline.process import Child
 from pipeline.settings import Station, load
 from pipeline.supervisor import Supervisor
+from players.ledger.snapshot import reading
 from stages.capture.sample import render, who_is_there
 from tests.conftest import HANG_S, replaced, wait_for, waited_for_a_core_s
 
@@ -110,7 +110,7 @@ def test_what_the_station_says_of_the_sample_camera_is_true(station_file: Path, 
     assert summary["restarts"] == dict.fromkeys(("capture", "detect", "classify", "player", "broker"), 0)
 
     [ledger] = (tmp_path / "state").glob("*.sqlite")
-    with contextlib.closing(sqlite3.connect(ledger)) as database:
+    with reading([ledger]) as database:
         plays = database.execute(
             "SELECT creative, trigger, target, billable, started_mono_ns, ended_mono_ns FROM plays ORDER BY started_utc"
         ).fetchall()

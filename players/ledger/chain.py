@@ -3,20 +3,19 @@
 import heapq
 import sqlite3
 from collections.abc import Iterator
-from hashlib import sha256
+from contextlib import suppress
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 from msgspec import Struct
 
-from players.ledger.schema import ENTRIES, SCHEMAS, Schema, column_types
+from players.ledger.entries import entry_hash
+from players.ledger.schema import ENTRIES, FIRST_HASH, SCHEMAS, Schema
 from players.ledger.snapshot import reading
+from players.ledger.values import as_text, from_file, read_texts
 
-FIRST_HASH = "0" * 64
-"""Hash before the first entry."""
-_NONE = Schema({}, {}, lambda db: None)
+_NONE = Schema({}, {}, lambda db: None, keeps_previous=False)
 """Schema of a row that names none there is: nothing of it can have been hashed."""
 
 
@@ -35,24 +34,11 @@ class _Entry(NamedTuple):
     play_id: Any
     kind: str
     before: Any
+    """Hash before it, as the row repeats it; None where the row's schema leaves it out."""
     hash: Any
     content: list[Any]
     kept: bool
     """Whether the row holds nothing but what its schema has columns for."""
-
-
-def entry_hash(before: str, seq: int, content: list[Any]) -> str:
-    """Return the hash of an entry: sha256 of the hash before it, its number and its content as JSON, in lines."""
-    return sha256(f"{before}\n{seq}\n".encode() + msgspec.json.encode(content)).hexdigest()
-
-
-def head(db: sqlite3.Connection) -> tuple[int, str]:
-    """Return number and hash of the newest entry."""
-    started = db.execute("SELECT started_seq, started_hash FROM plays ORDER BY started_seq DESC LIMIT 1").fetchone()
-    ended = db.execute(
-        "SELECT ended_seq, hash FROM plays WHERE ended_seq > 0 ORDER BY ended_seq DESC LIMIT 1"
-    ).fetchone()
-    return max(started or (0, FIRST_HASH), ended or (0, FIRST_HASH))
 
 
 def has_entry(db: sqlite3.Connection, seq: int, digest: str) -> bool:
@@ -70,7 +56,7 @@ def verify(path: Path) -> Verdict:
         for entry in heapq.merge(_started(db), _ended(db), key=_place):
             problem = _problem(entry, seq, head)
             if problem:
-                text = f"play {entry.play_id}, entry {entry.seq} ({entry.kind}): {problem}"
+                text = f"play {as_text(entry.play_id)}, entry {entry.seq} ({entry.kind}): {problem}"
                 return Verdict(entries=seq, plays=count, billable=billable, head=head, problem=text)
             seq, head = entry.seq, entry.hash
         ended = dict.fromkeys(name for schema in SCHEMAS.values() for name in schema.ended)
@@ -87,9 +73,9 @@ def _problem(entry: _Entry, seq: int, head: str) -> str:
     """Return what is wrong with the entry after entry `seq`, whose hash is `head`; empty if nothing is."""
     if entry.seq != seq + 1:
         return f"entry {seq + 1} is missing before it"
-    if entry.before != head:
+    if entry.before is not None and entry.before != head:
         return "it does not follow the entry before it"
-    if entry.hash != entry_hash(entry.before, entry.seq, entry.content):
+    if entry.hash != entry_hash(head, entry.seq, entry.content):
         return "what it says is not what was hashed"
     if not entry.kept or any(map(_hashes_as_another, entry.content)):
         return "what it says is not what was hashed"
@@ -97,20 +83,31 @@ def _problem(entry: _Entry, seq: int, head: str) -> str:
 
 
 def _started(db: sqlite3.Connection) -> Iterator[_Entry]:
-    for row in db.execute("SELECT * FROM plays ORDER BY started_seq"):
-        schema = SCHEMAS.get(row["schema"], _NONE)
-        strange = {*column_types()} - {*schema.started, *schema.ended, *ENTRIES}
+    for row, schema in _rows(db, "started_seq"):
         content = ["started", *(row[name] for name in schema.started)]
+        before = row["started_prev_hash"] if schema.keeps_previous else row["started_prev_hash"] or None
+        strange = row.keys() - schema.started.keys() - schema.ended.keys() - ENTRIES.keys()
         kept = all(row[name] is None for name in strange)
-        before, digest = row["started_prev_hash"], row["started_hash"]
-        yield _Entry(row["started_seq"], row["play_id"], "started", before, digest, content, kept)
+        yield _Entry(row["started_seq"], row["play_id"], "started", before, row["started_hash"], content, kept)
 
 
 def _ended(db: sqlite3.Connection) -> Iterator[_Entry]:
-    for row in db.execute("SELECT * FROM plays WHERE ended_seq IS NOT NULL ORDER BY ended_seq"):
-        columns = SCHEMAS.get(row["schema"], _NONE).ended
-        content = ["ended", row["play_id"], row["started_hash"], *(row[name] for name in columns)]
-        yield _Entry(row["ended_seq"], row["play_id"], "ended", row["prev_hash"], row["hash"], content, True)
+    for row, schema in _rows(db, "ended_seq"):
+        content = ["ended", row["play_id"], row["started_hash"], *(row[name] for name in schema.ended)]
+        before = row["prev_hash"] if schema.keeps_previous else row["prev_hash"] or None
+        yield _Entry(row["ended_seq"], row["play_id"], "ended", before, row["hash"], content, True)
+
+
+def _rows(db: sqlite3.Connection, seq: str) -> Iterator[tuple[dict[str, Any], Schema]]:
+    """Yield the rows of a ledger's own file in the order of a column, with their values as they are hashed."""
+    texts = read_texts(db)
+    for kept in db.execute(f"SELECT * FROM main.plays WHERE {seq} IS NOT NULL ORDER BY {seq}"):  # noqa: S608
+        row = dict(kept)
+        schema = SCHEMAS.get(row["schema"], _NONE)
+        for name in (*schema.as_bytes, *schema.as_number, "eligible"):
+            with suppress(ValueError):  # bytes that cannot be read stay, and no hash covers them
+                row[name] = from_file(schema, name, row[name], texts)
+        yield row, schema
 
 
 def _place(entry: _Entry) -> float:

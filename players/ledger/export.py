@@ -4,12 +4,18 @@ import csv
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.errors import UserError
+from pipeline.messages import DECADES
 from players.ads.lines import money
+from players.audience.groups import GENDERS
+from players.audience.present import Present, unpack
 from players.ledger.schema import column_types
 
 
@@ -21,8 +27,9 @@ def exported() -> tuple[str, ...]:
 def read_plays(
     db: sqlite3.Connection, since: str | None = None, until: str | None = None, campaign: str | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield plays in the order of their starts, by the names of `exported`; the price is a Decimal.
+    """Yield plays in the order of their starts, by the names of `exported`.
 
+    The price is a Decimal, `context` a dict of who was there (see `readable`), `eligible` a list of [line id, odds].
     `since` and `until` are UTC times as the ledger writes them; a play that starts at `until` is left out.
     """
     where, values = _where(since, until, campaign)
@@ -30,6 +37,10 @@ def read_plays(
     for row in db.execute(f"SELECT {names} FROM plays{where} ORDER BY started_utc, started_seq", values):  # noqa: S608
         play = dict(row)
         play["price_micro"] = money(play["price_micro"])
+        if play["context"] is not None:
+            play["context"] = readable(unpack(play["context"]))
+        if play["eligible"] is not None:
+            play["eligible"] = json.loads(play["eligible"])
         yield dict(zip(exported(), play.values(), strict=True))
 
 
@@ -53,15 +64,37 @@ def write_plays(plays: Iterator[dict[str, Any]], kind: str, target: TextIO | Pat
     for row in plays:
         count += 1
         if writer is not None:
-            writer.writerow({k: format(v, "f") if k == "price" else no_formula(v) for k, v in row.items()})
+            writer.writerow({k: format(v, "f") if k == "price" else no_formula(_flat(v)) for k, v in row.items()})
         else:
             target.write(json.dumps(row, default=lambda amount: format(amount, "f")) + "\n")
     return count
 
 
+def readable(present: Present) -> dict[str, Any]:
+    """Return who was present in words: people by "F 20-29", ages by "F 25"; only numbers other than 0, four digits."""
+    decades = (*DECADES, "unknown")
+
+    def named(numbers: NDArray[np.float64], columns: Sequence[Any]) -> dict[str, float]:
+        places = zip(*np.nonzero(numbers), strict=True)
+        return {f"{GENDERS[g]} {columns[c]}": float(f"{numbers[g, c]:.4g}") for g, c in places}
+
+    return {
+        "people": present.people,
+        "bins": named(present.bins, decades),
+        "expected": named(present.expected, decades),
+        "nearness": named(present.nearness, decades),
+        "ages": named(present.ages, range(present.ages.shape[1])),
+    }
+
+
 def no_formula(value: Any) -> Any:
     """Return a value for a csv file: text that a spreadsheet would run as a formula gets an apostrophe before it."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def _flat(value: Any) -> Any:
+    """Return a value for a table: a dict or a list as JSON text."""
+    return json.dumps(value) if isinstance(value, dict | list) else value
 
 
 def _where(since: str | None, until: str | None, campaign: str | None) -> tuple[str, list[str]]:
@@ -79,10 +112,11 @@ def _parquet(plays: Iterator[dict[str, Any]], target: TextIO | Path) -> int:
         raise UserError("parquet needs pyarrow; install it with: pip install 'stationcast[parquet]'") from None
     if not isinstance(target, Path):
         raise UserError("parquet is not text; name a file with --out")
-    types = {"TEXT": pyarrow.string(), "INTEGER": pyarrow.int64(), "REAL": pyarrow.float64()}
+    text = pyarrow.string()
+    types = {"TEXT": text, "BLOB": text, "INTEGER": pyarrow.int64(), "REAL": pyarrow.float64()}
     kinds = {name: types[kind.split()[0]] for name, kind in column_types().items()}
     kinds["price"] = pyarrow.decimal128(20, 6)
-    listed = list(plays)
+    listed = [{name: _flat(value) for name, value in play.items()} for play in plays]
     try:
         # Our own stream: where a write fails, pyarrow removes what it has opened by name, were it a device.
         with target.open("wb") as stream:

@@ -9,7 +9,6 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,16 @@ from pipeline.log import log, skip
 from pipeline.settings import StationTable
 from players.ads.lines import Line, micro
 from players.audience.hours import AudienceCount
-from players.audience.present import Present
+from players.audience.present import Present, pack
 from players.choice.choose import Decision
 from players.choice.history import History
 from players.ledger import clock
 from players.ledger.ballast import Ballast, is_full
 from players.ledger.billing import ABORTED, bill
-from players.ledger.chain import FIRST_HASH, entry_hash, head
+from players.ledger.entries import ChainEnd, Started, is_open, open_starts
 from players.ledger.exposure import Shown
 from players.ledger.past import Totals, read_history, totals_since
-from players.ledger.schema import OPENOOH_TAXONOMY, SCHEMAS, as_stored, migrate, newest
+from players.ledger.schema import OPENOOH_TAXONOMY, migrate, newest
 
 RETRY_S = 5.0
 """Pause between attempts to get well again."""
@@ -41,11 +40,11 @@ AUDIENCE_NS = 60_000_000_000
 class _Open(Struct):
     """A play in progress."""
 
+    started: Started
     line: Line
     price_micro: int
     planned_ms: int
     started_mono_ns: int
-    started_hash: str
 
 
 class Ledger:
@@ -68,7 +67,7 @@ class Ledger:
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
         self._open: dict[str, _Open] = {}
-        self._pending: list[tuple[str, _Open, dict[str, Any]]] = []
+        self._pending: list[tuple[_Open, dict[str, Any]]] = []
         self._audience = AudienceCount()
         self._audience_due_ns = 0
         self._totals: dict[int, Totals] = {}
@@ -77,7 +76,7 @@ class Ledger:
         self._problem = ""
         self._broken = False
         self._retry_at_s = 0.0
-        self._seq, self._head = 0, FIRST_HASH
+        self._chain = ChainEnd()
         self._synchronised = False
         self._version = _app_version()
         self._connect()
@@ -90,7 +89,7 @@ class Ledger:
                 self._heal()
         return not self._problem
 
-    def start(self, decision: Decision, *, planned_ms: int, model_sha256: str = "") -> str | None:
+    def start(self, decision: Decision, *, planned_ms: int) -> str | None:
         """Commit that a play begins, before its first flip; its id, or None where that cannot be recorded.
 
         Without an id a paid ad must not be shown; a house ad may. A paid play that would overspend gets None too.
@@ -128,14 +127,17 @@ class Ledger:
                 "planned_ms": planned_ms,
                 "price_micro": price_micro,
                 "currency": line.currency,
-                "model_sha256": model_sha256,
+                "model_sha256": decision.present.model_sha256,
                 "app_version": self._version,
+                "context": pack(decision.present).hex(),
+                "eligible": decision.eligible,
             }
-            if not self._commit(lambda db: self._insert(db, row)):
+            if not self._commit(row):
                 skip("play_not_recorded", severity="err", creative=decision.creative.id, problem=self._problem)
                 return None
             self.history.started(line, decision.creative.id, price_micro, mono_ns)
-            self._open[play_id] = _Open(line, price_micro, planned_ms, mono_ns, self._head)
+            started = Started(self._chain.seq, self._chain.hash, play_id, newest())
+            self._open[play_id] = _Open(started, line, price_micro, planned_ms, mono_ns)
             for counts in self._totals.values():
                 counts.total += 1
                 counts.by_ad[decision.creative.id] += 1
@@ -167,8 +169,9 @@ class Ledger:
                 "stop_reason": shown.stop_reason,
                 "billable": int(answer.billable),
                 "bill_reason": answer.words,
+                "bill_code": answer.code,
             }
-            self._pending.append((play_id, play, row))
+            self._pending.append((play, row))
             for counts in self._totals.values():
                 counts.billable += answer.billable
             if not answer.billable:
@@ -240,7 +243,7 @@ class Ledger:
         db.execute("PRAGMA journal_size_limit = 4194304")
         migrate(db)
         db.execute("BEGIN EXCLUSIVE")
-        self._seq, self._head = head(db)
+        self._chain = ChainEnd.of(db)
         aborted = self._abort_open(db)
         self._learn(db)
         db.execute("COMMIT")
@@ -251,7 +254,7 @@ class Ledger:
         """Learn what was spent and shown, from the file and from what waits to be written to it."""
         self._synchronised = clock.is_synchronised()
         history = read_history(db)
-        waiting = [play for play_id, play, row in self._pending if row["billable"] and _is_open(db, play_id)]
+        waiting = [play for play, row in self._pending if row["billable"] and is_open(db, play.started)]
         for play in (*self._open.values(), *waiting):
             history.commit(play.line.id, play.price_micro)
         history.last = self.history.last or history.last
@@ -259,15 +262,13 @@ class Ledger:
 
     def _abort_open(self, db: sqlite3.Connection) -> int:
         """End the rows that an earlier life left open, each under the schema of its start; return their number."""
-        mine = {*self._open, *(play_id for play_id, _, _ in self._pending)}
-        found = "SELECT schema, play_id, started_hash FROM plays WHERE ended_seq IS NULL ORDER BY started_seq"
-        orphans = [row for row in db.execute(found) if row[1] not in mine]
-        for number, play_id, started_hash in orphans:
-            row: dict[str, Any] = dict.fromkeys(SCHEMAS[number].ended)
-            row |= {"ended_utc": clock.utc_text(clock.now()), "status": "aborted"}
+        mine = {play.started.seq for play in (*self._open.values(), *(play for play, _ in self._pending))}
+        orphans = [started for started in open_starts(db) if started.seq not in mine]
+        for started in orphans:
+            row: dict[str, Any] = {"ended_utc": clock.utc_text(clock.now()), "status": "aborted"}
             row |= {"stop_reason": "the player stopped without ending it"}
-            row |= {"billable": 0, "bill_reason": ABORTED.words}
-            self._update(db, number, play_id, started_hash, row)
+            row |= {"billable": 0, "bill_reason": ABORTED.words, "bill_code": ABORTED.code}
+            self._chain = self._chain.end(db, started, row)
         return len(orphans)
 
     def _heal(self) -> None:
@@ -301,32 +302,33 @@ class Ledger:
             return True
         return self.history.committed.get(line.id, 0) + price_micro <= micro(line.budget)
 
-    def _commit(self, work: Callable[[sqlite3.Connection], None] = lambda db: None) -> bool:
-        """Commit one durable transaction: ends that still wait, counts of the audience, then `work`.
+    def _commit(self, start: dict[str, Any] | None = None) -> bool:
+        """Commit one durable transaction: ends that still wait, counts of the audience, then the start of a play.
 
         On a full disk the ballast is given up for it. Return False where nothing could be written.
         """
         for _ in range(2):
-            seq, head = self._seq, self._head
+            chain = self._chain
             try:
                 db = self._need_db()
                 db.execute("BEGIN IMMEDIATE")
-                for play_id, play, row in self._pending:
-                    if _is_open(db, play_id):
-                        self._update(db, newest(), play_id, play.started_hash, row)
+                for play, row in self._pending:
+                    if is_open(db, play.started):
+                        chain = chain.end(db, play.started, row)
                     else:
-                        skip("play_ended_before", play_id=play_id)
+                        skip("play_ended_before", play_id=play.started.play_id)
                 self._audience.write(db, self._station.name, self._screen)
-                work(db)
+                if start is not None:
+                    chain = chain.start(db, start)
                 db.execute("COMMIT")
             except sqlite3.Error as error:
-                self._seq, self._head = seq, head
                 self._roll_back()
                 self._fail(str(error))
                 self._broken = getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_FULL
                 if not (is_full(error) and self._ballast.give()):
                     return False
             else:
+                self._chain = chain
                 self._pending.clear()
                 self._audience.written()
                 self._broken = False
@@ -340,31 +342,6 @@ class Ledger:
         except sqlite3.Error as error:
             skip("ledger_rollback", severity="err", error=error)
 
-    def _insert(self, db: sqlite3.Connection, row: dict[str, Any]) -> None:
-        columns = SCHEMAS[newest()].started
-        content = as_stored(columns, row)
-        hashes = self._append(["started", *content])
-        names = (*columns, "started_seq", "started_prev_hash", "started_hash")
-        marks = ", ".join("?" * len(names))
-        db.execute(f"INSERT INTO plays ({', '.join(names)}) VALUES ({marks})", [*content, self._seq, *hashes])  # noqa: S608
-
-    def _update(
-        self, db: sqlite3.Connection, number: int, play_id: str, started_hash: str, row: dict[str, Any]
-    ) -> None:
-        """Write the end of a play that started under the schema of this number."""
-        columns = SCHEMAS[number].ended
-        content = as_stored(columns, row)
-        hashes = self._append(["ended", play_id, started_hash, *content])
-        names = ", ".join(f"{name} = ?" for name in (*columns, "ended_seq", "prev_hash", "hash"))
-        db.execute(f"UPDATE plays SET {names} WHERE play_id = ?", [*content, self._seq, *hashes, play_id])  # noqa: S608
-
-    def _append(self, content: list[Any]) -> tuple[str, str]:
-        """Append an entry to the chain; return the hash before it and its own."""
-        before = self._head
-        self._seq += 1
-        self._head = entry_hash(before, self._seq, content)
-        return before, self._head
-
     def _fail(self, problem: str) -> None:
         if not self._problem:
             log("ledger_trouble", severity="err", problem=problem, effect="only house ads play until it is well again")
@@ -377,11 +354,6 @@ class Ledger:
             self._fail(problem)
         else:
             self._problem = ""
-
-
-def _is_open(db: sqlite3.Connection, play_id: str) -> bool:
-    """Return whether a play's end is not written yet: a commit that failed in its last moment may have got through."""
-    return db.execute("SELECT 1 FROM plays WHERE play_id = ? AND ended_seq IS NULL", (play_id,)).fetchone() is not None
 
 
 def _inode(path: Path) -> int:

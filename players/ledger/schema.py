@@ -7,22 +7,29 @@ rows stay as they are.
 
 import sqlite3
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+FIRST_HASH = "0" * 64
+"""Hash before the first entry of a chain."""
 OPENOOH_TAXONOMY = 5
 """AdCOM's number of the OpenOOH venue taxonomy 1.1."""
 
 
 class Schema(NamedTuple):
-    """One schema: columns of `plays` with their SQL types, in the order of hashing, and the way to it.
+    """One schema: columns of `plays` with their SQL types, in the order of hashing, and how a file keeps them.
 
     started: written before a play is shown. ended: written after it. migrate: brings the tables from the schema
-    before to this one, inside the caller's transaction.
+    before to this one, inside the caller's transaction. as_bytes: columns whose hexadecimal text is kept as bytes.
+    as_number: columns whose text stands in the table `texts`; a row keeps its number. keeps_previous: whether a row
+    repeats the hashes of the entries before its own.
     """
 
     started: dict[str, str]
     ended: dict[str, str]
     migrate: Callable[[sqlite3.Connection], None]
+    as_bytes: frozenset[str] = frozenset()
+    as_number: frozenset[str] = frozenset()
+    keeps_previous: bool = True
 
 
 ENTRIES = {
@@ -106,7 +113,32 @@ def _to_1(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-SCHEMAS: dict[int, Schema] = {1: Schema(_STARTED_1, _ENDED_1, _to_1)}
+def _to_2(db: sqlite3.Connection) -> None:
+    for statement in (
+        "ALTER TABLE plays ADD COLUMN context BLOB",
+        "ALTER TABLE plays ADD COLUMN eligible BLOB",
+        "ALTER TABLE plays ADD COLUMN bill_code TEXT",
+        "CREATE TABLE texts (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
+        "CREATE TRIGGER texts_stay BEFORE DELETE ON texts BEGIN SELECT RAISE(ABORT, 'texts stay'); END",
+        "CREATE TRIGGER texts_stay_so BEFORE UPDATE ON texts BEGIN SELECT RAISE(ABORT, 'texts stay'); END",
+    ):
+        db.execute(statement)
+
+
+SCHEMAS: dict[int, Schema] = {
+    1: Schema(_STARTED_1, _ENDED_1, _to_1),
+    2: Schema(
+        {**_STARTED_1, "context": "BLOB", "eligible": "BLOB"},
+        {**_ENDED_1, "bill_code": "TEXT"},
+        _to_2,
+        as_bytes=frozenset({"play_id", "decision_id", "context", "started_hash", "hash"}),
+        as_number=frozenset(
+            {"station", "screen", "venue_type", "campaign", "creative_sha256", "policy", "target", "time_zone"}
+            | {"model_sha256", "app_version"}
+        ),
+        keeps_previous=False,
+    ),
+}
 """Every schema there was, by its number."""
 
 
@@ -136,11 +168,3 @@ def migrate(db: sqlite3.Connection) -> None:
         SCHEMAS[number].migrate(db)
         db.execute(f"PRAGMA user_version = {number}")
         db.execute("COMMIT")
-
-
-def as_stored(columns: dict[str, str], row: dict[str, Any]) -> list[Any]:
-    """Return the row's values as SQLite gives them back, so that they hash alike."""
-    return [
-        float(row[name]) if kind.startswith("REAL") and row[name] is not None else row[name]
-        for name, kind in columns.items()
-    ]

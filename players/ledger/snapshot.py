@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from pipeline.errors import UserError
-from players.ledger.schema import AUDIENCE, column_types, migrate
+from players.ledger.billing import code_of_words
+from players.ledger.schema import AUDIENCE, FIRST_HASH, SCHEMAS, column_types, migrate
+from players.ledger.values import read_texts, text_of, unpack_eligible
 
 _TRIES = 20
 
@@ -32,6 +36,9 @@ def reading(paths: list[Path]) -> Iterator[sqlite3.Connection]:
             try:
                 if len(copies) > 1:
                     _join(db, copies)
+                else:
+                    _prepare_values(db, "main")
+                    db.execute(f"CREATE TEMP VIEW plays AS {_plays('main')}")
                 db.row_factory = sqlite3.Row
                 yield db
             finally:
@@ -78,13 +85,48 @@ def _join(db: sqlite3.Connection, ledgers: list[Path]) -> None:
     """Put the tables of all ledgers into one file; a play in two of them would be billed twice."""
     for number, ledger in enumerate(ledgers):
         db.execute("ATTACH ? AS one", (str(ledger),))
-        for table, columns in {"plays": column_types(), **AUDIENCE}.items():
-            into = f"INSERT INTO {table}" if number else f"CREATE TABLE {table} AS"
-            db.execute(f"{into} SELECT {', '.join(columns)} FROM one.{table}")  # noqa: S608
+        _prepare_values(db, "one")
+        selects = {name: f"SELECT {', '.join(columns)} FROM one.{name}" for name, columns in AUDIENCE.items()}  # noqa: S608
+        for table, select in {"plays": _plays("one"), **selects}.items():
+            db.execute(f"INSERT INTO {table} {select}" if number else f"CREATE TABLE {table} AS {select}")
         db.execute("DETACH one")
     twice = db.execute("SELECT play_id FROM plays GROUP BY play_id HAVING COUNT(*) > 1").fetchone()
     if twice:
         raise UserError(f"play {twice[0]} is in two of the ledgers; name each ledger once")
+
+
+def _prepare_values(db: sqlite3.Connection, of: str) -> None:
+    """Define the functions by which `_plays` reads values, for one of the connection's databases."""
+    texts = read_texts(db, of)
+
+    def eligible_json(data: bytes | None) -> str | None:
+        return None if data is None else msgspec.json.encode(unpack_eligible(data, texts)).decode()
+
+    db.create_function("eligible_json", 1, eligible_json)
+    db.create_function("text_of", 1, lambda value: text_of(value, texts))
+    db.create_function("code_of_words", 1, code_of_words)
+
+
+def _plays(of: str) -> str:
+    """Return a query of all plays of one of a connection's databases, with their values as they are exported.
+
+    Texts and hashes are whole, `eligible` is JSON, the hash before an entry is that of the entry before it, and
+    plays that have only the words of their bill get its code.
+    """
+    query = {name: name for name in column_types()}
+    for schema in SCHEMAS.values():
+        query |= {
+            name: f"CASE typeof({name}) WHEN 'blob' THEN lower(hex({name})) ELSE {name} END" for name in schema.as_bytes
+        }
+        query |= {name: f"text_of({name})" for name in schema.as_number}
+    query["context"] = "context"
+    for seq, name in (("started_seq", "started_prev_hash"), ("ended_seq", "prev_hash")):
+        started = f"SELECT {query['started_hash']} FROM {of}.plays WHERE started_seq = this.{seq} - 1"  # noqa: S608
+        ended = f"SELECT {query['hash']} FROM {of}.plays WHERE ended_seq = this.{seq} - 1"  # noqa: S608
+        query[name] = f"COALESCE(NULLIF({name}, ''), ({started}), ({ended}), CASE {seq} WHEN 1 THEN '{FIRST_HASH}' END)"
+    query["eligible"] = "eligible_json(eligible)"
+    query["bill_code"] = "COALESCE(bill_code, code_of_words(bill_reason))"
+    return f"SELECT {', '.join(f'{value} AS {name}' for name, value in query.items())} FROM {of}.plays AS this"  # noqa: S608
 
 
 def _state(path: Path) -> tuple[int, int] | None:

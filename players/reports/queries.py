@@ -17,6 +17,7 @@ from pipeline.messages import DECADES
 from players.ads.lines import WEEKDAYS, Line, money
 from players.ads.money import to_cents
 from players.audience.groups import GENDERS
+from players.ledger.billing import IN_SHORT
 from players.reports.privacy import FEWEST_PEOPLE, HIDDEN, hide
 from players.reports.report import Report
 
@@ -41,7 +42,7 @@ def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Span =
     for key in contracted:
         buckets[key] = {"plays": 0, "billable": 0, "micro": 0, "watchers": 0, "why": Counter()}
     for row in db.execute(
-        "SELECT advertiser, campaign, line, currency, billable, bill_reason, COUNT(*) AS plays, "  # noqa: S608
+        "SELECT advertiser, campaign, line, currency, billable, bill_code, COUNT(*) AS plays, "  # noqa: S608
         "SUM(price_micro) AS micro, SUM(COALESCE(matched_watchers, 0)) AS watchers FROM plays "
         f"WHERE trigger != 'fallback'{where} GROUP BY 1, 2, 3, 4, 5, 6",
         values,
@@ -54,7 +55,7 @@ def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Span =
             bucket["billable"] += row["plays"]
             bucket["micro"] += row["micro"]
         else:
-            bucket["why"][_why(row["bill_reason"])] += row["plays"]
+            bucket["why"]["not ended" if row["bill_code"] is None else IN_SHORT[row["bill_code"]]] += row["plays"]
     rows = [
         _invoice_line(key, bucket, contracted.get(key), ever.get(key[2], 0)) for key, bucket in sorted(buckets.items())
     ]
@@ -75,7 +76,9 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
     _known(by, PLAYS_BY)
     where, values = _span(span)
     buckets: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-    for row in db.execute(f"SELECT * FROM plays WHERE 1{where}", values):  # noqa: S608
+    needed = "started_utc, advertiser, campaign, line, creative, trigger, screen, billable, status, shown_ms, "
+    needed += "frames_expected, frames_presented, ots"
+    for row in db.execute(f"SELECT {needed} FROM plays WHERE 1{where}", values):  # noqa: S608
         local = datetime.fromisoformat(row["started_utc"]).astimezone(zone)
         bucket = buckets[tuple(_value(name, row, local) for name in by)]
         bucket["plays"] += 1
@@ -184,18 +187,6 @@ def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         **amounts,
         "currency": currency,
     }
-
-
-def _why(reason: str | None) -> str:
-    for start, short in (
-        ("not billed: only", "cut short"),
-        ("not billed: the target", "target not met"),
-        ("not billed: it failed", "failed"),
-        ("not billed: the play was aborted", "aborted"),
-    ):
-        if (reason or "").startswith(start):
-            return short
-    return "not ended"
 
 
 def _plays_row(row: dict[str, Any], bucket: Counter[str], hidden: bool) -> dict[str, Any]:

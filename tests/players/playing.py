@@ -1,6 +1,5 @@
 """A player whose ads are pictures that can be told apart on the screen, and what its tests do with it."""
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from bench.rig import coded_ads, xvfb
 from pipeline.job import Job
 from pipeline.messages import Audience, Gender, Person
 from players.ledger.paths import ledger_path
+from players.ledger.snapshot import reading
 from players.player import Player
 from tests.players.screen.surfaces import pixels
 
@@ -118,12 +118,8 @@ def run_until(
 def rows(settings: Job) -> list[dict[str, Any]]:
     """Return the plays in the ledger, oldest first."""
     path = ledger_path(settings.station.station, settings.screen.name, settings.station.folder)
-    db = sqlite3.connect(path)
-    try:
-        db.row_factory = sqlite3.Row
+    with reading([path]) as db:
         return [dict(row) for row in db.execute("SELECT * FROM plays ORDER BY started_seq")]
-    finally:
-        db.close()
 
 
 def assert_not_black(player: Player) -> None:

@@ -1,9 +1,13 @@
 """The people present: window, flicker, slow cameras, minors."""
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from players.audience.hours import AudienceCount
-from players.audience.present import AudienceWindow
+from players.audience.present import NOBODY, AudienceWindow, Present, pack, unpack
 from tests.ads import (
     MS,
     S,
@@ -78,3 +82,32 @@ def test_cameras_add_up_and_a_silent_camera_counts_nobody() -> None:
 def test_nearness_is_the_mean_height_of_the_faces_as_a_share_of_the_frame() -> None:
     who = present(person("F", 25, 100), person("F", 26, 300))
     assert who.nearness[1, 2] == pytest.approx(0.2)
+
+
+def numbers(columns: int, most: float) -> st.SearchStrategy[np.ndarray]:
+    """Make arrays of people by gender and something else, mostly of zeros."""
+    sizes = st.floats(1e-7, most) | st.sampled_from([1.0, 0.5, 2.0])
+    return arrays(np.float64, (3, columns), elements=st.just(0.0) | sizes, fill=st.just(0.0))
+
+
+@given(st.integers(0, 500), numbers(10, 300), numbers(10, 300), numbers(10, 1), numbers(121, 300))
+def test_who_is_present_is_kept_to_one_in_2048(
+    people: int, bins: np.ndarray, expected: np.ndarray, nearness: np.ndarray, ages: np.ndarray
+) -> None:
+    kept = unpack(pack(Present(people, bins, expected, nearness, ages)), "ab")
+    assert (kept.people, kept.model_sha256) == (people, "ab")
+    for name, before in (("bins", bins), ("expected", expected), ("nearness", nearness), ("ages", ages)):
+        np.testing.assert_allclose(getattr(kept, name), before, rtol=1 / 2048, atol=3e-8)
+
+
+def test_nobody_takes_next_to_no_space_and_more_than_half_precision_holds_is_cut() -> None:
+    assert len(pack(NOBODY)) < 10
+    assert not unpack(pack(NOBODY)).groups()
+    crowd = Present(100_000, np.full((3, 10), 1e5), NOBODY.expected, NOBODY.nearness, NOBODY.ages)
+    assert unpack(pack(crowd)).bins.max() == 65504
+
+
+@given(st.binary() | st.integers(1, 20).map(lambda cut: pack(present(person()))[:-cut]))
+def test_what_is_no_audience_is_a_value_error(data: bytes) -> None:
+    with pytest.raises(ValueError, match="who was present cannot be read"):
+        unpack(data)

@@ -2,12 +2,13 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from players.ads.lines import Target
 from players.audience.present import NOBODY
+from players.ledger.billing import IN_SHORT, BillCode, code_of_words
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
 from tests.ads import F20, HOUSE, M30, decision, line, present
@@ -15,28 +16,46 @@ from tests.players.ledger.plays import AD, STATION, play, sound, table
 
 
 @pytest.mark.parametrize(
-    ("how", "billed", "why"),
+    ("how", "code", "why"),
     [
-        ({}, 1, "billed: the target (F 20-29) was met by 1, 100 % shown"),
-        ({"shown": 0.75}, 1, "billed: the target (F 20-29) was met by 1, 75 % shown"),
-        ({"shown": 0.74}, 0, "not billed: only 74 % of it was shown"),
-        ({"who": present(M30)}, 0, "not billed: the target (F 20-29) was met by 0 while it was shown"),
-        ({"who": NOBODY}, 0, "not billed: the target (F 20-29) was met by 0 while it was shown"),
-        ({"status": "failed", "stop_reason": "torn file"}, 0, "not billed: it failed (torn file)"),
-        ({"ad": HOUSE}, 0, "not billed: a house ad"),
+        ({}, "billed", "billed: the target (F 20-29) was met by 1, 100 % shown"),
+        ({"shown": 0.75}, "billed", "billed: the target (F 20-29) was met by 1, 75 % shown"),
+        ({"shown": 0.74}, "cut_short", "not billed: only 74 % of it was shown"),
+        ({"who": present(M30)}, "target_not_met", "not billed: the target (F 20-29) was met by 0 while it was shown"),
+        ({"who": NOBODY}, "target_not_met", "not billed: the target (F 20-29) was met by 0 while it was shown"),
+        ({"status": "failed", "stop_reason": "torn file"}, "failed", "not billed: it failed (torn file)"),
+        ({"ad": HOUSE}, "house", "not billed: a house ad"),
         (
             {"ad": line("two", Target(min_watchers=2))},
-            0,
+            "target_not_met",
             "not billed: the target (anyone, at least 2 watchers) was met",
         ),
     ],
 )
-def test_what_is_billed_and_why(ledger: Ledger, path: Path, how: dict[str, Any], billed: int, why: str) -> None:
+def test_what_is_billed_and_why(ledger: Ledger, path: Path, how: dict[str, Any], code: str, why: str) -> None:
     play(ledger, **how)
     ledger.close()
     row = table(path)[0]
-    assert (row["billable"], row["bill_reason"][: len(why)]) == (billed, why)
+    assert (row["billable"], row["bill_code"], row["bill_reason"][: len(why)]) == (int(code == "billed"), code, why)
+    assert code_of_words(row["bill_reason"]) == code
     sound(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (None, None),
+        ("not billed: the play was aborted", "aborted"),
+        ("not billed: the moon was in the way", "other"),
+        ("", "other"),
+    ],
+)
+def test_words_of_schema_1_have_codes_whatever_they_are(words: str | None, code: str | None) -> None:
+    assert code_of_words(words) == code
+
+
+def test_every_code_has_words_for_reports() -> None:
+    assert {*IN_SHORT} == {*get_args(BillCode)}
 
 
 def test_what_nobody_saw_is_not_billed_however_little_is_asked(path: Path) -> None:

@@ -28,6 +28,15 @@ from tests.players.ledger.plays import STATION, play, sound, table
         ("UPDATE plays SET watchers_2s = 9e999 WHERE started_seq = 5", "entry 6 (ended): what it says is not"),
         ("UPDATE plays SET ended_seq = 'x' WHERE started_seq = 5", "entry 7 (started): entry 6 is missing before it"),
         ("UPDATE plays SET price_micro = 'abc' WHERE started_seq = 5", "entry 5 (started): what it says is not"),
+        ("UPDATE plays SET context = X'0102' WHERE started_seq = 5", "entry 5 (started): what it says is not"),
+        ("UPDATE plays SET context = NULL WHERE started_seq = 5", "entry 5 (started): what it says is not"),
+        ("UPDATE plays SET eligible = X'92' WHERE started_seq = 5", "entry 5 (started): what it says is not"),
+        ("UPDATE plays SET station = X'77' WHERE started_seq = 5", "entry 5 (started): what it says is not"),
+        ("UPDATE plays SET schema = 1 WHERE started_seq = 5", "entry 5 (started): it does not follow"),
+        ("UPDATE plays SET schema = 'x' WHERE started_seq = 5", "entry 5 (started): what it says is not"),
+        ("UPDATE plays SET bill_code = 'billed' WHERE started_seq = 5", "entry 6 (ended): what it says is not"),
+        ("UPDATE texts SET text = 'f21' WHERE text = 'f20'", "entry 1 (started): what it says is not"),
+        ("DELETE FROM texts WHERE text = 'stop-7'", "entry 1 (started): what it says is not"),
     ],
 )
 def test_verify_names_the_first_bad_row(ledger: Ledger, path: Path, harm: str, says: str) -> None:
@@ -38,9 +47,9 @@ def test_verify_names_the_first_bad_row(ledger: Ledger, path: Path, harm: str, s
     db = sqlite3.connect(path)
     with pytest.raises(sqlite3.IntegrityError, match="stay"):
         db.execute(harm)
-    db.execute("DROP TRIGGER plays_stay")
-    db.execute("DROP TRIGGER ended_stays")
-    names = [row[0] for row in db.execute("SELECT play_id FROM plays ORDER BY started_seq")]
+    for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        db.execute(f"DROP TRIGGER {name}")
+    names = [row[0].hex() for row in db.execute("SELECT play_id FROM plays ORDER BY started_seq")]
     db.execute(harm)
     db.commit()
     db.close()

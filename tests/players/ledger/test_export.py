@@ -34,7 +34,11 @@ def test_csv_jsonl_and_parquet_say_the_same(ledger: Ledger, path: Path, tmp_path
     from_parquet = parquet.read_table(tmp_path / "plays.parquet").to_pylist()
     assert [row["line"] for row in one] == ["house"]
     for n, row in enumerate(rows):
-        assert from_parquet[n] == row
+        flat = {**row, "context": json.dumps(row["context"]), "eligible": json.dumps(row["eligible"])}
+        assert from_parquet[n] == flat
+        assert {name: from_csv[n][name] for name in ("context", "eligible")} == {
+            name: flat[name] for name in ("context", "eligible")
+        }
         assert {**from_json[n], "price": Decimal(from_json[n]["price"])} == row
         assert from_csv[n]["hash"] == row["hash"]
         assert Decimal(from_csv[n]["price"]) == row["price"]

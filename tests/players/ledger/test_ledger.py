@@ -1,5 +1,6 @@
 """Rows, budgets and totals; places and files that cannot be written."""
 
+import dataclasses
 import shutil
 import signal
 import subprocess
@@ -22,8 +23,10 @@ from tests.players.ledger.plays import AD, STATION, alter, play, run_child, run_
 
 
 def test_a_row_holds_everything(ledger: Ledger, path: Path) -> None:
-    chosen = decision(AD)
-    play_id = ledger.start(chosen, planned_ms=60, model_sha256="ab" * 32)
+    seen = dataclasses.replace(present(F20, M30), model_sha256="ab" * 32)
+    eligible = (("f20", 0.75), ("m30", 0.25))
+    chosen = msgspec.structs.replace(decision(AD), present=seen, eligible=eligible)
+    play_id = ledger.start(chosen, planned_ms=60)
     assert play_id is not None
     exposure = Exposure(chosen)
     exposure.add(present(F20, M30), 0)
@@ -35,7 +38,7 @@ def test_a_row_holds_everything(ledger: Ledger, path: Path) -> None:
     row = table(path)[0]
     expected = {
         "play_id": play_id,
-        "schema": 1,
+        "schema": 2,
         "station": "stop-7",
         "screen": "main",
         "venue_type": "outdoor.bus_shelters",
@@ -63,11 +66,18 @@ def test_a_row_holds_everything(ledger: Ledger, path: Path) -> None:
         "frames_presented": 470,
         "status": "played",
         "billable": 1,
+        "bill_code": "billed",
+        "eligible": [["f20", 0.75], ["m30", 0.25]],
         "watchers_2s": None,
         "attention_ms": None,
     }
     assert {key: row[key] for key in expected} == expected
     assert 60 <= row["shown_ms"] < 600_000
+    assert row["context"]["people"] == 2
+    assert row["context"]["bins"] == {"F 20-29": 1.0, "M 30-39": 1.0}
+    assert row["context"]["nearness"] == pytest.approx({"F 20-29": 0.1, "M 30-39": 0.1}, rel=1e-3)
+    assert row["context"]["ages"] == {"M 35": 1.0, "F 25": 1.0}
+    assert sum(row["context"]["expected"].values()) == pytest.approx(2, rel=1e-3)
     assert len(row["hash"]) == len(row["prev_hash"]) == 64
     assert row["clock_synced"] in (0, 1)
     age = datetime.now(UTC) - datetime.fromisoformat(row["started_utc"])

@@ -2,18 +2,24 @@
 
 import json
 import shutil
+import signal
+import sqlite3
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from pipeline.settings import StationTable
+from pipeline.errors import UserError
 from players.ledger.chain import verify
 from players.ledger.export import read_plays
 from players.ledger.ledger import Ledger
+from players.ledger.schema import SCHEMAS
+from players.ledger.signing import check_statement
 from players.ledger.snapshot import reading
 from players.reports import queries
+from tests.ads import HOUSE, decision
+from tests.players.ledger.plays import AD, STATION, alter, play, run_script, sound, table
 
 DATA = Path(__file__).parents[1] / "data"
 V1_HEAD = "9989e7de7a0d53202bcae352bfcfc135cd26b21e9cfd4cfc2192283bd5b3a9e4"
@@ -83,13 +89,142 @@ def test_a_ledger_of_schema_1_is_reported(v1: Path) -> None:
 
 
 def test_a_ledger_of_schema_1_is_written_on(v1: Path) -> None:
-    """The play that was left open ends as aborted; the money that was spent still counts."""
-    book = Ledger(v1, StationTable(name="stop-7"), "main")
+    """The play that was left open ends as aborted, under its own schema; the money that was spent still counts."""
+    book = Ledger(v1, STATION, "main")
     assert book.accepts_paid
     assert book.history.committed == {"women": 240_000, "men": 700_000_000, "crowd": 19_000}
+    assert play(book)
     book.close()
-    verdict = verify(v1)
-    assert (verdict.plays, verdict.billable, verdict.problem) == (13, 5, "")
-    with reading([v1]) as db:
-        last = list(read_plays(db))[-1]
+    verdict = sound(v1)
+    assert (verdict.plays, verdict.billable, verdict.entries) == (14, 6, 28)
+    *_, last, new = table(v1)
     assert (last["schema"], last["status"], last["bill_reason"]) == (1, "aborted", "not billed: the play was aborted")
+    assert (last["bill_code"], last["context"], last["eligible"]) == ("aborted", None, None)
+    assert (new["schema"], new["bill_code"], new["eligible"]) == (2, "billed", [["f20", 1.0]])
+    assert new["started_prev_hash"] == last["hash"]
+    db = sqlite3.connect(v1)
+    (kept,) = db.execute("SELECT bill_code FROM plays WHERE schema = 1 AND ended_seq = 26").fetchone()
+    db.close()
+    assert kept is None, "a row of schema 1 got a column that its hash does not cover"
+
+
+def test_what_was_signed_of_schema_1_is_held_to_later(v1: Path) -> None:
+    statement = json.loads((DATA / "ledger-v1-signed.json").read_text())
+    check_statement(v1, statement)
+    book = Ledger(v1, STATION, "main")
+    play(book)
+    book.close()
+    check_statement(v1, statement)
+    alter(v1, "UPDATE plays SET started_hash = hash WHERE started_seq = 25")
+    with pytest.raises(UserError, match="entry 25 is not the signed one"):
+        check_statement(v1, statement)
+
+
+def test_ledgers_of_several_schemas_are_read_together(v1: Path, tmp_path: Path) -> None:
+    side = tmp_path / "ledger-side.sqlite"
+    book = Ledger(side, STATION, "side")
+    play(book)
+    book.close()
+    with reading([v1, side]) as db:
+        rows = list(read_plays(db))
+    assert [(row["schema"], row["screen"]) for row in rows] == [(1, "main")] * 13 + [(2, "side")]
+    assert rows[-1] == table(side)[0]
+    assert rows[:-1] == table(v1)
+
+
+def test_a_ledger_of_a_newer_schema_is_refused_and_left_alone(v1: Path) -> None:
+    db = sqlite3.connect(v1)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = v1.read_bytes()
+    with pytest.raises(UserError, match=r"it was written by a newer version \(schema 99\)"):
+        verify(v1)
+    book = Ledger(v1, STATION, "main")
+    assert not book.accepts_paid
+    assert play(book, HOUSE) is None
+    book.close()
+    assert v1.read_bytes() == before
+
+
+def to_3(db: sqlite3.Connection) -> None:
+    """Migrate to a schema that no version has: a column for the start, one for the end, and a table."""
+    db.execute("ALTER TABLE plays ADD COLUMN weather TEXT")
+    db.execute("ALTER TABLE plays ADD COLUMN dwell_ms INTEGER")
+    db.execute("CREATE TABLE receipts (seq INTEGER PRIMARY KEY)")
+
+
+def test_a_third_schema_is_an_entry_of_the_table(v1: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of three schemas, each ended under its own, stand in one chain that verifies."""
+    book = Ledger(v1, STATION, "main")
+    play(book)
+    assert book.start(decision(AD), planned_ms=0)
+    book.close()
+    schema = SCHEMAS[2]
+    third = schema._replace(
+        started=schema.started | {"weather": "TEXT"},
+        ended=schema.ended | {"dwell_ms": "INTEGER"},
+        migrate=to_3,
+        as_number=schema.as_number | {"weather"},
+    )
+    monkeypatch.setitem(SCHEMAS, 3, third)
+    sound(v1)
+    assert table(v1)[0]["weather"] is None
+    book = Ledger(v1, STATION, "main")
+    assert book.accepts_paid
+    play(book)
+    book.close()
+    verdict = sound(v1)
+    assert (verdict.plays, verdict.entries) == (16, 32)
+    assert [row["schema"] for row in table(v1)] == [1] * 13 + [2, 2, 3]
+    assert [row["status"] for row in table(v1)][-3:] == ["played", "aborted", "played"]
+    alter(v1, "UPDATE plays SET dwell_ms = 5 WHERE schema = 2")
+    assert "what it says is not what was hashed" in verify(v1).problem
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.settings import StationTable
+from players.ledger.ledger import Ledger
+from players.ledger.schema import SCHEMAS
+
+number = max(SCHEMAS) + int(os.environ["NEXT"])
+whole = SCHEMAS[2]
+
+def killed(db):
+    if number == 2:
+        whole.migrate(db)
+    db.execute("ALTER TABLE plays ADD COLUMN weather TEXT")
+    db.execute("CREATE TABLE much (text TEXT)")
+    db.execute("PRAGMA cache_size = 1")
+    db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) "
+               "INSERT INTO much SELECT hex(randomblob(200)) FROM n")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+SCHEMAS[number] = whole._replace(migrate=killed)
+Ledger(Path(sys.argv[1]), StationTable(), "main")
+"""
+
+
+@pytest.mark.parametrize("begun", [1, 2])
+def test_a_kill_in_the_middle_of_a_migration_leaves_the_ledger_as_it_was(
+    v1: Path, monkeypatch: pytest.MonkeyPatch, begun: int
+) -> None:
+    """The killed process had written pages of its migration to the log already."""
+    if begun == 2:
+        Ledger(v1, STATION, "main").close()
+    before = table(v1)
+    monkeypatch.setenv("NEXT", str(begun - 1))
+    assert run_script(KILLED, v1).returncode == -signal.SIGKILL
+    assert v1.with_name(v1.name + "-wal").stat().st_size > 1_000_000
+    assert table(v1) == before
+    sound(v1)
+    book = Ledger(v1, STATION, "main")
+    assert book.accepts_paid
+    assert play(book)
+    book.close()
+    db = sqlite3.connect(v1)
+    assert db.execute("PRAGMA user_version").fetchone() == (2,)
+    assert "weather" not in {row[1] for row in db.execute("PRAGMA table_info(plays)")}
+    db.close()
+    assert sound(v1).plays == 14

@@ -75,11 +75,13 @@ def table_of(plays: list[tuple[str, int, bool]]) -> Any:
     db = sqlite3.connect(":memory:")
     db.row_factory = sqlite3.Row
     db.execute(
-        "CREATE TABLE plays (advertiser, campaign, line, currency, billable, bill_reason, price_micro, "
+        "CREATE TABLE plays (advertiser, campaign, line, currency, billable, bill_code, price_micro, "
         "matched_watchers, trigger, started_utc)"
     )
     for name, price, billed in plays:
-        db.execute("INSERT INTO plays VALUES ('x', 'x', ?, 'EUR', ?, '', ?, 1, 'target', '')", (name, billed, price))
+        code = "billed" if billed else "failed"
+        row = ("x", "x", name, "EUR", billed, code, price, 1, "target", "")
+        db.execute("INSERT INTO plays VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     return db
 
 
