@@ -1,4 +1,4 @@
-"""How many plays a second the ledger commits durably, beside bare SQLite and a bare fsync on the same disk."""
+"""Measure the plays that the ledger commits durably a second, beside bare SQLite and a bare fsync on the same disk."""
 
 import os
 import sqlite3
@@ -52,7 +52,7 @@ def run(plan: Plan, say: Say) -> Findings:
 
 
 def house_decision() -> Decision:
-    """What the choice comes to when nobody is there: a house ad of the demo set."""
+    """Return the choice when nobody is there: a house ad of the demo set."""
     catalogue = load_catalogue(DEMO, ZoneInfo("UTC"), 8.0)
     moment = Moment(datetime.now(UTC), time.monotonic_ns())
     decision = choose(NOBODY, catalogue, History(), moment, Random(1), Rules())

@@ -1,4 +1,4 @@
-"""What is shown, why, and the proof of it: campaigns, choice, screen, ledger, reports."""
+"""The player of a screen: campaigns, the choice of the ad, the screen, the ledger that proves plays, and reports."""
 
 import os
 

@@ -123,7 +123,8 @@ def faults(docstring: str) -> list[str]:
     return begins + long
 
 
-READABLE = ("docs", "models", "players/ads", "players/reports", "players/screen", "stages")
+READABLE = ("bench", "docs", "models", "players", "stages", "tests")
+NOT_YET = ("players/ledger/", "players/audience/", "tests/players/ledger/")
 
 
 @pytest.mark.parametrize("folder", READABLE)
@@ -131,6 +132,7 @@ def test_docstrings_begin_with_a_noun_or_a_verb_and_their_sentences_are_short(fo
     found = [
         f"{path.relative_to(ROOT)}:{line}: {fault}"
         for path in tracked(f"{folder}/*.py")
+        if not str(path.relative_to(ROOT)).startswith(NOT_YET)
         for line, docstring in docstrings(path.read_text(encoding="utf-8"))
         for fault in faults(docstring)
     ]

@@ -150,7 +150,7 @@ def test_the_live_view_fits_the_terminal(running: RunningStation, width: int) ->
 
 
 def _told_of(names: tuple[str, str], statuses: list[dict[str, object]]) -> tuple[str, dict[str, object]]:
-    """What the live view and the log line tell of two processes that say so of themselves."""
+    """Return what the live view and the log line tell of two processes with these statuses."""
     station = Station(
         cameras=(Camera(name="c0", source="sample"), Camera(name="c1", source="sample")),
         screens=(Screen(name="left"), Screen(name="right")),

@@ -1,4 +1,4 @@
-"""What msgspec finds wrong is told in plain words, the key first."""
+"""Mistakes that msgspec finds are told in plain words, the key first."""
 
 from datetime import date
 from pathlib import Path

@@ -9,7 +9,7 @@ NOSE, CHIN, EAR = (0.0, 0.07), (0.0, 0.6), (0.5, 0.0)
 
 
 def seen_at(place: tuple[float, float], yaw_deg: float, pitch_deg: float) -> Points:
-    """Where a turned head shows a place of the photo, or comes nearest to it."""
+    """Return the point at which a turned head shows a place of the photo, or comes nearest to it."""
     away = np.linalg.norm(turned(GRID, np.radians(yaw_deg), np.radians(pitch_deg)) - place, axis=-1)
     return GRID[np.unravel_index(away.argmin(), away.shape)]
 

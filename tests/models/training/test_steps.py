@@ -19,8 +19,8 @@ from models.training.views import to_tensor
 
 @pytest.mark.parametrize("arch", ["mobilenet", "efficientnet_b0"])
 def test_a_step_is_that_of_plain_adamw(arch: Arch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The threads, gradients taken by hand and the fused optimizer change nothing: weights end where PyTorch's plain
-    way leaves them, whatever the layout of a kernel in memory. In float32: bfloat16 would round them apart."""
+    """Threads, gradients taken by hand and the fused optimizer change nothing. Weights end where PyTorch's plain way
+    leaves them, whatever the layout of a kernel in memory. In bfloat16, rounding would part them."""
     monkeypatch.setattr("models.training.steps.autocast", lambda device: contextlib.nullcontext())
     recipe = Recipe(arch=arch, size_px=33, batch=32, warmup_epochs=0, learning_rate=1e-3)
     cpu = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""What other networks say of a photo, as part of its label."""
+"""Answers of other networks to a photo, as part of its label."""
 
 import json
 from pathlib import Path

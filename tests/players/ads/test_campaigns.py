@@ -123,7 +123,7 @@ def test_an_edit_that_takes_anothers_id_keeps_its_last_good_version(watched: tup
 
 
 def test_who_has_an_id_keeps_it_over_a_restart(folder: Path, tmp_path: Path) -> None:
-    """What was spent belongs to the line's id: an edit, or a file before it by name, cannot take it."""
+    """Money spent belongs to the line's id: an edit, or a file before it by name, cannot take it."""
     cache = tmp_path / "catalogue.cache"
     (folder / "b.toml").write_text(little("b"))
     (folder / "c.toml").write_text(little("c"))
