@@ -19,7 +19,7 @@ from pipeline import wire
 from pipeline.cells import Cell
 from pipeline.errors import UserError
 from pipeline.graph import BROKER, TAP, Link
-from pipeline.log import log, skip
+from pipeline.log import log, skip, skipped_status
 from pipeline.messages import Credit, Message, message_types
 
 _DRAIN = 64
@@ -322,7 +322,7 @@ class Broker:
             name = f"{queue.link.message.__name__.lower()}>{queue.link.target}"
             dropped[name] = dropped.get(name, 0) + queue.dropped
         self._cell["dropped"] = sum(dropped.values())
-        self._cell.publish({"dropped": dropped})
+        self._cell.publish({"dropped": dropped} | skipped_status())
         for group, workers in self._workers.items():
             for name, worker in list(workers.items()):
                 if now_ns - worker.seen_ns > _FORGET_S * 1e9:

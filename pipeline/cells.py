@@ -35,11 +35,11 @@ _INDEX = {name: i for i, name in enumerate(COUNTERS)}
 _STATUS_BYTES = ("status_even_bytes", "status_odd_bytes")
 LOADING, READY = 1, 2
 CELLS = 160
-_BUCKETS = 1024
+BUCKETS = 1024
 _GROWTH = math.log(1.02)
 _FIRST_US = 10.0
 _HEAD_BYTES = 256
-_HISTOGRAM_BYTES = 8 * _BUCKETS
+_HISTOGRAM_BYTES = 8 * BUCKETS
 _STATUS_MAX_BYTES = 32 * 1024
 _CELL_BYTES = _HEAD_BYTES + 2 * _HISTOGRAM_BYTES + 2 * _STATUS_MAX_BYTES
 
@@ -57,7 +57,7 @@ class Histogram:
 
     def add(self, duration_ns: int) -> None:
         us = duration_ns / 1000
-        index = 0 if us <= _FIRST_US else min(_BUCKETS - 1, int(math.log(us / _FIRST_US) / _GROWTH) + 1)
+        index = 0 if us <= _FIRST_US else min(BUCKETS - 1, int(math.log(us / _FIRST_US) / _GROWTH) + 1)
         self._counts[index] += 1
 
 
@@ -80,9 +80,9 @@ class Cell:
         numbers = memoryview(memory)[base : base + _HEAD_BYTES + 2 * _HISTOGRAM_BYTES].cast("B").cast("Q")
         self._counters = numbers[: len(COUNTERS)]
         first = _HEAD_BYTES // 8
-        self.age_in = Histogram(numbers[first : first + _BUCKETS])
+        self.age_in = Histogram(numbers[first : first + BUCKETS])
         """Age of the messages when they reached the process."""
-        self.age_out = Histogram(numbers[first + _BUCKETS :])
+        self.age_out = Histogram(numbers[first + BUCKETS :])
         """Age of its results when they left."""
         first_status = base + _HEAD_BYTES + 2 * _HISTOGRAM_BYTES
         self._status_at = (first_status, first_status + _STATUS_MAX_BYTES)

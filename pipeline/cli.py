@@ -97,7 +97,7 @@ def run(
         contextlib.redirect_stderr(stderr),
         standard_output() as console,
     ):
-        summary = summarise(_run(station, duration_s, console))
+        summary = summarise(_run(station, duration_s, console).snapshot())
         if summary_file is not None:
             summary_file.write_text(json.dumps(summary, indent=1) + "\n")
         print_summary(console, summary)
@@ -117,7 +117,8 @@ def _run(station: Station, duration_s: float | None, console: Console) -> "Super
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
                 stack.callback(signal.signal, number, signal.signal(number, supervisor.stop))
-        supervisor.run(duration_s, View(live).tick)
+        view = View(live)
+        supervisor.run(duration_s, lambda it: view.tick(it.snapshot))
     return supervisor
 
 
@@ -166,6 +167,23 @@ def scale(stage: str, workers: int, name: str | None) -> None:
 
 
 @cli.command()
+@click.argument("name", metavar="STATION", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The whole snapshot as one JSON object.")
+def status(name: str | None, as_json: bool) -> None:
+    """Show the state of a running station; STATION is its name, needed where several run."""
+    from pipeline.control import Status, ask
+    from pipeline.operator.snapshot import Snapshot
+    from pipeline.operator.terminal import render
+
+    answer = ask(_running(name, "STATION"), Status())
+    if as_json:
+        click.echo(answer)
+        return
+    console = Console()
+    console.print(render(msgspec.json.decode(answer, type=Snapshot), width=console.width))
+
+
+@cli.command()
 @click.option("--station", "name", help="Name of the running station; needed where several run.")
 @click.option("--count", type=click.IntRange(min=1), help="Stop after so many messages.")
 def tap(name: str | None, count: int | None) -> None:
@@ -206,20 +224,20 @@ def _may_write(option: str, path: Path) -> None:
         raise UserError(f"{option} {path}: cannot be written; name a file of your own")
 
 
-def _running(name: str | None) -> str:
-    """The running station meant by `--station`, or the only one there is."""
+def _running(name: str | None, said: str = "--station") -> str:
+    """Return the running station that is meant, or the only one there is. `said` is the argument that names it."""
     from pipeline.runtime import running_stations, runtime_root
 
     running = running_stations()
     names = ", ".join(running) or "none"
     if name is not None and name not in running:
-        raise UserError(f"--station {name}: is not running; running in {runtime_root()}: {names}")
+        raise UserError(f"{said} {name}: is not running; running in {runtime_root()}: {names}")
     if not running:
         raise UserError(
             f"no station is running in {runtime_root()}; if it was started with another XDG_RUNTIME_DIR, set that"
         )
     if name is None and len(running) > 1:
-        raise UserError(f"several stations run: {names}; say --station NAME")
+        raise UserError(f"several stations run: {names}; name one with {said}")
     return name or running[0]
 
 

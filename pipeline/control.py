@@ -26,6 +26,10 @@ class Scale(Struct, frozen=True, kw_only=True, tag_field="type", tag="scale.1"):
     workers: Annotated[int, Meta(ge=1, le=32)]
 
 
+class Status(Struct, frozen=True, kw_only=True, tag_field="type", tag="status.1"):
+    """Request for the station's state. The answer's text is a `pipeline.operator.snapshot.Snapshot` as JSON."""
+
+
 class Answer(Struct, frozen=True, kw_only=True, tag_field="type", tag="answer.1"):
     """Answer of the station: what was done, or why it was not."""
 

@@ -11,6 +11,7 @@ Severity = Literal["debug", "info", "notice", "warning", "err"]
 _LEVELS: dict[Severity, int] = {"err": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
 """Levels of syslog, as journald reads them from the prefix `<N>` of a line."""
 
+_REASONS_TOLD = 20
 _process = "stationcast"
 skipped: Counter[str] = Counter()
 """Number of times that each reason was given to `skip` in this process."""
@@ -59,6 +60,11 @@ def skip(reason: str, *, severity: Severity = "warning", **fields: Any) -> None:
     skipped[reason] += 1
     if skipped[reason] == 1:
         log("skipped", severity=severity, reason=reason, **fields)
+
+
+def skipped_status() -> dict[str, dict[str, int]]:
+    """Return the commonest reasons of `skip` and how often each came, as a part of a process's status."""
+    return {"skipped": dict(skipped.most_common(_REASONS_TOLD))} if skipped else {}
 
 
 def _plain(value: Any) -> str:

@@ -26,7 +26,7 @@ class Child:
         self.cpu_s = 0.0
         self.rss_mb = 0.0
         self._cpu_before_s = 0.0
-        self.at_ready = {"in": 0, "out": 0}
+        self.at_ready = {"in": 0, "out": 0, "faces": 0}
         self.cpu_at_ready_s = 0.0
 
     @property

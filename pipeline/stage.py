@@ -24,7 +24,7 @@ from pipeline.broker import Broker
 from pipeline.cells import LOADING, READY, Cell, Cells
 from pipeline.graph import BROKER, Group, Link
 from pipeline.job import Job, narrowed
-from pipeline.log import log, name_process, prefix, skip, skipped
+from pipeline.log import log, name_process, prefix, skip, skipped, skipped_status
 from pipeline.messages import AnyMessage, Credit, Message, message_types
 
 _PATIENCE_MS = 250
@@ -199,7 +199,7 @@ def _feed(stage: Stage, batch: list[Any], outbox: Outbox, cell: Cell) -> bool:
 def _publish(stage: Stage, cell: Cell) -> None:
     status = getattr(stage, "status", None)
     if status:  # an empty one would take away what the process before this one said
-        cell.publish(status)
+        cell.publish(status | skipped_status())
     cell["skipped"] = _skipped_before + sum(skipped.values())
 
 

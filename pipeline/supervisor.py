@@ -12,14 +12,16 @@ import sys
 import time
 from collections.abc import Callable
 
+import msgspec
 import zmq
 
 from pipeline.cells import CELLS, Cells
-from pipeline.control import ControlSocket, Scale
+from pipeline.control import ControlSocket, Scale, Status
 from pipeline.errors import UserError
 from pipeline.graph import BROKER, TABLE, Graph, Group, Row, build, roles
 from pipeline.job import job_of
 from pipeline.log import log, skip
+from pipeline.operator.snapshot import Snapshot, take
 from pipeline.process import Child, environment, worker_name
 from pipeline.ring import SLOTS, Ring
 from pipeline.runtime import CONTROL, claim, lock_path
@@ -82,7 +84,7 @@ class Supervisor:
                 ring.close()
             context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             stack.callback(context.destroy, linger=200)
-            control = ControlSocket(context, {Scale: self._answer_scale})
+            control = ControlSocket(context, {Scale: self._answer_scale, Status: self._answer_status})
             control.bind(self.runtime_dir)
             try:
                 self._add(BROKER, None)
@@ -92,6 +94,18 @@ class Supervisor:
                 self._stop_all()
         if self._refused:
             raise UserError(self._refused)
+
+    def snapshot(self) -> Snapshot:
+        """Return the station's state now; after `run`, as it was at the end."""
+        return take(
+            self.station,
+            self.graph,
+            self.roles,
+            self.children,
+            started_ms=self.run_started_ms,
+            ready_s=self.ready_s,
+            ended_s=self.ended_s,
+        )
 
     def scale(self, name: str, workers: int) -> str:
         """Change the number of workers of a group while it runs -> what was done. UserError: it cannot be."""
@@ -287,6 +301,9 @@ class Supervisor:
         text = self.scale(request.group, request.workers)
         log("scaled", severity="notice", text=text)
         return text
+
+    def _answer_status(self, _: Status) -> str:
+        return msgspec.json.encode(self.snapshot()).decode()
 
     def _stop_all(self) -> None:
         """First players (they close their ledger row), cameras, and the stage that cameras feed: a frame that still

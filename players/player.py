@@ -231,6 +231,8 @@ class Player:
             },
             "plays": self._preparation.plays,
             "screen": self.painter.kind,
+            "display_lost": not self.painter.visible,
+            "ledger_problem": self._preparation.ledger_problem,
             "screenshot": str(self._screenshot.path) if self._screenshot else "",
             "frames_presented": presented,
             "frames_expected": expected,

@@ -141,6 +141,11 @@ class Preparation:
             self._watcher.close()
         pygame.mixer.quit()
 
+    @property
+    def ledger_problem(self) -> str:
+        """Reason why only house ads play; empty while the ledger is well."""
+        return self._ledger.problem if self._ledger else ""
+
     def _open_ledger(self) -> Ledger:
         """Return the ledger; it is opened when it is first needed."""
         if self._ledger is None:

@@ -197,7 +197,9 @@ def test_a_killed_stage_is_back_sooner_than_a_station_starts_and_the_screen_play
         wait_for(lambda: player.restarts and player.ready, "the player to be back")
         assert time.monotonic() - killed_s - waited_for_a_core_s(player.process.pid) < start_s
         wait_for(lambda: player.cell.status()["plays"]["total"] > plays, "plays to be counted on")
-    assert summarise(supervisor)["restarts"] == dict.fromkeys(("capture", "detect", "classify", "player", "broker"), 1)
+    assert summarise(supervisor.snapshot())["restarts"] == dict.fromkeys(
+        ("capture", "detect", "classify", "player", "broker"), 1
+    )
 
 
 def test_ctrl_c_ends_in_a_summary_and_leaves_nothing(station_file: Path, tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ def test_the_other_modes(station_file: Path, mode: str, ad_may_be_targeted: bool
         else:
             wait_for(lambda: player.cell["in"] > 10, "the audience")
             assert status["trigger"] != "target" and not ad_may_be_targeted
-    summary = summarise(supervisor)
+    summary = summarise(supervisor.snapshot())
     assert summary["plays"]["billable"] == 0
     assert (summary["faces"]["classified"] > 0) == (mode != "off")
 
@@ -265,7 +267,7 @@ def _four_cameras(video: Path, folder: Path) -> Station:
 def test_four_1080p_cameras_at_15_fps_do_not_back_up(street_video: Path, tmp_path: Path) -> None:
     with _running(_four_cameras(street_video, tmp_path)) as supervisor:
         time.sleep(20)
-    summary = summarise(supervisor)
+    summary = summarise(supervisor.snapshot())
     frames, latency = summary["frames"], summary["latency_ms"]
     print(json.dumps(summary))
     assert frames["captured"] > 0.9 * 4 * 15 * 20
@@ -280,7 +282,7 @@ def test_detection_six_times_as_slow_drops_frames_and_keeps_them_young(street_vi
     for _ in range(3):  # what else runs on this machine can only make a frame older
         with _running(station, table) as supervisor:
             time.sleep(20)
-        summary = summarise(supervisor)
+        summary = summarise(supervisor.snapshot())
         frames, oldest_ms = summary["frames"], summary["latency_ms"]["capture_to_detect"]["max"]
         print(json.dumps(summary))
         assert frames["dropped"] > frames["processed"] > 20

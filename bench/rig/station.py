@@ -15,7 +15,7 @@ from pipeline.cells import quantile_ms
 from pipeline.errors import UserError
 from pipeline.graph import TABLE, Row, roles
 from pipeline.messages import Frame, Message
-from pipeline.operator.summary import Reading, read
+from pipeline.operator.snapshot import Snapshot, Stage
 from pipeline.settings import Camera, Choose, Classify, Detect, Screen, Station, StationTable
 from pipeline.supervisor import Supervisor
 
@@ -42,9 +42,9 @@ class Stretch(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """Run of a station: two or more readings, each with the s since it had settled and the counts by role."""
+    """Run of a station: two or more snapshots, each with the s since it had settled."""
 
-    readings: list[tuple[float, dict[str, Reading]]]
+    readings: list[tuple[float, Snapshot]]
     processes: int
 
     @property
@@ -70,7 +70,8 @@ class Run(Struct, frozen=True):
 
     def _between(self, first: int, last: int) -> dict[str, Stretch]:
         before, after = self.readings[first][1], self.readings[last][1]
-        return {role: stretch(before[role], after[role]) for role in ROLES}
+        seconds = max(1e-9, after.at_s - before.at_s)
+        return {role: stretch(before.stage(role), after.stage(role), seconds) for role in ROLES}
 
 
 def make_station(
@@ -124,7 +125,7 @@ def run_station(
     during: Callable[[Supervisor], None] | None = None,
 ) -> Run:
     """Run a station, let it settle, and measure it. UserError: a process was restarted or did not start."""
-    readings: list[tuple[float, dict[str, Reading]]] = []
+    readings: list[tuple[float, Snapshot]] = []
 
     def look(supervisor: Supervisor) -> None:
         if not supervisor.ready_s:
@@ -135,7 +136,7 @@ def run_station(
             for child in supervisor.children:
                 child.sample()
             if not readings or readings[-1][0] < seconds:
-                readings.append((since_s, {role: read(supervisor.children, role) for role in ROLES}))
+                readings.append((since_s, supervisor.snapshot()))
         if during:
             during(supervisor)
 
@@ -147,21 +148,23 @@ def run_station(
     return Run(readings, len(supervisor.children) + 1)
 
 
-def stretch(before: Reading, after: Reading) -> Stretch:
-    """Return the work between two readings of one role."""
-    seconds = max(1e-9, after.at_s - before.at_s)
+def stretch(before: Stage, after: Stage, seconds: float) -> Stretch:
+    """Return the work of a stage between two readings that are so many seconds apart."""
+    rates = {
+        name: (after.counters[name] - before.counters[name]) / seconds for name in ("in", "out", "dropped", "faces")
+    }
     return Stretch(
-        in_rate=after.rate("in", before),
-        out_rate=after.rate("out", before),
-        drop_rate=after.rate("dropped", before),
-        face_rate=after.rate("faces", before),
+        in_rate=rates["in"],
+        out_rate=rates["out"],
+        drop_rate=rates["dropped"],
+        face_rate=rates["faces"],
         cores=(after.cpu_s - before.cpu_s) / seconds,
         rss_mb=after.rss_mb,
-        age_in_ms=_ages(before.age_in, after.age_in),
-        age_out_ms=_ages(before.age_out, after.age_out),
+        age_in_ms=_quantiles_ms(after.age_in.since(before.age_in)),
+        age_out_ms=_quantiles_ms(after.age_out.since(before.age_out)),
     )
 
 
-def _ages(before: NDArray[np.uint64], after: NDArray[np.uint64]) -> tuple[float, float, float]:
-    counts = after - before if after.shape == before.shape else after
-    return tuple(quantile_ms(counts, q) or 0.0 for q in (0.5, 0.95, 1.0))  # type: ignore[return-value]
+def _quantiles_ms(counts: NDArray[np.uint64]) -> tuple[float, float, float]:
+    p50_ms, p95_ms, largest_ms = (quantile_ms(counts, q) or 0.0 for q in (0.5, 0.95, 1.0))
+    return p50_ms, p95_ms, largest_ms

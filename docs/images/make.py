@@ -6,13 +6,12 @@ import threading
 import time
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from PIL import Image
 from rich.console import Console
 
-from pipeline.operator.summary import read
+from pipeline.operator.snapshot import ScreenState, Snapshot
 from pipeline.operator.terminal import render
 from pipeline.settings import Station, demo_station
 from pipeline.supervisor import Supervisor
@@ -28,15 +27,14 @@ def main() -> None:
         thread.start()
         try:
             while True:
-                first = _player(supervisor)
-                before = {role: read(supervisor.children, role) for role in supervisor.roles}
+                before = supervisor.snapshot()
                 time.sleep(3)  # the screenshot is written once a second
-                now = {role: read(supervisor.children, role) for role in supervisor.roles}
-                aimed = first.get("trigger") == "target" and first.get("plays", {}).get("total", 0) > 2
-                if aimed and _player(supervisor).get("since_ms") == first["since_ms"]:
+                now = supervisor.snapshot()
+                first, screen = _screen(before), _screen(now)
+                if first.trigger == "target" and first.plays.total > 2 and screen.since_ms == first.since_ms:
                     break
             console = Console(record=True, width=118, file=StringIO())
-            console.print(render(supervisor, before, now))
+            console.print(render(now, before, console.width))
             drawing = console.export_svg(title="stationcast run")
             without_remote_fonts = re.sub(r"@font-face {.*?}", "", drawing, flags=re.S)
             (HERE / "live.svg").write_text(without_remote_fonts)
@@ -53,8 +51,8 @@ def _demo(folder: Path) -> Station:
     return msgspec.structs.replace(station, screens=(screen,), station=table, folder=folder)
 
 
-def _player(supervisor: Supervisor) -> dict[str, Any]:
-    return next((child.cell.status() for child in supervisor.children if child.role == "player"), {})
+def _screen(snapshot: Snapshot) -> ScreenState:
+    return snapshot.screens[0] if snapshot.screens else ScreenState(name="")
 
 
 if __name__ == "__main__":

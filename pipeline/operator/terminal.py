@@ -1,10 +1,11 @@
-"""What a running station shows in the terminal: a live table, or a log line every ten seconds."""
+"""A station in the terminal: a live table or a log line every ten seconds, and the end of a run as tables."""
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+from msgspec import Struct
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,106 +14,109 @@ from rich.panel import Panel
 from rich.table import Table
 
 from pipeline.cells import quantile_ms
+from pipeline.graph import BROKER
 from pipeline.log import log
-from pipeline.operator.summary import Reading, plays, read
-from pipeline.process import Child
-from pipeline.supervisor import Supervisor
+from pipeline.messages import Audience, Frame
+from pipeline.operator.snapshot import ScreenState, Snapshot, Stage
 
 _LOOK_EVERY_S, _LINE_EVERY_S = 0.25, 10.0
 _WINDOW_S = 5.0
-_WIDE = 100  # columns of a terminal in which the table has room for lines between its own
+_WIDE = 100
+"""Columns of a terminal in which the table has room for lines between its own."""
+
+_BRIGHT = ("", "live")
+"""States of a camera that is not worth a line."""
 
 
 class View:
-    """Called by the supervisor on every tick; draws as often as it makes sense."""
+    """Display of a running station, renewed as often as it makes sense."""
 
     def __init__(self, live: Live | None) -> None:
         self._live = live
         self._next_s = self._next_line_s = 0.0
-        self._history: deque[dict[str, Reading]] = deque()
+        self._history: deque[Snapshot] = deque()
 
-    def tick(self, supervisor: Supervisor) -> None:
-        """Take readings and show them."""
+    def tick(self, take: Callable[[], Snapshot]) -> None:
+        """Take a snapshot and show it, if it is time; this is called all the time."""
         now_s = time.monotonic()
         if now_s < self._next_s:
             return
-        readings = {role: read(supervisor.children, role) for role in supervisor.roles}
-        self._history.append(readings)
-        while len(self._history) > 1 and now_s - self._history[0]["player"].at_s > _WINDOW_S:
-            self._history.popleft()
-        before = self._history[0]
         self._next_s = now_s + _LOOK_EVERY_S
+        now = take()
+        self._history.append(now)
+        while len(self._history) > 1 and now.at_s - self._history[0].at_s > _WINDOW_S:
+            self._history.popleft()
         if self._live:
-            wide = self._live.console.width >= _WIDE
-            self._live.update(render(supervisor, before, readings, wide), refresh=True)
-        elif supervisor.ready_s and now_s >= self._next_line_s:
+            self._live.update(render(now, self._history[0], self._live.console.width), refresh=True)
+        elif now.ready and now_s >= self._next_line_s:
             self._next_line_s = now_s + _LINE_EVERY_S
-            log("running", **line(supervisor, before, readings))
+            log("running", **line(now, self._history[0]))
 
 
-def line(supervisor: Supervisor, before: dict[str, Reading], now: dict[str, Reading]) -> dict[str, Any]:
-    """The station in one log line."""
-    status = next(iter(_screens(supervisor.children).values()), {})
-    present = status.get("present", {})
+def line(now: Snapshot, before: Snapshot) -> dict[str, Any]:
+    """Return the station as the fields of one log line."""
+    screen = next(iter(now.screens), None)
+    finders = [stage for stage in now.stages if stage.takes == Frame.__name__]
+    namers = [stage for stage in now.stages if stage.gives == Audience.__name__]
     return {
-        "detect_fps": round(now["detect"].rate("out", before["detect"]), 1),
-        "dropped": now["broker"].counters["dropped"],
-        "faces": now["classify"].counters["faces"],
-        "present": present.get("people", 0),
-        "ad": status.get("ad", "-"),
-        "why": status.get("trigger", "-"),
-        "plays": plays(supervisor.children)["total"],
-    } | {f"camera_{name}": status["state"] for name, status in _dark_cameras(supervisor.children).items()}
+        "detect_fps": round(sum(_pace(stage, now, before).out_rate for stage in finders), 1),
+        "dropped": now.stage(BROKER).counters["dropped"],
+        "faces": sum(stage.counters["faces"] for stage in namers[:1]),
+        "present": screen.present.people if screen else 0,
+        "ad": screen.ad if screen else "-",
+        "why": screen.trigger if screen else "-",
+        "plays": now.plays.total,
+    } | {f"camera_{camera.name}": camera.state for camera in now.cameras if camera.state not in _BRIGHT}
 
 
-def render(
-    supervisor: Supervisor, before: dict[str, Reading], now: dict[str, Reading], wide: bool = True
-) -> RenderableType:
-    """The live view: one row a stage over the last five seconds, then the audience and the ad."""
-    table = Table(title=f"stationcast - {supervisor.station.station.name}", title_justify="left", expand=True)
-    if not wide:
+def render(now: Snapshot, before: Snapshot | None = None, width: int = _WIDE) -> RenderableType:
+    """Return the station as a table of its stages, then the audience and the ad of each screen, then alerts.
+
+    Rates and ages are those since the snapshot `before`; without one, those since the station was ready.
+    """
+    table = Table(title=f"stationcast - {now.station}", title_justify="left", expand=True)
+    if width < _WIDE:
         table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 0), False
     for name in ("stage", "processes", "fps", "p50 ms", "p95 ms", "faces/s", "dropped", "restarts", "cpu %", "MB"):
         table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
-    for role in supervisor.roles:
-        children = [child for child in supervisor.children if child.role == role and not child.retired]
-        if not children:
+    for stage in now.stages:
+        if not stage.processes:
             continue
-        a, b = before[role], now[role]
-        aged = "age_out" if role in ("capture", "detect", "classify") else "age_in"
-        recent = np.asarray(getattr(b, aged), np.int64) - np.asarray(getattr(a, aged), np.int64)
-        ready = sum(child.ready for child in children)
+        pace = _pace(stage, now, before)
+        sees_faces = stage.takes and stage.gives
         table.add_row(
-            role,
-            str(ready) if ready == len(children) else f"[yellow]{ready} of {len(children)}[/]",
-            f"{b.rate('out', a) or b.rate('in', a):.1f}",
-            _ms(quantile_ms(recent.clip(0).astype(np.uint64), 0.5)),
-            _ms(quantile_ms(recent.clip(0).astype(np.uint64), 0.95)),
-            f"{b.rate('faces', a):.1f}" if role in ("detect", "classify") else "",
-            str(b.counters["dropped"] + b.counters["skipped"]),
-            str(sum(child.restarts for child in children)),
-            f"{100 * (b.cpu_s - a.cpu_s) / max(1e-9, b.at_s - a.at_s):.0f}",
-            f"{b.rss_mb:.0f}",
+            stage.name,
+            str(stage.ready) if stage.ready == stage.processes else f"[yellow]{stage.ready} of {stage.processes}[/]",
+            f"{pace.out_rate or pace.in_rate:.1f}",
+            _ms(pace.p50_ms),
+            _ms(pace.p95_ms),
+            f"{pace.face_rate:.1f}" if sees_faces else "",
+            str(stage.counters["dropped"] + stage.counters["skipped"]),
+            str(stage.restarts),
+            f"{100 * pace.cores:.0f}",
+            f"{stage.rss_mb:.0f}",
         )
-    screens = _screens(supervisor.children)
-    lines = []
-    for name, status in screens.items():
-        lines += _of_screen("on screen" if len(screens) == 1 else f"on screen {name}", status)
-    for name, status in _dark_cameras(supervisor.children).items():
-        lines.append(f"[b yellow]camera {name}[/]  {status['state']}: {escape(status['source'])}")
-    counted = plays(supervisor.children)
-    lines.append(f"[b]plays[/]  {counted['total']}, billable {counted['billable']}")
+    lines = [text for screen in now.screens for text in _screen_lines(screen, alone=len(now.screens) == 1)]
+    dark = [camera for camera in now.cameras if camera.state not in _BRIGHT]
+    lines += [f"[b yellow]camera {camera.name}[/]  {camera.state}: {escape(camera.source)}" for camera in dark]
+    told = {camera.name for camera in dark}
+    alerts = [alert for alert in now.alerts if alert.event != "camera_lost" or alert.subject not in told]
+    lines += [
+        f"[b {'red' if alert.severity == 'err' else 'yellow'}]{alert.subject}[/]  {escape(alert.text)}"
+        for alert in alerts
+    ]
+    lines.append(f"[b]plays[/]  {now.plays.total}, billable {now.plays.billable}")
     return Group(table, Panel("\n".join(lines)), "")  # the empty line takes the ^C that the terminal echoes
 
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:
-    """The end of a run as tables."""
+    """Print the end of a run as tables."""
     table = Table(title="stages", title_justify="left")
     for name in ("stage", "in", "out", "fps", "busy %", "MB", "restarts"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for name, row in summary["stages"].items():
-        cells = (row["in"], row["out"], row["fps"], row["busy_pct"], row["rss_mb"], summary["restarts"][name])
-        table.add_row(name, *map(str, cells))
+        figures = (row["in"], row["out"], row["fps"], row["busy_pct"], row["rss_mb"], summary["restarts"][name])
+        table.add_row(name, *map(str, figures))
     console.print(table)
     latency = Table(title="latency, ms", title_justify="left")
     for name in ("hop", "p50", "p95", "p99", "max"):
@@ -128,28 +132,43 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
     )
 
 
-def _dark_cameras(children: list[Child]) -> dict[str, dict[str, Any]]:
-    """What the capture processes of cameras that give no picture say of themselves."""
-    said = {child.instance: child.cell.status() for child in children if child.role == "capture"}
-    return {name: status for name, status in said.items() if status.get("state", "live") != "live"}
+class _Pace(Struct, frozen=True, kw_only=True):
+    """What a stage does in a second, the cores that it uses, and ages of its messages."""
+
+    in_rate: float
+    out_rate: float
+    face_rate: float
+    cores: float
+    p50_ms: float | None
+    p95_ms: float | None
 
 
-def _screens(children: list[Child]) -> dict[str, dict[str, Any]]:
-    """What each screen's player says of itself."""
-    return {child.instance: child.cell.status() for child in children if child.role == "player"}
+def _pace(stage: Stage, now: Snapshot, before: Snapshot | None) -> _Pace:
+    ages = stage.age_out if stage.gives else stage.age_in
+    if before is None:
+        came, seconds, p50_ms, p95_ms = stage.since_ready, now.measured_s, ages.p50_ms, ages.p95_ms
+    else:
+        first = before.stage(stage.name)
+        came = {name: float(stage.counters[name] - first.counters[name]) for name in ("in", "out", "faces")}
+        came["cpu_s"] = stage.cpu_s - first.cpu_s
+        seconds = now.at_s - before.at_s
+        recent = ages.since(first.age_out if stage.gives else first.age_in)
+        p50_ms, p95_ms = quantile_ms(recent, 0.5), quantile_ms(recent, 0.95)
+    in_rate, out_rate, face_rate, cores = (came[name] / max(1e-9, seconds) for name in ("in", "out", "faces", "cpu_s"))
+    return _Pace(in_rate=in_rate, out_rate=out_rate, face_rate=face_rate, cores=cores, p50_ms=p50_ms, p95_ms=p95_ms)
 
 
-def _of_screen(label: str, status: dict[str, Any]) -> list[str]:
-    """The lines of one screen: who is there for it, and what is on."""
-    present = status.get("present", {})
-    groups = "   ".join(f"{group} {n:.1f}" for group, n in sorted(present.get("groups", {}).items()))
+def _screen_lines(screen: ScreenState, alone: bool) -> list[str]:
+    """Return who is there for a screen, and what is on."""
+    present = screen.present
+    people = "   ".join(f"{group} {n:.1f}" for group, n in sorted(present.groups.items()))
     lines = [
-        f"[b]present[/]  {present.get('people', 0)}   {groups}"
-        + (f"   unknown {present['unknown']:.1f}" if present.get("unknown") else ""),
-        f"[b]{label}[/]  {escape(status.get('title') or status.get('ad', '-'))}   "
-        f"[dim]{escape(status.get('reason', ''))}[/]",
+        f"[b]present[/]  {present.people}   {people}"
+        + (f"   unknown {present.unknown:.1f}" if present.unknown else ""),
+        f"[b]on screen{'' if alone else f' {screen.name}'}[/]  {escape(screen.title or screen.ad)}   "
+        f"[dim]{escape(screen.reason)}[/]",
     ]
-    return [*lines, f"[b]screenshot[/]  {escape(status['screenshot'])}"] if status.get("screenshot") else lines
+    return [*lines, f"[b]screenshot[/]  {escape(screen.screenshot)}"] if screen.screenshot else lines
 
 
 def _ms(value: float | None) -> str:

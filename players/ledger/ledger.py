@@ -82,6 +82,11 @@ class Ledger:
         self._connect()
 
     @property
+    def problem(self) -> str:
+        """Reason why no paid play can be recorded; empty while the ledger is well."""
+        return self._problem
+
+    @property
     def accepts_paid(self) -> bool:
         """Whether a paid play can be recorded; without that none may be shown. Tries to heal what is not well."""
         if self._problem:

@@ -22,7 +22,7 @@ from pipeline.errors import UserError
 from pipeline.graph import Row
 from pipeline.log import skipped
 from pipeline.messages import Faces
-from pipeline.operator.summary import read, summarise
+from pipeline.operator.summary import summarise
 from pipeline.operator.terminal import View, line, render
 from pipeline.process import Child
 from pipeline.runtime import running_stations, runtime_root
@@ -49,7 +49,7 @@ def _flows(supervisor: Supervisor, cameras: int = 2) -> None:
 def test_every_frame_goes_through_every_stage(running: RunningStation) -> None:
     with running(cameras=3) as supervisor:
         wait_for(lambda: _child(supervisor, "detect.0").cell["out"] > 40, "forty frames")
-    summary = summarise(supervisor)
+    summary = summarise(supervisor.snapshot())
     frames = summary["frames"]
     assert 0 <= frames["captured"] - frames["processed"] - frames["dropped"] <= 1
     assert summary["faces"]["detected"] == frames["processed"] > 40
@@ -67,8 +67,8 @@ def test_a_stage_between_two_others_is_one_row(running: RunningStation) -> None:
     with running(table=table, workers={"pass": 2}) as supervisor:
         _flows(supervisor)
         assert request_scale("toys", "pass", 3) == "pass: 2 -> 3 workers"
-        wait_for(lambda: read(supervisor.children, "pass").counters["out"] > 20, "twenty messages through it")
-    summary = summarise(supervisor)
+        wait_for(lambda: supervisor.snapshot().stage("pass").counters["out"] > 20, "twenty messages through it")
+    summary = summarise(supervisor.snapshot())
     assert list(summary["stages"]) == ["capture", "detect", "pass", "classify", "player", "broker"]
     passed = summary["stages"]["pass"]
     assert passed["out"] == passed["in"] > 10 and summary["stages"]["classify"]["in"] <= passed["out"]
@@ -84,7 +84,7 @@ def test_a_killed_process_is_replaced_and_results_flow_again(running: RunningSta
         child.process.kill()
         wait_for(lambda: child.restarts == 1 and child.ready, "the restart")
         _flows(supervisor)
-    assert summarise(supervisor)["restarts"][child.role] == 1
+    assert summarise(supervisor.snapshot())["restarts"][child.role] == 1
 
 
 def _slots(supervisor: Supervisor, camera: str) -> bytes:
@@ -130,7 +130,7 @@ def test_rates_are_those_of_the_ready_station(running: RunningStation) -> None:
         child = _child(supervisor, "capture.c0")
         wait_for(lambda: child.cell["out"] > 20, "twenty frames")
         child.at_ready["out"], child.cpu_at_ready_s = child.cell["out"] - 10, 0.0
-    summary = summarise(supervisor)
+    summary = summarise(supervisor.snapshot())
     after = child.cell["out"] - child.at_ready["out"]
     assert summary["stages"]["capture"]["fps"] == pytest.approx(after / summary["duration_s"], abs=0.2)
     assert summary["stages"]["capture"]["out"] == child.cell["out"]
@@ -142,7 +142,7 @@ def test_the_live_view_fits_the_terminal(running: RunningStation, width: int) ->
     console = Console(file=screen, force_terminal=True, width=width)
     with running(cameras=2) as supervisor, Live(console=console, auto_refresh=False) as live:
         _flows(supervisor)
-        View(live).tick(supervisor)
+        View(live).tick(supervisor.snapshot)
         wait_for(lambda: "broker" in screen.getvalue(), "the view")
     assert "restarts" in screen.getvalue() and "…" not in screen.getvalue()
     # The terminal echoes ^C where the cursor is: on a line of its own it pushes nothing away.
@@ -162,10 +162,10 @@ def _told_of(names: tuple[str, str], statuses: list[dict[str, object]]) -> tuple
         child.cell.publish(status)
         supervisor.children.append(child)
     console = Console(file=io.StringIO(), width=120)
-    readings = {role: read(supervisor.children, role) for role in supervisor.roles}
-    console.print(render(supervisor, readings, readings))
+    snapshot = supervisor.snapshot()
+    console.print(render(snapshot, snapshot))
     os.close(cells.fd)
-    return console.file.getvalue(), line(supervisor, readings, readings)
+    return console.file.getvalue(), line(snapshot, snapshot)
 
 
 def test_the_live_view_tells_of_every_screen() -> None:
@@ -188,8 +188,7 @@ def test_an_ad_whose_title_looks_like_markup_is_shown_as_it_is(running: RunningS
     console = Console(file=io.StringIO(), width=120)
     with running(cameras=1, table=table) as supervisor:
         wait_for(lambda: "title" in _child(supervisor, "player.main").cell.status(), "the title")
-        readings = {role: read(supervisor.children, role) for role in supervisor.roles}
-        console.print(render(supervisor, readings, readings))
+        console.print(render(supervisor.snapshot()))
     assert "[/b] all [red] shoes" in console.file.getvalue()
 
 
@@ -276,7 +275,7 @@ def test_a_process_that_cannot_be_started_now_is_started_later(running: RunningS
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         _flows(supervisor, cameras=1)
-    assert summarise(supervisor)["restarts"]["detect"] == 1
+    assert summarise(supervisor.snapshot())["restarts"]["detect"] == 1
 
 
 def test_a_stage_that_hangs_is_killed_and_replaced(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +305,7 @@ def test_results_of_a_slow_model_still_reach_the_screen(
         for _ in range(3):
             _flows(supervisor, cameras=1)
     # No older than the step, the frame that waited for it, and the delay of a busy machine; two steps would be too old.
-    assert summarise(supervisor)["latency_ms"]["capture_to_audience"]["p50"] < 1800
+    assert summarise(supervisor.snapshot())["latency_ms"]["capture_to_audience"]["p50"] < 1800
 
 
 def test_a_stopped_process_is_noticed_too(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,7 +392,7 @@ def test_one_process_that_never_starts_holds_up_no_other(running: RunningStation
         wait_for(lambda: _child(supervisor, "player.left").cell["in"] > 5, "results")
         assert not any(child.role == "detect" and child.restarts for child in supervisor.children)
         assert sum(child.ready for child in supervisor.children if child.role == "classify") == 1
-    assert summarise(supervisor)["frames"]["processed"] > 5
+    assert summarise(supervisor.snapshot())["frames"]["processed"] > 5
 
 
 def test_a_bad_frame_is_counted_and_the_stage_goes_on(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -412,7 +411,7 @@ def test_overload_drops_frames_instead_of_queueing_them(
     monkeypatch.setenv("TOY_STALL_MS", str(stall_ms))
     with running(cameras=4, fps=fps) as supervisor:
         wait_for(lambda: _child(supervisor, "detect.0").cell["out"] >= 40, "forty frames")
-    summary = summarise(supervisor)
+    summary = summarise(supervisor.snapshot())
     frames, latency = summary["frames"], summary["latency_ms"]["capture_to_detect"]
     assert frames["dropped"] > 40
     assert 0 <= frames["captured"] - frames["processed"] - frames["dropped"] <= 1
@@ -436,7 +435,7 @@ def test_scaling_up_and_down_while_it_runs(running: RunningStation, monkeypatch:
         for group, complaint in (("player.main", "one process"), ("nobody", "no stage")):
             with pytest.raises(UserError, match=complaint):
                 request_scale("toys", group, 2)
-    assert summarise(supervisor)["restarts"]["detect"] == 0
+    assert summarise(supervisor.snapshot())["restarts"]["detect"] == 0
 
 
 def test_a_worker_wanted_again_while_it_ends_is_no_failure(
@@ -450,7 +449,7 @@ def test_a_worker_wanted_again_while_it_ends_is_no_failure(
         request_scale("toys", "detect", 2)
         wait_for(lambda: second.process is not first_life and second.ready, "its new life")
         assert second.failures == 0
-    assert summarise(supervisor)["restarts"]["detect"] == 0
+    assert summarise(supervisor.snapshot())["restarts"]["detect"] == 0
 
 
 def test_worker_counts_come_from_the_file(running: RunningStation) -> None:
