@@ -81,6 +81,10 @@ class MobileNet(nn.Module):
         for out, stride in self.layout:
             convolutions += [nn.Conv2d(channels, channels, 3, stride, 1, groups=channels), nn.Conv2d(channels, out, 1)]
             channels = out
+        for layer in convolutions:  # He et al., ICCV 2015: PyTorch's own start dies away over 27 layers without norms
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
         self.convolutions = nn.ModuleList(convolutions)
 
     def _layers(self) -> Iterator[nn.Conv2d]:

@@ -63,6 +63,14 @@ def test_batch_norms_of_torch_are_those_of_keras(monkeypatch: pytest.MonkeyPatch
     assert moved and all(torch.allclose(a.value, b.value, rtol=1e-2, atol=1e-4) for a, b in moved)
 
 
+def test_a_mobilenet_that_starts_from_nothing_tells_photos_apart() -> None:
+    torch.manual_seed(0)
+    photos = 255 * torch.rand(16, 3, 65, 65) - 110
+    with torch.inference_mode():
+        features = MobileNet().eval()(photos)
+    assert features.std(0).mean() > 0.01 * features.mean()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", ["densenet121", "resnet50", "vgg16", "efficientnet_b0"])
 def test_the_four_classics_train_and_export(arch: str, faces: Path, tmp_path: Path) -> None:
