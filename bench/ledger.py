@@ -25,7 +25,7 @@ from players.ledger.ledger import Ledger
 
 
 def run(plan: Plan, say: Say) -> Findings:
-    """Commits a second; a play is two of them."""
+    """Measure commits a second; a play is two of them."""
     findings = Findings()
     seconds = plan.pick(0.1, 0.7, 3.0)
     decision = house_decision()
@@ -61,7 +61,7 @@ def house_decision() -> Decision:
 
 
 def play_once(ledger: Ledger, decision: Decision) -> None:
-    """One play: two durable commits."""
+    """Record one play: two durable commits."""
     play_id = ledger.start(decision, planned_ms=8000)
     assert play_id is not None
     shown = Shown(frames_expected=480, frames_presented=480, status="played", exposure=Exposure(decision))
@@ -69,7 +69,7 @@ def play_once(ledger: Ledger, decision: Decision) -> None:
 
 
 def bare_sqlite(path: Path) -> Callable[[], object]:
-    """A function that commits one row of 300 bytes, with the ledger's pragmas."""
+    """Return a function that commits one row of 300 bytes, with the ledger's pragmas."""
     db = sqlite3.connect(path, isolation_level=None)
     for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
         db.execute(f"PRAGMA {pragma}")

@@ -13,8 +13,8 @@ _GAP_MS = 2000
 class AudienceCount:
     """Counts by hour (UTC) that are not in a file yet.
 
-    visits: sum of all rises of the number of people present. person_ms: people times time. watched_ms: time with
-    anybody there.
+    `visits`: sum of all rises of the number of people present. `person_ms`: people times time.
+    `watched_ms`: time with anybody there.
     """
 
     def __init__(self) -> None:

@@ -98,10 +98,10 @@ NOBODY = AudienceWindow(1.0).present(0)
 def pack(present: Present) -> bytes:
     """Return who is present in a compact form, for keeping: MessagePack of [people, gaps, values], raw-deflated.
 
-    The arrays are laid end to end (bins, expected, nearness, ages: 453 numbers), and the numbers other than 0 are kept.
-    gaps: how many zeros lie before each. values: their half-precision floats (IEEE 754, 16 bits), little-endian. The
-    relative error is at most 1/2048 from 6e-5 to 65504; smaller numbers are off by at most 3e-8, larger ones are cut.
-    The model's hash is not kept.
+    The arrays are laid end to end: bins, expected, nearness, ages, 453 numbers. Those other than 0 are kept.
+    `gaps`: how many zeros lie before each. `values`: their half-precision floats (IEEE 754, 16 bits), little-endian.
+    The relative error is at most 1/2048 from 6e-5 to 65504. Smaller numbers are off by at most 3e-8; larger ones are
+    cut to 65504. The model's hash is not kept.
     """
     arrays = (present.bins, present.expected, present.nearness, present.ages)
     halves = np.minimum(np.concatenate([array.ravel() for array in arrays]), _HALF_MAX).astype("<f2")

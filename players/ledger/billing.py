@@ -1,4 +1,4 @@
-"""Whether a play is billed: a code for programs, words for people."""
+"""Decision whether a play is billed: a code for programs, words for people."""
 
 from typing import Literal, NamedTuple
 

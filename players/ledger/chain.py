@@ -38,7 +38,7 @@ class _Entry(NamedTuple):
     hash: Any
     content: list[Any]
     kept: bool
-    """Whether the row holds nothing but what its schema has columns for."""
+    """True where every column that the row's schema lacks is empty."""
 
 
 def has_entry(db: sqlite3.Connection, seq: int, digest: str) -> bool:

@@ -12,8 +12,8 @@ from players.choice.matching import matched
 class Shown(Struct, frozen=True, kw_only=True):
     """Outcome of a play.
 
-    status: `failed` if the medium could not be shown, `partial` if the play was cut short. shown_ms: time from its
-    first flip to its last; None takes the time between the two commits.
+    `status` is `failed` if the medium could not be shown, and `partial` if the play was cut short. `shown_ms` is the
+    time from its first flip to its last; None takes the time between the two commits.
     """
 
     frames_expected: int
@@ -27,8 +27,9 @@ class Shown(Struct, frozen=True, kw_only=True):
 class Exposure:
     """Counts of the people in front of an ad.
 
-    matched_watchers: most people at once whom the target fits. watchers: most people at once. ots (opportunity to see):
-    the people there at its beginning plus every rise of their number since. person_ms: people times time.
+    `matched_watchers`: most people at once whom the target fits. `watchers`: most people at once.
+    `ots` (opportunity to see): the people there at its beginning plus every rise of their number since.
+    `person_ms`: people times time, in ms.
     """
 
     def __init__(self, decision: Decision) -> None:

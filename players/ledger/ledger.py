@@ -88,7 +88,7 @@ class Ledger:
 
     @property
     def accepts_paid(self) -> bool:
-        """Whether a paid play can be recorded; without that none may be shown. Tries to heal what is not well."""
+        """True where a paid play can be recorded; else none may be shown. Asking tries to heal what is not well."""
         if self._problem:
             with self._lock:
                 self._heal()

@@ -1,8 +1,8 @@
 """Tables of a ledger by the number of their schema, and the migrations from one schema to the next.
 
-A row says under which schema its play started, and keeps to it: its hashes cover the columns of that schema, in their
-order, whatever columns later schemas add. A new schema is an entry of SCHEMAS. Its columns may be NULL, so that older
-rows stay as they are.
+A row says under which schema its play started, and keeps to it. Its hashes cover the columns of that schema, in their
+order; columns that later schemas add are not part of them. A new schema is an entry of SCHEMAS. Its migration adds
+tables and columns that may be NULL, and changes no row.
 """
 
 import sqlite3
@@ -18,10 +18,11 @@ OPENOOH_TAXONOMY = 5
 class Schema(NamedTuple):
     """One schema: columns of `plays` with their SQL types, in the order of hashing, and how a file keeps them.
 
-    started: written before a play is shown. ended: written after it. migrate: brings the tables from the schema
-    before to this one, inside the caller's transaction. as_bytes: columns whose hexadecimal text is kept as bytes.
-    as_number: columns whose text stands in the table `texts`; a row keeps its number. keeps_previous: whether a row
-    repeats the hashes of the entries before its own.
+    `started`: columns written before a play is shown. `ended`: columns written after it.
+    `migrate`: brings the tables from the schema before to this one, inside the caller's transaction.
+    `as_bytes`: columns whose hexadecimal text is kept as bytes.
+    `as_number`: columns whose text stands in the table `texts`; a row keeps its number.
+    `keeps_previous`: True where a row repeats the hashes of the entries before its own.
     """
 
     started: dict[str, str]

@@ -110,8 +110,8 @@ def _prepare_values(db: sqlite3.Connection, of: str) -> None:
 def _plays(of: str) -> str:
     """Return a query of all plays of one of a connection's databases, with their values as they are exported.
 
-    Texts and hashes are whole, `eligible` is JSON, the hash before an entry is that of the entry before it, and
-    plays that have only the words of their bill get its code.
+    Texts and hashes are whole, and `eligible` is JSON. The hash before an entry is that of the entry before it.
+    Plays of schema 1, which have only the words of their bill, get its code.
     """
     query = {name: name for name in column_types()}
     for schema in SCHEMAS.values():

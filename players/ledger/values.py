@@ -1,9 +1,9 @@
 """Values of a row as they are hashed and exported, and as a file keeps them in less space.
 
-From schema 2 on, a file keeps hexadecimal text as bytes, and each text that repeats once, in its table `texts`; a row
-then has the number of the text, as bytes. The eligible lines are pairs of a line's id and its odds: the row keeps the
-numbers of the ids and the odds, rounded to half precision (IEEE 754, 16 bits): a relative error of at most 1/2048 from
-6e-5 on, and of at most 3e-8 in all below. What is hashed is always the whole text and the rounded odds.
+From schema 2 on, a file keeps hexadecimal text as bytes. It keeps a text that repeats once, in its table `texts`; rows
+have the number of the text, as bytes. The eligible lines are pairs of a line's id and its odds; rows have the numbers
+of the ids. The odds are rounded to half precision (IEEE 754, 16 bits). Their relative error is at most 1/2048 from 6e-5
+on; smaller ones are off by at most 3e-8. The hashes cover the whole texts and the rounded odds.
 """
 
 import sqlite3
@@ -69,8 +69,8 @@ def read_texts(db: sqlite3.Connection, of: str = "main") -> dict[int, str]:
 def pack_eligible(db: sqlite3.Connection, eligible: Iterable[tuple[str, float]]) -> tuple[Eligible, bytes]:
     """Return eligible lines as they are hashed and as a file keeps them: MessagePack of [gaps, odds].
 
-    gaps: differences of the ids' numbers in rising order, the first one to 0. odds: their half-precision floats in
-    that order, little-endian; a single one where all are equal.
+    `gaps`: differences of the ids' numbers in rising order, the first one to 0. `odds`: their half-precision floats
+    in that order, little-endian; a single one where all are equal.
     """
     numbered = sorted((_number_of(db, name), name, odds) for name, odds in eligible)
     halves = np.array([odds for _, _, odds in numbered], "<f2")

@@ -1,4 +1,4 @@
-"""What is billed, and why."""
+"""Bills: codes, words and what they depend on."""
 
 import time
 from pathlib import Path

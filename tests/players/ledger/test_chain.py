@@ -1,5 +1,7 @@
-"""What the chain proves."""
+"""The chain: every harm to a row is found and named."""
 
+import hashlib
+import json
 import sqlite3
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from players.ledger.chain import verify
 from players.ledger.export import read_plays
 from players.ledger.ledger import Ledger
+from players.ledger.schema import SCHEMAS
 from players.ledger.snapshot import reading
 from tests.ads import F20, M30, present
 from tests.players.ledger.plays import STATION, play, sound, table
@@ -56,6 +59,27 @@ def test_verify_names_the_first_bad_row(ledger: Ledger, path: Path, harm: str, s
     problem = verify(path).problem
     assert says in problem
     assert problem.split()[1].rstrip(",:") in names
+
+
+def test_the_hashes_are_what_the_page_on_the_ledger_says(ledger: Ledger, path: Path) -> None:
+    """The chain is followed without the ledger's own code, from values as SQL gives them."""
+    for who in (F20, M30):
+        play(ledger, who=present(who))
+    ledger.close()
+    with reading([path]) as db:
+        rows = [dict(row) for row in db.execute("SELECT * FROM plays")]
+    entries = {}
+    for row in rows:
+        row |= {"context": row["context"].hex(), "eligible": json.loads(row["eligible"])}
+        entries[row["started_seq"]] = row["started_hash"], ["started", *(row[name] for name in SCHEMAS[2].started)]
+        content = ["ended", row["play_id"], row["started_hash"], *(row[name] for name in SCHEMAS[2].ended)]
+        entries[row["ended_seq"]] = row["hash"], content
+    before = 64 * "0"
+    for number in range(1, 5):
+        digest, content = entries[number]
+        text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+        assert digest == hashlib.sha256(f"{before}\n{number}\n{text}".encode()).hexdigest()
+        before = digest
 
 
 def test_columns_in_another_order_are_the_same_ledger(path: Path) -> None:

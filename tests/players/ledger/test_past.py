@@ -1,4 +1,4 @@
-"""What a ledger knows of earlier plays after a restart, and clocks that jump."""
+"""Memory of earlier plays after a restart, and clocks that jump."""
 
 import time
 from datetime import datetime, timedelta

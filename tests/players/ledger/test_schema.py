@@ -30,8 +30,9 @@ SEOUL = ZoneInfo("Asia/Seoul")
 def v1(tmp_path: Path) -> Path:
     """A ledger of schema 1: `data/ledger_v1.py` wrote it with the code of commit 243b5b7.
 
-    It holds 13 plays of one screen: paid and house plays in two currencies, played, partial, failed and aborted ones,
-    each with its reason, and one that is still open. `data/ledger-v1.jsonl` is the export of that commit.
+    It holds 13 plays of one screen, paid in two currencies and of the house. Some were played, others are partial,
+    failed or aborted, and one is still open. `data/ledger-v1.jsonl` is its export by that commit.
+    `data/ledger-v1-signed.json` is its signed statement.
     """
     path = tmp_path / "state" / "ledger-main.sqlite"
     path.parent.mkdir()

@@ -1,4 +1,4 @@
-"""How values are kept in a file: texts and eligible lines, and how much space a day of plays takes."""
+"""Values in a file: texts and eligible lines, and the space that a day of plays takes."""
 
 import sqlite3
 from collections.abc import Iterator
