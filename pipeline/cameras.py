@@ -1,6 +1,6 @@
-"""What a camera's `source` means: its kind, where it lies, its name without credentials, and its mistakes.
+"""Sources of cameras: their kinds, paths, names without credentials, and mistakes.
 
-Needs no OpenCV, so the supervisor and `check` may use it.
+This module needs no OpenCV, so that the supervisor and `stationcast check` may use it.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ _HAS_DEVICE_CAPS = 0x80000000
 
 
 def source_kind(camera: Camera, folder: Path) -> Kind:
-    """Say what kind of source a camera names; a path that does not exist (yet) counts as a file."""
+    """Return the kind of source that a camera names. A path that does not exist (yet) counts as a file."""
     source = str(camera.source)
     if source == "sample":
         return "sample"
@@ -41,15 +41,17 @@ def source_path(camera: Camera, folder: Path) -> Path:
 
 
 def public_name(source: str | int) -> str:
-    """Return the source as it may be logged and shown: of a URL only scheme, host and port, since cameras carry
-    passwords before the host, in the path and in the query."""
+    """Return the source as it may be logged and shown. A URL loses all but scheme, host and port.
+
+    Cameras' URLs carry passwords before the host, in the path and in the query.
+    """
     text = str(source)
     if "://" not in text:
         return text
     scheme, rest = text.split("://", 1)
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in rest[len(authority) :]:
-        return f"{scheme}://..."  # a password with an unescaped / or ? looks so
+        return f"{scheme}://..."  # an unescaped / or ? in a password puts its @ there
     return f"{scheme}://{authority.rpartition('@')[2]}"
 
 

@@ -1,4 +1,4 @@
-"""The command `stationcast`. Other folders' commands are named as strings and imported when they are called."""
+"""Command `stationcast`. Commands of other folders are named as strings and imported when they are called."""
 
 import contextlib
 import errno
@@ -39,9 +39,12 @@ _ELSEWHERE = {
     "models": "models.commands:models",
     "report": "players.commands.report:report",
 }
+"""Commands of other folders, as `module:function`."""
 
 
 class _LazyGroup(click.Group):
+    """Group of commands that imports those of `_ELSEWHERE` only when they are asked for."""
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *_ELSEWHERE])
 
@@ -64,7 +67,7 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
 )
 def cli() -> None:
-    """Plays the ad that fits the people in front of the screen, and proves it."""
+    """Play the ad that fits the people in front of the screen, and prove it."""
 
 
 @cli.command()
@@ -86,7 +89,7 @@ def run(
         for x in station.screens
     )
     station = msgspec.structs.replace(station, screens=screens)
-    check(station)  # once more: two screens may cover one display now
+    check(station)  # again: the options may have two screens cover one display
     if duration_s is not None and math.isnan(duration_s):
         raise UserError("--duration nan: give seconds, or leave it out to run until Ctrl-C")
     if summary_file is not None:
@@ -104,7 +107,7 @@ def run(
 
 
 def _run(station: Station, duration_s: float | None, console: Console) -> "Supervisor":
-    """Run the station, shown live where there is a terminal -> its supervisor, when all has stopped."""
+    """Run the station, shown live where there is a terminal. Return its supervisor when all has stopped."""
     from pipeline.operator.terminal import View
     from pipeline.supervisor import Supervisor
 
@@ -187,8 +190,10 @@ def status(name: str | None, as_json: bool) -> None:
 @click.option("--station", "name", help="Name of the running station; needed where several run.")
 @click.option("--count", type=click.IntRange(min=1), help="Stop after so many messages.")
 def tap(name: str | None, count: int | None) -> None:
-    """Print a running station's messages as JSON lines until it ends, crops left out, read without our own schema.
-    Each goes to one reader: of several at a time, each misses what the others print."""
+    """Print a running station's messages as JSON lines until it ends, without crops.
+
+    Each message goes to one reader only: several at a time miss what the others print.
+    """
     import msgpack
     import zmq
 
@@ -216,7 +221,7 @@ def tap(name: str | None, count: int | None) -> None:
 
 
 def _may_write(option: str, path: Path) -> None:
-    """Raise UserError where the file that an option names cannot be written: now, not when all is done."""
+    """Check now, before any work, that the file named by an option can be written. UserError: it cannot."""
     folder = path.resolve().parent
     if not folder.is_dir():
         raise UserError(f"{option} {path}: no folder {folder}; make it first")
@@ -263,8 +268,10 @@ def _station(station_file: Path | None) -> Station:
 
 
 def _know_models(station_file: Path | None, station: Station) -> None:
-    """Raise UserError for a model that is not among the built-in ones, asked of a process of its own: this one
-    stays small."""
+    """Check that the models are built-in ones. UserError: one is not.
+
+    The list is asked of a process of its own, so that this one stays small.
+    """
     command = [sys.executable, "-P", "-m", "pipeline.cli", "models", "list", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -278,7 +285,7 @@ def _know_models(station_file: Path | None, station: Station) -> None:
 
 
 def _pull_models(station: Station) -> None:
-    """Fetch what the station's models need, in a process of its own: this one stays small."""
+    """Fetch what the station's models need, in a process of its own, so that this one stays small."""
     names = {"count": [station.detect.model], "off": []}.get(
         station.station.mode, [station.detect.model, station.classify.model]
     )
@@ -288,7 +295,7 @@ def _pull_models(station: Station) -> None:
 
 
 def main() -> None:
-    """Entry point: a mistake of the user is one line on stderr and exit code 2."""
+    """Run the command line. A mistake of the user is one line on stderr and exit code 2."""
     open_streams()
     try:
         cli(prog_name="stationcast", standalone_mode=False)
@@ -301,7 +308,7 @@ def main() -> None:
         sys.exit(130)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            sys.stdout = None  # or what is left in it fails once more on the way out
+            sys.stdout = None  # what is left in its buffer would fail once more at exit
         elif not error.filename:
             raise
         UserError(str(error)).show()

@@ -32,7 +32,7 @@ def stream_name(fd: int) -> str:
 
 
 to_journal = is_journal(2, os.environ.get("JOURNAL_STREAM", ""))
-"""Whether this process's standard error leads to journald. Its lines then begin with their severity."""
+"""True where this process's standard error leads to journald. Its lines then begin with their severity."""
 
 
 def prefix(severity: Severity) -> str:

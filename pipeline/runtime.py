@@ -15,8 +15,11 @@ _LOGIN = Path(f"/run/user/{os.getuid()}")
 
 
 def runtime_root() -> Path:
-    """The folder of all running stations of this user: private (0700), on this machine only. It is the same for a
-    service and at a login: not in the login's own XDG_RUNTIME_DIR, which a service lacks and a logout takes away."""
+    """Return the folder of all running stations of this user: private (0700), on this machine only.
+
+    It is the same for a service and at a login. The login's own XDG_RUNTIME_DIR is not used: a service lacks it, and
+    a logout takes it away. UserError: the folder cannot be made, or is somebody else's.
+    """
     base = Path(os.environ.get("XDG_RUNTIME_DIR") or _LOGIN)
     root = base / "stationcast" if base.is_dir() and base != _LOGIN else Path(f"/tmp/stationcast-{os.getuid()}")  # noqa: S108
     try:
@@ -30,11 +33,15 @@ def runtime_root() -> Path:
 
 
 def lock_path(folder: Path) -> Path:
+    """Return the file that the process locks to which a station's folder belongs."""
     return folder.with_name(f"{folder.name}.lock")
 
 
 def claim(name: str, stack: contextlib.ExitStack) -> Path:
-    """Take the station's runtime folder for this process, emptied of what a killed one left."""
+    """Take the station's folder for this process and empty it of what a killed one left. Return its path.
+
+    The folder is this process's until `stack` closes. UserError: a station of that name runs already.
+    """
     folder = runtime_root() / name
     path = lock_path(folder)
     while True:
@@ -66,11 +73,11 @@ def _taken(name: str) -> UserError:
 
 
 def running_stations() -> list[str]:
-    """Names of this user's running stations."""
+    """Return the names of this user's running stations."""
     return sorted(path.parent.name for path in runtime_root().glob(f"*/{CONTROL}") if is_running(path.parent))
 
 
 def is_running(runtime_dir: Path) -> bool:
-    """Whether somebody still listens there: a station whose supervisor was killed leaves its folder behind."""
+    """Tell whether a supervisor still listens in this folder. One that was killed leaves its folder behind."""
     with socket.socket(socket.AF_UNIX) as knock:
         return knock.connect_ex(str(runtime_dir / CONTROL)) == 0

@@ -1,1 +1,1 @@
-"""What the operator sees of a station: snapshot, terminal, summary, drawing and doctor."""
+"""Views of a station for its operator: snapshot, terminal, summary, drawing and doctor."""

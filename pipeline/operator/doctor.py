@@ -1,6 +1,6 @@
-"""What this machine has and lacks for a station, and how to mend it.
+"""Examination of this machine: what it has and lacks for a station, and how to mend it.
 
-Libraries are tried in processes of their own: one that crashes or hangs is a finding, not the end of the examination.
+Libraries are tried in processes of their own. One that crashes or hangs is then a finding, not the end.
 """
 
 import ctypes
@@ -47,10 +47,10 @@ SYSTEM_LIBRARIES = {
     "libstdc++.so.6": "libstdc++6",
     "libz.so.1": "zlib1g",
 }
-"""Shared libraries that the wheels expect of the system, and the Debian and Ubuntu packages that hold them."""
+"""Shared libraries that the wheels expect of the system, with the Debian and Ubuntu packages that hold them."""
 
 WINDOW_LIBRARIES = {"libX11.so.6": "libx11-6", "libXext.so.6": "libxext6"}
-"""What SDL loads besides, to open a window under X11."""
+"""Shared libraries that SDL loads besides, to open a window under X11."""
 
 MODULES = {
     "cv2": "frames",
@@ -93,7 +93,7 @@ ELSEWHERE = {
 
 
 class Check(Struct, frozen=True):
-    """A finding: `found` says what is there; `remedy` says what to do about it, empty where nothing is to be done."""
+    """Finding of the doctor. `remedy` is empty where there is nothing to do."""
 
     name: str
     status: Status

@@ -1,10 +1,10 @@
-"""A station's graph as a table and as a picture."""
+"""Graph of a station as a table and as a picture."""
 
 from pipeline.graph import Graph
 
 
 def rows(graph: Graph) -> list[tuple[str, str, str, str]]:
-    """The graph as a table: (process group, count, takes, gives to)."""
+    """Return the graph as rows of a table: group, number of processes, what it takes, and what it gives to whom."""
     table = []
     for group in graph.groups:
         takes = [

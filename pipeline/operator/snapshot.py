@@ -100,7 +100,7 @@ class Stage(Struct, frozen=True, kw_only=True):
 
 
 class CameraState(Struct, frozen=True, kw_only=True):
-    """What the process of a camera last published of itself."""
+    """State of a camera, as its process last published it."""
 
     name: str
     source: str = ""
@@ -120,7 +120,7 @@ class Plays(Struct, frozen=True, kw_only=True):
 
 
 class PresentPeople(Struct, frozen=True, kw_only=True):
-    """People in front of a screen: their number, and expected numbers of those whose gender and age are sure."""
+    """People in front of a screen: their number, and the number in each group whose gender and age are sure."""
 
     people: int = 0
     groups: dict[str, float] = {}
@@ -128,7 +128,7 @@ class PresentPeople(Struct, frozen=True, kw_only=True):
 
 
 class ScreenState(Struct, frozen=True, kw_only=True):
-    """What the process of a screen last published of itself: the ad that is on, and who is there."""
+    """State of a screen, as its process last published it: the ad that is on, and who is there."""
 
     name: str
     ad: str = "-"

@@ -106,7 +106,7 @@ def render(now: Snapshot, before: Snapshot | None = None, width: int = _WIDE) ->
         for alert in alerts
     ]
     lines.append(f"[b]plays[/]  {now.plays.total}, billable {now.plays.billable}")
-    return Group(table, Panel("\n".join(lines)), "")  # the empty line takes the ^C that the terminal echoes
+    return Group(table, Panel("\n".join(lines)), "")  # the terminal echoes ^C on the empty line
 
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:
@@ -133,7 +133,7 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
 
 
 class _Pace(Struct, frozen=True, kw_only=True):
-    """What a stage does in a second, the cores that it uses, and ages of its messages."""
+    """Work of a stage: messages and faces a second, cores in use, and ages of its messages."""
 
     in_rate: float
     out_rate: float
