@@ -120,6 +120,10 @@ class LinkQueue:
         for key in list(islice(self._keys(worker), n)):
             del self._waiting[key]
 
+    def keep_owners_of(self, cameras: Collection[str]) -> None:
+        """Forget the owners of all other cameras: they are no longer there."""
+        self.owners = {camera: owner for camera, owner in self.owners.items() if camera in cameras}
+
     def share(self, workers: Collection[str]) -> None:
         """Spread the cameras of a sticky link over these workers and move as few as can be: those of a worker that
         left go to whoever has fewest, and a worker that came takes some until no other has two more than it has."""
@@ -147,13 +151,23 @@ class LinkQueue:
         """Keys of the messages that may go to the worker, what has waited longest first."""
         if not self.link.sticky:
             return iter(self._waiting)
-        return (key for key, message in self._waiting.items() if self.owners[message.camera] == worker)
+        return (key for key, message in self._waiting.items() if self.owners.get(message.camera) == worker)
 
     def _cameras_of(self, worker: str) -> int:
         """Number of cameras whose messages may be expected soon, and go to the worker."""
         if not self.link.sticky:
             return len(self._seen_ns)
-        return sum(self.owners[camera] == worker for camera in self._seen_ns)
+        return sum(self.owners.get(camera) == worker for camera in self._seen_ns)
+
+
+def _ends(link: Link) -> tuple[str, type[Message], str]:
+    """Return what makes a link the same as another: its ends and its messages."""
+    return link.source, link.message, link.target
+
+
+def _name(link: Link) -> str:
+    """Return the link's name in counts of dropped messages, such as `frame>detect`."""
+    return f"{link.message.__name__.lower()}>{link.target}"
 
 
 class Worker:
@@ -185,23 +199,55 @@ class Broker:
             kind: LinkQueue(Link(message=kind, source="", target=TAP, keep="latest", batch=_DRAIN))
             for kind in message_types().values()
         }
-        self._queues = [*(LinkQueue(link) for link in links), *self._taps.values()]
+        self._queues = list(self._taps.values())
         self._routes: dict[tuple[bytes, type[Message]], list[LinkQueue]] = {}
-        for queue in self._queues:
-            self._routes.setdefault((queue.link.source.encode(), queue.link.message), []).append(queue)
+        self._workers: dict[str, OrderedDict[str, Worker]] = {TAP: OrderedDict()}
         self._poller = zmq.Poller()
         self._poller.register(self._inbox, zmq.POLLIN)
-        self._workers: dict[str, OrderedDict[str, Worker]] = {q.link.target: OrderedDict() for q in self._queues}
         self._dropped_before = dict(cell.status().get("dropped", {}))
+        self.follow(links, ())
 
-    def run(self, stopping: Callable[[], bool]) -> None:
-        """Receive, keep, send, until told to stop; what waits then is dropped and counted."""
+    def follow(self, links: Sequence[Link], cameras: Collection[str]) -> None:
+        """Take these links in place of those before. What waits on a link that stays goes on waiting; what waits on one
+        that goes is dropped and counted. Sticky links forget cameras that are not named."""
+        before = {_ends(queue.link): queue for queue in self._queues if queue.link.target != TAP}
+        queues = []
+        for link in links:
+            queue = before.pop(_ends(link), None) or LinkQueue(link)
+            queue.link = link
+            queue.keep_owners_of(cameras)
+            queues.append(queue)
+        for queue in before.values():
+            queue.drop_all()
+            name = _name(queue.link)
+            self._dropped_before[name] = self._dropped_before.get(name, 0) + queue.dropped
+        self._queues = [*queues, *self._taps.values()]
+        self._routes = {}
+        for queue in queues:
+            self._routes.setdefault((queue.link.source.encode(), queue.link.message), []).append(queue)
+        targets = {queue.link.target for queue in self._queues}
+        for group in self._workers.keys() - targets:
+            for worker in self._workers.pop(group).values():
+                worker.socket.close()
+        for group in targets:
+            self._workers.setdefault(group, OrderedDict())
+            self._share(group)
+
+    def run(
+        self,
+        stopping: Callable[[], bool],
+        news: Callable[[], tuple[Sequence[Link], Collection[str]] | None] = lambda: None,
+    ) -> None:
+        """Receive, keep, send, until told to stop; what waits then is dropped and counted. `news` returns the links and
+        the names of the cameras when these have changed."""
         cell = self._cell
         housekeeping_ns = 0
         while not stopping():
             now_ns = time.monotonic_ns()
             if now_ns > housekeeping_ns:
                 self._housekeeping(now_ns)
+                if changed := news():
+                    self.follow(*changed)
                 housekeeping_ns = now_ns + int(_HOUSEKEEPING_S * 1e9)
             if self._poller.poll(self._patience_ms(now_ns)):
                 self._drain()
@@ -319,7 +365,7 @@ class Broker:
             queue.forget_quiet(now_ns)
             if queue.link.target == TAP:
                 continue
-            name = f"{queue.link.message.__name__.lower()}>{queue.link.target}"
+            name = _name(queue.link)
             dropped[name] = dropped.get(name, 0) + queue.dropped
         self._cell["dropped"] = sum(dropped.values())
         self._cell.publish({"dropped": dropped} | skipped_status())

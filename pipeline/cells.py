@@ -1,7 +1,7 @@
-"""What every process says of itself, in shared memory: heartbeat, counters, latency histograms, a small status.
+"""Shared memory in which every process tells of itself: heartbeat, counters, latency histograms, a small status.
 
 One memfd, one cell a process, one writer a cell, no locks and no messages: the supervisor reads what a process did even
-after it was killed, and the process that replaces it counts on. Times are CLOCK_MONOTONIC, ns.
+after it was killed, and the process that is started in its place counts on. Times are CLOCK_MONOTONIC, ns.
 """
 
 import math
@@ -71,7 +71,7 @@ def quantile_ms(buckets: NDArray[np.uint64], q: float) -> float | None:
 
 
 class Cell:
-    """One process's place; made by `Cells.cell`."""
+    """One process's record; made by `Cells.cell`."""
 
     def __init__(self, memory: mmap.mmap, index: int) -> None:
         base = index * _CELL_BYTES
@@ -88,6 +88,20 @@ class Cell:
         self._status_at = (first_status, first_status + _STATUS_MAX_BYTES)
         self._last_status = b""
 
+    @classmethod
+    def private(cls) -> "Cell":
+        """Return a cell that this process alone has."""
+        return cls(mmap.mmap(-1, _CELL_BYTES), 0)
+
+    def absorb(self, other: "Cell") -> None:
+        """Add the counts of another cell to these; heartbeat, state and status are left out."""
+        for counter in ("in", "out", "faces", "dropped", "skipped"):
+            self.add(counter, other[counter])
+        for counter in ("age_in_max_ns", "age_out_max_ns"):
+            self[counter] = max(self[counter], other[counter])
+        for mine, its in ((self.age_in, other.age_in), (self.age_out, other.age_out)):
+            mine.buckets[:] += its.buckets
+
     def __getitem__(self, counter: str) -> int:
         return self._counters[_INDEX[counter]]
 
@@ -98,7 +112,7 @@ class Cell:
         self._counters[_INDEX[counter]] += n
 
     def beat(self) -> None:
-        """I am alive."""
+        """Tell that the process is alive."""
         self["heartbeat_ns"] = time.monotonic_ns()
 
     def arrived(self, age_ns: int) -> None:
@@ -128,7 +142,7 @@ class Cell:
         self["statuses"] = number
 
     def status(self) -> dict[str, Any]:
-        """The status last published; {} before the first."""
+        """Return the status last published; {} before the first."""
         while number := self["statuses"]:
             at = self._status_at[number % 2]
             data = self._memory[at : at + self[_STATUS_BYTES[number % 2]]]
@@ -139,18 +153,35 @@ class Cell:
 
 
 class Cells:
-    """All cells of a station, in the memfd `fd`."""
+    """All cells of a station, in the memfd `fd`. Their owner takes a cell for each process, and frees it after."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._map = mmap.mmap(fd, CELLS * _CELL_BYTES)
+        self._free = list(range(CELLS))
 
     @classmethod
     def create(cls) -> "Cells":
+        """Make the memory of all cells, zeroed."""
         fd = os.memfd_create("stationcast-cells")
         os.posix_fallocate(fd, 0, CELLS * _CELL_BYTES)
         return cls(fd)
 
     def cell(self, index: int) -> Cell:
-        """The cell of one process, 0 <= index < CELLS."""
+        """Return the cell of one process, 0 <= index < CELLS."""
         return Cell(self._map, index)
+
+    @property
+    def room(self) -> bool:
+        """Whether there is a free cell."""
+        return bool(self._free)
+
+    def take(self) -> int:
+        """Return the index of a free cell, which is free no longer. IndexError: there is none."""
+        return self._free.pop(0)
+
+    def free(self, index: int) -> None:
+        """Zero a cell whose process has ended, and let another process take it."""
+        self._map[index * _CELL_BYTES : (index + 1) * _CELL_BYTES] = bytes(_CELL_BYTES)
+        self._free.append(index)
+        self._free.sort()

@@ -8,10 +8,14 @@ meanwhile is discarded. Writing is never held up by a reader, nor by one that wa
 import mmap
 import os
 import time
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
+
+from pipeline.errors import UserError
+from pipeline.settings import Camera
 
 _PAGE = 4096
 SLOTS = 6
@@ -96,6 +100,52 @@ class Ring:
 
     def _pixels(self, slot: int, n_bytes: int) -> NDArray[np.uint8]:
         return np.frombuffer(self._map, np.uint8, n_bytes, offset=_PAGE + slot * self._stride)
+
+
+class Rings:
+    """The rings of a station's cameras, as the process that makes and closes their memory sees them."""
+
+    def __init__(self) -> None:
+        self._fds: set[int] = set()
+
+    def for_cameras(self, cameras: Iterable[Camera], before: Mapping[str, RingRef]) -> dict[str, RingRef]:
+        """Return a ring for each camera, by name: the one before where its size is the same, or a new one.
+
+        UserError: there is no memory for it; then no ring is new.
+        """
+        refs: dict[str, RingRef] = {}
+        made: set[int] = set()
+        for camera in cameras:
+            slot_bytes = camera.max_width_px * camera.max_height_px * 3
+            known = before.get(camera.name)
+            if known and known.slot_bytes == slot_bytes:
+                refs[camera.name] = known
+                continue
+            try:
+                ring = Ring.create(camera.name, slot_bytes)
+            except OSError as error:
+                _close(made)
+                megabytes = f"{SLOTS * slot_bytes / 1e6:.0f} MB"
+                raise UserError(
+                    f"cameras.{camera.name}: no {megabytes} of memory for its frames ({error.strerror}); "
+                    "lower max_width_px and max_height_px"
+                ) from None
+            made.add(ring.fd)
+            refs[camera.name] = ring.ref
+            ring.close()
+        self._fds |= made
+        return refs
+
+    def close_all_but(self, used: Iterable[RingRef]) -> None:
+        """Give back the memory of rings that nobody uses any more."""
+        unused = self._fds - {ref.fd for ref in used}
+        self._fds -= unused
+        _close(unused)
+
+
+def _close(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _round_up(n_bytes: int) -> int:

@@ -4,8 +4,10 @@ The process ends when told to (SIGTERM), with its parent (pipeline/entry.py), or
 """
 
 import importlib
+import math
 import os
 import secrets
+import select
 import signal
 import sys
 import time
@@ -35,7 +37,10 @@ _AHEAD_MAX_S = 0.2
 
 
 class Stage(Protocol):
-    """Methods of a stage. `__init__(job)` opens what it needs. An optional `status` dict is shown to the operator."""
+    """Methods of a stage. `__init__(job)` opens what it needs. An optional `status` dict is shown to the operator.
+
+    An optional `update(job)` takes in another number of screens while the stage runs.
+    """
 
     def step(self, batch: list[Any]) -> Iterable[Message]:
         """Turn a batch of messages into others; a source gets []."""
@@ -47,7 +52,8 @@ class Stage(Protocol):
 
 
 class Spec(Struct, frozen=True, kw_only=True):
-    """All that a child process is told, as JSON on its standard input (never in its arguments: URLs hold passwords)."""
+    """All that a child process is told, as one line of JSON on its standard input (never in its arguments: URLs hold
+    passwords). A later line tells a running process what has changed: links, cameras, the number of screens."""
 
     worker: str
     runtime_dir: Path
@@ -59,6 +65,8 @@ class Spec(Struct, frozen=True, kw_only=True):
     """What its stage is told; None for the broker."""
     links: tuple[Link, ...] = ()
     """All links, for the broker."""
+    cameras: tuple[str, ...] = ()
+    """Names of all cameras, for the broker."""
 
     def encode(self) -> bytes:
         """Return the Spec as one line of JSON."""
@@ -72,6 +80,37 @@ class Spec(Struct, frozen=True, kw_only=True):
             return message_types()[text] if get_origin(kind) is type else kind(text)
 
         return msgspec.json.decode(line, type=cls, dec_hook=plain)
+
+
+class News:
+    """Lines on a file descriptor: the first is waited for, later ones are looked for now and then."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd, self._data, self._look_s = fd, b"", 0.0
+
+    def first(self) -> Spec:
+        """Wait for a Spec. EOFError: the parent is gone."""
+        while b"\n" not in self._data:
+            data = os.read(self._fd, 1 << 16)
+            if not data:
+                raise EOFError
+            self._data += data
+        line, _, self._data = self._data.partition(b"\n")
+        return Spec.decode(line)
+
+    def look(self) -> Spec | None:
+        """Return the next Spec if one has come; the file descriptor is looked at every quarter of a second."""
+        now_s = time.monotonic()
+        if now_s < self._look_s:
+            return None
+        self._look_s = now_s + _PATIENCE_MS / 1000
+        if b"\n" not in self._data and not select.select([self._fd], [], [], 0)[0]:
+            return None
+        try:
+            return self.first()
+        except EOFError:  # the parent is gone, and this process ends with it
+            self._look_s = math.inf
+            return None
 
 
 class Inbox:
@@ -136,7 +175,7 @@ class Outbox:
         return wire.try_send(self._socket, [self._sender, *wire.encode(message)])
 
 
-def run_stage(spec: Spec, group: Group, job: Job, cell: Cell) -> None:
+def run_stage(spec: Spec, group: Group, job: Job, cell: Cell, news: News) -> None:
     """Load the stage and feed it until SIGTERM."""
     row = group.row
     os.nice(row.nice)
@@ -150,8 +189,11 @@ def run_stage(spec: Spec, group: Group, job: Job, cell: Cell) -> None:
         patience_ms = _PATIENCE_MS if row.kind == "worker" else 0
         failures, step_s = 0, 0.0
         _ready(cell)
+        update = getattr(stage, "update", None)
         while not _stopping:
             cell.beat()
+            if update and (told := news.look()) and told.job:
+                update(msgspec.structs.replace(told.job, station=narrowed(told.job.station, row.reads)))
             batch = inbox.receive(patience_ms) if inbox else []
             if not batch and row.kind == "worker":
                 _publish(stage, cell)
@@ -222,7 +264,8 @@ def main() -> int:
     """Run one process of a station; exit code 2 says that what the user wrote is wrong."""
     global _skipped_before
     signal.signal(signal.SIGTERM, _stop)
-    spec = Spec.decode(sys.stdin.buffer.readline())
+    news = News(sys.stdin.fileno())
+    spec = news.first()
     name_process(spec.worker)
     cells = Cells(spec.cells_fd)
     cell = cells.cell(spec.cell)
@@ -233,10 +276,10 @@ def main() -> int:
         if spec.group is None or spec.job is None:
             broker = Broker(spec.runtime_dir, spec.links, cell)
             _ready(cell)
-            broker.run(lambda: _stopping)
+            broker.run(lambda: _stopping, lambda: (told.links, told.cameras) if (told := news.look()) else None)
             broker.close()
         else:
-            run_stage(spec, spec.group, spec.job, cell)
+            run_stage(spec, spec.group, spec.job, cell, news)
     except click.ClickException as error:
         sys.stderr.write(f"{prefix('err')}stationcast: error: {' '.join(error.message.split())}\n")
         return 2

@@ -1,32 +1,32 @@
-"""The only parent: starts every process of a station, watches heartbeats, restarts, scales, stops in order.
+"""The only parent: one station as a state that is wanted, and the processes that are brought to it step by step.
 
-It never loads OpenCV, MediaPipe, ONNX Runtime or pygame, and nothing it does needs a message from a child.
+`_apply` compares what is wanted with what runs: it starts what is missing, replaces what is outdated, and retires what
+is not wanted any more. Start, scale and reload only change what is wanted. The supervisor never loads OpenCV,
+MediaPipe, ONNX Runtime or pygame, and nothing it does needs a message from a child.
 """
 
 import contextlib
+import itertools
 import os
-import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
 import msgspec
 import zmq
 
-from pipeline.cells import CELLS, Cells
+from pipeline.cells import Cells
 from pipeline.control import ControlSocket, Scale, Status
 from pipeline.errors import UserError
 from pipeline.graph import BROKER, TABLE, Graph, Group, Row, build, roles
-from pipeline.job import job_of
 from pipeline.log import log, skip
 from pipeline.operator.snapshot import Snapshot, take
-from pipeline.process import Child, environment, worker_name
-from pipeline.ring import SLOTS, Ring
+from pipeline.process import Child
+from pipeline.ring import Rings
 from pipeline.runtime import CONTROL, claim, lock_path
-from pipeline.settings import Camera, Station
+from pipeline.settings import Station
 from pipeline.stage import Spec
+from pipeline.wanted import Order, Wanted
 
 _TICK_MS = 100
 _SILENT_S, _LOADING_S = 5.0, 30.0
@@ -36,7 +36,7 @@ _SAY_FIRST_S, _SAY_AGAIN_S = 10.0, 60.0
 """A station that is not ready so long after its start says what it waits for, and again from time to time."""
 _STALLED_S = 1.0
 """A supervisor that was itself held up for so long lets its children catch up before it calls any of them silent."""
-_BACKOFF_FIRST_S, _BACKOFF_MAX_S, _HEALTHY_S = 0.05, 30.0, 60.0
+_HEALTHY_S = 60.0
 _STOP_S = 10.0
 _SAMPLE_S = 1.0
 _FRAME_S = 1.5
@@ -50,17 +50,30 @@ class Supervisor:
     """
 
     def __init__(self, station: Station, table: tuple[Row, ...] = TABLE, stderr: int | None = None) -> None:
-        self.station, self.roles = station, roles(table)
-        self.graph: Graph = build(station, table)
+        self.table, self.roles = table, roles(table)
+        self._wanted = Wanted(station=station, graph=build(station, table))
         self.children: list[Child] = []
         self.run_started_ms = time.time_ns() // 1_000_000
         self.ready_s = self.ended_s = 0.0
+        self.settled = False
+        """Whether what runs is what is wanted: nothing loads, leaves, or is outdated."""
         self._stderr = stderr
         self._stopping = 0
-        self._sources_started = False
         self._patience_until_s = 0.0
         self._refused = ""
-        self._indices: dict[str, int] = {}
+        self._news = False
+        """Whether running processes may have to be told of what has changed: links, or the number of screens."""
+        self._rings = Rings()
+
+    @property
+    def station(self) -> Station:
+        """The station that is wanted."""
+        return self._wanted.station
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that is wanted."""
+        return self._wanted.graph
 
     def stop(self, number: int = signal.SIGTERM, *_: object) -> None:
         """End the run; a Ctrl-C after that, at once. Safe in a signal handler. Other signals may come several times:
@@ -74,21 +87,14 @@ class Supervisor:
             self.runtime_dir = claim(self.station.station.name, stack)
             self.cells = Cells.create()
             stack.callback(os.close, self.cells.fd)
-            rings: dict[str, Ring] = {}
-            for camera in self.station.cameras if self.station.station.mode != "off" else ():
-                ring = _ring_of(camera)
-                stack.callback(os.close, ring.fd)
-                rings[camera.name] = ring
-            self._rings = {name: ring.ref for name, ring in rings.items()}
-            for ring in rings.values():
-                ring.close()
+            stack.callback(self._rings.close_all_but, ())
+            self._want(self.station, self.graph)
             context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             stack.callback(context.destroy, linger=200)
             control = ControlSocket(context, {Scale: self._answer_scale, Status: self._answer_status})
             control.bind(self.runtime_dir)
             try:
                 self._add(BROKER, None)
-                self._add_groups(source=False)
                 self._watch(control, stack, duration_s, on_tick)
             finally:
                 self._stop_all()
@@ -108,67 +114,136 @@ class Supervisor:
         )
 
     def scale(self, name: str, workers: int) -> str:
-        """Change the number of workers of a group while it runs -> what was done. UserError: it cannot be."""
+        """Want another number of workers of a group. Return what is done. UserError: it cannot be."""
         group = self.graph.group(name)
         if not group.row.scalable:
             others = ", ".join(other.name for other in self.graph.groups if other.row.scalable) or "none"
             raise UserError(f"{name}: is one process only; stages that can be scaled: {others}")
-        known = {child.worker: child for child in self.children if child.group and child.group.name == name}
-        before = sum(not child.retired for child in known.values())
-        wanted = [worker_name(group, number) for number in range(workers)]
-        for worker, child in known.items():
-            child.retired = worker not in wanted
-            if child.retired:
-                child.tell_to_end()
-        for worker in wanted:
-            if worker not in known:
-                self._add(worker, group)
-        return f"{name}: {before} -> {workers} workers"
+        scaled = msgspec.structs.replace(group, workers=workers)
+        groups = tuple(scaled if other is group else other for other in self.graph.groups)
+        self._want(self.station, msgspec.structs.replace(self.graph, groups=groups))
+        return f"{name}: {group.workers} -> {workers} workers"
 
-    def _add_groups(self, source: bool) -> None:
-        """Start the sources, or all the others: no frame is taken before somebody can look at it."""
+    def reload(self, station: Station) -> str:
+        """Want what a changed station file says. Return what is done. UserError: it cannot be, and nothing is done."""
+        for key in ("name", "state_dir"):
+            now, then = getattr(self.station.station, key), getattr(station.station, key)
+            if now != then:
+                raise UserError(f"station.{key}: is {now!r} while the station runs, not {then!r}; stop and start it")
+        before = self._wanted
+        self._want(station, build(station, self.table))
+        return f"{station.station.name}: {before.differences(self._wanted)}"
+
+    def _want(self, station: Station, graph: Graph) -> None:
+        """Make this what is wanted. UserError: there is no room for it, and nothing changes."""
+        self._wanted = self._wanted.changed_to(station, graph, self._rings, self.run_started_ms)
+        self.settled = False
+        self._news = True
+
+    def _apply(self) -> str:
+        """Compare what is wanted with what runs and take a step towards it. Return what is still waited for."""
+        if self._news:
+            self._news = False
+            for child in self.children:
+                if child.process and not self._outdated(child) and child.told != (spec := self._spec(child)):
+                    child.tell(spec)
+        for child in self.children:
+            if child.group and not child.retired and child.group.name not in self._wanted.orders:
+                child.retire()
+        late = self._late(sources=False)
         for group in self.graph.groups:
-            if (group.row.kind == "source") == source:
-                for number in range(group.workers):
-                    self._add(worker_name(group, number), group)
+            if group.row.scalable:
+                self._apply_workers(group)
+            elif group.row.kind != "source" or not late:  # no frame is taken before somebody can look at it
+                self._apply_one(group)
+        return late or self._late(sources=True)
 
-    def _add(self, worker: str, group: Group | None) -> None:
-        index = self._indices.setdefault(worker, len(self._indices))
-        if index >= CELLS:
-            raise UserError(f"workers: more than {CELLS} processes; split the station")
-        child = Child(worker, group, index, self.cells.cell(index))
-        self.children.append(child)
-        self._start(child)
+    def _apply_workers(self, group: Group) -> None:
+        """Replace outdated workers one at a time, the new one ready before the old one leaves; mend the number."""
+        order = self._wanted.orders[group.name]
+        active = [child for child in self._of(group) if not child.retired]
+        current = [child for child in active if child.order is order]
+        outdated = [child for child in active if child.order is not order]
+        for child in outdated:
+            if child.process is None:
+                child.retire()
+        if not outdated:
+            for _ in range(group.workers - len(current)):
+                self._add(self._free_name(group), order)
+            for child in current[group.workers :]:
+                child.retire()
+        elif all(child.ready for child in current):
+            if len(active) > group.workers:
+                outdated[0].retire()
+            else:
+                self._add(self._free_name(group), order)
 
-    def _start(self, child: Child) -> None:
-        job = job_of(child.group, self.station, self._rings, self.run_started_ms) if child.group else None
-        spec = Spec(
+    def _apply_one(self, group: Group) -> None:
+        """Start the one process of a group once the one before has ended, which holds a device, a display, a ledger."""
+        order, mine = self._wanted.orders[group.name], self._of(group)
+        for child in mine:
+            if child.order is not order and not child.retired:
+                child.retire()
+        if not mine:
+            self._add(group.name, order)
+
+    def _of(self, group: Group) -> list[Child]:
+        return [child for child in self.children if child.group and child.group.name == group.name]
+
+    def _outdated(self, child: Child) -> bool:
+        return child.retired or (
+            child.group is not None and self._wanted.orders.get(child.group.name) is not child.order
+        )
+
+    def _late(self, sources: bool) -> str:
+        """Return the names of what the wanted station waits for: of processes that failed, those for which no other
+        does the work."""
+        done = {child.role for child in self.children if child.ready}
+        late = {
+            child.worker: None
+            for child in self.children
+            if not child.past
+            and (sources or not child.group or child.group.row.kind != "source")
+            and (self._outdated(child) or not (child.ready or (child.failures and child.role in done)))
+        }
+        for group in self.graph.groups:
+            if (sources or group.row.kind != "source") and len(self._of(group)) < group.workers:
+                late[group.name] = None
+        return ", ".join(late)
+
+    def _free_name(self, group: Group) -> str:
+        """Return a name of a worker that no process has: its socket has it too."""
+        taken = {child.worker for child in self.children}
+        return next(name for number in itertools.count() if (name := f"{group.name}.{number}") not in taken)
+
+    def _add(self, worker: str, order: Order | None) -> None:
+        if self.cells.room:  # else some process has to leave first
+            index = self.cells.take()
+            child = Child(worker, order, index, self.cells.cell(index))
+            self.children = [*self.children, child]
+            child.start(self._spec(child), self._stderr)
+
+    def _forget(self, child: Child) -> None:
+        """Give back what a process had that has left for good; what it did is added up in the past of its role."""
+        past = next((other for other in self.children if other.past and other.role == child.role), None)
+        if past is None:
+            past = Child.past_of(child.role)
+            self.children = [*self.children, past]
+        past.absorb(child)
+        self.children = [other for other in self.children if other is not child]
+        self.cells.free(child.cell_index)
+
+    def _spec(self, child: Child) -> Spec:
+        return Spec(
             worker=child.worker,
             group=child.group,
-            job=job,
-            links=() if child.group else self.graph.links,
+            job=child.order.job if child.order else None,
+            links=() if child.order else self.graph.links,
+            cameras=() if child.order else tuple(camera.name for camera in self.station.cameras),
             runtime_dir=self.runtime_dir,
             cells_fd=self.cells.fd,
             cell=child.cell_index,
         )
-        child.cell["state"] = 0
-        child.cell.beat()
-        child.started_s = time.monotonic()
-        try:
-            child.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pipeline.entry", str(os.getpid())],
-                stdin=subprocess.PIPE,
-                stderr=self._stderr,
-                env=environment(child.group),
-                pass_fds=[self.cells.fd, *(ring.fd for ring in (job.rings.values() if job else ()))],
-                process_group=0,
-            )
-        except OSError as error:  # no memory, too many processes or open files: it may pass
-            self._again_later(child, str(error))
-            return
-        assert child.process.stdin
-        with contextlib.suppress(BrokenPipeError), child.process.stdin as stdin:
-            stdin.write(spec.encode())
 
     def _watch(
         self,
@@ -187,32 +262,21 @@ class Supervisor:
                 log("stalled", severity="warning", seconds=round(now_s - last_s, 1))
                 self._patience_until_s = now_s + _SILENT_S
             last_s = now_s
-            for child in list(self.children):
+            for child in self.children:
                 self._look_after(child, now_s)
+            wanted = self._wanted
+            late = self._apply()
             if now_s >= sample_at_s:
                 sample_at_s = now_s + _SAMPLE_S
                 for child in self.children:
                     child.sample()
                 if not (self.runtime_dir / CONTROL).exists():
                     self._move(control, stack)
-            late = "" if self.ready_s else self._waited_for()
-            if late and now_s >= say_at_s:
+            if late and not self.ready_s and now_s >= say_at_s:
                 say_at_s = now_s + _SAY_AGAIN_S
                 log("not_ready", severity="warning", station=self.station.station.name, waits_for=late)
-            if not self.ready_s and not late:
-                if any(g.row.kind == "source" for g in self.graph.groups) and not self._sources_started:
-                    self._sources_started = True
-                    self._add_groups(source=True)
-                    continue
-                self.ready_s = now_s
-                for child in self.children:
-                    child.mark_ready()
-                log(
-                    "ready",
-                    severity="notice",
-                    station=self.station.station.name,
-                    processes=sum(child.ready for child in self.children),
-                )
+            if not late and not self.settled and wanted is self._wanted:
+                self._settle(now_s)
             if duration_s is not None and now_s >= (self.ready_s or began_s + _START_S) + duration_s:
                 if not self.ready_s:
                     self._refused = f"{late}: not ready within {_START_S + duration_s:g} s; its messages stand above"
@@ -220,12 +284,18 @@ class Supervisor:
             if on_tick:
                 on_tick(self)
 
-    def _waited_for(self) -> str:
-        """Names of the processes that the station is not ready without: of those that failed, the ones for which no
-        other does the work."""
-        done = {child.role for child in self.children if child.ready}
-        late = [c for c in self.children if not (c.ready or c.retired or (c.failures and c.role in done))]
-        return ", ".join(child.worker for child in late)
+    def _settle(self, now_s: float) -> None:
+        """Note that what runs is what is wanted, and give back what nobody uses any more."""
+        self.settled = True
+        used = [ref for child in self.children if child.order for ref in child.order.job.rings.values()]
+        self._rings.close_all_but([*used, *self._wanted.rings.values()])
+        event = "settled" if self.ready_s else "ready"
+        if not self.ready_s:
+            self.ready_s = now_s
+            for child in self.children:
+                child.mark_ready()
+        ready = sum(child.ready for child in self.children)
+        log(event, severity="notice", station=self.station.station.name, processes=ready)
 
     def _move(self, control: ControlSocket, stack: contextlib.ExitStack) -> None:
         """Somebody has removed the sockets (such as a cleaner of /tmp): without them no process could ever be replaced.
@@ -248,25 +318,31 @@ class Supervisor:
         """Start again what has died, kill what is silent."""
         process = child.process
         if process is None:
-            if not child.retired and now_s >= child.restart_at_s:
-                self._start(child)
+            if child.retired and not child.past:
+                self._forget(child)
+            elif not child.retired and now_s >= child.restart_at_s:
+                child.start(self._spec(child), self._stderr)
             return
         code = process.poll()
         if code is None:
             silent_s = now_s - child.cell["heartbeat_ns"] / 1e9
             patient = now_s < self._patience_until_s
             if silent_s > _FRAME_S:
-                self._blank(child, _FRAME_S)
+                child.blank(_FRAME_S)
             if not patient and not child.killed and silent_s > (_SILENT_S if child.ready else _LOADING_S):
                 log("silent", severity="warning", worker=child.worker, silent_s=round(silent_s, 1))
                 process.kill()
                 child.killed = True  # it may take its time to die: in a driver that hangs, for ever
+            elif child.retired and not child.killed and now_s > child.leave_by_s:
+                log("killed_at_leave", severity="warning", worker=child.worker)
+                process.kill()
+                child.killed = True
             elif child.failures and child.ready and now_s - child.started_s > _HEALTHY_S:
                 child.failures = 0
             return
         was_ready, told_to_end = child.ready, child.told_to_end
         child.gone()
-        self._blank(child, 0.0)
+        child.blank(0.0)
         if told_to_end or child.retired or self._stopping:  # a service's SIGTERM may go to all of them
             return
         if code == 2 and not was_ready and not self.ready_s:
@@ -274,28 +350,7 @@ class Supervisor:
             self._stopping += 1
             return
         child.restarts += 1
-        self._again_later(child, signal.Signals(-code).name if code < 0 else f"exit {code}")
-
-    def _again_later(self, child: Child, reason: str) -> None:
-        """Have a process started again, each time later."""
-        delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(child.failures, 12)) * random.uniform(0.8, 1.0)
-        child.failures += 1
-        child.restart_at_s = time.monotonic() + delay_s
-        log(
-            "restarting",
-            severity="warning",
-            worker=child.worker,
-            reason=reason,
-            failures=child.failures,
-            delay_s=round(delay_s, 2),
-        )
-
-    def _blank(self, child: Child, max_age_s: float) -> None:
-        """Blank the older frames of a capture process that cannot do it itself."""
-        if child.group and child.group.row.rings == "own":
-            ring = Ring.at(self._rings[child.instance])
-            ring.expire(max_age_s)
-            ring.close()
+        child.again_later(signal.Signals(-code).name if code < 0 else f"exit {code}")
 
     def _answer_scale(self, request: Scale) -> str:
         text = self.scale(request.group, request.workers)
@@ -306,17 +361,18 @@ class Supervisor:
         return msgspec.json.encode(self.snapshot()).decode()
 
     def _stop_all(self) -> None:
-        """First players (they close their ledger row), cameras, and the stage that cameras feed: a frame that still
-        waits would only grow old, the broker drops it. Then each stage after the one that feeds it, so that it finishes
-        what is on its way, and the broker; then the knife."""
+        """Stop players first (they close their ledger row), with cameras and the stage that cameras feed: a frame that
+        still waits would only grow old, the broker drops it. Then stop each stage after the one that feeds it, so that
+        it finishes what is on its way, and the broker; kill what is left."""
         self.ended_s = time.monotonic()
         deadline_s = self.ended_s + _STOP_S
         for child in self.children:
             child.sample()
-        workers = [{group.name} for group in self.graph.groups if group.row.kind == "worker"]
-        first = {group.name for group in self.graph.groups if group.row.kind != "worker"}.union(*workers[:1])
-        for names in (first, *workers[1:], {BROKER}):
-            batch = [child for child in self.children if (child.group.name if child.group else BROKER) in names]
+        workers = [group.name for group in self.graph.groups if group.row.kind == "worker"]
+        turns = {name: max(0, turn) for turn, name in enumerate(dict.fromkeys(workers))}
+        last = len(turns)
+        for turn in range(last + 1):
+            batch = [c for c in self.children if (turns.get(c.group.name, 0) if c.group else last) == turn]
             running = [child.process for child in batch if child.process]
             for process in running:
                 process.terminate()
@@ -329,14 +385,4 @@ class Supervisor:
                 child.process.kill()
             if child.process:
                 child.process.wait()
-
-
-def _ring_of(camera: Camera) -> Ring:
-    slot_bytes = camera.max_width_px * camera.max_height_px * 3
-    try:
-        return Ring.create(camera.name, slot_bytes)
-    except OSError as error:
-        raise UserError(
-            f"cameras.{camera.name}: no {SLOTS * slot_bytes / 1e6:.0f} MB of memory for its frames ({error.strerror}); "
-            "lower max_width_px and max_height_px"
-        ) from None
+                child.close_pipe()

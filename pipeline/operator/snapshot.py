@@ -6,7 +6,7 @@ asked for anything, so a hanging one holds up nobody.
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -210,7 +210,7 @@ def take(
     by_role: dict[str, list[Child]] = {role: [] for role in roles}
     for child in children:
         by_role[child.role].append(child)
-    processes = tuple(_process(child, now_s, bool(ended_s)) for child in children)
+    processes = tuple(_process(child, now_s, bool(ended_s)) for child in children if not child.past)
     cameras = tuple(msgspec.convert(status, CameraState) for status in _of_instances(children, "camera", statuses))
     screens = tuple(msgspec.convert(status, ScreenState) for status in _of_instances(children, "screen", statuses))
     return Snapshot(
@@ -226,7 +226,7 @@ def take(
         dropped=dict(_sum(statuses[child.worker].get("dropped", {}) for child in children if child.group is None)),
         cameras=cameras,
         screens=screens,
-        plays=_all_plays(screens),
+        plays=_all_plays(statuses.values()),
         alerts=() if ended_s else (*_process_alerts(processes), *_camera_alerts(cameras), *_screen_alerts(screens)),
     )
 
@@ -298,11 +298,13 @@ def _of_instances(children: Sequence[Child], per: str, statuses: dict[str, dict[
     return [statuses[child.worker] | {"name": child.instance} for child in mine]
 
 
-def _all_plays(screens: Sequence[ScreenState]) -> Plays:
+def _all_plays(statuses: Iterable[dict[str, Any]]) -> Plays:
+    """Add up the plays of all screens, also of those that are no longer there."""
+    all_plays = [msgspec.convert(status["plays"], Plays) for status in statuses if "plays" in status]
     return Plays(
-        total=sum(screen.plays.total for screen in screens),
-        billable=sum(screen.plays.billable for screen in screens),
-        by_ad=dict(_sum(screen.plays.by_ad for screen in screens)),
+        total=sum(plays.total for plays in all_plays),
+        billable=sum(plays.billable for plays in all_plays),
+        by_ad=dict(_sum(plays.by_ad for plays in all_plays)),
     )
 
 

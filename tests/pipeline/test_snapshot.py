@@ -13,10 +13,12 @@ import pytest
 from pipeline.cells import Cells
 from pipeline.control import Status, ask
 from pipeline.errors import UserError
+from pipeline.job import Job
 from pipeline.operator.snapshot import Ages, Snapshot
 from pipeline.process import Child
 from pipeline.settings import Camera, Screen, Station, StationTable
 from pipeline.supervisor import Supervisor
+from pipeline.wanted import Order
 from tests.conftest import RunningStation, wait_for
 
 
@@ -83,7 +85,7 @@ def _snapshot_of(statuses: dict[str, dict[str, Any]]) -> Snapshot:
     supervisor = Supervisor(station)
     cells = Cells.create()
     for i, (name, status) in enumerate(statuses.items()):
-        child = Child(name, supervisor.graph.group(name), i, cells.cell(i))
+        child = Child(name, Order(group=supervisor.graph.group(name), job=Job(station=station)), i, cells.cell(i))
         child.cell.publish(status)
         supervisor.children.append(child)
     snapshot = supervisor.snapshot()

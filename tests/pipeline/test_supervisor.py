@@ -20,20 +20,27 @@ from pipeline.cells import Cells
 from pipeline.control import request_scale
 from pipeline.errors import UserError
 from pipeline.graph import Row
+from pipeline.job import Job
 from pipeline.log import skipped
 from pipeline.messages import Faces
 from pipeline.operator.summary import summarise
 from pipeline.operator.terminal import View, line, render
 from pipeline.process import Child
+from pipeline.ring import Rings
 from pipeline.runtime import running_stations, runtime_root
 from pipeline.settings import Camera, Screen, Station, StationTable
-from pipeline.supervisor import Supervisor, _ring_of
+from pipeline.supervisor import Supervisor
+from pipeline.wanted import Order
 from tests.conftest import HANG_S, RunningStation, lives, replaced, wait_for
 from tests.toys import TOYS
 
 
 def _child(supervisor: Supervisor, worker: str) -> Child:
     return next(child for child in supervisor.children if child.worker == worker)
+
+
+def _order(supervisor: Supervisor, name: str) -> Order:
+    return Order(group=supervisor.graph.group(name), job=Job(station=supervisor.station))
 
 
 def _shown(supervisor: Supervisor) -> dict[str, int]:
@@ -89,7 +96,7 @@ def test_a_killed_process_is_replaced_and_results_flow_again(running: RunningSta
 
 def _slots(supervisor: Supervisor, camera: str) -> bytes:
     """All pixels in a camera's ring."""
-    ref = supervisor._rings[camera]
+    ref = supervisor._wanted.rings[camera]
     return os.pread(ref.fd, ref.slots * ref.slot_bytes, 4096)
 
 
@@ -115,14 +122,24 @@ def _bright_station() -> Station:
     return Station(cameras=(Camera(name="c0", source="sample"),))
 
 
-def test_a_worker_that_is_gone_holds_no_memory(running: RunningStation) -> None:
+def test_what_a_retired_worker_did_is_counted_and_its_place_is_free(running: RunningStation) -> None:
     with running() as supervisor:
         supervisor.scale("detect", 2)
+        wait_for(lambda: supervisor.settled, "the second worker")
         second = _child(supervisor, "detect.1")
-        wait_for(lambda: second.rss_mb > 1, "its memory to be seen")
+        wait_for(lambda: second.rss_mb > 1 and second.cell["out"] > 5, "its work to be seen")
         supervisor.scale("detect", 1)
-        wait_for(lambda: second.process is None, "its end")
-        assert second.rss_mb == 0
+        wait_for(lambda: supervisor.settled, "its end")
+        past = _child(supervisor, "detect.past")
+        done = past.cell["out"]
+        assert second not in supervisor.children and done > 5 and past.rss_mb == 0 and past.cpu_s > 0
+        assert supervisor.cells.cell(second.cell_index)["out"] == 0, "the next process begins at nothing"
+        supervisor.scale("detect", 2)
+        wait_for(lambda: supervisor.settled, "another second worker")
+        assert _child(supervisor, "detect.1").cell_index == second.cell_index
+    frames = summarise(supervisor.snapshot())["frames"]
+    assert frames["processed"] == sum(child.cell["out"] for child in supervisor.children if child.role == "detect")
+    assert 0 <= frames["captured"] - frames["processed"] - frames["dropped"] <= 1
 
 
 def test_rates_are_those_of_the_ready_station(running: RunningStation) -> None:
@@ -158,7 +175,7 @@ def _told_of(names: tuple[str, str], statuses: list[dict[str, object]]) -> tuple
     supervisor = Supervisor(station)
     cells = Cells.create()
     for i, (name, status) in enumerate(zip(names, statuses, strict=True)):
-        child = Child(name, supervisor.graph.group(name), i, cells.cell(i))
+        child = Child(name, _order(supervisor, name), i, cells.cell(i))
         child.cell.publish(status)
         supervisor.children.append(child)
     console = Console(file=io.StringIO(), width=120)
@@ -199,7 +216,7 @@ def test_memory_that_cannot_be_had_is_a_mistake_of_the_station_file(tmp_path: Pa
     monkeypatch.setattr("pipeline.ring.os.posix_fallocate", full)
     station = Station(cameras=(Camera(name="c0", source="sample"),), folder=tmp_path)
     with pytest.raises(UserError, match=r"cameras\.c0: no 37 MB of memory .* lower max_width_px"):
-        _ring_of(station.cameras[0])
+        Rings().for_cameras(station.cameras, {})
 
 
 def test_counters_survive_a_kill(running: RunningStation) -> None:
@@ -334,7 +351,7 @@ def test_a_silent_process_that_does_not_die_is_said_once(capsys: pytest.CaptureF
     station = _bright_station()
     supervisor = Supervisor(station)
     cells = Cells.create()
-    child = Child("detect.0", supervisor.graph.group("detect"), 0, cells.cell(0))
+    child = Child("detect.0", _order(supervisor, "detect"), 0, cells.cell(0))
     child.process = process = _InADriver()  # type: ignore[assignment]
     for second in range(40):
         supervisor._look_after(child, second)
@@ -345,9 +362,9 @@ def test_a_silent_process_that_does_not_die_is_said_once(capsys: pytest.CaptureF
 def test_no_process_is_left_off_for_longer_than_half_a_minute() -> None:
     supervisor = Supervisor(_bright_station())
     cells = Cells.create()
-    child = Child("detect.0", supervisor.graph.group("detect"), 0, cells.cell(0))
+    child = Child("detect.0", _order(supervisor, "detect"), 0, cells.cell(0))
     for _ in range(50):
-        supervisor._again_later(child, "exit 1")
+        child.again_later("exit 1")
         assert child.restart_at_s <= time.monotonic() + 30
     os.close(cells.fd)
 
@@ -425,10 +442,11 @@ def test_scaling_up_and_down_while_it_runs(running: RunningStation, monkeypatch:
         assert running_stations() == ["toys"]
         assert request_scale("toys", "detect", 3) == "detect: 1 -> 3 workers"
         wait_for(lambda: sum(c.ready for c in supervisor.children if c.role == "detect") == 3, "three workers")
-        counts = {c.worker: c.cell["out"] for c in supervisor.children if c.role == "detect"}
+        counts = {c.worker: c.cell["out"] for c in supervisor.children if c.role == "detect" and not c.past}
         wait_for(lambda: all(_child(supervisor, w).cell["out"] > n for w, n in counts.items()), "all three at work")
         assert request_scale("toys", "detect", 1) == "detect: 3 -> 1 workers"
-        wait_for(lambda: sum(c.process is not None for c in supervisor.children if c.role == "detect") == 1, "one")
+        wait_for(lambda: supervisor.settled, "one")
+        assert sum(c.process is not None for c in supervisor.children if c.role == "detect") == 1
         _flows(supervisor, cameras=3)
         assert request_scale("toys", "detect", 2) == "detect: 1 -> 2 workers"
         wait_for(lambda: sum(c.ready for c in supervisor.children if c.role == "detect") == 2, "two workers")
@@ -443,12 +461,10 @@ def test_a_worker_wanted_again_while_it_ends_is_no_failure(
 ) -> None:
     monkeypatch.setenv("TOY_STALL_MS", "200")
     with running(cameras=1, workers={"detect": 2}) as supervisor:
-        second = _child(supervisor, "detect.1")
-        first_life = second.process
         request_scale("toys", "detect", 1)
         request_scale("toys", "detect", 2)
-        wait_for(lambda: second.process is not first_life and second.ready, "its new life")
-        assert second.failures == 0
+        wait_for(lambda: supervisor.settled, "two workers")
+        assert sum(child.ready for child in supervisor.children if child.role == "detect") == 2
     assert summarise(supervisor.snapshot())["restarts"]["detect"] == 0
 
 
@@ -492,6 +508,7 @@ import json, signal, sys
 from pathlib import Path
 from pipeline.settings import Camera, Station, StationTable
 from pipeline.supervisor import Supervisor
+from pipeline.wanted import Order
 from tests.toys import TOYS
 cameras = tuple(Camera(name=f"c{i}", source="sample", max_width_px=320, max_height_px=240) for i in range(2))
 station = Station(station=StationTable(name="orphan"), cameras=cameras, folder=Path("."))
