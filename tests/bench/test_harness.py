@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.findings import Plan, Result
@@ -28,7 +29,12 @@ def test_an_interrupted_benchmark_leaves_nothing(what: str, number: int, tmp_pat
     environment = os.environ | {name: str(place) for name, place in places.items()}
     command = [sys.executable, "-m", "bench", what, "--out", str(tmp_path / "out")]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        wait_for(lambda: list(tmp_path.glob("**/*bench-*")), "its folder")
+        # A signal just when a folder is made would leave it: wait until it is in use.
+        running = psutil.Process(process.pid)
+        wait_for(
+            lambda: list(tmp_path.glob("**/*bench-*/*")) or len(running.children(recursive=True)) > 1,
+            "its work to begin",
+        )
         process.send_signal(number)
         assert process.wait(HANG_S) != 0
     assert not list(tmp_path.glob("**/*bench-*"))
