@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from players.ledger.entries import entry_hash
-from players.ledger.schema import ENTRIES, FIRST_HASH, SCHEMAS, Schema
+from players.ledger.schema import ENTRIES, FIRST_HASH, SCHEMAS, Schema, column_types
 from players.ledger.snapshot import reading
 from players.ledger.values import as_text, from_file, read_texts
 
@@ -37,7 +37,7 @@ class _Entry(NamedTuple):
     """Hash before it, as the row repeats it; None where the row's schema leaves it out."""
     hash: Any
     content: list[Any]
-    kept: bool
+    pure: bool
     """True where every column that the row's schema lacks is empty."""
 
 
@@ -77,34 +77,43 @@ def _problem(entry: _Entry, seq: int, head: str) -> str:
         return "it does not follow the entry before it"
     if entry.hash != entry_hash(head, entry.seq, entry.content):
         return "what it says is not what was hashed"
-    if not entry.kept or any(map(_hashes_as_another, entry.content)):
+    if not entry.pure or any(map(_hashes_as_another, entry.content)):
         return "what it says is not what was hashed"
     return ""
 
 
 def _started(db: sqlite3.Connection) -> Iterator[_Entry]:
-    for row, schema in _rows(db, "started_seq"):
+    kept = {n: {*schema.started, *schema.ended, *ENTRIES} for n, schema in SCHEMAS.items()}
+    strange = {n: {*column_types()} - names for n, names in kept.items()}
+    for row, schema in _rows(db, "started_seq", {n: tuple(schema.started) for n, schema in SCHEMAS.items()}):
         content = ["started", *(row[name] for name in schema.started)]
         before = row["started_prev_hash"] if schema.keeps_previous else row["started_prev_hash"] or None
-        strange = row.keys() - schema.started.keys() - schema.ended.keys() - ENTRIES.keys()
-        kept = all(row[name] is None for name in strange)
-        yield _Entry(row["started_seq"], row["play_id"], "started", before, row["started_hash"], content, kept)
+        pure = all(row[name] is None for name in strange.get(row["schema"], ()))
+        yield _Entry(row["started_seq"], row["play_id"], "started", before, row["started_hash"], content, pure)
 
 
 def _ended(db: sqlite3.Connection) -> Iterator[_Entry]:
-    for row, schema in _rows(db, "ended_seq"):
+    for row, schema in _rows(db, "ended_seq", {n: tuple(schema.ended) for n, schema in SCHEMAS.items()}):
         content = ["ended", row["play_id"], row["started_hash"], *(row[name] for name in schema.ended)]
         before = row["prev_hash"] if schema.keeps_previous else row["prev_hash"] or None
         yield _Entry(row["ended_seq"], row["play_id"], "ended", before, row["hash"], content, True)
 
 
-def _rows(db: sqlite3.Connection, seq: str) -> Iterator[tuple[dict[str, Any], Schema]]:
-    """Yield the rows of a ledger's own file in the order of a column, with their values as they are hashed."""
+def _rows(
+    db: sqlite3.Connection, seq: str, columns: dict[int, tuple[str, ...]]
+) -> Iterator[tuple[dict[str, Any], Schema]]:
+    """Yield the rows of a ledger's own file in the order of `seq`, the columns of their schema as they are hashed."""
     texts = read_texts(db)
-    for kept in db.execute(f"SELECT * FROM main.plays WHERE {seq} IS NOT NULL ORDER BY {seq}"):  # noqa: S608
-        row = dict(kept)
+    coded = {}
+    for number, schema in SCHEMAS.items():
+        in_bytes = {*schema.as_bytes, *schema.as_number, "eligible"}
+        coded[number] = [name for name in (*columns[number], "play_id", "started_hash", "hash") if name in in_bytes]
+    names = (*column_types(),)
+    query = f"SELECT {', '.join(names)} FROM main.plays WHERE {seq} IS NOT NULL ORDER BY {seq}"  # noqa: S608
+    for values in db.execute(query):
+        row = dict(zip(names, values, strict=True))
         schema = SCHEMAS.get(row["schema"], _NONE)
-        for name in (*schema.as_bytes, *schema.as_number, "eligible"):
+        for name in coded.get(row["schema"], ()):
             with suppress(ValueError):  # bytes that cannot be read stay, and no hash covers them
                 row[name] = from_file(schema, name, row[name], texts)
         yield row, schema

@@ -215,7 +215,7 @@ def test_a_ledger_that_is_taken_away_sells_nothing_until_it_is_put_back(path: Pa
 
 
 @pytest.mark.parametrize("column", ["started_utc", "ended_seq"])
-def test_a_time_or_a_link_that_is_none_sells_nothing(ledger: Ledger, path: Path, column: str) -> None:
+def test_a_time_or_an_entry_that_is_none_sells_nothing(ledger: Ledger, path: Path, column: str) -> None:
     play(ledger)
     ledger.close()
     alter(path, f"UPDATE plays SET {column} = 'zzz'")

@@ -142,7 +142,12 @@ def test_a_day_of_plays_stays_under_10_mb(path: Path, passers: list[Present], po
         book.close()
         sizes.append(path.stat().st_size)
     assert sound(path).plays == 600
-    assert sum(len(row["eligible"]) for row in table(path)) > 1.3 * 600
+    rows = table(path)
+    assert sum(len(row["eligible"]) for row in rows) > 1.3 * 600
+    for row in rows:
+        assert row["propensity"] <= dict(row["eligible"])[row["line"]] * 1.001
+        assert sum(odds for _, odds in row["eligible"]) == pytest.approx(1, rel=0.01)
+        assert sum(row["context"]["bins"].values()) == pytest.approx(row["context"]["people"], rel=0.01)
     a_play = (sizes[1] - sizes[0]) / 450
     print(f"\n{lines} lines, {policy}: {a_play:.0f} bytes a play, {a_play * PLAYS_A_DAY / 1e6:.1f} MB a day")
     assert sizes[0] + a_play * PLAYS_A_DAY < 10_000_000
