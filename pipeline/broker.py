@@ -1,7 +1,7 @@
 """The one process between the stages: it holds what waits, and sends only to a worker that asked.
 
-High-water marks do not bound staleness, so nothing waits in a socket: each link keeps the newest message of each camera
-(or all, up to a limit), and a worker gets a batch only against the credit it pushed. Cameras take turns. On a sticky
+High-water marks do not bound staleness, so nothing waits in a socket. Each link keeps the newest message of each
+camera, or all up to a limit. A worker gets a batch only against the credit it pushed. Cameras take turns. On a sticky
 link, a camera keeps its worker.
 """
 
@@ -125,8 +125,8 @@ class LinkQueue:
         self.owners = {camera: owner for camera, owner in self.owners.items() if camera in cameras}
 
     def share(self, workers: Collection[str]) -> None:
-        """Spread the cameras of a sticky link over these workers and move as few as can be: those of a worker that
-        left go to whoever has fewest, and a worker that came takes some until no other has two more than it has."""
+        """Spread the cameras of a sticky link over these workers and move as few as can be. Those of a worker that left
+        go to whoever has fewest. A worker that came takes some until no other has two more than it has."""
         if not self.link.sticky:
             return
         came = set(workers) - set(self._workers)

@@ -1,7 +1,7 @@
-"""Where every child of the supervisor begins: `python -m pipeline.entry PARENT_PID`, its Spec on standard input.
+"""Beginning of every child of the supervisor: `python -m pipeline.entry PARENT_PID`, its Spec on standard input.
 
-It ties its life to its parent's before it loads anything that takes time: a second of imports would be a second in
-which nobody ends an orphan. Nothing in it is written to a core dump.
+A child ties its life to its parent's before it loads anything that takes time. During a second of imports, nobody would
+end an orphan. Nothing in it is written to a core dump.
 """
 
 import ctypes

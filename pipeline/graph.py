@@ -34,26 +34,26 @@ class Row(Struct, frozen=True, kw_only=True):
     gives: type[Message] | None = None
     """Message that `step` returns. None: the stage returns none."""
     per: Literal["station", "camera", "screen"] = "station"
-    """Whether there is one group of processes, or one process for each camera or screen."""
+    """Scope of a process: one group of them for the station, or one for each camera or screen."""
     keep: Literal["latest", "all"] = "latest"
     """Messages that wait: the newest of each camera, or all (up to 1,000)."""
     batch: int = 1
     """Largest number of messages in one step, where the station file has no say in it."""
     sticky: bool = False
-    """Whether a camera keeps its worker for as long as that worker lives."""
+    """True if a camera keeps its worker for as long as that worker lives."""
     in_order: bool = False
-    """Whether all messages must go through one process, in order: there is never a second one."""
+    """True if all messages must go through one process, in order. There is never a second one."""
     ticks: bool = False
-    """Whether `step` is called all the time, with the messages that have come, instead of only when some have."""
+    """True if `step` is called all the time, with the messages that have come, instead of only when some have."""
     ahead: bool = False
-    """Whether the next batch is asked for before the present one is worked on. It then comes meanwhile, and is that
+    """True if the next batch is asked for before the present one is worked on. It then comes meanwhile, and is that
     much older: not for a stage whose step takes long."""
     rings: Literal["none", "own", "all"] = "none"
     """Cameras whose frames the stage touches."""
     reads: tuple[str, ...] = ()
     """Tables of the station file that the stage's Job holds. A change of them replaces its processes."""
     display: bool = False
-    """Whether its processes may use the display."""
+    """True if its processes may use the display."""
     nice: int = 0
     """Added to the niceness: where the cores are short, what is half done goes before what is new."""
     modes: tuple[Mode, ...] = _SEEING
@@ -61,12 +61,12 @@ class Row(Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> Literal["source", "worker", "ticker"]:
-        """How a process of the stage is run: it asks nobody for input, waits for a batch, or is called all the time."""
+        """Way to run a process of the stage: it asks for no input, waits for a batch, or is called all the time."""
         return "source" if self.takes is None else "ticker" if self.ticks else "worker"
 
     @property
     def scalable(self) -> bool:
-        """Whether several processes may share the stage's work."""
+        """True if several processes may share the stage's work."""
         return self.kind == "worker" and self.per == "station" and not self.in_order
 
 
@@ -120,7 +120,7 @@ class Group(Struct, frozen=True, kw_only=True):
     """Name of its camera or screen; empty where the row is the whole station's."""
     workers: int = 1
     fed: bool = True
-    """Whether a link leads to it: to a screen none does in mode `off`, nor to a source."""
+    """True if a link leads to it. None leads to a source, nor to a screen in mode `off`."""
 
     @property
     def role(self) -> str:
@@ -148,7 +148,7 @@ class Link(Struct, frozen=True, kw_only=True):
     wait_ms: float = 0.0
     max_age_ms: int = 1500
     sticky: bool = False
-    """Whether a camera keeps its worker."""
+    """True if a camera keeps its worker."""
     cameras: tuple[str, ...] = ()
     """Only these cameras' messages; empty: every camera's."""
 

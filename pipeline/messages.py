@@ -90,7 +90,7 @@ class Person(Struct, frozen=True, kw_only=True):
 
 
 class Audience(Message, frozen=True, kw_only=True, tag="audience.1"):
-    """Who is in one frame of one camera."""
+    """People in one frame of one camera."""
 
     width_px: Px
     height_px: Px
