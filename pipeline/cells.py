@@ -1,7 +1,8 @@
 """Shared memory in which every process tells of itself: heartbeat, counters, latency histograms, a small status.
 
-One memfd, one cell a process, one writer a cell, no locks and no messages: the supervisor reads what a process did even
-after it was killed, and the process that is started in its place counts on. Times are CLOCK_MONOTONIC, ns.
+There is one memfd a station, one cell a process and one writer a cell; there are no locks and no messages. The
+supervisor reads what a process did even after it was killed, and the process that is started in its place counts on.
+Times are CLOCK_MONOTONIC, ns.
 """
 
 import math
@@ -173,7 +174,7 @@ class Cells:
 
     @property
     def room(self) -> bool:
-        """Whether there is a free cell."""
+        """True if there is a free cell."""
         return bool(self._free)
 
     def take(self) -> int:

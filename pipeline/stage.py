@@ -62,7 +62,7 @@ class Spec(Struct, frozen=True, kw_only=True):
     group: Group | None = None
     """Its group; None for the broker."""
     job: Job | None = None
-    """What its stage is told; None for the broker."""
+    """Job of its stage; None for the broker."""
     links: tuple[Link, ...] = ()
     """All links, for the broker."""
     cameras: tuple[str, ...] = ()

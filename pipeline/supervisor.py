@@ -56,13 +56,13 @@ class Supervisor:
         self.run_started_ms = time.time_ns() // 1_000_000
         self.ready_s = self.ended_s = 0.0
         self.settled = False
-        """Whether what runs is what is wanted: nothing loads, leaves, or is outdated."""
+        """True if what runs is what is wanted: nothing loads, leaves, or is outdated."""
         self._stderr = stderr
         self._stopping = 0
         self._patience_until_s = 0.0
         self._refused = ""
         self._news = False
-        """Whether running processes may have to be told of what has changed: links, or the number of screens."""
+        """True if running processes may have to be told of what has changed: links, or the number of screens."""
         self._rings = Rings()
 
     @property
@@ -361,9 +361,9 @@ class Supervisor:
         return msgspec.json.encode(self.snapshot()).decode()
 
     def _stop_all(self) -> None:
-        """Stop players first (they close their ledger row), with cameras and the stage that cameras feed: a frame that
-        still waits would only grow old, the broker drops it. Then stop each stage after the one that feeds it, so that
-        it finishes what is on its way, and the broker; kill what is left."""
+        """Stop players first (they close their ledger row), with cameras and the stage that cameras feed. A frame that
+        still waits would only grow old; the broker drops it. Then stop each stage after the one that feeds it, so that
+        it finishes what is on its way. Stop the broker last, and kill what is left."""
         self.ended_s = time.monotonic()
         deadline_s = self.ended_s + _STOP_S
         for child in self.children:

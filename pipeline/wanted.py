@@ -18,7 +18,7 @@ class Order(Struct, kw_only=True):
     job: Job
 
     def says_the_same_as(self, other: "Order") -> bool:
-        """Whether a process of this order need not be replaced for the other: what differs can be told to it."""
+        """Return whether a process of this order can go on under the other one: what differs can be told to it."""
         alike = msgspec.structs.replace(other.job, screens=self.job.screens)
         return self.group == other.group and self.job == alike
 
