@@ -45,7 +45,19 @@ def test_a_mobilenet_starts_from_what_was_exported_and_keeps_what_that_knew(face
     moved = {key.split(".")[1] for key, weights in before.items() if not torch.equal(after[key], weights)}
     assert moved == {str(layer) for layer in range(5, 27)}
     third = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu"]
-    third += ["--warmup-epochs", "0", "--no-augment", "--ema", "0", "--epochs", "4", "--seed", "1"]
+    third += [
+        "--warmup-epochs",
+        "0",
+        "--no-augment",
+        "--ema",
+        "0",
+        "--epochs",
+        "10",
+        "--seed",
+        "1",
+        "--learning-rate",
+        "2e-3",
+    ]
     invoke(*third, "--out", str(tmp_path / "alone"))
     invoke(*third, "--mimic", "33", "--mimic-of", start, "--cross-fit", "0.4", "--out", str(tmp_path / "third"))
     crops, small = CropCache(tmp_path / "third" / "crops"), Recipe(size_px=33)
