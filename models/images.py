@@ -1,4 +1,4 @@
-"""Reader of pictures and videos, upright and in BGR, for the command line, training and tests."""
+"""Reader of pictures and videos, as seen and in BGR, for the command line, training and tests."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from models.cards import ModelError
+from pipeline.colours import ColourError
+from pipeline.film import Film
 
 
 class ImageError(ModelError):
@@ -58,17 +60,16 @@ def read_image(path: Path | BytesIO) -> NDArray[np.uint8]:
 def _video(path: Path, every: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     number, promised = 0, 0
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ImageError(f"{path}: neither a picture nor a video")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            promised = stream.frames
-            for frame in container.decode(stream):
+        with Film(path) as film:
+            promised = film.stream.frames
+            for shown in film.frames():
                 if number % every == 0:
-                    pixels = frame.to_ndarray(format="bgr24")
-                    yield number, np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90 % 4))
+                    yield number, film.picture(shown.frame).to_ndarray()
                 number += 1
+    except ColourError as error:
+        raise ImageError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise ImageError(f"{path}: neither a picture nor a video: {error}") from error
     except av.FFmpegError as error:
         if number == 0:
             raise ImageError(f"{path}: neither a picture nor a video that can be read: {error.strerror}") from error

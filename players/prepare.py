@@ -217,7 +217,8 @@ class Preparation:
         if self._playable is None or self._playable[0] is not newest:
             self._failed.clear()
             if any(creative.kind == "video" for creative in newest.creatives):
-                import av  # noqa: F401 (loading its libraries stops every thread: do it while a picture stands still)
+                # Loading FFmpeg's libraries stops every thread: do it while a picture stands still.
+                import pipeline.film  # noqa: F401
         now_s = time.monotonic()
         failed = frozenset(name for name, until_s in self._failed.items() if until_s > now_s)
         if self._playable is None or self._playable[0] is not newest or self._playable[1] != failed:

@@ -24,7 +24,7 @@ from players.ads.campaign_file import CampaignFile, LineTable, line_of, parse
 from players.ads.catalogue import Catalogue
 from players.ads.folders import NOT_TEXT, folder_campaign, folder_target, is_text, listed
 from players.ads.lines import Creative, Line, Stamp
-from players.ads.media import EXAMINER, probe
+from players.ads.media import examiner, probe
 from players.audience.groups import MINOR_DECADES
 
 DEMO = Path(__file__).parents[1] / "demo"
@@ -272,6 +272,8 @@ class _Reader:
                 duration_ms=duration_ms,
                 width_px=found["width_px"],
                 height_px=found["height_px"],
+                codec=found["codec"],
+                treatment=tuple(found["treatment"]),
                 sound=table.sound,
                 title=table.title,
                 stamp=self._media[place],
@@ -352,7 +354,7 @@ def _read_cache(path: Path | None) -> _Cache:
         cache = msgspec.msgpack.decode(path.read_bytes(), type=_Cache) if path is not None else _Cache()
     except (OSError, msgspec.DecodeError):
         return _Cache()
-    return cache if cache.examiner == EXAMINER else _Cache(cache.campaigns)
+    return cache if cache.examiner == examiner() else _Cache(cache.campaigns)
 
 
 def _write_cache(path: Path | None, cache: _Cache) -> None:
@@ -362,7 +364,7 @@ def _write_cache(path: Path | None, cache: _Cache) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".new")
         examined = {path: entry for path, entry in cache.media.items() if "problem" not in entry[1]}
-        draft.write_bytes(msgspec.msgpack.encode(_Cache(cache.campaigns, examined, EXAMINER)))
+        draft.write_bytes(msgspec.msgpack.encode(_Cache(cache.campaigns, examined, examiner())))
         draft.replace(path)
     except OSError as error:
         skip("campaign_cache_not_written", error=error)

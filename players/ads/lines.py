@@ -22,7 +22,8 @@ Stamp = tuple[int, int, int]
 class Creative(Struct, frozen=True, kw_only=True):
     """One picture or film that was examined and can be played.
 
-    `path` is absolute. `sha256` is of the whole file, as it was when it had that `stamp`.
+    `path` is absolute. `sha256` is of the whole file, as it was when it had that `stamp`. Width and height are as seen.
+    `treatment` says in plain words what is done to it before it is shown.
     """
 
     id: str
@@ -32,6 +33,8 @@ class Creative(Struct, frozen=True, kw_only=True):
     duration_ms: int
     width_px: int
     height_px: int
+    codec: str = ""
+    treatment: tuple[str, ...] = ()
     sound: bool = False
     title: str = ""
     stamp: Stamp = (0, 0, 0)

@@ -1,16 +1,14 @@
 """Examination of media files in throwaway processes with limits.
 
 `probe(paths)` starts this file as a program, which forks once a media file. A file that crashes, hangs or swallows
-memory ends only its own process. The program imports nothing of ours and never follows a playlist. It does not outlive
-the process that asked.
+memory ends only its own process. The program imports nothing of ours but pipeline/film.py, and never follows a
+playlist. It does not outlive the process that asked.
 """
 
 import ctypes
 import hashlib
 import json
-import math
 import os
-import re
 import resource
 import select
 import signal
@@ -21,14 +19,15 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
 _JPEG = ("JPEG", "MPO")
 """Formats that Pillow finds in JPEG files. MPO is what many phones write: more pictures behind the first."""
 IMAGES = {".png": ("PNG",), ".jpg": _JPEG, ".jpeg": _JPEG, ".webp": ("WEBP",), ".gif": ("GIF",)}
-VIDEOS = {".mp4": "mp4", ".webm": "webm", ".mkv": "matroska"}
-CODECS = ("h264", "hevc", "vp9")
+VIDEOS = {".mp4": "mp4", ".mov": "mov", ".webm": "webm", ".mkv": "matroska"}
+CODECS = ("h264", "hevc", "vp9", "av1", "prores")
 IMAGE_BYTES_MAX, VIDEO_BYTES_MAX = 64 << 20, 4 << 30
 PIXELS_MAX = 50_000_000
 SIDE_PX_MAX = 16384
@@ -38,17 +37,26 @@ CPU_S_MAX = 20
 WALL_S_MAX = 40.0
 _NICE = 10
 _PR_SET_PDEATHSIG = 1
-EXAMINER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-"""Hash of this file. When it changes, every medium is examined again."""
+_ROOT = Path(__file__).resolve().parents[2]
+"""Folder of our packages."""
+
+
+def examiner() -> str:
+    """Return a hash of the files that examine. When one changes, every medium is examined again."""
+    files = (Path(__file__), _ROOT / "pipeline/film.py", _ROOT / "pipeline/colours.py")
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
-    """Return for each file {kind, width_px, height_px, duration_ms, sound, sha256}, or {problem}: one line of text."""
+    """Return for each file what was found in it, or {problem}: one line of text.
+
+    Found are kind, width_px and height_px as seen, duration_ms, sound, codec, sha256, and treatment: what is done to it.
+    """
     wanted = list(dict.fromkeys(paths))
     answers: dict[Path, dict[str, Any]] = {}
     while len(answers) < len(wanted):
         left = [path for path in wanted if path not in answers]
-        command = [sys.executable, "-I", str(Path(__file__).resolve()), str(os.getpid())]
+        command = [sys.executable, "-I", str(Path(__file__).resolve()), str(os.getpid()), str(_ROOT)]
         try:
             done = subprocess.run(
                 command,
@@ -82,8 +90,9 @@ def _serve(parent_pid: int) -> None:
     """
     _tie_to(parent_pid)
     os.nice(_NICE)
-    import av  # noqa: F401
     import PIL.Image  # noqa: F401
+
+    import pipeline.film  # noqa: F401
 
     for line in sys.stdin:
         sys.stdout.write(json.dumps(_in_child(Path(json.loads(line)))) + "\n")
@@ -184,44 +193,62 @@ def _image(path: Path, formats: tuple[str, ...]) -> dict[str, Any]:
         if image.format not in formats:
             return {"problem": f"it is a {image.format} under a {path.suffix} name"}
         ImageOps.exif_transpose(image)  # loads the picture and turns it as the player will
-    return {"kind": "image", "width_px": width_px, "height_px": height_px, "duration_ms": 0, "sound": False}
+    return {"kind": "image", "width_px": width_px, "height_px": height_px, "duration_ms": 0, "sound": False} | {
+        "codec": image.format.lower(), "treatment": []
+    }
 
 
 def _video(path: Path, container_format: str) -> dict[str, Any]:
     import av
 
-    with av.open(str(path), format=container_format, options={"protocol_whitelist": "file"}) as container:
-        if not container.streams.video:
-            return {"problem": "there is no picture in it"}
-        stream = container.streams.video[0]
-        codec = stream.codec_context
-        if codec.name not in CODECS:
-            return {"problem": f"codec {codec.name} is not played; known: {', '.join(CODECS)}"}
+    try:
+        found = _film(path, container_format)
+        if "problem" not in found:
+            found["duration_ms"] = _duration_ms(path, container_format)
+    except av.FFmpegError:
+        return {"problem": f"it cannot be decoded: it is damaged, or no {path.suffix} film; export or copy it anew"}
+    except ValueError as error:
+        return {"problem": str(error)}
+    least_s, most_s, duration_ms = DURATION_MS_MIN // 1000, DURATION_MS_MAX // 1000, found.get("duration_ms", 1000)
+    if duration_ms < DURATION_MS_MIN:
+        advice = "save a still picture as .png or .jpg, or export a longer film"
+        return {"problem": f"it lasts {duration_ms / 1000:g} s; at least {least_s}, at most {most_s}; {advice}"}
+    if duration_ms > DURATION_MS_MAX:
+        return {"problem": f"it lasts {duration_ms / 1000:g} s; at least {least_s}, at most {most_s}; cut it into parts"}
+    return found
+
+
+def _film(path: Path, container_format: str) -> dict[str, Any]:
+    """Return what the first frames of a film tell, or {problem}."""
+    from pipeline.film import Film
+
+    with Film(path, container_format=container_format, threads=1) as film:
+        codec = film.stream.codec_context
+        if film.codec not in CODECS:
+            known = ", ".join(CODECS)
+            return {"problem": f"codec {film.codec} is not played; known: {known}; export it as h264"}
         if not 0 < codec.width * codec.height <= PIXELS_MAX or max(codec.width, codec.height) > SIDE_PX_MAX:
-            return {"problem": f"a frame of {codec.width}x{codec.height} pixels cannot be played"}
-        duration_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-        if not duration_s and container.duration:  # Matroska: the end of the picture, else of the last stream
-            ends_s = min(container.duration / 1e6, _seconds(stream.metadata.get("DURATION", "")))
-            duration_s = ends_s - float((stream.start_time or 0) * (stream.time_base or 0))
-        frames = sum(1 for _, _ in zip(container.decode(stream), range(5), strict=False))
+            return {"problem": f"a frame of {codec.width}x{codec.height} pixels cannot be played; export it smaller"}
+        frames = list(islice(film.decoded(), 5))
         if not frames:
-            return {"problem": "no frame of it can be decoded"}
-        if not DURATION_MS_MIN <= round(duration_s * 1000) <= DURATION_MS_MAX:
-            least, most = DURATION_MS_MIN // 1000, DURATION_MS_MAX // 1000
-            return {"problem": f"it lasts {duration_s:g} s; at least {least}, at most {most}"}
+            return {"problem": "no frame of it can be decoded; export it again"}
+        told = next((frame for frame in frames if frame.interlaced_frame), frames[0])
+        width_px, height_px = film.upright_px(told)
         return {
             "kind": "video",
-            "width_px": codec.width,
-            "height_px": codec.height,
-            "duration_ms": round(duration_s * 1000),
-            "sound": bool(container.streams.audio),
+            "width_px": width_px,
+            "height_px": height_px,
+            "sound": bool(film.container.streams.audio),
+            "codec": film.codec,
+            "treatment": film.treatment(told),
         }
 
 
-def _seconds(clock: str) -> float:
-    """Return the seconds of `00:01:02.500000000`; infinity for other text."""
-    match = re.fullmatch(r"(\d\d):(\d\d):(\d\d\.\d+)", clock)
-    return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3]) if match else math.inf
+def _duration_ms(path: Path, container_format: str) -> int:
+    from pipeline.film import Film
+
+    with Film(path, container_format=container_format) as film:
+        return round(film.length_s() * 1000)
 
 
 @contextmanager
@@ -232,4 +259,5 @@ def _no_warnings() -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    sys.path.append(sys.argv[2])
     _serve(int(sys.argv[1]))

@@ -1,10 +1,9 @@
-"""Films, decoded, scaled and turned by FFmpeg in a thread, a few frames ahead of the render loop."""
+"""Films for a screen: read and laid out (pipeline/film.py) in a thread, a few frames ahead of the render loop."""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,14 +14,13 @@ from players.screen.layout import Layout, blank
 
 if TYPE_CHECKING:
     import av
-    import av.filter
+
+    from pipeline.film import Fit
 
 AHEAD_FRAMES = 8
 """Largest number of decoded frames that wait to be shown: 66 MB at 1920x1080."""
 DECODER_THREADS = 2
 """Threads of the decoder of one film."""
-_TURNS = {0: "", 90: ",transpose=clock", 180: ",hflip,vflip", 270: ",transpose=cclock"}
-"""FFmpeg's filters that turn a frame clockwise, by degrees."""
 
 
 class Video:
@@ -110,69 +108,29 @@ class Video:
 
     def _frames(self) -> Iterator[tuple[float, pygame.Surface]]:
         """Yield (seconds since the first frame, surface of the whole screen); late frames are left out."""
-        import av
+        from pipeline.film import Film
 
-        with av.open(str(self.path), options={"protocol_whitelist": "file"}) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            stream.codec_context.thread_count = DECODER_THREADS
-            stream.codec_context.options = {
-                "max_pixels": str(PIXELS_MAX)
-            }  # holds for later frames too, whose size nobody examined
-            rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-            self.fps = float(rate)
-            graph: av.filter.Graph | None = None
-            shape: tuple[int, int, str] | None = None
-            first_s: float | None = None
-            for number, frame in enumerate(container.decode(stream)):
+        with Film(
+            self.path, threads=DECODER_THREADS, pixels_max=PIXELS_MAX, fit=self._fit, pixel_format="bgra"
+        ) as film:
+            self.fps = film.fps
+            for number, shown in enumerate(film.frames()):
                 if self._closing:
                     return
-                if frame.is_corrupt:
+                if shown.damaged:
                     raise ValueError(f"frame {number} is damaged")
-                stamp_s = float(number / rate) if frame.time is None else frame.time
-                first_s = stamp_s if first_s is None else first_s
-                at_s = stamp_s - first_s
-                self.ends_s = at_s + (float(frame.duration * (frame.time_base or 0)) or 1 / self.fps)
-                if self._began_s is not None and at_s < time.monotonic() - self._began_s - 1 / self.fps:
+                self.ends_s = shown.until_s
+                if self._began_s is not None and shown.until_s < time.monotonic() - self._began_s:
                     self._late += 1
                     continue
-                if graph is None or shape != (frame.width, frame.height, frame.format.name):
-                    # A graph that gets frames of another size than it was made for reads beyond their end.
-                    shape = frame.width, frame.height, frame.format.name
-                    graph = self._graph(stream, frame)
-                graph.vpush(frame)
-                yield at_s, self._surface(graph.vpull())
+                yield shown.at_s, self._surface(film.picture(shown.frame))
 
-    def _graph(self, stream: "av.VideoStream", frame: "av.VideoFrame") -> "av.filter.Graph":
-        """Return FFmpeg's filters: turn a frame upright, crop it, scale it to square pixels, turn it and pad it."""
-        import av.filter
+    def _fit(self, width_px: int, height_px: int) -> "Fit":
+        from pipeline.film import Fit
 
-        layout, turn = self._layout, -90 * round(frame.rotation / 90) % 360
-        stored = (frame.width, frame.height)
-        upright = (max(1, round(frame.width * (stream.sample_aspect_ratio or 1))), frame.height)
-        if turn in (90, 270):
-            stored, upright = stored[::-1], upright[::-1]
-        (width, height), (crop_x, crop_y, crop_w, crop_h), (at_x, at_y) = layout.place(*upright)
-        filters = _TURNS[turn]
-        if (crop_w, crop_h) != (width, height):
-            across, down = stored[0] / width, stored[1] / height
-            cut = (crop_w * across, crop_h * down, crop_x * across, crop_y * down)
-            filters += ",crop=" + ":".join(str(round(px)) for px in cut)
-        filters += f",scale={crop_w}:{crop_h}:flags=bilinear,setsar=1{_TURNS[layout.rotation_deg]},format=bgra"
-        shown = (crop_h, crop_w) if layout.rotation_deg in (90, 270) else (crop_w, crop_h)
-        if shown != (layout.width_px, layout.height_px):
-            filters += f",pad={layout.width_px}:{layout.height_px}:{at_x}:{at_y}:black"
-        graph = av.filter.Graph()
-        graph.threads = 1
-        last = graph.add_buffer(None, frame.width, frame.height, frame.format, time_base=stream.time_base)
-        for part in filters.lstrip(",").split(","):
-            name, _, arguments = part.partition("=")
-            node = graph.add(name, arguments or None)
-            last.link_to(node)
-            last = node
-        last.link_to(graph.add("buffersink"))
-        graph.configure()
-        return graph
+        layout = self._layout
+        size, crop, at = layout.place(width_px, height_px)
+        return Fit(size, crop, layout.rotation_deg, (layout.width_px, layout.height_px), at)
 
     def _surface(self, frame: "av.VideoFrame") -> pygame.Surface:
         """Return the frame as an opaque surface. Its memory is shared where rows are packed, copied where padded."""
