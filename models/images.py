@@ -64,7 +64,7 @@ def _video(path: Path, every: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
             promised = film.stream.frames
             for shown in film.frames():
                 if number % every == 0:
-                    yield number, film.picture(shown.frame).to_ndarray()
+                    yield number, film.pixels(shown.frame)
                 number += 1
     except ColourError as error:
         raise ImageError(f"{path}: {error}") from error

@@ -108,10 +108,10 @@ def table(primaries: int, transfer: int) -> str:
     colourful than the screen, lies below 0 or above 1: FFmpeg interpolates first, then cuts it off.
     """
     axis = np.linspace(0.0, 1.0, TABLE_POINTS)
-    blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
-    coded = np.stack([red, green, blue], axis=-1).reshape(-1, 3)
+    bgr = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)  # the table's red changes fastest
+    coded = bgr[..., ::-1].reshape(-1, 3)
     shown = convert(coded, primaries, transfer)
-    rows = "".join("%.5f %.5f %.5f\n" % tuple(row) for row in shown.tolist())
+    rows = "".join(f"{red:.5f} {green:.5f} {blue:.5f}\n" for red, green, blue in shown.tolist())
     return f"LUT_3D_SIZE {TABLE_POINTS}\n{rows}"
 
 

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import av
 import av.filter
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.colours import ColourError, Colours, colours_of, table
 
@@ -47,7 +49,6 @@ _DEINTERLACER = "bwdif=mode=send_frame:deint=interlaced"
 """Filter that gives one whole frame for each interlaced one, by its flags, and leaves the others as they are."""
 _DEINTERLACED_LINES_MIN = 16
 """Lowest height that is deinterlaced; the filter refuses a few lines."""
-_DOLBY_VISION = ("DOVI_RPU_BUFFER", "DOVI_METADATA", "DOVI_RPU_BUFFER_T35")
 
 Size = tuple[int, int]
 """Width and height in px."""
@@ -220,7 +221,7 @@ class Film:
 
         Raises ColourError where its colours cannot be told.
         """
-        key = (frame.width, frame.height, frame.format.name, _tags(frame), _matrix(frame))
+        key = (frame.width, frame.height, frame.format.name, _tags(frame), _side_data(frame, "DISPLAYMATRIX"))
         if self._graph is None or self._graph[0] != key:
             # A graph that gets frames of another size than it was made for reads beyond their end.
             self._graph = key, self._new_graph(frame, self._filters(frame))
@@ -228,12 +229,16 @@ class Film:
         graph.vpush(frame)
         return graph.vpull()
 
+    def pixels(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        """Return `picture(frame)` of a film with pixel format bgr24 as uint8 BGR [height, width, 3]."""
+        return np.asarray(self.picture(frame).to_ndarray(), np.uint8)
+
     def upright_px(self, frame: av.VideoFrame) -> Size:
         """Return width and height of a frame as it is seen, in square pixels."""
         width_px = max(1, round(frame.width * (self.stream.sample_aspect_ratio or 1)))
         return (frame.height, width_px) if _lies(_orientation(frame)) else (width_px, frame.height)
 
-    def treatment(self, frame: av.VideoFrame) -> list[str]:
+    def notes(self, frame: av.VideoFrame) -> list[str]:
         """Return what is done to a frame before it is shown, in plain words.
 
         Raises ColourError where its colours cannot be told.
@@ -322,14 +327,18 @@ def _lies(turn: tuple[str, ...]) -> bool:
     return any(part.startswith("transpose") for part in turn)
 
 
-def _matrix(frame: av.VideoFrame) -> bytes | None:
-    """Return the display matrix of a frame, nine 32-bit numbers; None where it has none."""
-    return next((bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+def _side_data(frame: av.VideoFrame, name: str) -> bytes | None:
+    """Return what the decoder says beside a frame, by PyAV's name for it; None where it says no such thing."""
+    try:
+        data: Any = frame.side_data.get(name)
+    except ValueError:  # PyAV refuses all where one is newer than itself
+        return None
+    return None if data is None else bytes(data)
 
 
 def _orientation(frame: av.VideoFrame) -> tuple[str, ...]:
     """Return the filters of the right-angled turn or mirror that comes nearest to the display matrix."""
-    matrix = _matrix(frame)
+    matrix = _side_data(frame, "DISPLAYMATRIX")
     if matrix is None:
         return ()
     a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:36])
@@ -337,13 +346,13 @@ def _orientation(frame: av.VideoFrame) -> tuple[str, ...]:
 
 
 def _tags(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    """Return matrix, range, primaries and transfer of a frame as code points (ITU-T H.273; range: 1 limited, 2 full)."""
+    """Return matrix, range (1 limited, 2 full), primaries and transfer of a frame, as code points of ITU-T H.273."""
     return int(frame.colorspace), int(frame.color_range), int(frame.color_primaries), int(frame.color_trc)
 
 
 def _colours(frame: av.VideoFrame) -> Colours:
     matrix, range_, primaries, transfer = _tags(frame)
-    if transfer == 2 and any(data.type.name in _DOLBY_VISION for data in frame.side_data):
+    if transfer == 2 and _side_data(frame, "DOVI_METADATA") is not None:
         raise ColourError("it is Dolby Vision without an HDR10 picture, which is not shown; export it as HDR10 or SDR")
     return colours_of(
         lines=frame.height,

@@ -273,7 +273,7 @@ class _Reader:
                 width_px=found["width_px"],
                 height_px=found["height_px"],
                 codec=found["codec"],
-                treatment=tuple(found["treatment"]),
+                notes=tuple(found["notes"]),
                 sound=table.sound,
                 title=table.title,
                 stamp=self._media[place],

@@ -23,7 +23,7 @@ class Creative(Struct, frozen=True, kw_only=True):
     """One picture or film that was examined and can be played.
 
     `path` is absolute. `sha256` is of the whole file, as it was when it had that `stamp`. Width and height are as seen.
-    `treatment` says in plain words what is done to it before it is shown.
+    `notes` say in a few words each what is done to it before it is shown.
     """
 
     id: str
@@ -34,7 +34,7 @@ class Creative(Struct, frozen=True, kw_only=True):
     width_px: int
     height_px: int
     codec: str = ""
-    treatment: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     sound: bool = False
     title: str = ""
     stamp: Stamp = (0, 0, 0)

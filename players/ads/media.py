@@ -50,7 +50,7 @@ def examiner() -> str:
 def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
     """Return for each file what was found in it, or {problem}: one line of text.
 
-    Found are kind, width_px and height_px as seen, duration_ms, sound, codec, sha256, and treatment: what is done to it.
+    Found are kind, codec, width_px and height_px as seen, duration_ms, sound, sha256, and notes: what is done to it, each in a few words.
     """
     wanted = list(dict.fromkeys(paths))
     answers: dict[Path, dict[str, Any]] = {}
@@ -194,7 +194,8 @@ def _image(path: Path, formats: tuple[str, ...]) -> dict[str, Any]:
             return {"problem": f"it is a {image.format} under a {path.suffix} name"}
         ImageOps.exif_transpose(image)  # loads the picture and turns it as the player will
     return {"kind": "image", "width_px": width_px, "height_px": height_px, "duration_ms": 0, "sound": False} | {
-        "codec": image.format.lower(), "treatment": []
+        "codec": image.format.lower(),
+        "notes": [],
     }
 
 
@@ -209,13 +210,13 @@ def _video(path: Path, container_format: str) -> dict[str, Any]:
         return {"problem": f"it cannot be decoded: it is damaged, or no {path.suffix} film; export or copy it anew"}
     except ValueError as error:
         return {"problem": str(error)}
-    least_s, most_s, duration_ms = DURATION_MS_MIN // 1000, DURATION_MS_MAX // 1000, found.get("duration_ms", 1000)
-    if duration_ms < DURATION_MS_MIN:
-        advice = "save a still picture as .png or .jpg, or export a longer film"
-        return {"problem": f"it lasts {duration_ms / 1000:g} s; at least {least_s}, at most {most_s}; {advice}"}
-    if duration_ms > DURATION_MS_MAX:
-        return {"problem": f"it lasts {duration_ms / 1000:g} s; at least {least_s}, at most {most_s}; cut it into parts"}
-    return found
+    if "problem" in found or DURATION_MS_MIN <= found["duration_ms"] <= DURATION_MS_MAX:
+        return found
+    limits = f"at least {DURATION_MS_MIN // 1000}, at most {DURATION_MS_MAX // 1000}"
+    advice = "save a still picture as .png or .jpg, or export a longer film"
+    if found["duration_ms"] > DURATION_MS_MAX:
+        advice = "cut it into parts"
+    return {"problem": f"it lasts {found['duration_ms'] / 1000:g} s; {limits}; {advice}"}
 
 
 def _film(path: Path, container_format: str) -> dict[str, Any]:
@@ -240,7 +241,7 @@ def _film(path: Path, container_format: str) -> dict[str, Any]:
             "height_px": height_px,
             "sound": bool(film.container.streams.audio),
             "codec": film.codec,
-            "treatment": film.treatment(told),
+            "notes": film.notes(told),
         }
 
 

@@ -146,7 +146,7 @@ def test_media_are_examined_again_by_a_newer_version_and_last_good_versions_kept
     cache = tmp_path / "catalogue.cache"
     (folder / "a.toml").write_text(little())
     with monkeypatch.context() as older:
-        older.setattr(campaigns, "EXAMINER", "older")
+        older.setattr(campaigns, "examiner", lambda: "older")
         older.setattr(campaigns, "probe", lambda paths: dict.fromkeys(paths, OLD_ANSWER))
         assert load_catalogue(folder, UTC, 8.0, cache).creatives[0].width_px == 1
         assert load_catalogue(folder, UTC, 8.0, cache).creatives[0].width_px == 1
@@ -156,7 +156,10 @@ def test_media_are_examined_again_by_a_newer_version_and_last_good_versions_kept
     assert "its last good version plays on" in catalogue.problems[0]
 
 
-OLD_ANSWER = {"kind": "image", "width_px": 1, "height_px": 1, "duration_ms": 0, "sha256": "0" * 64}
+OLD_ANSWER = {"kind": "image", "width_px": 1, "height_px": 1, "duration_ms": 0, "sha256": "0" * 64} | {
+    "codec": "png",
+    "notes": [],
+}
 
 
 def test_the_last_good_version_outlives_a_restart(folder: Path, tmp_path: Path) -> None:
