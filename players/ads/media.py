@@ -50,7 +50,8 @@ def examiner() -> str:
 def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
     """Return for each file what was found in it, or {problem}: one line of text.
 
-    Found are kind, codec, width_px and height_px as seen, duration_ms, sound, sha256, and notes: what is done to it, each in a few words.
+    Found are kind, codec, width_px and height_px as seen, duration_ms, sound and sha256. `notes` say what is done to
+    the medium, each in a few words.
     """
     wanted = list(dict.fromkeys(paths))
     answers: dict[Path, dict[str, Any]] = {}
