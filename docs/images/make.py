@@ -34,7 +34,8 @@ def main() -> None:
                 if first.trigger == "target" and first.plays.total > 2 and screen.since_ms == first.since_ms:
                     break
             console = Console(record=True, width=118, file=StringIO())
-            console.print(render(now, before, console.width))
+            named = msgspec.structs.replace(screen, screenshot="screen.png")  # not the path of a temporary folder
+            console.print(render(msgspec.structs.replace(now, screens=(named,)), before, console.width))
             drawing = console.export_svg(title="stationcast run")
             without_remote_fonts = re.sub(r"@font-face {.*?}", "", drawing, flags=re.S)
             (HERE / "live.svg").write_text(without_remote_fonts)
