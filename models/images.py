@@ -7,11 +7,17 @@ from pathlib import Path
 import av
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from models.cards import ModelError
 from pipeline.colours import ColourError
 from pipeline.film import Film
+from pipeline.pictures import NotAPictureError, Picture, PictureError
+
+PIXELS_MAX = 180_000_000
+"""Largest number of pixels of a photo: those of the largest telephones."""
+PAPER = (255, 255, 255)
+"""Colour behind pictures with transparent parts."""
 
 
 class ImageError(ModelError):
@@ -19,42 +25,39 @@ class ImageError(ModelError):
 
 
 def read_frames(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Yield (number, frame uint8 BGR [H, W, 3]) of a picture (number 0), or of every `every`-th frame of a video.
+    """Yield (number, frame uint8 BGR [H, W, 3]) of every `every`-th frame of a picture or video.
 
-    Raises ImageError for a file that is missing, damaged or neither. A damaged video may yield frames before that.
+    A picture that stands still has one frame, number 0. Raises ImageError for a file that is missing, damaged or
+    neither. A damaged file may yield frames before that.
     """
     try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise ImageError(f"{path}: cannot read it: {error.strerror}") from error
-    try:
-        yield 0, read_image(path)
-    except UnidentifiedImageError:
+        with Picture(path, PIXELS_MAX) as picture:
+            if not picture.animated:
+                yield 0, _bgr(picture.first(PAPER))
+                return
+            for number, _ in enumerate(picture.frames()):
+                if number % every == 0:
+                    yield number, _bgr(picture.pixels(PAPER))
+    except NotAPictureError:
         yield from _video(path, every)
+    except PictureError as error:
+        raise ImageError(f"{path}: {error}") from error
 
 
 def read_image(path: Path | BytesIO) -> NDArray[np.uint8]:
-    """Read a picture upright, uint8 BGR [H, W, 3], from a file or its bytes. Transparent pixels become white.
+    """Read a picture upright and in sRGB, uint8 BGR [H, W, 3], from a file or its bytes. What is clear becomes white.
 
-    Raises UnidentifiedImageError if it is no picture, ImageError if it is a damaged one.
+    Raises ImageError if it is no picture or a damaged one.
     """
     try:
-        with Image.open(path) as image:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I;16"):
-                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-            if upright.has_transparency_data:
-                upright = upright.convert("RGBA")
-                paper = Image.new("RGBA", upright.size, "white")
-                upright = Image.alpha_composite(paper, upright)
-            rgb = np.asarray(upright.convert("RGB"))
-    except UnidentifiedImageError:
-        raise
-    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: damaged picture: {' '.join(str(error).split())}") from error
-    return np.ascontiguousarray(rgb[..., ::-1])
+        with Picture(path, PIXELS_MAX) as picture:
+            return _bgr(picture.first(PAPER))
+    except PictureError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def _bgr(image: Image.Image) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.asarray(image)[..., ::-1])
 
 
 def _video(path: Path, every: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:

@@ -11,10 +11,10 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pipeline.errors import UserError
+from pipeline.pictures import SUFFIXES
 from pipeline.settings import Camera
 
 Kind = Literal["sample", "webcam", "url", "folder", "file"]
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
 _GIVE = "`sample`, a webcam index, a /dev path, an rtsp:// or http(s):// URL, a video file or a folder of images"
 
@@ -57,7 +57,7 @@ def public_name(source: str | int) -> str:
 
 def image_files(folder: Path) -> list[Path]:
     """Return a folder's images in the order of their names."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
 
 
 def validate_source(camera: Camera, folder: Path) -> None:
@@ -86,7 +86,7 @@ def validate_source(camera: Camera, folder: Path) -> None:
 
 def _validate_folder(where: str, folder: Path) -> None:
     if not image_files(folder):
-        raise UserError(f"{where}: folder {folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        raise UserError(f"{where}: folder {folder} holds no image ({', '.join(sorted(SUFFIXES))})")
 
 
 def _validate_url(where: str, url: str) -> None:

@@ -16,6 +16,7 @@ import pygame
 from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.log import log, skip
+from pipeline.pictures import PictureError
 from players.ads.campaigns import CatalogueWatcher, open_folder, stamp_of
 from players.ads.catalogue import Catalogue
 from players.ads.lines import Creative, Line
@@ -26,8 +27,9 @@ from players.ledger.ledger import Ledger
 from players.ledger.paths import ledger_path, state_dir
 from players.screen import pictures
 from players.screen import sound as sounds
+from players.screen.animation import Animation
 from players.screen.layout import Layout
-from players.screen.pictures import PictureError
+from players.screen.moving import Moving
 from players.screen.sound import Sound
 from players.screen.video import Video
 
@@ -43,12 +45,13 @@ class ReadyAd:
     """An ad that is ready to be shown, and a record of what happened to it on the screen."""
 
     def __init__(
-        self, decision: Decision, picture: pygame.Surface, video: Video | None = None, sound: Sound | None = None
+        self, decision: Decision, picture: pygame.Surface, video: Moving | None = None, sound: Sound | None = None
     ) -> None:
         self.decision = decision
         self.picture = picture
-        """The picture, or the first frame of the film, as a surface of the whole screen."""
+        """The picture, or the first frame of a moving one, as a surface of the whole screen."""
         self.video = video
+        """The film or animated picture; None for a still picture."""
         self._sound = sound
         self.play_id: str | None = None
         """Id of the row in the ledger. None for a house ad that plays while the ledger cannot be written."""
@@ -175,7 +178,7 @@ class Preparation:
             except Exception as error:
                 self._fail(decision.creative, f"{type(error).__name__}: {error}")
                 continue
-            if decision.line.house and ad.video is None:
+            if decision.line.house and decision.creative.kind == "image":
                 self.standby = ad.picture
             return ad
         return None
@@ -254,25 +257,27 @@ def _load(decision: Decision, layout: Layout) -> ReadyAd:
     Raises PictureError or another exception where it cannot be shown.
     """
     creative = decision.creative
-    if creative.kind == "image":
+    if creative.kind == "image" and not pictures.moves(creative.path):
         ad = ReadyAd(decision, pictures.load(creative.path, layout))
     else:
-        ad = _load_film(decision, layout)
+        ad = _load_moving(decision, layout)
     if stamp_of(creative.path) != creative.stamp:
         ad.release()
         raise PictureError(f"{creative.path}: it has changed since it was examined, and is examined again")
     return ad
 
 
-def _load_film(decision: Decision, layout: Layout) -> ReadyAd:
+def _load_moving(decision: Decision, layout: Layout) -> ReadyAd:
     creative = decision.creative
-    video = Video(creative.path, layout)
+    video: Moving = (Video if creative.kind == "video" else Animation)(creative.path, layout)
     try:
         video.ready.wait(FIRST_FRAME_TIMEOUT_S)
         first = video.first()
         if first is None:
             raise PictureError(f"{creative.path}: {video.error or 'no frame within the time allowed'}")
-        return ReadyAd(decision, first, video, sounds.load(creative.path) if creative.sound else None)
+        return ReadyAd(
+            decision, first, video, sounds.load(creative.path) if creative.sound and creative.kind == "video" else None
+        )
     except Exception:
         video.close()
         raise

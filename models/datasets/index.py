@@ -268,7 +268,7 @@ class Photos:
         try:
             names = self.candidates(file)
             return read_image(io.BytesIO(self._bytes(names[0]))) if len(names) == 1 else None
-        except (OSError, ImageError, *_DAMAGED):  # OSError: also a file that is no picture
+        except (OSError, ImageError, *_DAMAGED):
             return None
 
     def why_not(self, file: str) -> str:

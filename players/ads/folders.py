@@ -5,8 +5,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from pipeline.pictures import SUFFIXES
 from players.ads.campaign_file import ANYONE, CampaignFile, CreativeTable, LineTable, TargetTable
-from players.ads.media import IMAGES, VIDEOS
+from players.ads.media import VIDEOS
 
 _LAYOUT = re.compile(r"(?P<age>\d{1,3})\s*(?:'?s|\+)?\s*(?:[,_ -]\s*(?P<gender>[MF]))?|(?P<only>[MF])", re.IGNORECASE)
 NOT_TEXT = "there are control characters in its name, or its name is not UTF-8; rename it"
@@ -50,7 +51,7 @@ def folder_campaign(folder: Path, problems: list[str], advertiser: str = "folder
         meant = folder_target(place.name)
         if meant is None:
             continue
-        found = [path for path in listed(place) if path.suffix.lower() in (*IMAGES, *VIDEOS)]
+        found = [path for path in listed(place) if path.suffix.lower() in (*SUFFIXES, *VIDEOS)]
         media = [path for path in found if is_text(path.name)]
         problems += [f"{place.name}: {path.name!a}: {NOT_TEXT}" for path in found if not is_text(path.name)]
         if not found:

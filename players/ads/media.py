@@ -1,8 +1,8 @@
 """Examination of media files in throwaway processes with limits.
 
 `probe(paths)` starts this file as a program, which forks once a media file. A file that crashes, hangs or swallows
-memory ends only its own process. The program imports nothing of ours but pipeline/film.py, and never follows a
-playlist. It does not outlive the process that asked.
+memory ends only its own process. The program imports of ours only what reads media, and never follows a playlist. It
+does not outlive the process that asked.
 """
 
 import ctypes
@@ -16,20 +16,14 @@ import stat
 import subprocess
 import sys
 import time
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-_JPEG = ("JPEG", "MPO")
-"""Formats that Pillow finds in JPEG files. MPO is what many phones write: more pictures behind the first."""
-IMAGES = {".png": ("PNG",), ".jpg": _JPEG, ".jpeg": _JPEG, ".webp": ("WEBP",), ".gif": ("GIF",)}
 VIDEOS = {".mp4": "mp4", ".mov": "mov", ".webm": "webm", ".mkv": "matroska"}
 CODECS = ("h264", "hevc", "vp9", "av1", "prores")
 IMAGE_BYTES_MAX, VIDEO_BYTES_MAX = 64 << 20, 4 << 30
-PIXELS_MAX = 50_000_000
 SIDE_PX_MAX = 16384
 DURATION_MS_MIN, DURATION_MS_MAX = 1000, 600_000
 MEMORY_BYTES_MAX = 3 << 30
@@ -39,11 +33,13 @@ _NICE = 10
 _PR_SET_PDEATHSIG = 1
 _ROOT = Path(__file__).resolve().parents[2]
 """Folder of our packages."""
+_READERS = ("colours", "film", "pictures", "profiles")
+"""Modules of `pipeline` that read media."""
 
 
 def examiner() -> str:
     """Return a hash of the files that examine. When one changes, every medium is examined again."""
-    files = (Path(__file__), _ROOT / "pipeline/film.py", _ROOT / "pipeline/colours.py")
+    files = (Path(__file__), *(_ROOT / "pipeline" / f"{name}.py" for name in _READERS))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
@@ -91,9 +87,13 @@ def _serve(parent_pid: int) -> None:
     """
     _tie_to(parent_pid)
     os.nice(_NICE)
-    import PIL.Image  # noqa: F401
+    import PIL.Image
+    import PIL.ImageCms
 
-    import pipeline.film  # noqa: F401
+    import pipeline.film
+    import pipeline.pictures  # noqa: F401
+
+    PIL.Image.init()
 
     for line in sys.stdin:
         sys.stdout.write(json.dumps(_in_child(Path(json.loads(line)))) + "\n")
@@ -167,36 +167,46 @@ def _examine_and_exit(path: Path, writer: int) -> NoReturn:
 
 
 def _examine(path: Path) -> dict[str, Any]:
+    from pipeline.pictures import SUFFIXES, sniff
+
     suffix = path.suffix.lower()
     info = path.stat()
     if not stat.S_ISREG(info.st_mode):
         return {"problem": "it is not a regular file"}
-    if suffix not in IMAGES and suffix not in VIDEOS:
-        return {"problem": f"unknown kind {suffix!r}; known: {' '.join([*IMAGES, *VIDEOS])}"}
-    most = IMAGE_BYTES_MAX if suffix in IMAGES else VIDEO_BYTES_MAX
+    with path.open("rb") as stream:
+        head = stream.read(4096)
+    is_picture = suffix in SUFFIXES or bool(sniff(head))
+    if not is_picture and suffix not in VIDEOS:
+        return {"problem": f"unknown kind {suffix!r}; known: {' '.join([*sorted(SUFFIXES), *VIDEOS])}"}
+    most = IMAGE_BYTES_MAX if is_picture else VIDEO_BYTES_MAX
     if info.st_size > most:
-        return {"problem": f"it is larger than {most >> 20} MiB"}
-    found = _image(path, IMAGES[suffix]) if suffix in IMAGES else _video(path, VIDEOS[suffix])
+        return {"problem": f"it is larger than {most >> 20} MiB; save it smaller"}
+    found = _image(path, head) if is_picture else _video(path, VIDEOS[suffix])
     if "problem" not in found:
         with path.open("rb") as stream:
             found["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
     return found
 
 
-def _image(path: Path, formats: tuple[str, ...]) -> dict[str, Any]:
-    from PIL import Image, ImageOps
+def _image(path: Path, head: bytes) -> dict[str, Any]:
+    """Decode the whole picture, every frame of an animated one, as the player will."""
+    from pipeline.pictures import NotAPictureError, Picture, PictureError
 
-    Image.MAX_IMAGE_PIXELS = None  # our own limit below says it in plain words
-    with _no_warnings(), Image.open(path, formats=("PNG", "JPEG", "WEBP", "GIF")) as image:
-        width_px, height_px = image.size
-        if width_px * height_px > PIXELS_MAX or max(width_px, height_px) > SIDE_PX_MAX:
-            return {"problem": f"{width_px}x{height_px} pixels are too many; at most {PIXELS_MAX // 10**6} million"}
-        if image.format not in formats:
-            return {"problem": f"it is a {image.format} under a {path.suffix} name"}
-        ImageOps.exif_transpose(image)  # loads the picture and turns it as the player will
-    return {"kind": "image", "width_px": width_px, "height_px": height_px, "duration_ms": 0, "sound": False} | {
-        "codec": image.format.lower(),
-        "notes": [],
+    try:
+        with Picture(path) as picture:
+            for _ in picture.frames() if picture.animated else ():
+                image = picture.pixels((0, 0, 0))
+            if not picture.animated:
+                image = picture.first((0, 0, 0))
+    except NotAPictureError as error:
+        if head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3"):
+            return {"problem": "it is a film under the name of a picture; rename it to .mp4, .webm or .mkv"}
+        return {"problem": str(error)}
+    except PictureError as error:
+        return {"problem": str(error)}
+    return {"kind": "image", "width_px": image.width, "height_px": image.height, "duration_ms": 0, "sound": False} | {
+        "codec": picture.kind.lower(),
+        "notes": picture.notes,
     }
 
 
@@ -223,6 +233,7 @@ def _video(path: Path, container_format: str) -> dict[str, Any]:
 def _film(path: Path, container_format: str) -> dict[str, Any]:
     """Return what the first frames of a film tell, or {problem}."""
     from pipeline.film import Film
+    from pipeline.pictures import PIXELS_MAX
 
     with Film(path, container_format=container_format, threads=1) as film:
         codec = film.stream.codec_context
@@ -251,13 +262,6 @@ def _duration_ms(path: Path, container_format: str) -> int:
 
     with Film(path, container_format=container_format) as film:
         return round(film.length_s() * 1000)
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 if __name__ == "__main__":

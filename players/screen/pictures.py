@@ -5,46 +5,49 @@ Scaling and turning happen here and not in the render loop, so that showing a pi
 
 from pathlib import Path
 
-import numpy as np
 import pygame
+from PIL import Image
 
-from players.ads.media import PIXELS_MAX
+from pipeline.pictures import Picture, PictureError
 from players.screen.layout import Layout, blank
 
-
-class PictureError(Exception):
-    """An image or film that cannot be shown; the text names the file and the reason."""
+GROUND = (0, 0, 0)
+"""Colour of the screen behind a picture with transparent parts."""
 
 
 def load(path: Path, layout: Layout) -> pygame.Surface:
     """Return an image file laid out for the screen; of an animated one, the first picture.
 
-    Raises PictureError where the file is missing, damaged, or larger than `PIXELS_MAX`.
+    Raises PictureError, whose text names the file, where it is missing, damaged or too large.
     """
-    from PIL import Image, ImageOps
-
     try:
-        with Image.open(path) as opened:
-            if opened.width * opened.height > PIXELS_MAX:
-                raise PictureError(f"{path}: {opened.width}x{opened.height} px are too many")
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I"):  # 16 bits of grey: Pillow would clip all but the darkest 255 to white
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-            image = image.convert("RGB")
-    except PictureError:
-        raise
-    except Exception as error:  # damaged files make decoders raise any exception
+        with Picture(path) as picture:
+            image = picture.first(GROUND)
+    except PictureError as error:
         raise PictureError(f"{path}: {error}") from error
+    return laid_out(image, layout)
+
+
+def moves(path: Path) -> bool:
+    """Return True for an animated picture. Raises PictureError as `load` does."""
+    try:
+        with Picture(path) as picture:
+            return picture.animated
+    except PictureError as error:
+        raise PictureError(f"{path}: {error}") from error
+
+
+def laid_out(
+    image: Image.Image, layout: Layout, resampling: Image.Resampling = Image.Resampling.LANCZOS
+) -> pygame.Surface:
+    """Return a picture of mode RGB scaled, cropped, turned and put in its place on a surface of the whole screen."""
     placement = layout.place(*image.size)
     x, y, w, h = placement.crop
     if image.size != (w, h):
         # Crop before scaling: a narrow strip, scaled as a whole to fill a screen, would take gigabytes.
         across, down = image.width / placement.size[0], image.height / placement.size[1]
-        box = (x * across, y * down, (x + w) * across, (y + h) * down)
-        image = image.resize((w, h), Image.Resampling.LANCZOS, box, reducing_gap=3.0)
+        box = (x * across, y * down, min((x + w) * across, image.width), min((y + h) * down, image.height))
+        image = image.resize((w, h), resampling, box, reducing_gap=3.0)
     turn = {
         90: Image.Transpose.ROTATE_270,
         180: Image.Transpose.ROTATE_180,

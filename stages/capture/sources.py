@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.cameras import image_files, source_kind, source_path
 from pipeline.log import log, skip
+from pipeline.pictures import Picture, PictureError
 from pipeline.settings import Camera
 from stages.capture import sample
 
@@ -24,6 +25,7 @@ _BEHIND_MAX_S = 1.0
 _THREAD = "camera"
 _CLOCK_HZ = 1000  # FFmpeg's answer for a recording without a frame rate, such as a browser's
 _GUESSED_FPS = 30
+_PAPER = (255, 255, 255)  # behind pictures with transparent parts
 
 Image = NDArray[np.uint8]
 Shot = tuple[Image, int]
@@ -105,23 +107,17 @@ class ImageFolder:
                 self._begin()
                 return self.read()
             return None
-        image = _image(path)
-        if image is None:
-            skip("unreadable_image", file=path)
+        try:
+            with Picture(path) as picture:
+                image = np.asarray(picture.first(_PAPER))[..., ::-1]
+        except PictureError as error:
+            skip("unreadable_image", file=path, error=error)
             return None
         self._readable = True
-        return image, now_ns
+        return np.ascontiguousarray(image), now_ns
 
     def close(self) -> None:
         pass
-
-
-def _image(path: Path) -> Image | None:
-    try:  # imread crashes on a name that is not UTF-8
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):  # OpenCV also raises it for pictures larger than it allows
-        return None
-    return None if image is None else np.asarray(image, np.uint8)
 
 
 class VideoFile:

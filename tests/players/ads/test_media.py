@@ -67,11 +67,11 @@ BAD_MEDIA = [
     ("x" * 300 + ".png", "or too long a name"),
     (".", "there is no file '.'"),
     ("latte.txt", "unknown kind '.txt'"),
-    ("empty.png", "it cannot be decoded"),
-    ("really.png", "it cannot be decoded"),
-    ("jpeg.png", "it is a JPEG under a .png name"),
-    ("bomb.png", "are too many"),
-    ("half.png", "it cannot be decoded"),
+    ("empty.png", "it is empty (0 bytes); copy it here again"),
+    ("really.png", "it is no picture that is played"),
+    ("drawing.png", "it is a drawing (SVG); export it as PNG"),
+    ("bomb.png", "3600 million pixels are too many; at most 50 million: save it smaller"),
+    ("half.png", "it is damaged or was not copied whole; copy it again"),
     ("fifo.png", "there is no file"),
     ("playlist.mp4", "it cannot be decoded"),
     ("half.mp4", "it cannot be decoded"),
@@ -106,7 +106,7 @@ def make_bad_media(folder: Path) -> None:
     (folder / "latte.txt").write_text("hello")
     (folder / "empty.png").touch()
     (folder / "really.png").write_text("#!/bin/sh\nrm -rf /\n")
-    Image.new("RGB", (8, 8)).save(folder / "jpeg.png", format="JPEG")
+    (folder / "drawing.png").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>')
     bomb = b"\x89PNG\r\n\x1a\n"
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     for kind, content in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(10_000_000))), (b"IEND", b"")):
@@ -184,11 +184,21 @@ def test_a_photograph_with_more_pictures_behind_it_is_a_jpeg(folder: Path) -> No
     assert pictures.load(catalogue.creatives[0].path, Layout(160, 90)).get_size() == (160, 90)
 
 
-def test_a_picture_that_cannot_be_turned_as_its_camera_says_is_refused(folder: Path) -> None:
+def test_a_photograph_is_examined_upright_even_if_its_other_notes_are_damaged(folder: Path) -> None:
     Image.new("RGB", (40, 30)).save(folder / "latte.png", exif=BROKEN_EXIF)
     (folder / "a.toml").write_text(little())
-    (problem, _) = read(folder).problems
-    assert problem.startswith("a.toml: creative a-ad: latte.png: it cannot be decoded (TypeError")
+    (ad,) = read(folder).creatives
+    assert (ad.width_px, ad.height_px) == (30, 40)
+
+
+def test_what_a_picture_is_its_content_says_and_not_its_name(folder: Path) -> None:
+    for name, kind in (("a.png", "JPEG"), ("b.jpg", "AVIF"), ("c.jpg", "PNG"), ("d.mp4", "GIF"), ("e.dat", "WEBP")):
+        Image.new("RGB", (16, 9)).save(folder / name, kind)
+    film(folder / "film.mp4")
+    (folder / "film.mp4").rename(folder / "film.gif")
+    answers = {path.name: answer for path, answer in media.probe(sorted(folder.iterdir())).items()}
+    assert {answer["kind"] for name, answer in answers.items() if name != "film.gif"} == {"image"}
+    assert answers["film.gif"]["problem"].endswith("rename it to .mp4, .webm or .mkv")
 
 
 @pytest.mark.slow

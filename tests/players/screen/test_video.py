@@ -13,7 +13,8 @@ import pytest
 from bench.rig import coded_ads
 from players.screen import video as video_module
 from players.screen.layout import Layout
-from players.screen.video import AHEAD_FRAMES, Video
+from players.screen.moving import AHEAD_FRAMES
+from players.screen.video import Video
 from tests.conftest import HANG_S, wait_for
 from tests.players.screen.surfaces import BLUE, GREEN, RED, WHITE, pixels
 

@@ -89,7 +89,7 @@ def test_a_folder_of_images(ring: Ring, tmp_path: Path, clock: Clock) -> None:
 def test_pictures_of_any_name_and_depth(ring: Ring, tmp_path: Path, clock: Clock) -> None:
     for name, image in (
         ("a.png", np.full((90, 160), 8 << 8, np.uint16)),
-        ("b 정류장.png", np.full((90, 160, 4), 16, np.uint8)),
+        ("b 정류장.png", np.full((90, 160, 4), (16, 16, 16, 255), np.uint8)),
         (os.fsdecode(b"c\xff.png"), np.full((90, 160), 24, np.uint8)),
     ):
         (tmp_path / name).write_bytes(cv2.imencode(".png", image)[1].tobytes())

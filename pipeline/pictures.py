@@ -1,0 +1,394 @@
+"""Reader of picture files: upright, in the colours of an ordinary screen (sRGB), still or animated.
+
+The screen, the examination of media, `detect`, training and folders of images as cameras all read pictures here. What a
+file is, its content says, not its name. This module imports only `pipeline.profiles` of ours, so that `models` may
+use it.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+
+import numpy as np
+
+from pipeline.profiles import (
+    ADOBE_GAMMA,
+    ADOBE_RGB,
+    BT709,
+    HDR,
+    Coded,
+    Primaries,
+    ProfileError,
+    coded_profile,
+    heif_code_points,
+    lab_to_srgb,
+    matrix_profile,
+    png_code_points,
+    to_srgb,
+)
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+
+SUFFIXES = frozenset(
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".avif", ".avifs"}
+    | {".tif", ".tiff", ".bmp", ".dib", ".heic", ".heif"}
+)
+"""Endings of names under which pictures are looked for in folders, in small letters."""
+PIXELS_MAX = 50_000_000
+"""Largest number of pixels of a picture for a screen."""
+ANIMATED_PIXELS_MAX = 10_000_000
+"""Largest number of pixels of one frame of an animated picture: somewhat more than 4K."""
+ANIMATION_PIXELS_MAX = 1_000_000_000
+"""Largest number of pixels of all frames of an animated picture together."""
+HEAD_BYTES = 1 << 20
+"""Length of a file's beginning in which its kind and its code points of colour are looked for."""
+DELAY_MS_MIN, DELAY_MS_INSTEAD = 10, 100
+"""Frames of an animation that ask for at most the first number of ms get the second, as in every browser."""
+
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
+_TAKEN = "PNG, JPEG, WebP, GIF, AVIF, TIFF, BMP"
+_SAVE = "save it as PNG or JPEG"
+_DAMAGED = "it is damaged or was not copied whole; copy it again, or save it anew with a picture program"
+_REFUSED = {
+    "SVG": "it is a drawing (SVG); export it as PNG, as wide as the screen",
+    "PDF": "it is a document (PDF); export its page as PNG or JPEG, as wide as the screen",
+    "EPS": "it is a drawing (EPS or AI); export it as PNG, as wide as the screen",
+    "PSD": f"it is a working file of Photoshop (PSD); {_SAVE}",
+    "XCF": f"it is a working file of GIMP (XCF); {_SAVE}",
+    "ICO": f"it is an icon (ICO or CUR); {_SAVE}",
+    "JPEG 2000": f"it is a JPEG 2000, which is not played; {_SAVE}",
+    "JPEG XL": f"it is a JPEG XL, which is not played; {_SAVE}",
+    "OpenEXR": f"it is an OpenEXR, which is not played; {_SAVE}",
+    "gzip": "it is packed (gzip); unpack it, or export it as PNG",
+}
+"""Kinds of pictures that are not taken, and what to do."""
+_NO_HEIC = "it is a HEIC photograph; save it as JPEG, or install the reader: pip install 'stationcast[heic]'"
+_ORIENTATION, _INTEROP = 0x0112, 0xA005
+_ADOBE_INTEROP = "R03"
+
+
+class PictureError(Exception):
+    """A picture that cannot be read. The text says why and what to do, without the file's name."""
+
+
+class NotAPictureError(PictureError):
+    """A file that is not a picture at all; it may be a film."""
+
+
+def sniff(head: bytes) -> str:
+    """Return the kind of picture that begins with these bytes (64 or more); empty where it is none.
+
+    The kinds that are read have Pillow's names: PNG, JPEG, WEBP, GIF, AVIF, TIFF, BMP, HEIF.
+    """
+    for kind, beginnings in _BEGINNINGS.items():
+        if head.startswith(beginnings):
+            return kind
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in (12, 40, 52, 56, 64, 108, 124):
+        return "BMP"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[4:8] == b"ftyp":
+        brands = {head[at : at + 4] for at in range(8, min(len(head), int.from_bytes(head[:4])), 4)}
+        if brands & {b"avif", b"avis"}:
+            return "AVIF"
+        return "HEIF" if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"} else ""
+    text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
+    return (
+        "SVG"
+        if text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!--", b"<!doc")) and b"<svg" in text)
+        else ""
+    )
+
+
+_BEGINNINGS: dict[str, tuple[bytes, ...]] = {
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "JPEG": (b"\xff\xd8\xff",),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "PDF": (b"%PDF",),
+    "EPS": (b"%!PS", b"\xc5\xd0\xd3\xc6"),
+    "PSD": (b"8BPS",),
+    "XCF": (b"gimp xcf",),
+    "ICO": (b"\0\0\1\0", b"\0\0\2\0"),
+    "JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+    "JPEG XL": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
+    "OpenEXR": (b"v/1\1",),
+    "gzip": (b"\x1f\x8b",),
+}
+
+
+class Picture:
+    """Picture file that was opened. `first` gives a still picture, `frames` and `pixels` go through an animated one.
+
+    Raises PictureError where it cannot be read, is damaged, or has more than `pixels_max` pixels. NotAPictureError is
+    raised where it is none. Use it in a `with` statement.
+    """
+
+    notes: list[str]
+    """What was done to the picture, or ignored in it, in a few words each; complete once a frame was read."""
+
+    def __init__(self, source: Path | BinaryIO, pixels_max: int = PIXELS_MAX) -> None:
+        self.notes = []
+        self._pixels_max = pixels_max
+        self._own: BinaryIO | None = None
+        if isinstance(source, Path):
+            try:
+                source = self._own = source.open("rb")
+            except OSError as error:
+                raise PictureError(f"cannot read it: {error.strerror}") from error
+        self._stream = source
+        try:
+            self._image = self._open()
+            self._find_out()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file if this object has opened it."""
+        if self._own is not None:
+            self._own.close()
+
+    @property
+    def animated(self) -> bool:
+        """True where the picture moves."""
+        return self.frame_count > 1
+
+    def first(self, ground: Colour) -> "Image.Image":
+        """Return the picture or first frame: mode RGB, upright, in sRGB, over `ground` where it is clear."""
+        with _plain_words(self._pixels_max):
+            self._image.load()
+        return self.pixels(ground)
+
+    def frames(self) -> Iterator[float]:
+        """Go through the frames of one round of an animation. For each, yield the time in s for which it is on.
+
+        `pixels` gives the frame that was yielded last. Each call begins anew.
+        """
+        for number in range(self._skipped, self._skipped + self.frame_count):
+            with _plain_words(self._pixels_max):
+                self._image.seek(number)
+                self._check_size()
+                self._image.load()
+            delay_ms = float(self._image.info.get("duration") or 0)
+            yield (delay_ms if delay_ms > DELAY_MS_MIN else DELAY_MS_INSTEAD) / 1000
+
+    def pixels(self, ground: Colour) -> "Image.Image":
+        """Return the present frame: mode RGB, upright, in sRGB, over `ground` where it is clear."""
+        from PIL import Image
+
+        with _plain_words(self._pixels_max):
+            image, alpha = _parted(self._image)
+            image = self._in_srgb(image)
+            if alpha is not None:
+                image = Image.composite(image, Image.new("RGB", image.size, ground), alpha)
+            turn = self._turn()
+            return image if turn is None else image.transpose(turn)
+
+    def _open(self) -> "Image.Image":
+        from PIL import Image
+
+        with _plain_words(self._pixels_max):
+            self._head = self._stream.read(HEAD_BYTES)
+            self._stream.seek(0)
+        if not self._head:
+            raise PictureError("it is empty (0 bytes); copy it here again")
+        self.kind = sniff(self._head[:4096])
+        if self.kind in _REFUSED:
+            raise PictureError(_REFUSED[self.kind])
+        if not self.kind:
+            raise NotAPictureError(f"it is no picture that is played; known: {_TAKEN}")
+        if self.kind == "HEIF" and not _can_read_heic():
+            raise PictureError(_NO_HEIC)
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+        with _plain_words(self._pixels_max):
+            return Image.open(self._stream, formats=("JPEG", "MPO") if self.kind == "JPEG" else (self.kind,))
+
+    def _find_out(self) -> None:
+        """Read what the header tells: frames, rounds and colours."""
+        self._check_size()
+        info = self._image.info
+        with _plain_words(self._pixels_max):
+            count = int(getattr(self._image, "n_frames", 1))
+        self._skipped = 1 if info.get("default_image") and count > 1 else 0
+        self.frame_count = count - self._skipped if self.kind in _ANIMATED else 1
+        self.plays = 0
+        """How often an animation is played before it stands still on its last frame; 0 where it goes on for ever."""
+        if self.kind == "GIF":
+            self.plays = 1 if "loop" not in info else info["loop"] + 1 if info["loop"] else 0
+        elif self.kind in ("WEBP", "PNG"):
+            self.plays = int(info.get("loop", 0))
+        if self.kind == "TIFF" and count > 1:
+            self._note(f"only the first of its {count} pages is shown")
+        if self.animated:
+            pixels = self._image.width * self._image.height
+            if pixels > ANIMATED_PIXELS_MAX or pixels * self.frame_count > ANIMATION_PIXELS_MAX:
+                raise PictureError(
+                    f"its {self.frame_count} frames of {self._image.width}x{self._image.height} pixels are too many "
+                    "for an animated picture; save it as a film (MP4), or smaller"
+                )
+        self._coded = self._code_points()
+
+    def _code_points(self) -> Coded | None:
+        """Return the colours that the file tells by code points. In PNG they go before a profile, else after it."""
+        reader = {"PNG": png_code_points, "AVIF": heif_code_points, "HEIF": heif_code_points}.get(self.kind)
+        if reader is None or (self.kind != "PNG" and self._image.info.get("icc_profile")):
+            return None
+        return reader(self._head)
+
+    def _check_size(self) -> None:
+        width_px, height_px = self._image.size
+        if width_px * height_px > self._pixels_max:
+            raise _too_many(f"{width_px}x{height_px} pixels", self._pixels_max)
+
+    def _in_srgb(self, image: "Image.Image") -> "Image.Image":
+        """Return a picture of mode L, RGB, CMYK or LAB as RGB in sRGB, by its profile or tags where it has such."""
+        try:
+            profile = self._profile()
+            if profile is not None:
+                before, image = image, to_srgb(image, profile)
+                if before.mode != "RGB" or _differ(before, image):
+                    self._note("its colours are turned into those of the screen (sRGB), as its profile says")
+        except ProfileError as error:
+            self._note(f"its colour profile is ignored: {error}")
+        if image.mode == "LAB":
+            return lab_to_srgb(image)
+        return image if image.mode == "RGB" else image.convert("RGB")
+
+    def _profile(self) -> bytes | None:
+        """Return the profile that the file holds or tells by numbers; None where its colours are those of sRGB."""
+        info = self._image.info
+        if self._coded is not None:
+            if self._coded.transfer in HDR:
+                self._note(f"it is HDR ({HDR[self._coded.transfer]}), and is shown as if it were not; save it as SDR")
+            return coded_profile(self._coded)
+        if info.get("icc_profile"):
+            return bytes(info["icc_profile"])
+        if "icc_profile" in info and self.kind == "PNG":
+            raise ProfileError("it is damaged")
+        if self.kind == "PNG" and "srgb" not in info and ("gamma" in info or "chromaticity" in info):
+            return self._png_profile(info)
+        if self.kind == "JPEG" and self._interop() == _ADOBE_INTEROP:
+            return matrix_profile(ADOBE_RGB, ADOBE_GAMMA)
+        return None
+
+    def _png_profile(self, info: dict[Any, Any]) -> bytes | None:
+        """Return a profile for PNG's chunks gAMA and cHRM; None where they say sRGB, as near as they can."""
+        primaries, gamma = BT709, None
+        if "chromaticity" in info:
+            white_x, white_y, *rest = info["chromaticity"]
+            primaries = Primaries(rest[0:2], rest[2:4], rest[4:6], (white_x, white_y))
+            primaries = Primaries(*((float(x), float(y)) for x, y in primaries))
+            if np.abs(np.array(primaries) - np.array(BT709)).max() < 0.001:
+                primaries = BT709
+        if "gamma" in info and abs(info["gamma"] - 0.45455) > 0.0005:
+            if info["gamma"] <= 0:
+                raise ProfileError("its numbers are impossible")
+            gamma = 1 / info["gamma"]
+        return None if primaries == BT709 and gamma is None else matrix_profile(primaries, gamma)
+
+    def _interop(self) -> str:
+        """Return what a camera says of its colour space beside its profile (DCF 2.0): `R03` for Adobe RGB."""
+        with suppress(Exception):  # damaged notes of a camera make Pillow raise any exception
+            return str(self._image.getexif().get_ifd(_INTEROP).get(1, "")).strip("\0 ")
+        return ""
+
+    def _turn(self) -> "Image.Transpose | None":
+        """Return how the picture is turned to be upright, as its camera has noted; None where it is upright."""
+        from PIL.Image import Transpose
+
+        try:
+            orientation = self._image.getexif().get(_ORIENTATION)
+        except Exception:  # damaged notes of a camera make Pillow raise any exception
+            self._note("its camera's notes (EXIF) are damaged and were ignored")
+            return None
+        turns = {
+            2: Transpose.FLIP_LEFT_RIGHT,
+            3: Transpose.ROTATE_180,
+            4: Transpose.FLIP_TOP_BOTTOM,
+            5: Transpose.TRANSPOSE,
+            6: Transpose.ROTATE_270,
+            7: Transpose.TRANSVERSE,
+            8: Transpose.ROTATE_90,
+        }
+        return turns.get(orientation) if isinstance(orientation, int) else None
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def _differ(before: "Image.Image", after: "Image.Image") -> bool:
+    """Return True where a number of one picture differs from the other's by more than rounding does."""
+    from PIL import ImageChops
+
+    return any(high > 3 for _, high in ImageChops.difference(before, after).getextrema())  # type: ignore[misc]
+
+
+def _parted(image: "Image.Image") -> "tuple[Image.Image, Image.Image | None]":
+    """Return the colours of a picture, mode L, RGB, CMYK or LAB, and its alpha, mode L; None where all is opaque."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        clear = image.info.get("transparency")
+        numbers = np.asarray(image).astype(np.int64).clip(0, 65535)
+        alpha = None if clear is None else Image.fromarray(np.where(numbers == clear, 0, 255).astype(np.uint8))
+        return Image.fromarray(((numbers * 255 + 32767) // 65535).astype(np.uint8)), alpha
+    if image.mode == "F":
+        raise PictureError("its numbers are not whole ones (32-bit float); save it with 8 or 16 bits")
+    if image.has_transparency_data or image.mode in ("RGBa", "La"):
+        if image.mode in ("RGBa", "La"):
+            image = image.convert(image.mode.upper())
+        if image.mode not in ("RGBA", "LA"):
+            image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+        *colours, alpha = image.split()
+        return Image.merge("L" if len(colours) == 1 else "RGB", colours), alpha
+    if image.mode in ("L", "RGB", "CMYK", "LAB"):
+        return image, None
+    return image.convert("L" if image.mode == "1" else "RGB"), None
+
+
+def _can_read_heic() -> bool:
+    """Make Pillow read HEIC by the optional library; return False where it is not installed."""
+    try:
+        import pi_heif
+    except ImportError:
+        return False
+    pi_heif.register_heif_opener()
+    return True
+
+
+@contextmanager
+def _plain_words(pixels_max: int) -> Iterator[None]:
+    """Turn any error of a decoder into a PictureError without the library's words."""
+    from PIL import Image
+
+    try:
+        yield
+    except (PictureError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        pixels = next((int(word) for word in str(error).replace("(", "").split() if word.isdigit()), 0)
+        raise _too_many(f"{pixels // 10**6} million pixels", pixels_max) from error
+    except Exception as error:  # damaged files make decoders raise any exception
+        raise PictureError(_DAMAGED) from error
+
+
+def _too_many(pixels: str, pixels_max: int) -> PictureError:
+    most = pixels_max // 10**6
+    return PictureError(f"{pixels} are too many; at most {most} million: save it smaller, 3840 pixels wide are enough")
