@@ -3,12 +3,14 @@
 This module needs no OpenCV, so that the supervisor and `stationcast check` may use it.
 """
 
+import errno
 import fcntl
+import os
 import re
 import struct
+from io import RawIOBase
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pipeline.errors import UserError
 from pipeline.pictures import SUFFIXES
@@ -18,6 +20,14 @@ Kind = Literal["sample", "webcam", "url", "folder", "file"]
 URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
 _GIVE = "`sample`, a webcam index, a /dev path, an rtsp:// or http(s):// URL, a video file or a folder of images"
 
+_RESERVED = frozenset("#/?[]@")
+"""Characters that end or divide a URL's user name and password (RFC 3986, 2.2), but for `:`, which only ends a name."""
+_PLACE = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+(%25[\w.~-]+)?\]|[^\s:@\[\]/?#]+)(:(?P<port>[0-9]{0,5}))?")
+_LIKE_A_URL = re.compile(r"(?i)^(rtsps?|https?)\b|:.*@|[?&].*=")
+"""A text without `://` that may still hold a password."""
+VIDEO_GROUP_REMEDY = "sudo usermod -aG video $USER, then log in again"
+
+_REQBUFS = 0xC0145608  # VIDIOC_REQBUFS of linux/videodev2.h
 _QUERYCAP = 0x80685600  # VIDIOC_QUERYCAP of linux/videodev2.h
 _VIDEO_CAPTURE = 0x1
 _HAS_DEVICE_CAPS = 0x80000000
@@ -43,16 +53,19 @@ def source_path(camera: Camera, folder: Path) -> Path:
 def public_name(source: str | int) -> str:
     """Return the source as it may be logged and shown. A URL loses all but scheme, host and port.
 
-    Cameras' URLs carry passwords before the host, in the path and in the query.
+    Cameras' URLs carry passwords before the host, in the path and in the query. Nothing of what may be part of a
+    password is returned: a text that looks like a URL but is not one becomes `...`.
     """
     text = str(source)
     if "://" not in text:
-        return text
+        return "..." if _LIKE_A_URL.search(text) else text
     scheme, rest = text.split("://", 1)
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if "@" in rest[len(authority) :]:
-        return f"{scheme}://..."  # an unescaped / or ? in a password puts its @ there
-    return f"{scheme}://{authority.rpartition('@')[2]}"
+    if scheme.lower() not in URL_SCHEMES:
+        return "..."
+    place = rest.rpartition("@")[2]
+    place = re.split(r"[/?#]", place, maxsplit=1)[0]
+    hidden = _unescaped(rest) or not _PLACE.fullmatch(place)
+    return f"{scheme}://{'...' if hidden else place}"
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -77,11 +90,13 @@ def validate_source(camera: Camera, folder: Path) -> None:
         elif kind == "folder":
             _validate_folder(where, source_path(camera, folder))
         elif kind == "file" and not source_path(camera, folder).is_file():
-            raise UserError(f"{where}: no such file or folder: {source_path(camera, folder)}; give {_GIVE}")
+            shown = public_name(camera.source)
+            path = source_path(camera, folder) if shown == camera.source else f"{shown} (is it a URL without rtsp://?)"
+            raise UserError(f"{where}: no such file or folder: {path}; give {_GIVE}")
     except OSError as error:
         raise UserError(f"{where}: cannot be read: {error.strerror}; give {_GIVE}") from None
     except RuntimeError:  # of expanduser
-        raise UserError(f"{where}: {camera.source}: no home of such a user; give {_GIVE}") from None
+        raise UserError(f"{where}: {public_name(camera.source)}: no home of such a user; give {_GIVE}") from None
 
 
 def _validate_folder(where: str, folder: Path) -> None:
@@ -90,16 +105,46 @@ def _validate_folder(where: str, folder: Path) -> None:
 
 
 def _validate_url(where: str, url: str) -> None:
-    scheme = url.split("://", 1)[0].lower()
-    if scheme not in URL_SCHEMES:
-        raise UserError(f"{where}: unknown URL scheme {scheme!r}; use one of {', '.join(URL_SCHEMES)}")
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise UserError(f"{where}: {public_name(url)}: {error}") from None
-    if not host:
-        raise UserError(f"{where}: {public_name(url)} names no host")
+    scheme, rest = url.split("://", 1)
+    if scheme.lower() not in URL_SCHEMES:
+        shown = f" {scheme!r}" if scheme.isalpha() else ""
+        raise UserError(f"{where}: unknown URL scheme{shown}; use one of {', '.join(URL_SCHEMES)}")
+    if wrong := _unescaped(rest):
+        escapes = ", ".join(f"write {_spoken(character)} as {_escape(character)}" for character in wrong)
+        raise UserError(
+            f"{where}: {scheme}://...: in its user name or password {escapes}; after the host, write @ as %40"
+        )
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    place = authority.rpartition("@")[2]
+    host = _PLACE.fullmatch(place)
+    if not re.sub(r":[0-9]*$", "", place):
+        raise UserError(f"{where}: {scheme}://... names no host; write {scheme}://host/path")
+    if not host or not 0 < int(host["port"] or 1) < 1 << 16:
+        raise UserError(
+            f"{where}: {scheme}://...: what stands for host and port is none; write {scheme}://host:port/path, "
+            "the port from 1 to 65535"
+        )
+
+
+def _unescaped(rest: str) -> list[str]:
+    """Return the characters of a URL's user name and password that must be escaped, each once, in a fixed order.
+
+    `rest` is the URL after `://`. All before its last `@` counts: a `/` in a password looks like the start of a path.
+    """
+    user, _, _ = rest.rpartition("@")
+    wrong = {c for c in user if c in _RESERVED or c.isspace() or not c.isprintable()}
+    wrong |= {"%"} if re.search(r"%(?![0-9A-Fa-f]{2})", user) else set()
+    return sorted(wrong)
+
+
+def _spoken(character: str) -> str:
+    if character == " ":
+        return "a blank"
+    return character if character.isprintable() else "a character that is not seen"
+
+
+def _escape(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogatepass"))
 
 
 def find_webcams() -> list[str]:
@@ -112,18 +157,62 @@ def find_webcam() -> str | None:
     return next(iter(find_webcams()), None)
 
 
+def webcam_problem(source: str | int) -> str:
+    """Return why a webcam, by index or `/dev` path, cannot be opened now, and the remedy; empty if it seems to be well.
+
+    The device is asked what it is and whether another program takes pictures from it.
+    """
+    path = Path(f"/dev/video{source}" if str(source).isdigit() else str(source))
+    others = ", ".join(find_webcams())
+    instead = f"the webcams here are {others}" if others else "there is no webcam here; plug it in"
+    if not path.exists():
+        return f"no such device: {path}; {instead}"
+    if not path.is_char_device():
+        return f"{path} is no camera; {instead}"
+    if not os.access(path, os.R_OK | os.W_OK):
+        return f"no permission to use {path}; {VIDEO_GROUP_REMEDY}"
+    try:
+        with path.open("rb", buffering=0) as device:
+            if not _captures(device):
+                return f"{path} is no camera; {instead}"
+            # struct v4l2_requestbuffers: count 0, type VIDEO_CAPTURE, memory MMAP, capabilities, flags and 3 spare
+            fcntl.ioctl(device, _REQBUFS, bytearray(struct.pack("=5I", 0, 1, 1, 0, 0)))
+    except OSError as error:
+        return device_trouble(path, error, instead)
+    return ""
+
+
+def device_trouble(path: Path, error: OSError, instead: str) -> str:
+    """Return in plain words why a device at `path` refuses, and the remedy; `instead` names what else is there."""
+    match error.errno:
+        case errno.EBUSY:
+            return f"{path} is busy: another program uses it; end that (`fuser -v {path}` names it)"
+        case errno.EACCES | errno.EPERM:
+            return f"no permission to use {path}; {VIDEO_GROUP_REMEDY}"
+        case errno.ENODEV | errno.ENXIO | errno.ENOENT:
+            return f"no such device: {path}; {instead}"
+        case errno.ENOTTY | errno.EINVAL:
+            return f"{path} is no camera; {instead}"
+    return f"{path} does not answer; unplug it and plug it in again"
+
+
 def _device_number(path: Path) -> int:
     digits = path.name.removeprefix("video")
     return int(digits) if digits.isdigit() else 1 << 16
 
 
 def _can_capture(path: Path) -> bool:
-    # struct v4l2_capability: driver 16, card 32, bus 32, version, capabilities, device_caps, 3 spare
-    answer = bytearray(104)
     try:
         with path.open("rb", buffering=0) as device:
-            fcntl.ioctl(device, _QUERYCAP, answer)
+            return _captures(device)
     except OSError:
         return False
+
+
+def _captures(device: RawIOBase) -> bool:
+    """Tell whether an open device captures pictures; raise OSError if it is no video device."""
+    # struct v4l2_capability: driver 16, card 32, bus 32, version, capabilities, device_caps, 3 spare
+    answer = bytearray(104)
+    fcntl.ioctl(device.fileno(), _QUERYCAP, answer)
     _, capabilities, device_caps = struct.unpack_from("=3I", answer, 80)
     return bool((device_caps if capabilities & _HAS_DEVICE_CAPS else capabilities) & _VIDEO_CAPTURE)

@@ -28,7 +28,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import wire
-from pipeline.cameras import find_webcams
+from pipeline.cameras import webcam_problem
 from pipeline.errors import UserError
 from pipeline.runtime import runtime_root
 
@@ -178,14 +178,15 @@ def _modules() -> Iterator[Check]:
 
 
 def _cameras() -> Iterator[Check]:
-    devices = sorted(map(str, Path("/dev").glob("video*")))
-    usable = find_webcams()
+    problems = {path: webcam_problem(path) for path in map(str, sorted(Path("/dev").glob("video*")))}
+    usable = [path for path, problem in problems.items() if not problem]
+    troubled = sorted({problem for problem in problems.values() if problem and "no camera" not in problem})
     if usable:
         yield Check("cameras", "ok", ", ".join(usable))
-    elif closed := [path for path in devices if not os.access(path, os.R_OK | os.W_OK)]:
-        remedy = "sudo usermod -aG video $USER, then log in again"
-        yield Check("cameras", "warn", f"no permission to read {', '.join(closed)}", remedy)
-    else:
+    for problem in troubled:
+        found, _, remedy = problem.partition("; ")
+        yield Check("cameras", "warn", found, remedy)
+    if not usable and not troubled:
         remedy = "attach a webcam, or name a network camera; the sample camera works without"
         yield Check("cameras", "warn", "no webcam here", remedy)
 
