@@ -132,7 +132,7 @@ class Picture:
     """
 
     notes: list[str]
-    """What was done to the picture, or ignored in it, in a few words each; complete once a frame was read."""
+    """Changes made to the picture, or things ignored in it, in a few words each. Complete once a frame was read."""
 
     def __init__(self, source: Path | BinaryIO, pixels_max: int = PIXELS_MAX) -> None:
         self.notes = []
@@ -228,7 +228,7 @@ class Picture:
         self._skipped = 1 if info.get("default_image") and count > 1 else 0
         self.frame_count = count - self._skipped if self.kind in _ANIMATED else 1
         self.plays = 0
-        """How often an animation is played before it stands still on its last frame; 0 where it goes on for ever."""
+        """Number of times that an animation plays before it stops on its last frame; 0 if it goes on for ever."""
         if self.kind == "GIF":
             self.plays = 1 if "loop" not in info else info["loop"] + 1 if info["loop"] else 0
         elif self.kind in ("WEBP", "PNG"):

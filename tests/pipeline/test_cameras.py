@@ -153,7 +153,7 @@ PASSWORDS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1)
 
 @given(PASSWORDS)
 def test_no_password_leaks_raw_or_escaped(password: str) -> None:
-    """What is said depends only on which characters must be escaped, so it tells nothing else of a password."""
+    """The message depends only on which characters must be escaped, so it tells nothing else of a password."""
     raw = f"rtsp://admin:{password}@h:554/live"
     wrong = {c for c in password if c in "#/?[]@" or c.isspace() or not c.isprintable()}
     wrong |= {"%"} if re.search("%(?![0-9a-fA-F]{2})", password) else set()
