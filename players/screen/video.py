@@ -13,7 +13,7 @@ from players.screen.moving import Moving
 if TYPE_CHECKING:
     import av
 
-    from pipeline.film import Fit
+    from pipeline.frames import Fit
 
 DECODER_THREADS = 2
 """Threads of the decoder of one film."""
@@ -41,7 +41,7 @@ class Video(Moving):
                 yield shown.at_s, self._surface(film.picture(shown.frame))
 
     def _fit(self, width_px: int, height_px: int) -> "Fit":
-        from pipeline.film import Fit
+        from pipeline.frames import Fit
 
         layout = self._layout
         size, crop, at = layout.place(width_px, height_px)

@@ -6,11 +6,13 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cameras import image_files, source_kind, source_path
+from pipeline.film import Film, Shown
 from pipeline.log import log, skip
 from pipeline.pictures import Picture, PictureError
 from pipeline.settings import Camera
@@ -24,7 +26,6 @@ _ONE_THREAD = [cv2.CAP_PROP_N_THREADS, 1]  # every further decoder thread would 
 _BEHIND_MAX_S = 1.0
 _THREAD = "camera"
 _CLOCK_HZ = 1000  # FFmpeg's answer for a recording without a frame rate, such as a browser's
-_GUESSED_FPS = 30
 _PAPER = (255, 255, 255)  # behind pictures with transparent parts
 
 Image = NDArray[np.uint8]
@@ -121,65 +122,78 @@ class ImageFolder:
 
 
 class VideoFile:
-    """Video file played at its own rate. A camera slower than the video skips the frames between."""
+    """Video file played at its own times, as its maker saw it. A camera slower than the video skips the frames between.
+
+    A video that is damaged half way ends there.
+    """
 
     def __init__(self, path: Path, loop: bool) -> None:
         self._path, self._loop = path, loop
         self.ended = False
-        self._fresh = False
+        self._fresh: Shown | None = None
         self._open()
         self._start_ns = time.monotonic_ns()
 
     def _open(self) -> None:
         if not self._path.is_file():
             raise FileNotFoundError(f"no such file: {self._path}")
-        self._video = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG, _ONE_THREAD)
-        if not self._video.isOpened():
-            raise OSError(f"not a video that FFmpeg can read: {self._path}")
-        fps = self._video.get(cv2.CAP_PROP_FPS)
-        self._steady = 0 < fps < _CLOCK_HZ
-        self._frame_ns = 1e9 / (fps if self._steady else _GUESSED_FPS)
-        self._grabbed = 0
+        try:
+            self._film = Film(self._path, threads=1)  # every further decoder thread would hold one frame back
+        except (av.FFmpegError, ValueError) as error:
+            raise OSError(f"not a video that FFmpeg can read: {self._path}") from error
+        self._frames = self._film.frames()
+        self._length_s = 0.0
+        self._coming = self._take()
+        if self._coming is None:
+            self._film.close()
+            raise OSError(f"no frame in {self._path}")
+
+    def _take(self) -> Shown | None:
+        """Return the next frame, or None at the end."""
+        try:
+            shown = next(self._frames, None)
+        except av.FFmpegError as error:
+            skip("damaged_video", file=self._path, error=error)
+            return None
+        if shown is not None:
+            self._length_s = shown.until_s
+        return shown
 
     def advance(self) -> None:
         now_ns = time.monotonic_ns()
-        late_ns = now_ns - self._start_ns - self._grabbed * self._frame_ns
-        if late_ns > _BEHIND_MAX_S * 1e9:
-            skip("video_slower_than_its_clock", file=self._path)
-            self._start_ns += int(late_ns)
-        while self._start_ns + self._grabbed * self._frame_ns <= now_ns:
-            if not self._video.grab():
-                self._finish()
-                return
-            self._grabbed += 1
-            self._fresh = True
-            shown_ns = 0 if self._steady else self._video.get(cv2.CAP_PROP_POS_MSEC) * 1e6
-            if shown_ns > 0 and self._grabbed > 1:
-                self._frame_ns = shown_ns / (self._grabbed - 1)
+        while self._coming is not None and self._due_ns(self._coming) <= now_ns:
+            if now_ns - self._due_ns(self._coming) > _BEHIND_MAX_S * 1e9:
+                skip("video_slower_than_its_clock", file=self._path)
+                self._start_ns += now_ns - self._due_ns(self._coming)
+            self._fresh, self._coming = self._coming, self._take()
             if time.monotonic_ns() - now_ns > SLICE_S * 1e9:
                 return
+        if self._coming is None and self._start_ns + round(self._length_s * 1e9) <= now_ns:
+            self._finish()
+
+    def _due_ns(self, shown: Shown) -> int:
+        return self._start_ns + round(shown.at_s * 1e9)
 
     def _finish(self) -> None:
-        if self._grabbed == 0:
-            raise OSError(f"no frame in {self._path}")
-        self._fresh = False
+        self._fresh = None
         self.ended = not self._loop
         if self._loop:
-            self._video.release()
-            self._start_ns += int(self._grabbed * self._frame_ns)
+            self._film.close()
+            self._start_ns += round(self._length_s * 1e9)
             self._open()
+            self.advance()
 
     def read(self) -> Shot | None:
-        if not self._fresh:
+        shown, self._fresh = self._fresh, None
+        if shown is None:
             return None
-        self._fresh = False
-        ok, image = self._video.retrieve()
-        if not ok:
-            raise OSError(f"a frame of {self._path} cannot be decoded")
-        return np.asarray(image, np.uint8), int(self._start_ns + (self._grabbed - 1) * self._frame_ns)
+        try:
+            return self._film.pixels(shown.frame), self._due_ns(shown)
+        except (av.FFmpegError, ValueError) as error:
+            raise OSError(f"a frame of {self._path} cannot be shown: {error}") from error
 
     def close(self) -> None:
-        self._video.release()
+        self._film.close()
 
 
 class LiveStream:
