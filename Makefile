@@ -27,7 +27,7 @@ setup:
 	@.ci/setup
 
 setup-dev:
-	@.ci/setup bench dev parquet train
+	@.ci/setup bench dev heic parquet train
 
 clean:
 	rm -rf .venv out

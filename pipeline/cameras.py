@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import UserError
-from pipeline.pictures import SUFFIXES
+from pipeline.kinds import SUFFIXES
 from pipeline.settings import Camera
 
 Kind = Literal["sample", "webcam", "url", "folder", "file"]

@@ -1,7 +1,7 @@
 """Reader of picture files: upright, in the colours of an ordinary screen (sRGB), still or animated.
 
 The screen, the examination of media, `detect`, training and folders of images as cameras all read pictures here. What a
-file is, its content says, not its name. This module imports only `pipeline.profiles` of ours, so that `models` may
+file is, its content says, not its name. This module imports of ours only `kinds` and `profiles`, so that `models` may
 use it.
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 
+from pipeline.kinds import REFUSED, TAKEN, sniff
 from pipeline.profiles import (
     ADOBE_GAMMA,
     ADOBE_RGB,
@@ -23,6 +24,7 @@ from pipeline.profiles import (
     Primaries,
     ProfileError,
     coded_profile,
+    hdr_to_srgb,
     heif_code_points,
     lab_to_srgb,
     matrix_profile,
@@ -36,11 +38,6 @@ if TYPE_CHECKING:
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 
-SUFFIXES = frozenset(
-    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".avif", ".avifs"}
-    | {".tif", ".tiff", ".bmp", ".dib", ".heic", ".heif"}
-)
-"""Endings of names under which pictures are looked for in folders, in small letters."""
 PIXELS_MAX = 50_000_000
 """Largest number of pixels of a picture for a screen."""
 ANIMATED_PIXELS_MAX = 10_000_000
@@ -53,22 +50,7 @@ DELAY_MS_MIN, DELAY_MS_INSTEAD = 10, 100
 """Frames of an animation that ask for at most the first number of ms get the second, as in every browser."""
 
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
-_TAKEN = "PNG, JPEG, WebP, GIF, AVIF, TIFF, BMP"
-_SAVE = "save it as PNG or JPEG"
 _DAMAGED = "it is damaged or was not copied whole; copy it again, or save it anew with a picture program"
-_REFUSED = {
-    "SVG": "it is a drawing (SVG); export it as PNG, as wide as the screen",
-    "PDF": "it is a document (PDF); export its page as PNG or JPEG, as wide as the screen",
-    "EPS": "it is a drawing (EPS or AI); export it as PNG, as wide as the screen",
-    "PSD": f"it is a working file of Photoshop (PSD); {_SAVE}",
-    "XCF": f"it is a working file of GIMP (XCF); {_SAVE}",
-    "ICO": f"it is an icon (ICO or CUR); {_SAVE}",
-    "JPEG 2000": f"it is a JPEG 2000, which is not played; {_SAVE}",
-    "JPEG XL": f"it is a JPEG XL, which is not played; {_SAVE}",
-    "OpenEXR": f"it is an OpenEXR, which is not played; {_SAVE}",
-    "gzip": "it is packed (gzip); unpack it, or export it as PNG",
-}
-"""Kinds of pictures that are not taken, and what to do."""
 _NO_HEIC = "it is a HEIC photograph; save it as JPEG, or install the reader: pip install 'stationcast[heic]'"
 _ORIENTATION, _INTEROP = 0x0112, 0xA005
 _ADOBE_INTEROP = "R03"
@@ -80,48 +62,6 @@ class PictureError(Exception):
 
 class NotAPictureError(PictureError):
     """A file that is not a picture at all; it may be a film."""
-
-
-def sniff(head: bytes) -> str:
-    """Return the kind of picture that begins with these bytes (64 or more); empty where it is none.
-
-    The kinds that are read have Pillow's names: PNG, JPEG, WEBP, GIF, AVIF, TIFF, BMP, HEIF.
-    """
-    for kind, beginnings in _BEGINNINGS.items():
-        if head.startswith(beginnings):
-            return kind
-    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in (12, 40, 52, 56, 64, 108, 124):
-        return "BMP"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    if head[4:8] == b"ftyp":
-        brands = {head[at : at + 4] for at in range(8, min(len(head), int.from_bytes(head[:4])), 4)}
-        if brands & {b"avif", b"avis"}:
-            return "AVIF"
-        return "HEIF" if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"} else ""
-    text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
-    return (
-        "SVG"
-        if text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!--", b"<!doc")) and b"<svg" in text)
-        else ""
-    )
-
-
-_BEGINNINGS: dict[str, tuple[bytes, ...]] = {
-    "PNG": (b"\x89PNG\r\n\x1a\n",),
-    "JPEG": (b"\xff\xd8\xff",),
-    "GIF": (b"GIF87a", b"GIF89a"),
-    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-    "PDF": (b"%PDF",),
-    "EPS": (b"%!PS", b"\xc5\xd0\xd3\xc6"),
-    "PSD": (b"8BPS",),
-    "XCF": (b"gimp xcf",),
-    "ICO": (b"\0\0\1\0", b"\0\0\2\0"),
-    "JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
-    "JPEG XL": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
-    "OpenEXR": (b"v/1\1",),
-    "gzip": (b"\x1f\x8b",),
-}
 
 
 class Picture:
@@ -209,10 +149,10 @@ class Picture:
         if not self._head:
             raise PictureError("it is empty (0 bytes); copy it here again")
         self.kind = sniff(self._head[:4096])
-        if self.kind in _REFUSED:
-            raise PictureError(_REFUSED[self.kind])
+        if self.kind in REFUSED:
+            raise PictureError(REFUSED[self.kind])
         if not self.kind:
-            raise NotAPictureError(f"it is no picture that is played; known: {_TAKEN}")
+            raise NotAPictureError(f"it is no picture that is played; known: {TAKEN}")
         if self.kind == "HEIF" and not _can_read_heic():
             raise PictureError(_NO_HEIC)
         warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -258,6 +198,9 @@ class Picture:
 
     def _in_srgb(self, image: "Image.Image") -> "Image.Image":
         """Return a picture of mode L, RGB, CMYK or LAB as RGB in sRGB, by its profile or tags where it has such."""
+        if self._coded is not None and self._coded.transfer in HDR:
+            self._note(f"HDR ({HDR[self._coded.transfer]}) is shown in SDR")
+            return hdr_to_srgb(image.convert("RGB"), self._coded)
         try:
             profile = self._profile()
             if profile is not None:
@@ -274,8 +217,6 @@ class Picture:
         """Return the profile that the file holds or tells by numbers; None where its colours are those of sRGB."""
         info = self._image.info
         if self._coded is not None:
-            if self._coded.transfer in HDR:
-                self._note(f"it is HDR ({HDR[self._coded.transfer]}), and is shown as if it were not; save it as SDR")
             return coded_profile(self._coded)
         if info.get("icc_profile"):
             return bytes(info["icc_profile"])

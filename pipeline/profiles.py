@@ -1,7 +1,8 @@
 """Colours of pictures, told from their ICC profiles and tags, and turned into those of an ordinary screen (sRGB).
 
 Little CMS, which Pillow brings, does the conversion. Colours that a picture tells by numbers (PNG's gAMA and cHRM, the
-code points of ITU-T H.273) become a profile first. This module imports none of ours, so that `models` may use it.
+code points of ITU-T H.273) become a profile first. HDR is brought to SDR as in films, by `pipeline.colours`. No other
+module of ours is imported, so that `models` may use this one.
 """
 
 import struct
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.colours import colours_of, convert
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,6 +28,9 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 
 _SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
 """Pillow's mode for the colour space of a profile."""
+
+_TABLE_POINTS = 65
+"""Points along each axis of a table for HDR: the most that Pillow takes."""
 
 
 class ProfileError(ValueError):
@@ -111,6 +117,24 @@ def _transform(profile: bytes, mode: str) -> Any:
     parsed = _parsed(profile)
     intent = ImageCms.Intent(ImageCms.getDefaultIntent(parsed))
     return ImageCms.buildTransform(parsed, ImageCms.createProfile("sRGB"), mode, "RGB", intent)
+
+
+def hdr_to_srgb(image: "Image.Image", colours: Coded) -> "Image.Image":
+    """Return an HDR picture of mode RGB in sRGB; reference white becomes white, as `pipeline.colours` says."""
+    return image.filter(_hdr_table(colours))
+
+
+@lru_cache(maxsize=4)
+def _hdr_table(colours: Coded) -> Any:
+    from PIL import ImageFilter
+
+    known = colours_of(
+        lines=0, is_rgb=True, always_full=True, matrix=0, range_=2, primaries=colours[0], transfer=colours[1]
+    )
+    axis = np.linspace(0.0, 1.0, _TABLE_POINTS)
+    blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
+    coded = np.stack([red, green, blue], axis=-1).reshape(-1, 3)
+    return ImageFilter.Color3DLUT(_TABLE_POINTS, convert(coded, known.primaries, known.transfer).ravel())
 
 
 def coded_profile(colours: Coded) -> bytes | None:

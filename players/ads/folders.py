@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pipeline.pictures import SUFFIXES
+from pipeline.kinds import SUFFIXES
 from players.ads.campaign_file import ANYONE, CampaignFile, CreativeTable, LineTable, TargetTable
 from players.ads.media import VIDEOS
 

@@ -33,7 +33,7 @@ _NICE = 10
 _PR_SET_PDEATHSIG = 1
 _ROOT = Path(__file__).resolve().parents[2]
 """Folder of our packages."""
-_READERS = ("colours", "film", "frames", "mp4", "pictures", "profiles")
+_READERS = ("colours", "film", "frames", "kinds", "mp4", "pictures", "profiles")
 """Modules of `pipeline` that read media."""
 
 
@@ -167,7 +167,7 @@ def _examine_and_exit(path: Path, writer: int) -> NoReturn:
 
 
 def _examine(path: Path) -> dict[str, Any]:
-    from pipeline.pictures import SUFFIXES, sniff
+    from pipeline.kinds import SUFFIXES, sniff
 
     suffix = path.suffix.lower()
     info = path.stat()

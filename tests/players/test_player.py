@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import av
 import msgspec
 import pytest
+from PIL import Image
 
 from bench.rig import coded_ads
 from pipeline.errors import UserError
@@ -91,6 +92,33 @@ def test_films_play_to_their_end_and_their_frames_are_counted(configure: Configu
     frames = [frame for ad, frame in codes if ad == 9]
     assert min(frames) <= 2 and max(frames) >= 40
     assert sum(after < before for before, after in pairwise(frames)) < len(films), "a film's frames went back"
+
+
+@pytest.mark.parametrize(("suffix", "loop"), [(".gif", 0), (".webp", 0), (".png", 1)])
+def test_animated_pictures_move_as_long_as_they_are_on_and_their_frames_are_counted(
+    configure: Configure, tmp_path: Path, suffix: str, loop: int
+) -> None:
+    """Four frames of 0.25 s. With `loop` 1 the last frame stays on, and no more are expected."""
+    moving = line("moving", f"moving{suffix}", target="min_watchers = 0", duration_s=2.0)
+    settings = configure(moving, HOUSE, notice=False, mode="measure")
+    frames = [Image.fromarray(coded_ads.picture(9, frame, SIZE)) for frame in range(4)]
+    frames[0].save(
+        tmp_path / "ads" / f"moving{suffix}", save_all=True, append_images=frames[1:], duration=250, loop=loop
+    )
+    seen: list[int] = []
+
+    def watch() -> None:
+        code = coded_ads.read(canvas(player))
+        if code and code[0] == 9 and (not seen or code[1] != seen[-1]):
+            seen.append(code[1])
+
+    with playing(settings) as player:
+        run_until(player, lambda: player.status["plays"]["by_ad"].get("moving", 0) >= 3, each=watch)
+    first = next(row for row in rows(settings) if row["creative"] == "moving")
+    assert first["status"] == "played" and first["planned_ms"] == 2000
+    assert first["frames_expected"] == 4 if loop else first["frames_expected"] >= 8
+    assert 0 < first["frames_presented"] <= first["frames_expected"]
+    assert set(seen) == {0, 1, 2, 3}
 
 
 def test_a_film_that_breaks_half_way_is_followed_by_the_house_within_a_tick(

@@ -1,0 +1,65 @@
+"""Kinds of picture files, told from their content; those that are not taken, and what to do about it.
+
+This module imports none of ours, so that `models` may use it.
+"""
+
+SUFFIXES = frozenset(
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".avif", ".avifs"}
+    | {".tif", ".tiff", ".bmp", ".dib", ".heic", ".heif"}
+)
+"""Endings of names under which pictures are looked for in folders, in small letters."""
+TAKEN = "PNG, JPEG, WebP, GIF, AVIF, TIFF, BMP"
+_SAVE = "save it as PNG or JPEG"
+REFUSED = {
+    "SVG": "it is a drawing (SVG); export it as PNG, as wide as the screen",
+    "PDF": "it is a document (PDF); export its page as PNG or JPEG, as wide as the screen",
+    "EPS": "it is a drawing (EPS or AI); export it as PNG, as wide as the screen",
+    "PSD": f"it is a working file of Photoshop (PSD); {_SAVE}",
+    "XCF": f"it is a working file of GIMP (XCF); {_SAVE}",
+    "ICO": f"it is an icon (ICO or CUR); {_SAVE}",
+    "JPEG 2000": f"it is a JPEG 2000, which is not played; {_SAVE}",
+    "JPEG XL": f"it is a JPEG XL, which is not played; {_SAVE}",
+    "OpenEXR": f"it is an OpenEXR, which is not played; {_SAVE}",
+    "gzip": "it is packed (gzip); unpack it, or export it as PNG",
+}
+"""Kinds of pictures that are not taken, and what to do."""
+_BEGINNINGS: dict[str, tuple[bytes, ...]] = {
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "JPEG": (b"\xff\xd8\xff",),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "PDF": (b"%PDF",),
+    "EPS": (b"%!PS", b"\xc5\xd0\xd3\xc6"),
+    "PSD": (b"8BPS",),
+    "XCF": (b"gimp xcf",),
+    "ICO": (b"\0\0\1\0", b"\0\0\2\0"),
+    "JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+    "JPEG XL": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
+    "OpenEXR": (b"v/1\1",),
+    "gzip": (b"\x1f\x8b",),
+}
+
+
+def sniff(head: bytes) -> str:
+    """Return the kind of picture that begins with these bytes (64 or more); empty where it is none.
+
+    The kinds that are read have Pillow's names: PNG, JPEG, WEBP, GIF, AVIF, TIFF, BMP, HEIF.
+    """
+    for kind, beginnings in _BEGINNINGS.items():
+        if head.startswith(beginnings):
+            return kind
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in (12, 40, 52, 56, 64, 108, 124):
+        return "BMP"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[4:8] == b"ftyp":
+        brands = {head[at : at + 4] for at in range(8, min(len(head), int.from_bytes(head[:4])), 4)}
+        if brands & {b"avif", b"avis"}:
+            return "AVIF"
+        return "HEIF" if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"} else ""
+    text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
+    return (
+        "SVG"
+        if text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!--", b"<!doc")) and b"<svg" in text)
+        else ""
+    )
