@@ -3,7 +3,6 @@
 `load(path)` returns a Station or raises UserError with one line that names the file, the key and the remedy.
 """
 
-import tomllib
 import zoneinfo
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +11,8 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from pipeline.errors import UserError
-from pipeline.toml import explain
+from pipeline.text import read_text
+from pipeline.toml import explain, parse_toml
 from pipeline.venues import venues
 
 _NAME_WORDS = "a name of 1 to 32 lower-case letters, digits, - and _, the first a letter or digit"
@@ -183,14 +183,11 @@ class Station(Section, frozen=True, kw_only=True):
 
 def load(path: Path) -> Station:
     """Read a station file. Raise UserError with one line that names the file, the key and the remedy."""
+    text = read_text(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; name a station file, or none for the demo") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as text: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not TOML: {error}") from None
+        raw = parse_toml(text)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     if "folder" in raw:
         raise UserError(f"{path}: folder: unknown key; relative paths start at the station file's own folder")
     try:

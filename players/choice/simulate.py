@@ -1,5 +1,6 @@
 """Simulation of one screen: the real choice in quick motion, without a window or a ledger."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.messages import DECADES, Audience, Person
+from pipeline.text import describe, read_text
+from pipeline.toml import explain
 from players.ads.catalogue import Catalogue
 from players.ads.lines import Line, micro
 from players.audience.present import NOBODY, AudienceWindow, Present
@@ -26,6 +29,8 @@ _SURE = 0.9
 """Class probability of every known gender and decade in a simulation."""
 _SHARE_BY_DECADE = (4, 9, 20, 20, 16, 13, 10, 6, 2)
 """Age distribution of the made-up audience by decade, in per cent."""
+_LINE = '{"at_s": 12.5, "people": [{"gender": "F", "age": 25}]}'
+"""Example of a line of an audience file."""
 
 
 class Passer(Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,22 +72,30 @@ def read_audience(path: Path) -> list[Crowd]:
     Raises UserError for the first bad line.
     """
     crowds: list[Crowd] = []
-    number = 0
-    try:
-        for number, text in enumerate(path.read_text("utf-8").splitlines(), 1):
-            if text.strip():
-                crowds.append(msgspec.json.decode(text, type=Crowd))
-                if len(crowds) > 1 and crowds[-1].at_s < crowds[-2].at_s:
-                    raise UserError(f"{path}: line {number}: at_s goes back; sort the lines")
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        where = f"line {number}: " if isinstance(error, msgspec.DecodeError) else ""
-        example = '{"at_s": 12.5, "people": [{"gender": "F", "age": 25}]}'
-        raise UserError(f"{path}: {where}{error}; a line is such as {example}") from None
+    for number, text in enumerate(read_text(path).split("\n"), 1):
+        if not text.strip():
+            continue
+        try:
+            crowds.append(msgspec.json.decode(text, type=Crowd))
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise UserError(
+                f"{path}: line {number}: {_what_is_wrong(text, error)}; a line is such as {_LINE}"
+            ) from None
+        if len(crowds) > 1 and crowds[-1].at_s < crowds[-2].at_s:
+            raise UserError(f"{path}: line {number}: at_s goes back; sort the lines")
     if not crowds:
         raise UserError(f"{path}: nobody ever comes; write JSON lines of at_s and people")
     if not crowds[-1].at_s:
         raise UserError(f"{path}: it ends as it begins; add a last line whose at_s is the end")
     return crowds
+
+
+def _what_is_wrong(text: str, error: Exception) -> str:
+    """Return why a line of an audience file cannot be read."""
+    if isinstance(error, msgspec.ValidationError):
+        return explain(error, Crowd)
+    foreign = re.search(r"[^\x00-\x7f]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text))
+    return describe(foreign[0]) if foreign else "it is no JSON object of its own"
 
 
 def make_audience(hours: float, begin: datetime, rng: Random) -> list[Crowd]:

@@ -42,14 +42,14 @@ def test_a_budget_is_shared_between_the_screens_of_a_station(folder: Path) -> No
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("advertiser = ", "bad.toml: not TOML:"),
-        ("\0\1\2", "bad.toml: not TOML:"),
-        (f"a{'.a' * 100_000} = 1", "bad.toml: not TOML:"),
-        ("campaign = 'a'", "bad.toml: file: object missing required field `advertiser`"),
+        ("advertiser = ", "bad.toml: line 1: not TOML: advertiser: put text in straight quotes"),
+        ("\0\1\2", "bad.toml: line 1: it holds a zero byte"),
+        (f"a{'.a' * 100_000} = 1", "bad.toml: line 1: not TOML: mend the line"),
+        ("campaign = 'a'", "bad.toml: file: advertiser is missing; add advertiser"),
         (little(line="quux = 1e15"), "bad.toml: lines[0].quux: unknown key; known here: id, target"),
         (little(file='latte.png"\nduration = 1e15#'), "creatives[0].duration: unknown key; did you mean duration_s?"),
-        (little(file='latte.png"\nduration_s = 1e15#'), "creatives[0].duration_s: expected `float` <= 600.0"),
-        (little(file='latte.png"\nduration_s = -1#'), "creatives[0].duration_s: expected `float` >= 1.0"),
+        (little(file='latte.png"\nduration_s = 1e15#'), "creatives[0].duration_s: expected a number of at most 600"),
+        (little(file='latte.png"\nduration_s = -1#'), "creatives[0].duration_s: expected a number of at least 1"),
         (little(file='latte.png"\nduration_s = nan#'), "duration_s"),
         (little(line='currency = "EUR"'), "lines[0].currency: unknown key"),
         ('currency = "XYZ"\n' + little(), "bad.toml: currency: there is no currency 'XYZ'"),
@@ -61,24 +61,24 @@ def test_a_budget_is_shared_between_the_screens_of_a_station(folder: Path) -> No
         ('currency = "EUR"\n' + little(line="price = 1\ncpm = 2"), "lines[0].cpm: a line has a price a play or a cpm"),
         ('currency = "EUR"\n' + little(line="budget = 5"), "lines[0].budget: a budget needs a price"),
         (little(line="starts = 2026-05-02\nends = 2026-05-01"), "lines[0].ends: 2026-05-01 is before starts"),
-        (little(line="starts = 2026-02-30"), "bad.toml: not TOML"),
+        (little(line="starts = 2026-02-30"), "bad.toml: line 6: not TOML: starts: a day is written such as 2026-05-01"),
         (little(line='starts = "soon"'), "lines[0].starts"),
         (little(line='dayparts = ["7-10"]'), "lines[0].dayparts: '7-10' is no daypart"),
         (little(line='dayparts = ["10:00-25:00"]'), "lines[0].dayparts: '10:00-25:00' ends after 24:00"),
         (
             little(line='weekdays = ["monday"]'),
-            "lines[0].weekdays[0]: invalid enum value 'monday'; write one of mon, tue",
+            "lines[0].weekdays[0]: 'monday' is not known; write one of mon, tue",
         ),
-        (little(line="starts = 2026-05-01T10:00:00"), "got `datetime`; write a day such as 2026-05-01"),
+        (little(line="starts = 2026-05-01T10:00:00"), "got a day with a time; write a day such as 2026-05-01"),
         (little(line="weekdays = []"), "lines[0].weekdays: a line needs at least one day"),
         (little(line='target = { ages = ["29-20"] }'), "lines[0].target.ages: '29-20' is no range of ages"),
         (little(line='target = { ages = ["0-500"] }'), "lines[0].target.ages: '0-500' is no range of ages"),
-        (little(line='target = { gender = "female" }'), "value 'female'; write one of M, F, any"),
+        (little(line='target = { gender = "female" }'), "'female' is not known; write one of M, F, any"),
         (little(line='target = { mood = "happy" }'), "lines[0].target.mood: unknown key"),
         (little(line='house = true\ntarget = { gender = "F" }'), "lines[0].house: a house line has no target"),
         (little(line='pacing = "even"'), "lines[0].pacing: even pacing needs starts, ends and budget"),
-        (little(line="weight = 0"), "lines[0].weight: expected `float` > 0.0"),
-        (little(line="priority = 101"), "lines[0].priority: expected `int` <= 100"),
+        (little(line="weight = 0"), "lines[0].weight: expected a number above 0"),
+        (little(line="priority = 101"), "lines[0].priority: expected a whole number of at most 100"),
         (little(name="A B"), "campaign"),
         (
             'advertiser = "a\\u001b[2J"\n' + little().replace("advertiser", "#"),
@@ -106,6 +106,25 @@ def test_a_file_whose_name_would_break_the_line_is_named_in_one(folder: Path) ->
     (folder / "a\n\x1b[2J.toml").write_text(little())
     (problem, _) = read(folder).problems
     assert problem.startswith(r"'a\n\x1b[2J.toml': ") and problem.isprintable()
+
+
+ENCODED = {
+    "bom": "", "utf16": "", "euckr": "line 1: it is not UTF-8 but looks like Korean CP949 (EUC-KR); save it as UTF-8",
+    "cp1252": "line 1: it is not UTF-8 but looks like an older encoding such as CP1252 (ANSI, Western); save it as UTF",
+    "smart": "line 1: not TOML: it holds the quotation mark ” (U+201D); write straight quotes",
+    "nbsp": "line 1: not TOML: it holds a blank of another kind (no-break space, U+00A0); write plain blanks",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_campaign_files_of_the_cases_are_read_or_told_how_to_save_them(shared_dir: Path, name: str) -> None:
+    path = shared_dir / "cases" / "campaigns" / "encodings" / f"{name}.toml"
+    if not ENCODED[name]:
+        assert parse(str(path), path.parent).advertiser == "모카"
+        return
+    with pytest.raises(UserError) as caught:
+        parse(str(path), path.parent)
+    assert str(caught.value).startswith(f"{name}.toml: {ENCODED[name]}")
 
 
 def test_a_campaign_file_may_not_be_a_link_out(folder: Path) -> None:

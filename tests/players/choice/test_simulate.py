@@ -25,10 +25,10 @@ def test_an_audience_file_says_who_is_there_from_when_on(tmp_path: Path) -> None
         ("", "nobody ever comes"),
         (WOMAN, "it ends as it begins"),
         ('{"at_s": 9, "people": []}\n' + WOMAN, "line 2: at_s goes back; sort the lines"),
-        (WOMAN + "\nnonsense\n", "line 3: JSON is malformed"),
-        (WOMAN + '{"at_s": -1, "people": []}\n', "line 2: Expected `float` >= 0.0"),
-        (WOMAN.replace("gender", "sex"), "line 1: Object contains unknown field `sex`"),
-        (WOMAN.replace("25", "250"), "line 1: Expected `float` <= 120.0"),
+        (WOMAN + "\nnonsense\n", "line 3: it is no JSON object of its own; a line is such as"),
+        (WOMAN + '{"at_s": -1, "people": []}\n', "line 2: at_s: expected a number of at least 0"),
+        (WOMAN.replace("gender", "sex"), "line 1: people[0].sex: unknown key; known here: gender, age, nearness"),
+        (WOMAN.replace("25", "250"), "line 1: people[0].age: expected a number of at most 120"),
     ],
 )
 def test_a_mistake_in_an_audience_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:
@@ -38,6 +38,33 @@ def test_a_mistake_in_an_audience_file_is_one_line(tmp_path: Path, text: str, sa
         read_audience(file)
     assert str(caught.value).startswith(f"{file}: ") and says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_an_audience_file_is_read_as_editors_save_it(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "audience.jsonl"
+    file.write_bytes((WOMAN + '{"at_s": 60, "people": []}\n').replace("\n", "\r\n").encode(encoding))
+    assert len(read_audience(file)) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (WOMAN.replace('"', "”").encode(), "line 1: it holds the quotation mark ” (U+201D); write straight quotes"),
+        (WOMAN.replace(": ", ":\u00a0").encode(), "line 1: it holds a blank of another kind"),
+        ((WOMAN + "# 모카\n").encode("cp949"), "line 2: it is not UTF-8 but looks like Korean CP949"),
+    ],
+)
+def test_an_audience_file_that_an_editor_has_changed_is_one_line(tmp_path: Path, data: bytes, says: str) -> None:
+    file = tmp_path / "audience.jsonl"
+    file.write_bytes(data)
+    with pytest.raises(UserError) as caught:
+        read_audience(file)
+    assert str(caught.value).startswith(f"{file}: {says}")
+
+
+def test_the_audience_file_with_a_mark_of_the_cases_is_read(shared_dir: Path) -> None:
+    assert len(read_audience(shared_dir / "cases" / "audience_bom.jsonl")) == 2
 
 
 def test_a_made_up_audience_is_the_same_for_the_same_seed_and_busier_in_rush_hours() -> None:

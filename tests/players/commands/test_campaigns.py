@@ -96,7 +96,7 @@ def test_check_lists_lines_and_explains_every_problem(folder: Path) -> None:
     (folder / "bad.toml").write_text("advertiser =")
     bad = CliRunner().invoke(campaigns_command, ["check", str(folder)])
     assert bad.exit_code == 2
-    assert "problem: bad.toml: not TOML" in bad.output
+    assert "problem: bad.toml: line 1: not TOML" in bad.output
 
 
 def test_check_says_which_lines_will_never_play(folder: Path) -> None:
@@ -144,7 +144,7 @@ def test_check_says_in_plain_words_that_children_are_targeted(folder: Path, tmp_
 def test_simulate_says_what_is_left_out_and_where_there_is_nothing(folder: Path) -> None:
     (folder / "bad.toml").write_text("no toml")
     nothing = CliRunner().invoke(campaigns_command, ["simulate", str(folder)])
-    assert "problem: bad.toml: not TOML" in nothing.output
+    assert "problem: bad.toml: line 1: not TOML" in nothing.output
     assert nothing.exit_code == 2 and "nothing to simulate" in nothing.stderr
     (folder / "good.toml").write_text(little())
     scenes = folder / "scenes"
@@ -154,7 +154,7 @@ def test_simulate_says_what_is_left_out_and_where_there_is_nothing(folder: Path)
     with scenes.open("a") as more:
         more.write('{"at_s": 60, "people": []}\n')
     done = CliRunner().invoke(campaigns_command, words)
-    assert done.exit_code == 0 and "problem: bad.toml: not TOML" in done.output and "a-line" in done.output
+    assert done.exit_code == 0 and "problem: bad.toml: line 1: not TOML" in done.output and "a-line" in done.output
 
 
 def test_simulate_says_what_would_be_delivered(folder: Path, tmp_path: Path) -> None:
