@@ -138,7 +138,8 @@ class _Reader:
         self._files = self._list()
         self._settled = self._settle(dict(self._campaigns(problems)), problems)
         places = self._probe(self._settled, problems)
-        ordered = list(self._lines(self._settled, places, problems))
+        silent: dict[str, str] = {}
+        ordered = list(self._lines(self._settled, places, problems, silent))
         lines = [line for line in ordered if line.creatives]
         if not lines:
             problems.append(f"{self._folder}: no campaign plays; put *.toml files beside their media")
@@ -148,7 +149,7 @@ class _Reader:
         self._forget()
         _write_cache(self._cache_path, _Cache(self._playing(), self._cache.media))
         house = tuple(line for line in lines if line.house)
-        return Catalogue(paid, house, self._zone, version, tuple(problems), unplayable)
+        return Catalogue(paid, house, self._zone, version, tuple(problems), unplayable, silent)
 
     def _list(self) -> dict[str, Stamp]:
         """Return the stamps of campaign files, or without any those of the pictures in folders of the old layout."""
@@ -243,11 +244,27 @@ class _Reader:
         return settled
 
     def _lines(
-        self, campaigns: dict[str, CampaignFile], places: dict[tuple[str, str], str], problems: list[str]
+        self,
+        campaigns: dict[str, CampaignFile],
+        places: dict[tuple[str, str], str],
+        problems: list[str],
+        silent: dict[str, str],
     ) -> Iterator[Line]:
+        """Yield every line. Those without a medium that can be shown get a reason in `silent`."""
         for path, campaign in campaigns.items():
             for table in campaign.lines:
-                yield line_of(campaign, table, tuple(self._creatives(path, table, places, problems)), self._screens)
+                creatives = tuple(self._creatives(path, table, places, problems))
+                if not creatives:
+                    silent[table.id] = self._why_silent(path, table, places)
+                yield line_of(campaign, table, creatives, self._screens)
+
+    def _why_silent(self, path: str, line: LineTable, places: dict[tuple[str, str], str]) -> str:
+        """Return why a line has no medium that can be shown: what is wrong with the first."""
+        first = line.creatives[0].file
+        place = places.get((path, first))
+        why = "it is not there" if place is None else self._cache.media[place][1].get("problem", "it is left out")
+        others = f", and so with {len(line.creatives) - 1} more" if len(line.creatives) > 1 else ""
+        return f"none of its media can be shown: {first}: {why}{others}"
 
     def _creatives(
         self, path: str, line: LineTable, places: dict[tuple[str, str], str], problems: list[str]

@@ -1,5 +1,6 @@
 """The catalogue: every line that may be shown, also as columns of numbers, for a quick choice."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -148,7 +149,7 @@ class Catalogue:
     """Everything that may be shown: paid lines and house lines.
 
     `problems` are what was left out, each in one line of text. `unplayable` are paid lines without a medium that can be
-    shown; they are still owed to their advertisers.
+    shown; they are still owed to their advertisers. `silent` says why, by their ids.
     """
 
     lines: tuple[Line, ...]
@@ -157,6 +158,7 @@ class Catalogue:
     version: str = ""
     problems: tuple[str, ...] = ()
     unplayable: tuple[Line, ...] = ()
+    silent: Mapping[str, str] = field(default_factory=dict)
     arrays: Arrays = field(init=False, repr=False)
     house_arrays: Arrays = field(init=False, repr=False)
 

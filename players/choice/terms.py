@@ -1,0 +1,97 @@
+"""Reasons, in words, why paid lines cannot play now: their media, dates, hours and people. Money is not looked at."""
+
+from datetime import date, datetime
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from players.ads.catalogue import Arrays, Catalogue, week_minutes
+from players.ads.lines import MINUTES_A_DAY, WEEKDAYS, Line
+from players.choice.choose import Rules
+
+OF_NOBODY = "nobody is seen in mode off, and it needs at least 1 watcher; set target.min_watchers = 0"
+
+
+class Unmet(NamedTuple):
+    """Reason why a line cannot play now.
+
+    kind: `media`, `over`, `mode` and `people` last until somebody changes something. `future` and `hours` pass.
+    """
+
+    kind: str
+    why: str
+
+
+def unmet_terms(
+    catalogue: Catalogue, at: datetime, rules: Rules, *, people_seen: bool = True, most: int | None = None
+) -> dict[str, Unmet]:
+    """Return the paid lines that cannot play at a time, by id, those that need a hand first.
+
+    `people_seen` is False in mode off. At most `most` lines are returned.
+    """
+    lines, arrays = catalogue.lines, catalogue.arrays
+    local = at.astimezone(catalogue.zone)
+    day, minute = local.date(), 60 * local.hour + local.minute
+    unmet = {
+        line.id: Unmet("media", catalogue.silent.get(line.id, "it has no medium")) for line in catalogue.unplayable
+    }
+    is_over = over(arrays, day, minute)
+    is_open, _ = arrays.in_minute(day, minute)
+    anyone, wanted = arrays.anyone, _wants_somebody(arrays, rules.minors)
+    aimed = ~anyone[arrays.target_row] if not rules.targeting else np.zeros(len(lines), dtype=bool)
+    alone = (arrays.min_watchers[arrays.target_row] > 0) & (not people_seen)
+    nobody = ~wanted[arrays.target_row]
+    for row in np.flatnonzero(is_over | aimed | alone | nobody).tolist():
+        if most is not None and len(unmet) >= most:
+            return unmet
+        line = lines[row]
+        if is_over[row]:
+            unmet[line.id] = Unmet("over", _why_over(line, day))
+        elif aimed[row]:
+            unmet[line.id] = Unmet("mode", f"it is for {line.target.text()}, and only mode target aims at anybody")
+        elif alone[row]:
+            unmet[line.id] = Unmet("mode", OF_NOBODY)
+        else:
+            why = 'it is aimed at people under 20; choose.minors = "target" in the station file would allow it'
+            unmet[line.id] = Unmet("people", why)
+    for row in np.flatnonzero(~is_open).tolist():
+        if most is not None and len(unmet) >= most:
+            break
+        line = lines[row]
+        if line.id in unmet:
+            continue
+        if line.starts and line.starts > day:
+            unmet[line.id] = Unmet("future", f"it starts on {line.starts}")
+        else:
+            unmet[line.id] = Unmet("hours", _why_closed(line, local))
+    return unmet
+
+
+def over(arrays: Arrays, day: date, minute: int) -> NDArray[np.bool_]:
+    """Tell which lines never play from that minute of that local day on: bool [lines]."""
+    ended = arrays.ends < date.max.toordinal()
+    return ended & (arrays.elapsed_share(day, minute) == arrays.elapsed_share(date.max, 0))
+
+
+def _wants_somebody(arrays: Arrays, minors: bool) -> NDArray[np.bool_]:
+    """Tell which distinct targets can be met by anybody at all: bool [targets]."""
+    return arrays.anyone | arrays.bins[minors].any(axis=(1, 2)) | arrays.ages[minors].any(axis=(1, 2))
+
+
+def _why_over(line: Line, day: date) -> str:
+    if line.ends and line.ends < day:
+        return f"its last day, {line.ends}, is over"
+    return f"from now to its last day, {line.ends}, none of its weekdays and dayparts is left"
+
+
+def _why_closed(line: Line, local: datetime) -> str:
+    """Say when the line opens next, looking a week ahead as its weekdays and dayparts repeat."""
+    week = week_minutes(line).any(axis=0)
+    now = local.weekday() * MINUTES_A_DAY + 60 * local.hour + local.minute
+    ahead = np.flatnonzero(np.roll(week, -now))
+    if not ahead.size or not ahead[0]:
+        return "outside its dates and hours"
+    opens = (now + int(ahead[0])) % week.size
+    clock = "{:02}:{:02}".format(*divmod(opens % MINUTES_A_DAY, 60))
+    return f"outside its hours; it opens on {WEEKDAYS[opens // MINUTES_A_DAY]} at {clock}"
