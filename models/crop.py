@@ -7,9 +7,11 @@ from typing import Annotated
 import cv2
 import numpy as np
 from msgspec import Meta, Struct
+from numpy.typing import NDArray
 
 _MIN_EYE_DISTANCE = 0.12
 """Least distance of the eyes as a share of the box. Nearer eyes (a profile) say little about roll: no rotation then."""
+_TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
 class CropSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,3 +88,8 @@ def _reduced(
         rows, columns = rows // 2, columns // 2
         part = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
     return part, left, top, shrink
+
+
+def turned(image: NDArray[np.uint8], turn_deg: int) -> NDArray[np.uint8]:
+    """Return a picture [height, width, 3] turned clockwise by 0, 90, 180 or 270 degrees; 0 returns it as it is."""
+    return np.asarray(cv2.rotate(image, _TURNS[turn_deg]), np.uint8) if turn_deg else image

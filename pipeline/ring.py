@@ -9,6 +9,7 @@ import mmap
 import os
 import time
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -29,6 +30,17 @@ class RingRef(Struct, frozen=True, kw_only=True):
     slot_bytes: int
 
 
+class Lying(NamedTuple):
+    """Finding of faces that lie on their side or upside down in the frames of a ring."""
+
+    turned_deg: int = 0
+    """Turn of the frames in which they were found, as `Ring.turned_deg` was."""
+    turn_deg: int = 0
+    """Further clockwise turn after which they stand upright: 90, 180 or 270; 0: none lie."""
+    times: int = 0
+    """Number of frames in which they were found, none of which showed an upright face."""
+
+
 class Ring:
     """Slots of `slot_bytes` bytes in the memfd `fd`, which stays open: it belongs to whoever passed it."""
 
@@ -37,6 +49,7 @@ class Ring:
         self._map = mmap.mmap(fd, _total_bytes(slots, slot_bytes))
         self._versions = np.frombuffer(self._map, np.uint64, slots)
         self._written_ns = np.frombuffer(self._map, np.uint64, slots, offset=8 * slots)
+        self._words = np.frombuffer(self._map, np.uint64, 2, offset=16 * slots)
         self._stride = _round_up(slot_bytes)
         self._next = 0
 
@@ -93,9 +106,28 @@ class Ring:
                 self._written_ns[slot] = 0
                 self._versions[slot] = writing + 1
 
+    @property
+    def turned_deg(self) -> int:
+        """Clockwise turn of the frames against the camera's own pictures: 0, 90, 180 or 270. The writer sets it."""
+        return int(self._words[0])
+
+    @turned_deg.setter
+    def turned_deg(self, turn_deg: int) -> None:
+        self._words[0] = turn_deg
+
+    @property
+    def lying(self) -> "Lying":
+        """Finding of faces that lie in the frames. A reader that looks for faces sets it, for the writer."""
+        word = int(self._words[1])
+        return Lying(turned_deg=90 * (word & 3), turn_deg=90 * (word >> 2 & 3), times=word >> 4)
+
+    @lying.setter
+    def lying(self, lying: "Lying") -> None:
+        self._words[1] = lying.times << 4 | lying.turn_deg // 90 << 2 | lying.turned_deg // 90
+
     def close(self) -> None:
         """Unmap the memory; the fd is left to its owner."""
-        del self._versions, self._written_ns
+        del self._versions, self._written_ns, self._words
         self._map.close()
 
     def _pixels(self, slot: int, n_bytes: int) -> NDArray[np.uint8]:

@@ -59,9 +59,14 @@ class Camera(Section, frozen=True, kw_only=True):
     loop: bool = True
     """Start a file, a folder or the sample again when it ends."""
     max_width_px: Annotated[int, Meta(ge=64, le=7680)] = 1920
-    """Greatest width of a frame; wider ones are scaled down."""
+    """Greatest width of a frame; wider ones are scaled down in their shape, before they are turned."""
     max_height_px: Annotated[int, Meta(ge=64, le=4320)] = 1080
-    """Greatest height of a frame; taller ones are scaled down."""
+    """Greatest height of a frame; taller ones are scaled down in their shape, before they are turned."""
+    rotation_deg: Literal[0, 90, 180, 270, "auto"] = 0
+    """Clockwise turn that brings the camera's pictures upright. `auto` finds it from how the first faces lie, within
+    half a minute of them, and turns again when the camera is mounted another way."""
+    mirror: bool = False
+    """Swap left and right, after the turn."""
 
 
 class Detect(Section, frozen=True, kw_only=True):

@@ -1,4 +1,7 @@
-"""The detect stage: find the faces of each frame and cut out the crops that the classifier wants."""
+"""The detect stage: find the faces of each frame and cut out the crops that the classifier wants.
+
+It also notes in a camera's ring how faces lie, for the camera to turn its frames or to tell the operator.
+"""
 
 from collections.abc import Iterator
 
@@ -10,11 +13,12 @@ from models.assets import resolve
 from models.cards import ModelError
 from models.crop import CropSpec, crop_face
 from models.detector import DetectedFace, FaceDetector
+from models.lying import LyingWatch
 from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.log import skip
 from pipeline.messages import MAX_FACES, Face, Faces, Frame
-from pipeline.ring import Ring
+from pipeline.ring import Lying, Ring
 from pipeline.settings import Station
 
 _FARTHEST_PX = 65536.0
@@ -36,6 +40,7 @@ class Detect:
         except ModelError as error:
             raise UserError(str(error)) from error
         self._rings = {name: Ring.at(ref) for name, ref in job.rings.items()}
+        self._watches = {name: LyingWatch(self._detector) for name in job.rings}
         self.status = {"model": model.card.name, "device": "cpu", "card_sha256": model.card_sha256}
 
     def step(self, batch: list[Frame]) -> Iterator[Faces]:
@@ -43,10 +48,15 @@ class Detect:
         for frame in batch:
             ring = self._rings.get(frame.camera)
             image = ring.read(frame.slot, frame.version, frame.height_px, frame.width_px) if ring else None
-            if image is None:
+            if ring is None or image is None:
                 skip("torn_frame" if ring else "unknown_camera", camera=frame.camera)
                 continue
-            yield self._faces(frame, image)
+            found = [face for face in self._detector.detect(image) if _in_bounds(face)]
+            yield self._faces(frame, image, found)
+            watch = self._watches[frame.camera]  # after the frame has left, which the search would hold up
+            turned_deg = ring.turned_deg
+            if watch.look(image, found, frame.captured_ns, turned_deg):
+                ring.lying = Lying(turned_deg=turned_deg, turn_deg=watch.turn_deg, times=watch.times)
 
     def close(self) -> None:
         """Free the model and unmap the rings."""
@@ -54,8 +64,7 @@ class Detect:
         for ring in self._rings.values():
             ring.close()
 
-    def _faces(self, frame: Frame, image: NDArray[np.uint8]) -> Faces:
-        found = [face for face in self._detector.detect(image) if _in_bounds(face)]
+    def _faces(self, frame: Frame, image: NDArray[np.uint8], found: list[DetectedFace]) -> Faces:
         crops: list[bytes] = []
         if self._crop:
             for face in found:

@@ -109,6 +109,12 @@ class CameraState(Struct, frozen=True, kw_only=True):
     """`opening`, `live`, `retrying` or `ended`; empty before the first word."""
     width_px: int = 0
     height_px: int = 0
+    problem: str = ""
+    """Reason why there is no picture, and the remedy; empty while there is one."""
+    turned_deg: int = 0
+    """Clockwise turn of the pictures now."""
+    rotation_wanted_deg: int | None = None
+    """Value for the camera's `rotation_deg` with which faces would stand upright; None while they do."""
 
 
 class Plays(Struct, frozen=True, kw_only=True):
@@ -155,7 +161,7 @@ class Alert(Struct, frozen=True, kw_only=True):
 
     severity: Severity
     event: str
-    """`process_restarting`, `process_silent`, `camera_lost`, `display_lost` or `ledger_trouble`."""
+    """`process_restarting`, `process_silent`, `camera_lost`, `faces_lie`, `display_lost` or `ledger_trouble`."""
     subject: str
     """Name of the process, camera or screen."""
     text: str
@@ -322,11 +328,16 @@ def _process_alerts(processes: Sequence[Process]) -> list[Alert]:
 
 
 def _camera_alerts(cameras: Sequence[CameraState]) -> list[Alert]:
-    lost = [camera for camera in cameras if camera.state == "retrying"]
-    return [
-        Alert(severity="warning", event="camera_lost", subject=camera.name, text=f"no picture from {camera.source}")
-        for camera in lost
-    ]
+    alerts = []
+    for camera in cameras:
+        if camera.state == "retrying":
+            text = f"no picture from {camera.source}" + (f": {camera.problem}" if camera.problem else "")
+            alerts.append(Alert(severity="warning", event="camera_lost", subject=camera.name, text=text))
+        elif camera.rotation_wanted_deg is not None:
+            lies = "upside down" if (camera.rotation_wanted_deg - camera.turned_deg) % 360 == 180 else "on their side"
+            text = f"faces lie {lies}: set rotation_deg = {camera.rotation_wanted_deg} in the camera's table"
+            alerts.append(Alert(severity="warning", event="faces_lie", subject=camera.name, text=text))
+    return alerts
 
 
 def _screen_alerts(screens: Sequence[ScreenState]) -> list[Alert]:

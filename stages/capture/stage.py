@@ -16,6 +16,7 @@ from pipeline.messages import Frame
 from pipeline.ring import Ring
 from stages.capture import sample
 from stages.capture.sources import SLICE_S, Image, Source, open_source
+from stages.capture.turn import Turn
 
 _RETRY_FIRST_S, _RETRY_LAST_S = 0.5, 30.0
 _QUIET_NS = 60_000_000_000  # shortest time between two log lines about the loss of one source
@@ -24,12 +25,14 @@ _CATCH_UP_NS = 100_000_000
 
 
 class Capture:
-    """Stage of one camera. `status` holds the source's public name, its state, and the size of its frames in px."""
+    """Stage of one camera. `status` holds the fields of `pipeline.operator.snapshot.CameraState`."""
 
     def __init__(self, job: Job) -> None:
         cv2.setNumThreads(1)
         self._camera, self._folder = job.camera, job.station.folder
         self._ring = Ring.at(job.rings[job.camera.name])
+        self._turn = Turn(self._camera, self._ring)
+        self._size_px, self._size_told = (0, 0), False
         self._period_ns = round(1e9 / job.camera.fps)
         self._due_ns = self._look_ns = time.monotonic_ns()
         self._seq = 0
@@ -43,6 +46,8 @@ class Capture:
             "state": "opening",
             "width_px": 0,
             "height_px": 0,
+            "turned_deg": self._turn.deg,
+            "rotation_wanted_deg": None,
         }
 
     def step(self, _batch: list[Any]) -> list[Frame]:
@@ -82,9 +87,17 @@ class Capture:
     def _publish(self, image: Image, captured_ns: int) -> Frame:
         now_ns = time.monotonic_ns()
         self._due_ns = max(self._due_ns + self._period_ns, now_ns - min(self._period_ns, _CATCH_UP_NS))
-        image = fit(image, self._camera.max_width_px, self._camera.max_height_px)
+        self._note_size(image)
+        self._turn.update(now_ns)
+        image = self._turn.apply(fit(image, self._camera.max_width_px, self._camera.max_height_px))
         height_px, width_px = image.shape[:2]
-        self._update_status(state="live", width_px=width_px, height_px=height_px)
+        self._update_status(
+            state="live",
+            width_px=width_px,
+            height_px=height_px,
+            turned_deg=self._turn.deg,
+            rotation_wanted_deg=self._turn.wanted_deg,
+        )
         self._retry_s = _RETRY_FIRST_S
         slot, version = self._ring.write(image)
         self._seq += 1
@@ -97,6 +110,15 @@ class Capture:
             width_px=width_px,
             height_px=height_px,
         )
+
+    def _note_size(self, image: Image) -> None:
+        """Log the first change of the pictures' size. Each frame carries its own size, so nothing is stretched."""
+        height_px, width_px = image.shape[:2]
+        before_px, self._size_px = self._size_px, (width_px, height_px)
+        if before_px not in ((0, 0), self._size_px) and not self._size_told:
+            self._size_told = True
+            sizes = {"before_px": f"{before_px[0]}x{before_px[1]}", "now_px": f"{width_px}x{height_px}"}
+            log("frame_size_changes", severity="notice", camera=self._camera.name, **sizes)
 
     def _end(self) -> None:
         if self._source is not None:

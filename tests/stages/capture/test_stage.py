@@ -19,7 +19,14 @@ def test_sample_is_paced_and_dated(ring: Ring, tmp_path: Path, clock: Clock) -> 
     assert [frame.seq for frame, _ in taken] == list(range(1, 31))
     gaps_s = np.diff([frame.captured_ns for frame, _ in taken]) / 1e9
     assert gaps_s == pytest.approx(0.05, abs=0.001)
-    assert capture.status == {"source": "sample", "state": "live", "width_px": 1280, "height_px": 720}
+    assert capture.status == {
+        "source": "sample",
+        "state": "live",
+        "width_px": 1280,
+        "height_px": 720,
+        "turned_deg": 0,
+        "rotation_wanted_deg": None,
+    }
     capture.close()
 
 
