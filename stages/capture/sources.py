@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.cameras import image_files, source_kind, source_path
 from pipeline.film import Film, Shown
-from pipeline.log import log, skip
+from pipeline.log import log, skip, skipped
 from pipeline.pictures import Picture, PictureError
 from pipeline.settings import Camera
 from stages.capture import sample
@@ -85,6 +85,7 @@ class ImageFolder:
     def __init__(self, folder: Path, loop: bool) -> None:
         self.ended = False
         self._folder, self._loop = folder, loop
+        self._named: set[Path] = set()  # files that cannot be read and were logged
         self._begin()
 
     def _begin(self) -> None:
@@ -112,7 +113,10 @@ class ImageFolder:
             with Picture(path) as picture:
                 image = np.asarray(picture.first(_PAPER))[..., ::-1]
         except PictureError as error:
-            skip("unreadable_image", file=path, error=error)
+            skipped["unreadable_image"] += 1
+            if path not in self._named:
+                self._named.add(path)
+                log("skipped", severity="warning", reason="unreadable_image", file=path, error=error)
             return None
         self._readable = True
         return np.ascontiguousarray(image), now_ns

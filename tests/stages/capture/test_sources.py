@@ -12,9 +12,12 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from pipeline.profiles import BT709, matrix_profile
 from pipeline.ring import Ring
 from tests.conftest import HANG_S, wait_for
+from tests.pictures import QUARTERS, as_bytes, corners, near, quarters
 from tests.stages.capture.conftest import Clock, number_of, open_capture, run, write_video
 
 
@@ -97,6 +100,35 @@ def test_pictures_of_any_name_and_depth(ring: Ring, tmp_path: Path, clock: Clock
     (tmp_path / "e.png").touch()
     capture = open_capture(ring, tmp_path, str(tmp_path), fps=50, loop=False)
     assert [number_of(image) for _, image in run(capture, ring, 2, clock=clock)] == [1, 2, 3]
+    capture.close()
+
+
+def test_pictures_of_a_folder_are_seen_as_the_screen_shows_them(
+    ring: Ring, tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Upright, in sRGB and by content; a file that is no picture says why."""
+    stored = quarters(160, 90).transpose(Image.Transpose.ROTATE_90)
+    for name, kind in (("1.jpg", "AVIF"), ("2.webp", "WEBP"), ("3.tif", "TIFF"), ("4.png", "PNG")):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        (tmp_path / name).write_bytes(as_bytes(stored, kind, exif=exif, quality=100))
+    (tmp_path / "5.gif").write_bytes(as_bytes(quarters(160, 90), "GIF"))
+    linear = as_bytes(Image.new("RGB", (160, 90), (55, 55, 55)), "PNG", icc_profile=matrix_profile(BT709, 1.0))
+    (tmp_path / "6.png").write_bytes(linear)
+    (tmp_path / "7.jpg").write_bytes(b"<svg/>")
+    (tmp_path / "8.jpg").touch()
+    capture = open_capture(ring, tmp_path, str(tmp_path), fps=50, loop=False)
+    images = [
+        Image.fromarray(np.ascontiguousarray(image[..., ::-1])) for _, image in run(capture, ring, 2, clock=clock)
+    ]
+    assert len(images) == 6
+    for image in images[:5]:
+        assert image.size == (160, 90)
+        assert all(near(a, b, 12) for a, b in zip(corners(image), QUARTERS, strict=True))
+    assert near(corners(images[5])[0], (128, 128, 128), 3)
+    _, bad, empty, _ = capsys.readouterr().err.splitlines()
+    assert "7.jpg" in bad and "it is a drawing (SVG); export it as PNG" in bad
+    assert "8.jpg" in empty and "it is empty (0 bytes); copy it here again" in empty
     capture.close()
 
 
