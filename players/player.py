@@ -233,6 +233,7 @@ class Player:
             "screen": self.painter.kind,
             "display_lost": not self.painter.visible,
             "ledger_problem": self._preparation.ledger_problem,
+            "held": self._preparation.held,
             "screenshot": str(self._screenshot.path) if self._screenshot else "",
             "frames_presented": presented,
             "frames_expected": expected,

@@ -22,6 +22,7 @@ from players.ads.catalogue import Catalogue
 from players.ads.lines import Creative, Line
 from players.audience.present import NOBODY, Present
 from players.choice.choose import Decision, Rules, choose, moment_in
+from players.choice.held import LISTED, HeldLog, held_by_money
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
 from players.ledger.paths import ledger_path, state_dir
@@ -99,6 +100,9 @@ class Preparation:
         """The house picture that was loaded last, for moments when nothing else is ready."""
         self.plays: dict[str, Any] = {"total": 0, "billable": 0, "by_ad": {}}
         """Totals of this run, from the ledger: plays, billable plays, plays by ad."""
+        self.held: dict[str, str] = {}
+        """Reason of each paid line that does not play though its dates allow it; at most LISTED of them by name."""
+        self._held_log = HeldLog()
         self._job = job
         self._zone = ZoneInfo(job.station.station.timezone)
         self._folder = open_folder(job.station.ads.campaigns, job.station.folder)
@@ -166,6 +170,7 @@ class Preparation:
             targeting=self._job.station.station.mode == "target",
             paid=ledger.accepts_paid,
         )
+        self._tell_held(ledger)
         for _ in range(TRIES):
             moment = moment_in(max(0.0, begins_s - time.monotonic()))
             decision = choose(present, self._catalogue(), ledger.history, moment, self._rng, rules)
@@ -182,6 +187,13 @@ class Preparation:
                 self.standby = ad.picture
             return ad
         return None
+
+    def _tell_held(self, ledger: Ledger) -> None:
+        """Say which lines their money holds: for the operator, and what is new in the log."""
+        catalogue = self._catalogue()
+        held = held_by_money(catalogue, ledger.history, moment_in(0.0), LISTED)
+        self.held = {name: why for name, (_, why) in held.items()}
+        self._held_log.tell(held, catalogue.lines)
 
     def _start(self, ad: ReadyAd) -> bool:
         ledger = self._open_ledger()

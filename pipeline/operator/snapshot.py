@@ -152,6 +152,8 @@ class ScreenState(Struct, frozen=True, kw_only=True):
     display_lost: bool = False
     ledger_problem: str = ""
     """Reason why only house ads play; empty while the ledger is well."""
+    held: dict[str, str] = {}
+    """Reason of each paid line that does not play though its dates allow it."""
     frames_presented: int = 0
     frames_expected: int = 0
 

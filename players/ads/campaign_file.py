@@ -6,11 +6,12 @@ Every mistake is a UserError of one line: file, key, remedy.
 import os
 import re
 import stat
+from collections.abc import Callable
 from datetime import date
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import rtoml
@@ -19,8 +20,8 @@ from msgspec import Meta, Struct
 from pipeline.errors import UserError, plain
 from pipeline.text import decode
 from pipeline.toml import explain, parse_toml
-from players.ads.lines import MINUTES_A_DAY, WEEKDAYS, Creative, Line, Target
-from players.ads.money import CURRENCIES
+from players.ads.lines import MINUTES_A_DAY, WEEKDAYS, Creative, Line, Target, budget_part
+from players.ads.money import check_currency, parse_amount
 from players.audience.groups import MAX_AGE_YEARS
 
 _ID_WORDS = "a name of 1 to 64 lower-case letters, digits, -, _ and ., the first a letter or digit"
@@ -30,8 +31,9 @@ _ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
 """Pattern of text without control characters, which move a terminal's cursor or break a row of a table."""
 _ONE_LINE_WORDS = "text of one line, without control characters"
 Text = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE, description=_ONE_LINE_WORDS)]
-MONEY_MAX = Decimal(1_000_000_000)
-"""Largest budget, price or cpm, in whole units of its currency."""
+_AMOUNTS = ("budget", "price", "cpm")
+_BARE_AMOUNT = re.compile(rf"(?:^|[{{,])[ \t]*({'|'.join(_AMOUNTS)})[ \t]*=[ \t]*([+-]?\d[\d_]*[.eE][\d_.eE+-]*)", re.M)
+"""Amount that is written without quotes, as TOML's floats are, and its key."""
 
 
 class CampaignTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -110,11 +112,12 @@ def parse(path: str, inside: Path) -> CampaignFile:
         if info.st_size > 4 << 20:
             raise UserError(f"{name}: it is larger than 4 MiB; split the campaign")
         with open(path, "rb", buffering=0) as file:
-            campaign = msgspec.convert(parse_toml(decode(file.readall())), CampaignFile)
+            text = decode(file.readall())
+        tables = parse_toml(text)
+        _read_amounts(tables, text)
+        campaign = msgspec.convert(tables, CampaignFile)
         for i, line in enumerate(campaign.lines):
-            _check_line(f"lines[{i}]", line, campaign.currency)
-        if campaign.currency and campaign.currency not in CURRENCIES:
-            raise UserError(f"currency: there is no currency {campaign.currency!r}; use an ISO 4217 code: EUR, KRW")
+            _check_line(f"lines[{i}]", line)
     except UserError as error:
         problem = str(error)
         raise UserError(problem if problem.startswith(name) else f"{name}: {problem}") from None
@@ -125,18 +128,50 @@ def parse(path: str, inside: Path) -> CampaignFile:
     return campaign
 
 
-def _check_line(key: str, line: LineTable, currency: str) -> None:
+def _read_amounts(tables: dict[str, Any], text: str) -> None:
+    """Replace the amounts of money in a campaign file's tables by Decimals; `text` has them as they were written.
+
+    Values of other types are left as they are. Raises UserError, with the key, for an amount that is none.
+    """
+    currency, lines = tables.get("currency", ""), tables.get("lines")
+    if isinstance(currency, str) and currency:
+        _keyed("currency", check_currency, currency)
+    for i, line in enumerate(lines if isinstance(lines, list) else ()):
+        for name in _AMOUNTS if isinstance(line, dict) else ():
+            written = line.get(name)
+            if isinstance(written, str | int | float) and not isinstance(written, bool):
+                key = f"lines[{i}].{name}"
+                if not currency or not isinstance(currency, str):
+                    raise UserError(f'{key}: needs a currency; add currency = "EUR" at the top of the file')
+                line[name] = _keyed(key, parse_amount, written, currency)
+    if isinstance(currency, str) and currency:  # 10.000 is ten for TOML, and ten thousand for many people
+        for found in _BARE_AMOUNT.finditer(text):
+            number = text.count("\n", 0, found.start(1)) + 1
+            _keyed(f"{found[1]} in line {number}", parse_amount, found[2].replace("_", ""), currency)
+
+
+def has_plain_amounts(campaign: CampaignFile) -> bool:
+    """Return whether every amount is taken today. An older version took 1.200 KRW for little more than 1."""
+    try:
+        for line in campaign.lines:
+            for name in _AMOUNTS:
+                if (amount := getattr(line, name)) is not None:
+                    parse_amount(str(amount), campaign.currency)
+    except (UserError, LookupError):
+        return False
+    return True
+
+
+def _keyed(key: str, check: Callable[..., Any], *values: Any) -> Any:
+    """Return what `check` returns for the values; a UserError gets the key before it."""
+    try:
+        return check(*values)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
+
+
+def _check_line(key: str, line: LineTable) -> None:
     """Raise UserError, with the key, for what one line's types cannot forbid."""
-    for name in ("budget", "price", "cpm"):
-        amount: Decimal | None = getattr(line, name)
-        if amount is None:
-            continue
-        if not amount.is_finite() or not 0 <= amount <= MONEY_MAX:
-            raise UserError(f"{key}.{name}: {amount} is no amount of money; give 0 to {MONEY_MAX}")
-        if amount != round(amount, 6):
-            raise UserError(f"{key}.{name}: {amount} is finer than a millionth; round it")
-        if not currency:
-            raise UserError(f'{key}.{name}: needs a currency; add currency = "EUR" at the top of the file')
     if line.price is not None and line.cpm is not None:
         raise UserError(f"{key}.cpm: a line has a price a play or a cpm, not both; remove one")
     if line.budget is not None and not (line.price or line.cpm):
@@ -197,10 +232,7 @@ def to_toml(campaign: CampaignFile) -> str:
 
 
 def line_of(campaign: CampaignFile, table: LineTable, creatives: tuple[Creative, ...], screens: int = 1) -> Line:
-    """Return a checked line for one screen. All `screens` share its budget equally, rounded down to a millionth."""
-    budget = table.budget
-    if budget is not None:
-        budget = (budget / screens).quantize(Decimal("0.000001"), rounding=ROUND_DOWN)
+    """Return a checked line for one of `screens`, with its part of the budget."""
     target = Target(
         gender=None if table.target.gender == "any" else table.target.gender,
         ages=_ages("", table.target.ages),
@@ -225,7 +257,7 @@ def line_of(campaign: CampaignFile, table: LineTable, creatives: tuple[Creative,
         min_gap_s=table.min_gap_s,
         separation=table.separation,
         currency=campaign.currency,
-        budget=budget,
+        budget=None if table.budget is None else budget_part(table.budget, screens),
         price=table.price or Decimal(0),
         cpm=table.cpm,
         pacing=table.pacing,

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from pipeline.errors import UserError
 from pipeline.log import log, skip
-from players.ads.campaign_file import CampaignFile, LineTable, line_of, parse
+from players.ads.campaign_file import CampaignFile, LineTable, has_plain_amounts, line_of, parse
 from players.ads.catalogue import Catalogue
 from players.ads.folders import NOT_TEXT, folder_campaign, folder_target, is_text, listed
 from players.ads.lines import Creative, Line, Stamp
@@ -371,6 +371,7 @@ def _read_cache(path: Path | None) -> _Cache:
         cache = msgspec.msgpack.decode(path.read_bytes(), type=_Cache) if path is not None else _Cache()
     except (OSError, msgspec.DecodeError):
         return _Cache()
+    cache.campaigns = {path: entry for path, entry in cache.campaigns.items() if has_plain_amounts(entry[1])}
     return cache if cache.examiner == examiner() else _Cache(cache.campaigns)
 
 

@@ -1,7 +1,7 @@
 """Lines: orders of advertisers, the people they are for, and their creatives."""
 
 from datetime import date
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -109,6 +109,11 @@ class Line(Struct, frozen=True, kw_only=True):
         if self.cpm is None:
             return self.price
         return (self.cpm * matched_watchers / 1000).quantize(Decimal("0.000001"), rounding=ROUND_CEILING)
+
+
+def budget_part(budget: Decimal, screens: int) -> Decimal:
+    """Return the part of a budget that one of `screens` may spend: all are equal, rounded down to a millionth."""
+    return (budget / screens).quantize(Decimal("0.000001"), rounding=ROUND_DOWN)
 
 
 def micro(amount: Decimal) -> int:

@@ -24,14 +24,18 @@ class LastPlay(NamedTuple):
     separation: str = ""
 
 
+OrderKey = tuple[str, str]
+"""Id of a line and its currency. A line that changes its currency is a new order: money of two is never added."""
+
+
 class History:
-    """Money and times of each line by its id. Times are CLOCK_MONOTONIC in ns, money is in millionths.
+    """Money of each order, and times of each line by its id. Times are CLOCK_MONOTONIC in ns, money is in millionths.
 
     `committed` is what was billed and what plays in progress have reserved. `starts_ns` are starts of the last hour.
     """
 
     def __init__(self) -> None:
-        self.committed: dict[str, int] = {}
+        self.committed: dict[OrderKey, int] = {}
         self.starts_ns: dict[str, list[int]] = {}
         self.last: LastPlay | None = None
         self._catalogue: Catalogue | None = None
@@ -43,22 +47,27 @@ class History:
         del starts[: bisect_right(starts, mono_ns - HOUR_NS)]
         starts.append(mono_ns)
         self.last = LastPlay(line.id, creative_id, line.advertiser, "" if line.house else line.separation)
-        self.commit(line.id, price_micro)
+        self.commit(line, price_micro)
         row = self._row(line.id)
         if row is not None:
             self._columns[1][row] = _blocked_until_ns(line, starts)
 
-    def commit(self, line_id: str, micro: int) -> None:
-        """Add millionths to the money that a line has committed; a negative amount gives a reservation back."""
-        self.committed[line_id] = self.committed.get(line_id, 0) + micro
-        row = self._row(line_id)
-        if row is not None:
-            self._columns[0][row] = self.committed[line_id]
+    def commit(self, line: Line, micro: int) -> None:
+        """Add millionths to the money that an order has committed; a negative amount gives a reservation back."""
+        order = line.id, line.currency
+        self.committed[order] = self.committed.get(order, 0) + micro
+        row = self._row(line.id)
+        if row is not None and self._catalogue and self._catalogue.lines[row].currency == line.currency:
+            self._columns[0][row] = self.committed[order]
+
+    def committed_by(self, line: Line) -> int:
+        """Return the millionths that a line has committed in its present currency."""
+        return self.committed.get((line.id, line.currency), 0)
 
     def columns(self, catalogue: Catalogue) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return two int64 [lines], of paid lines: millionths committed, and the ns until which cap and gap hold."""
         if catalogue is not self._catalogue:
-            committed = [self.committed.get(line.id, 0) for line in catalogue.lines]
+            committed = [self.committed_by(line) for line in catalogue.lines]
             blocked = [_blocked_until_ns(line, self.starts_ns.get(line.id, [])) for line in catalogue.lines]
             self._columns = np.array(committed, dtype=np.int64), np.array(blocked, dtype=np.int64)
             self._catalogue = catalogue

@@ -137,7 +137,7 @@ def simulate(catalogue: Catalogue, crowds: list[Crowd], begin: datetime, rules: 
     history, rng = History(), Random(seed)
     for line, share in zip(catalogue.lines, _share_over(catalogue, begin), strict=True):
         if line.pacing == "even" and line.budget is not None:
-            history.commit(line.id, int(micro(line.budget) * share))
+            history.commit(line, int(micro(line.budget) * share))
     who_at = _walk(crowds)
     now_s, end_s = 0.0, crowds[-1].at_s
     plays: list[Play] = []
@@ -157,7 +157,7 @@ def simulate(catalogue: Catalogue, crowds: list[Crowd], begin: datetime, rules: 
             now_s = min(now_s + 1.0, stop_s)
         billable = not line.house and hits >= max(1, line.target.min_watchers)
         if not billable:
-            history.commit(line.id, -micro(decision.price))
+            history.commit(line, -micro(decision.price))
         plays.append(Play(moment.at, decision, billable))
     return Simulation(catalogue, begin, datetime.fromtimestamp(begin.timestamp() + end_s, catalogue.zone), plays)
 

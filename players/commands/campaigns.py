@@ -6,21 +6,26 @@ from datetime import date, datetime, timedelta
 from math import isfinite
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import click
+import msgspec
 from rich.table import Table
 
 from pipeline.errors import UserError
-from pipeline.settings import Policy
+from pipeline.settings import Policy, Station
 from players.ads.campaign_file import parse, to_toml
 from players.ads.campaigns import minor_lines, open_folder
 from players.ads.catalogue import Catalogue
 from players.ads.folders import folder_campaign, is_text, listed
-from players.ads.lines import WEEKDAYS, Line
+from players.ads.lines import WEEKDAYS, Line, budget_part, money
 from players.ads.money import as_text
-from players.choice.choose import Rules
+from players.choice.choose import Rules, moment_in
+from players.choice.held import held_by_money
+from players.choice.history import History
 from players.choice.policies import POLICIES
 from players.commands.shared import (
+    ledgers_option,
     load_catalogue_of,
     load_station,
     print_table,
@@ -30,6 +35,9 @@ from players.commands.shared import (
     zone_of,
 )
 from players.ledger.clock import utc_bound
+from players.ledger.past import read_spend
+from players.ledger.paths import ledger_path
+from players.ledger.snapshot import reading
 
 
 @click.group()
@@ -40,8 +48,12 @@ def campaigns() -> None:
 @campaigns.command("check")
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @station_option
-def check(folder: Path | None, station_file: Path | None) -> None:
-    """List the lines of a folder of campaigns (or of a station), and every problem in one line each."""
+@ledgers_option
+def check(folder: Path | None, station_file: Path | None, ledger_files: tuple[Path, ...]) -> None:
+    """List the lines of a folder of campaigns (or of a station), and every problem in one line each.
+
+    The ledgers of the station, or those named, say what each line has spent.
+    """
     station = load_station(station_file)
     catalogue = load_catalogue_of(station, folder)
     table = Table(title=f"{len(catalogue.lines)} lines, {len(catalogue.house)} house lines", header_style="bold")
@@ -71,17 +83,70 @@ def check(folder: Path | None, station_file: Path | None) -> None:
     over = expired_lines(catalogue)
     if over:
         click.echo(f"Not played: {', '.join(over)}: starts, ends and weekdays leave no time from now on.")
+    problems = [*catalogue.problems, *unaffordable(catalogue.lines, len(station.screens))]
+    known = ledger_files or own_ledgers(station, folder is None or station_file is not None)
+    for path in known:
+        try:
+            money = said_by_ledger(catalogue, path, len(station.screens))
+        except UserError as error:
+            problems.append(f"paid lines do not play: {error}")
+            continue
+        for note in money.notes:
+            click.echo(note)
+        problems += money.problems
     place = folder or open_folder(station.ads.campaigns, station.folder)
     for path in (path for below in listed(place) for path in listed(below) if path.suffix.lower() == ".toml"):
         click.echo(f"Not read: {str(path.relative_to(place))!r}: it lies in a folder of its own; move it up.")
     if not catalogue.house:
         click.echo("There is no house line: where nothing fits, the built-in slate is shown.")
-    problems = [*catalogue.problems, *unaffordable(catalogue.lines, len(station.screens))]
     for problem in problems:
         click.echo(f"problem: {problem}", err=True)
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise UserError(f"{count}; what is named above is left out")
+
+
+class LedgerWords(NamedTuple):
+    """Words about lines and the money that a ledger says they have spent; problems ask for an answer."""
+
+    notes: list[str]
+    problems: list[str]
+
+
+def own_ledgers(station: Station, wanted: bool) -> list[Path]:
+    """Return the ledgers that the screens of a station have by now; none where they are not `wanted`."""
+    paths = [ledger_path(station.station, screen.name, station.folder) for screen in station.screens if wanted]
+    return [path for path in paths if path.exists()]
+
+
+def said_by_ledger(catalogue: Catalogue, path: Path, screens: int) -> LedgerWords:
+    """Return why lines do not play now by the ledger of one of `screens`, and which orders changed their currency.
+
+    Raises UserError where the ledger cannot be read.
+    """
+    history = History()
+    with reading([path]) as db:
+        history.committed = read_spend(db)
+    parts = tuple(
+        line if line.budget is None else msgspec.structs.replace(line, budget=budget_part(line.budget, screens))
+        for line in catalogue.lines
+    )
+    held = held_by_money(Catalogue(parts, (), catalogue.zone), history, moment_in(0.0))
+    unspent = {line.id for line in parts if not history.committed_by(line)}
+    name = f" ({path.name})" if screens > 1 else ""
+    words = LedgerWords([], [])
+    for line, (kind, why) in held.items():
+        if kind == "overspent":
+            words.problems.append(f"line {line}: budget: {why}{name}")
+        elif line not in unspent:
+            words.notes.append(f"Not played: {line}: {why}{name}.")
+    for row in parts:
+        before = {code: spent for (line, code), spent in history.committed.items() if line == row.id}
+        for code, spent in before.items():
+            if spent and code != row.currency and row.currency:
+                amount = as_text(money(spent), code)
+                words.notes.append(f"{row.id}: {amount} were billed before it changed to {row.currency}{name}.")
+    return words
 
 
 @campaigns.command("simulate")

@@ -180,7 +180,7 @@ class Ledger:
             for counts in self._totals.values():
                 counts.billable += answer.billable
             if not answer.billable:
-                self.history.commit(play.line.id, -play.price_micro)
+                self.history.commit(play.line, -play.price_micro)
             self._commit()
 
     def measure(self, present: Present, mono_ns: int) -> None:
@@ -261,7 +261,7 @@ class Ledger:
         history = read_history(db)
         waiting = [play for play, row in self._pending if row["billable"] and is_open(db, play.started)]
         for play in (*self._open.values(), *waiting):
-            history.commit(play.line.id, play.price_micro)
+            history.commit(play.line, play.price_micro)
         history.last = self.history.last or history.last
         self.history = history
 
@@ -305,7 +305,7 @@ class Ledger:
             return False
         if line.budget is None:
             return True
-        return self.history.committed.get(line.id, 0) + price_micro <= micro(line.budget)
+        return self.history.committed_by(line) + price_micro <= micro(line.budget)
 
     def _commit(self, start: dict[str, Any] | None = None) -> bool:
         """Commit one durable transaction: ends that still wait, counts of the audience, then the start of a play.

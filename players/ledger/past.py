@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from players.choice.history import HOUR_NS, History, LastPlay
+from players.choice.history import HOUR_NS, History, LastPlay, OrderKey
 from players.ledger import clock
 
 ADS_LISTED = 200
@@ -46,15 +46,20 @@ def totals_since(db: sqlite3.Connection, started_utc: str) -> Totals:
     return totals
 
 
+def read_spend(db: sqlite3.Connection) -> dict[OrderKey, int]:
+    """Return the millionths billed to each line in each currency, by (line, currency)."""
+    query = "SELECT line, currency, SUM(price_micro) FROM plays WHERE billable = 1 GROUP BY line, currency"
+    return {(line, currency): micro for line, currency, micro in db.execute(query)}
+
+
 def read_history(db: sqlite3.Connection) -> History:
-    """Return money billed by line, the starts of the last day on this process's monotonic clock, and the last play.
+    """Return money billed by order, starts of the last day on this process's monotonic clock, and the last play.
 
     Plays of this boot are timed by the monotonic clock: the newest ones, as far back as that clock falls. Earlier ones
     are timed by the wall clock. That may stand before the newest play until it is set; then that play is as if of now.
     """
     history = History()
-    spent = db.execute("SELECT line, SUM(price_micro) FROM plays WHERE billable = 1 GROUP BY line")
-    history.committed = dict(spent.fetchall())
+    history.committed = read_spend(db)
     utc, mono_ns = clock.now(), time.monotonic_ns()
     after_ns = mono_ns
     for line, creative, advertiser, started, started_ns in db.execute(

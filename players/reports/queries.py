@@ -18,6 +18,7 @@ from players.ads.lines import WEEKDAYS, Line, money
 from players.ads.money import to_cents
 from players.audience.groups import GENDERS
 from players.ledger.billing import IN_SHORT
+from players.ledger.past import read_spend
 from players.reports.privacy import FEWEST_PEOPLE, HIDDEN, hide
 from players.reports.report import Report
 
@@ -33,10 +34,11 @@ def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Span =
 
     House ads are left out: nobody pays for them. `contracts` are the lines whose budgets the invoice states.
     An amount is summed exactly and rounded once, to the smallest unit of its currency. Totals add rounded amounts.
-    "left" is what remains of the whole budget of the line's id, whatever the span.
+    "left" is what remains of the whole budget of the line's id and currency, whatever the span. Money spent in another
+    currency, before the line changed it, has a row of its own.
     """
     contracted = {(line.advertiser, line.campaign, line.id, line.currency): line for line in contracts}
-    ever = dict(db.execute("SELECT line, SUM(price_micro) FROM plays WHERE billable = 1 GROUP BY line").fetchall())
+    ever = read_spend(db)
     where, values = _span(span)
     buckets: dict[tuple[str, str, str, str], dict[str, Any]] = {}
     for key in contracted:
@@ -57,7 +59,8 @@ def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Span =
         else:
             bucket["why"]["not ended" if row["bill_code"] is None else IN_SHORT[row["bill_code"]]] += row["plays"]
     rows = [
-        _invoice_line(key, bucket, contracted.get(key), ever.get(key[2], 0)) for key, bucket in sorted(buckets.items())
+        _invoice_line(key, bucket, contracted.get(key), ever.get((key[2], key[3]), 0))
+        for key, bucket in sorted(buckets.items())
     ]
     totals = [
         _invoice_total(currency, rows) for currency in sorted({row["currency"] for row in rows if row["currency"]})

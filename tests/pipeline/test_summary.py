@@ -1,11 +1,14 @@
 """The summary file keeps its form, whatever the stages are called."""
 
+import io
 from typing import Any
 
 import msgspec
+from rich.console import Console
 
-from pipeline.operator.snapshot import Ages, Plays, Snapshot, Stage
+from pipeline.operator.snapshot import Ages, Plays, ScreenState, Snapshot, Stage
 from pipeline.operator.summary import summarise
+from pipeline.operator.terminal import render
 
 
 def _counters(**given: int) -> dict[str, int]:
@@ -84,3 +87,13 @@ def test_a_station_without_cameras_saw_nothing() -> None:
     summary = summarise(_snapshot(stages=(WALL,), dropped={}))
     assert summary["frames"] == {"captured": 0, "processed": 0, "dropped": 0}
     assert summary["faces"] == {"detected": 0, "classified": 0} and list(summary["stages"]) == ["wall"]
+
+
+def test_lines_that_their_money_holds_are_shown_and_those_without_room_counted() -> None:
+    held = {f"line-{n}": f"its budget of {n}.00 EUR [is] spent" for n in range(9)}
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(render(_snapshot(screens=(ScreenState(name="main", held=held),))))
+    said = [text for text in console.export_text().splitlines() if "not played" in text]
+    assert len(said) == 7
+    assert "line-0: its budget of 0.00 EUR [is] spent" in said[0]
+    assert "3 more: stationcast status --json" in said[-1]

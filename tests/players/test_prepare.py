@@ -98,6 +98,22 @@ def test_a_ledger_that_cannot_be_written_stops_paid_ads_only(configure: Configur
         assert player.status["plays"]["total"] == 0
 
 
+def test_a_line_that_its_money_holds_is_named_in_the_status_and_once_in_the_log(
+    configure: Configure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    poor = YOUNG.replace("price = 0.10", 'price = "0.10"\nbudget = "0.15"')
+    settings = configure(HOUSE, poor)
+    with playing(settings) as player:
+        run_until(player, lambda: player.status["held"], person("F", 2))
+        plays = player.status["plays"]["total"]
+        run_until(player, lambda: player.status["plays"]["total"] >= plays + 2, person("F", 2))
+        assert player.status["held"] == {
+            "young": "0.05 EUR are left of its budget of 0.15 EUR, and one play costs 0.10 EUR"
+        }
+    said = [text for text in capsys.readouterr().err.splitlines() if "line_held" in text]
+    assert len(said) == 1 and "line=young" in said[0] and "0.05 EUR are left" in said[0]
+
+
 def test_campaigns_are_changed_while_it_plays(configure: Configure, tmp_path: Path) -> None:
     settings = configure(HOUSE)
     with playing(settings) as player:

@@ -173,7 +173,7 @@ def test_a_budget_ends_before_it_is_overspent_and_a_reservation_given_back_count
         assert decision.price == Decimal("0.40")
         history.started(ad, "x", int(decision.price * MICRO), 0)
     assert pick(present(F20), ad, history=history).line.id == "house"
-    history.commit("ad", -400_000)
+    history.commit(ad, -400_000)
     assert pick(present(F20), ad, history=history).line.id == "ad"
 
 
@@ -200,7 +200,7 @@ def test_even_pacing_spends_with_the_open_time_that_is_over() -> None:
             at = datetime(2026, 5, day, hour, 59, tzinfo=SEOUL)
             while pick(present(F20), ad, history=history, at=at).line.id == "ad":
                 history.started(ad, "x", MICRO, 0)
-            may.append(history.committed.get("ad", 0) // MICRO)
+            may.append(history.committed_by(ad) // MICRO)
     assert may[0] == 2  # one of 60 hours is over: at most 1.67, the play that crosses it included
     assert may[4] == pytest.approx(100 * 19 / 60, abs=1)
     assert may[-1] == 100

@@ -111,7 +111,7 @@ def test_a_budget_is_reserved_given_back_and_never_overspent(ledger: Ledger, pat
     assert play(ledger, ad) is None
     ledger.close()
     again = Ledger(path, STATION, "main")
-    assert again.history.committed == {"f20": 240_000}
+    assert again.history.committed == {("f20", "EUR"): 240_000}
     assert play(again, ad) is None
     again.close()
     assert sum(row["price"] for row in table(path) if row["billable"]) == Decimal("0.24")
@@ -154,13 +154,13 @@ book = Ledger(Path(sys.argv[1]), StationTable(), "main", retry_s=0.0)
 for attempt in range(300):
     chosen = decision(ad)
     play_id = book.start(chosen, planned_ms=0)
-    if play_id is None and book.history.committed.get("ad") == 700_000 and book.accepts_paid:
+    if play_id is None and book.history.committed_by(ad) == 700_000 and book.accepts_paid:
         break  # the budget is spent
     if play_id is not None:
         exposure = Exposure(chosen)
         exposure.add(present(F20), 0)
         book.end(play_id, Shown(frames_expected=4, frames_presented=4, status="played", exposure=exposure))
-print(book.history.committed["ad"])
+print(book.history.committed_by(ad))
 book.close()
 """
 

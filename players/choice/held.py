@@ -1,0 +1,102 @@
+"""Reasons, in words, why paid lines do not play now though their dates allow it: what the money says."""
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.log import log
+from players.ads.catalogue import Arrays, Catalogue
+from players.ads.lines import Line, micro, money
+from players.ads.money import as_text
+from players.choice.choose import Moment
+from players.choice.history import History
+
+LISTED = 20
+"""Largest number of held lines that a player tells of by name."""
+OTHERS = "(others)"
+
+Kind = Literal["overspent", "spent", "short", "pacing", "others"]
+
+
+class Held(NamedTuple):
+    """Reason why a line does not play.
+
+    `overspent`: its budget is less than what it has spent. `spent`: nothing of its budget is left. `short`: what is
+    left does not pay one play. `pacing`: it has spent what is due by now, and goes on later. `others`: more such lines.
+    """
+
+    kind: Kind
+    why: str
+
+
+def held_by_money(catalogue: Catalogue, history: History, moment: Moment, most: int | None = None) -> dict[str, Held]:
+    """Return the lines whose money does not allow a play now, by id. Lines whose last day is over are left out.
+
+    Of more than `most` lines the others are counted under OTHERS.
+    """
+    arrays = catalogue.arrays
+    local = moment.at.astimezone(catalogue.zone)
+    committed, _ = history.columns(catalogue)
+    is_open, paced = arrays.in_minute(local.date(), 60 * local.hour + local.minute)
+    least = _least_price(arrays)
+    short = (committed + least > arrays.budget_micro) & (local.date().toordinal() - 1 <= arrays.ends)
+    rows = np.flatnonzero(short | (is_open & (committed > paced))).tolist()
+    named = rows if most is None or len(rows) <= most else rows[:most]
+    held = {
+        catalogue.lines[row].id: _because(
+            catalogue.lines[row], int(committed[row]), int(least[row]), None if short[row] else int(paced[row])
+        )
+        for row in named
+    }
+    if len(named) < len(rows):
+        held[OTHERS] = Held("others", f"{len(rows) - len(named)} more lines are held by their money")
+    return held
+
+
+class HeldLog:
+    """Log of held lines: each is told of once a reason, and once more when it plays again."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, Kind] = {}
+
+    def tell(self, held: dict[str, Held], lines: Iterable[Line]) -> None:
+        """Log what is new. A line of even pacing pauses again and again: that is told of once."""
+        for name, (kind, why) in held.items():
+            if self._said.get(name) != kind:
+                log("line_held", severity="warning" if kind == "overspent" else "notice", line=name, why=why)
+        over = {name for name, kind in self._said.items() if name not in held and kind != "pacing"}
+        if over:
+            for name in over & {line.id for line in lines}:
+                log("line_plays_again", severity="notice", line=name)
+        self._said = {name: kind for name, kind in self._said.items() if name not in over}
+        self._said |= {name: kind for name, (kind, _) in held.items()}
+
+
+def _least_price(arrays: Arrays) -> NDArray[np.int64]:
+    """Return the millionths that the cheapest billable play of each line costs: int64 [lines]."""
+    watchers = np.maximum(1, arrays.min_watchers).astype(np.int64)[arrays.target_row]
+    return arrays.price_micro + -(-arrays.cpm_micro * watchers // 1000)
+
+
+def _because(line: Line, committed: int, least: int, paced: int | None) -> Held:
+    """Say why a line is held; `paced` are the millionths that are due by now, None where its budget holds it."""
+
+    def text(amount_micro: int) -> str:
+        return as_text(money(amount_micro), line.currency)
+
+    if line.budget is None:
+        raise ValueError(f"line {line.id} has no budget that could hold it")
+    left = micro(line.budget) - committed
+    budget = as_text(line.budget, line.currency)
+    if paced is not None:
+        return Held("pacing", f"even pacing: it has spent {text(committed)}, and {text(paced)} are due by now")
+    if left < 0:
+        remedy = "raise the budget, or give a new order a new id"
+        return Held("overspent", f"it has spent {text(committed)}, more than its budget of {budget}; {remedy}")
+    if not left:
+        return Held("spent", f"its budget of {budget} is spent")
+    if not committed:
+        return Held("short", f"its budget of {budget} does not pay one play at {text(least)}; raise it")
+    return Held("short", f"{text(left)} are left of its budget of {budget}, and one play costs {text(least)}")
