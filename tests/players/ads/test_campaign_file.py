@@ -65,8 +65,8 @@ def test_a_budget_is_shared_between_the_screens_of_a_station(folder: Path) -> No
             'currency = "KRW"\n' + little(line="price = 1.200"),
             "lines[0].price: '1.2' is no amount of KRW; write digits alone",
         ),
-        ('currency = "EUR"\n' + little(line="price = 1.200"), "price in line 6: '1.200' is no amount of EUR"),
-        ('currency = "EUR"\n' + little(line="price = 1e3"), "price in line 6: '1e3' is no amount of EUR"),
+        ('currency = "EUR"\n' + little(line="price = 1.200"), "price in line 7: '1.200' is no amount of EUR"),
+        ('currency = "EUR"\n' + little(line="price = 1e3"), "price in line 7: '1e3' is no amount of EUR"),
         (
             'currency = "EUR"\n' + little(line="price = 2000000000"),
             "lines[0].price: 2000000000 is more than 1000000000 EUR",
