@@ -25,8 +25,6 @@ _WIDE = 100
 """Columns of a terminal in which the table has room for lines between its own."""
 
 _HELD_LINES = 6
-"""Largest number of lines that do not play that are told of."""
-_HELD_LINES = 6
 """Largest number of lines told of that do not play."""
 _BRIGHT = ("", "live")
 """States of a camera that is not worth a line."""
@@ -171,9 +169,6 @@ def _screen_lines(screen: ScreenState, alone: bool) -> list[str]:
         + (f"   unknown {present.unknown:.1f}" if present.unknown else ""),
         f"[b]on screen{'' if alone else f' {screen.name}'}[/]  {escape(screen.title or screen.ad)}   "
         f"[dim]{escape(screen.reason)}[/]",
-    ]
-    lines += [
-        f"[b]not played[/]  {escape(name)}: {escape(why)}" for name, why in list(screen.held.items())[:_HELD_LINES]
     ]
     held = [f"{escape(name)}: {escape(why)}" for name, why in screen.held.items()]
     more = len(held) - _HELD_LINES
