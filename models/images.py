@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import av
+import click
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -28,16 +29,18 @@ def read_frames(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.ui
     """Yield (number, frame uint8 BGR [H, W, 3]) of every `every`-th frame of a picture or video.
 
     A picture that stands still has one frame, number 0. Raises ImageError for a file that is missing, damaged or
-    neither. A damaged file may yield frames before that.
+    neither. A damaged file may yield frames before that. What is ignored in a picture is said on the standard error.
     """
     try:
         with Picture(path, PIXELS_MAX) as picture:
             if not picture.animated:
                 yield 0, _bgr(picture.first(PAPER))
-                return
-            for number, _ in enumerate(picture.frames()):
-                if number % every == 0:
-                    yield number, _bgr(picture.pixels(PAPER))
+            else:
+                for number, _ in enumerate(picture.frames()):
+                    if number % every == 0:
+                        yield number, _bgr(picture.pixels(PAPER))
+            for note in picture.ignored:
+                click.echo(f"stationcast: {path}: {note}", err=True)
     except NotAPictureError:
         yield from _video(path, every)
     except PictureError as error:

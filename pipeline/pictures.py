@@ -5,6 +5,7 @@ file is, its content says, not its name. This module imports of ours only `kinds
 use it.
 """
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -52,7 +53,7 @@ DELAY_MS_MIN, DELAY_MS_INSTEAD = 10, 100
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _DAMAGED = "it is damaged or was not copied whole; copy it again, or save it anew with a picture program"
 _NO_HEIC = "it is a HEIC photograph; save it as JPEG, or install the reader: pip install 'stationcast[heic]'"
-_ORIENTATION, _INTEROP = 0x0112, 0xA005
+_ORIENTATION, _INTEROP, _SUBFILE, _DNG_VERSION = 0x0112, 0xA005, 0x00FE, 0xC612
 _ADOBE_INTEROP = "R03"
 
 
@@ -76,6 +77,8 @@ class Picture:
 
     def __init__(self, source: Path | BinaryIO, pixels_max: int = PIXELS_MAX) -> None:
         self.notes = []
+        self.ignored: list[str] = []
+        """Those of `notes` that tell what is broken in the picture and was ignored."""
         self._pixels_max = pixels_max
         self._own: BinaryIO | None = None
         if isinstance(source, Path):
@@ -155,7 +158,7 @@ class Picture:
             raise NotAPictureError(f"it is no picture that is played; known: {TAKEN}")
         if self.kind == "HEIF" and not _can_read_heic():
             raise PictureError(_NO_HEIC)
-        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+        _silence()
         with _plain_words(self._pixels_max):
             return Image.open(self._stream, formats=("JPEG", "MPO") if self.kind == "JPEG" else (self.kind,))
 
@@ -173,6 +176,8 @@ class Picture:
             self.plays = 1 if "loop" not in info else info["loop"] + 1 if info["loop"] else 0
         elif self.kind in ("WEBP", "PNG"):
             self.plays = int(info.get("loop", 0))
+        if self.kind == "TIFF" and _is_raw(self._image):
+            raise PictureError("it is a raw photograph; save it as JPEG with the camera's program")
         if self.kind == "TIFF" and count > 1:
             self._note(f"only the first of its {count} pages is shown")
         if self.animated:
@@ -208,7 +213,7 @@ class Picture:
                 if before.mode != "RGB" or _differ(before, image):
                     self._note("its colours are turned into those of the screen (sRGB), as its profile says")
         except ProfileError as error:
-            self._note(f"its colour profile is ignored: {error}")
+            self._note(f"its colour profile is ignored: {error}", ignored=True)
         if image.mode == "LAB":
             return lab_to_srgb(image)
         return image if image.mode == "RGB" else image.convert("RGB")
@@ -220,7 +225,7 @@ class Picture:
             return coded_profile(self._coded)
         if info.get("icc_profile"):
             return bytes(info["icc_profile"])
-        if "icc_profile" in info and self.kind == "PNG":
+        if "icc_profile" in info:
             raise ProfileError("it is damaged")
         if self.kind == "PNG" and "srgb" not in info and ("gamma" in info or "chromaticity" in info):
             return self._png_profile(info)
@@ -256,7 +261,7 @@ class Picture:
         try:
             orientation = self._image.getexif().get(_ORIENTATION)
         except Exception:  # damaged notes of a camera make Pillow raise any exception
-            self._note("its camera's notes (EXIF) are damaged and were ignored")
+            self._note("its camera's notes (EXIF) are damaged and are ignored", ignored=True)
             return None
         turns = {
             2: Transpose.FLIP_LEFT_RIGHT,
@@ -269,9 +274,10 @@ class Picture:
         }
         return turns.get(orientation) if isinstance(orientation, int) else None
 
-    def _note(self, text: str) -> None:
+    def _note(self, text: str, *, ignored: bool = False) -> None:
         if text not in self.notes:
             self.notes.append(text)
+            self.ignored += [text] * ignored
 
 
 def _differ(before: "Image.Image", after: "Image.Image") -> bool:
@@ -302,6 +308,19 @@ def _parted(image: "Image.Image") -> "tuple[Image.Image, Image.Image | None]":
     if image.mode in ("L", "RGB", "CMYK", "LAB"):
         return image, None
     return image.convert("L" if image.mode == "1" else "RGB"), None
+
+
+def _is_raw(image: Any) -> bool:
+    """Return True for a TIFF that is a camera's raw file: a DNG, or one whose first page is a small copy of another."""
+    return _DNG_VERSION in image.tag_v2 or bool(image.tag_v2.get(_SUBFILE, 0) & 1)
+
+
+def _silence() -> None:
+    """Keep Pillow's own warnings, which are words of a library, off the standard error."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logger = logging.getLogger("PIL")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
 
 
 def _can_read_heic() -> bool:

@@ -85,7 +85,7 @@ class ImageFolder:
     def __init__(self, folder: Path, loop: bool) -> None:
         self.ended = False
         self._folder, self._loop = folder, loop
-        self._named: set[Path] = set()  # files that cannot be read and were logged
+        self._named: set[Path] = set()  # files of which something was logged
         self._begin()
 
     def _begin(self) -> None:
@@ -112,6 +112,9 @@ class ImageFolder:
         try:
             with Picture(path) as picture:
                 image = np.asarray(picture.first(_PAPER))[..., ::-1]
+                for note in picture.ignored if path not in self._named else ():
+                    self._named.add(path)
+                    log("picture", severity="notice", file=path, note=note)
         except PictureError as error:
             skipped["unreadable_image"] += 1
             if path not in self._named:

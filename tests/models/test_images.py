@@ -52,3 +52,9 @@ def test_what_cannot_be_looked_at_is_named_with_what_to_do(tmp_path: Path, name:
 def test_a_photo_of_more_pixels_than_a_screen_takes_is_looked_at(tmp_path: Path) -> None:
     Image.new("L", (9000, 6000), 128).save(tmp_path / "large.jpg")
     assert read_image(tmp_path / "large.jpg").shape == (6000, 9000, 3)
+
+
+def test_a_damaged_profile_is_ignored_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quarters().save(tmp_path / "x.png", icc_profile=b"no profile")
+    assert len(list(read_frames(tmp_path / "x.png"))) == 1
+    assert capsys.readouterr().err.endswith("x.png: its colour profile is ignored: it is damaged\n")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from pipeline.pictures import NotAPictureError, Picture, PictureError
 from pipeline.profiles import ADOBE_GAMMA, ADOBE_RGB, BT709, Primaries, matrix_profile
@@ -191,6 +191,28 @@ def test_a_broken_profile_is_ignored_and_said(kind: str, harm: str) -> None:
     assert note.startswith("its colour profile is ignored: it is ")
 
 
+def test_a_profile_in_parts_of_which_one_is_missing_is_ignored_and_said() -> None:
+    content = as_bytes(plain(), "JPEG", icc_profile=matrix_profile(P3, None) + bytes(100_000), **LOSSY["JPEG"])
+    at = content.index(b"ICC_PROFILE\0\2\2")
+    content = content[: at - 4] + content[at - 2 + int.from_bytes(content[at - 2 : at]) :]
+    assert near(first(content).getpixel((8, 8)), ORANGE, 2)
+    assert notes(content) == ["its colour profile is ignored: it is damaged"]
+
+
+def test_no_words_of_a_library_reach_the_standard_error(tmp_path: Path) -> None:
+    """An animation that claims no frames, and notes of a camera that end too early, make Pillow warn."""
+    claims = with_chunk(as_bytes(plain(), "PNG"), b"acTL", struct.pack(">II", 0, 0))
+    (tmp_path / "a.png").write_bytes(claims)
+    short = b"Exif\0\0MM\0*\0\0\0\x08\0\x09" + struct.pack(">HHL4s", 0x112, 3, 1, b"\0\6\0\0")
+    (tmp_path / "b.jpg").write_bytes(as_bytes(plain(), "JPEG", exif=short))
+    program = "import sys\nfrom pathlib import Path\nfrom pipeline.pictures import Picture\n"
+    program += "for name in sys.argv[1:]:\n  with Picture(Path(name)) as picture: print(picture.first((0, 0, 0)).size)"
+    command = [sys.executable, "-c", program, str(tmp_path / "a.png"), str(tmp_path / "b.jpg")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "(16, 16)\n(16, 16)\n"
+    assert done.stderr == ""
+
+
 def test_a_camera_that_notes_adobe_rgb_without_a_profile_is_believed() -> None:
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
@@ -284,7 +306,14 @@ def test_pictures_of_the_cases_play_or_say_what_to_do(shared_dir: Path) -> None:
         Picture(folder / "huge.png")
 
 
+def raw() -> bytes:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[0xC612] = b"\1\4\0\0"
+    return as_bytes(Image.new("RGB", (16, 16)), "TIFF", tiffinfo=tags)
+
+
 REFUSED = {
+    "raw": raw(),
     "SVG": b'<?xml version="1.0"?>\n<!-- made -->\n<svg xmlns="http://www.w3.org/2000/svg"/>',
     "SVG in UTF-16": '<svg xmlns="http://www.w3.org/2000/svg"/>'.encode("utf-16"),
     "PDF": b"%PDF-1.7\n",
