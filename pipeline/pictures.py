@@ -43,7 +43,7 @@ PIXELS_MAX = 50_000_000
 """Largest number of pixels of a picture for a screen."""
 ANIMATED_PIXELS_MAX = 10_000_000
 """Largest number of pixels of one frame of an animated picture: somewhat more than 4K."""
-ANIMATION_PIXELS_MAX = 1_000_000_000
+ANIMATION_PIXELS_MAX = 400_000_000
 """Largest number of pixels of all frames of an animated picture together."""
 HEAD_BYTES = 1 << 20
 """Length of a file's beginning in which its kind and its code points of colour are looked for."""

@@ -68,7 +68,9 @@ def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
         for path, line in zip(left, lines, strict=False):
             answers[path] = json.loads(line)
         if len(lines) < len(left):
-            answers[left[len(lines)]] = {"problem": "it cannot be examined: the examining process died"}
+            answers[left[len(lines)]] = {
+                "problem": "it cannot be examined: the examining process died; save it anew with another program"
+            }
     return answers
 
 
@@ -117,11 +119,11 @@ def _in_child(path: Path) -> dict[str, Any]:
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if answer is None:
-        return {"problem": f"it could not be read within {WALL_S_MAX:g} s"}
+        return {"problem": f"it could not be read within {WALL_S_MAX:g} s; save it smaller"}
     try:
         return dict(json.loads(answer))
     except ValueError:
-        return {"problem": f"reading it broke the process that tried ({_how_it_ended(status)})"}
+        return {"problem": f"reading it {_how_it_ended(status)}; save it anew with another program, or smaller"}
 
 
 def _read_all(fd: int, deadline_s: float) -> bytes | None:
@@ -138,9 +140,13 @@ def _read_all(fd: int, deadline_s: float) -> bytes | None:
 
 
 def _how_it_ended(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        return signal.Signals(os.WTERMSIG(status)).name
-    return f"exit {os.waitstatus_to_exitcode(status)}"
+    """Return in words how the process of a child ended that gave no answer."""
+    if not os.WIFSIGNALED(status):
+        return f"ended the process that tried (exit {os.waitstatus_to_exitcode(status)})"
+    name = signal.Signals(os.WTERMSIG(status)).name
+    if name in ("SIGXCPU", "SIGKILL"):
+        return f"took more than {CPU_S_MAX} s, or more memory than there is"
+    return f"ended the process that tried ({name})"
 
 
 def _examine_and_exit(path: Path, writer: int) -> NoReturn:
@@ -157,7 +163,7 @@ def _examine_and_exit(path: Path, writer: int) -> NoReturn:
         try:
             answer = _examine(path)
         except MemoryError:
-            answer = {"problem": "it needs too much memory"}
+            answer = {"problem": "it needs too much memory; save it smaller"}
         except Exception as error:
             answer = {"problem": " ".join(f"it cannot be decoded ({type(error).__name__}: {error})".split())[:300]}
         os.write(writer, json.dumps(answer).encode())
@@ -194,9 +200,11 @@ def _image(path: Path, head: bytes) -> dict[str, Any]:
 
     try:
         with Picture(path) as picture:
-            for _ in picture.frames() if picture.animated else ():
+            if picture.animated:
+                for _ in picture.frames():
+                    pass
                 image = picture.pixels((0, 0, 0))
-            if not picture.animated:
+            else:
                 image = picture.first((0, 0, 0))
     except NotAPictureError as error:
         if head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3"):

@@ -150,10 +150,10 @@ def test_a_file_that_kills_or_hangs_its_examiner_takes_nothing_along(
         Image.new("RGB", (8, 8)).save(folder / f"{name}.png")
     answers = media.probe(folder / f"{name}.png" for name in names)
     said = {path.stem: answer.get("problem", "") for path, answer in answers.items()}
-    assert said["memory"] == "it needs too much memory"
+    assert said["memory"] == "it needs too much memory; save it smaller"
     assert "SIGSEGV" in said["crash"]
     assert "could not be read within 12 s" in said["hang"]
-    assert any(end in said["spin"] for end in ("SIGXCPU", "SIGKILL", "within 12 s"))
+    assert any(end in said["spin"] for end in ("took more than 3 s", "within 12 s"))
     assert "cannot be decoded (OSError" in said["write"]
     assert said["fine"] == ""
 
@@ -205,7 +205,7 @@ def test_what_a_picture_is_its_content_says_and_not_its_name(folder: Path) -> No
 @pytest.mark.timeout(900)
 def test_corrupted_media_are_refused_or_played_but_never_fatal(folder: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
-    for suffix in (".png", ".jpg", ".webp", ".gif"):
+    for suffix in (".png", ".jpg", ".webp", ".gif", ".avif", ".tif"):
         Image.fromarray(noise).save(folder / f"whole{suffix}")
     film(folder / "whole.mp4")
     film(folder / "whole.webm", codec="libvpx-vp9")
