@@ -78,7 +78,7 @@ class Picture:
     def __init__(self, source: Path | BinaryIO, pixels_max: int = PIXELS_MAX) -> None:
         self.notes = []
         self.ignored: list[str] = []
-        """Those of `notes` that tell what is broken in the picture and was ignored."""
+        """Notes on what is broken in the picture and was ignored; they are in `notes` too."""
         self._pixels_max = pixels_max
         self._own: BinaryIO | None = None
         if isinstance(source, Path):
