@@ -213,7 +213,7 @@ class Broker:
         before = {_ends(queue.link): queue for queue in self._queues if queue.link.target != TAP}
         queues = []
         for link in links:
-            queue = before.pop(_ends(link), None) or LinkQueue(link)
+            queue = before.pop(_ends(link)) if _ends(link) in before else LinkQueue(link)
             queue.link = link
             queue.keep_owners_of(cameras)
             queues.append(queue)

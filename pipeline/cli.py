@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,13 +84,16 @@ def run(
     from pipeline.operator.summary import summarise
     from pipeline.operator.terminal import print_summary
 
-    station = _station(station_file)
-    screens = tuple(
-        msgspec.structs.replace(x, headless=x.headless or headless, fullscreen=x.fullscreen or fullscreen)
-        for x in station.screens
-    )
-    station = msgspec.structs.replace(station, screens=screens)
-    check(station)  # again: the options may have two screens cover one display
+    def with_options(station: Station) -> Station:
+        screens = tuple(
+            msgspec.structs.replace(x, headless=x.headless or headless, fullscreen=x.fullscreen or fullscreen)
+            for x in station.screens
+        )
+        station = msgspec.structs.replace(station, screens=screens)
+        check(station)  # again: the options may have two screens cover one display
+        return station
+
+    station = with_options(_station(station_file))
     if duration_s is not None and math.isnan(duration_s):
         raise UserError("--duration nan: give seconds, or leave it out to run until Ctrl-C")
     if summary_file is not None:
@@ -100,14 +104,25 @@ def run(
         contextlib.redirect_stderr(stderr),
         standard_output() as console,
     ):
-        summary = summarise(_run(station, duration_s, console).snapshot())
+        supervisor = _run(station, station_file, lambda file: with_options(load(file)), duration_s, console)
+        summary = summarise(supervisor.snapshot())
         if summary_file is not None:
             summary_file.write_text(json.dumps(summary, indent=1) + "\n")
         print_summary(console, summary)
 
 
-def _run(station: Station, duration_s: float | None, console: Console) -> "Supervisor":
-    """Run the station, shown live where there is a terminal. Return its supervisor when all has stopped."""
+def _run(
+    station: Station,
+    station_file: Path | None,
+    read: Callable[[Path], Station],
+    duration_s: float | None,
+    console: Console,
+) -> "Supervisor":
+    """Run the station, shown live where there is a terminal. Return its supervisor when all has stopped.
+
+    On SIGHUP it follows its changed station file; without a file, or where its terminal has closed, it stops.
+    """
+    from pipeline.hangup import Reloader
     from pipeline.operator.terminal import View
     from pipeline.supervisor import Supervisor
 
@@ -116,12 +131,21 @@ def _run(station: Station, duration_s: float | None, console: Console) -> "Super
         if console.file.isatty() and not console.is_dumb_terminal:  # whatever FORCE_COLOR says
             live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=sys.stderr.isatty())
             stack.enter_context(live)
-        supervisor = Supervisor(station, stderr=stack.enter_context(log_lines()))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        stderr = stack.enter_context(log_lines())
+        file = str(station_file.resolve()) if station_file else ""
+        supervisor = Supervisor(station, stderr=stderr, station_file=file, read=read)
+        reloader = stack.enter_context(contextlib.closing(Reloader(supervisor, stderr)))
+        handlers = {signal.SIGINT: supervisor.stop, signal.SIGTERM: supervisor.stop, signal.SIGHUP: reloader.hang_up}
+        for number, handler in handlers.items():
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
-                stack.callback(signal.signal, number, signal.signal(number, supervisor.stop))
+                stack.callback(signal.signal, number, signal.signal(number, handler))
         view = View(live)
-        supervisor.run(duration_s, lambda it: view.tick(it.snapshot))
+
+        def tick(it: "Supervisor") -> None:
+            reloader.tick()
+            view.tick(it.snapshot)
+
+        supervisor.run(duration_s, tick)
     return supervisor
 
 
@@ -184,6 +208,30 @@ def status(name: str | None, as_json: bool) -> None:
         return
     console = Console()
     console.print(render(msgspec.json.decode(answer, type=Snapshot), width=console.width))
+
+
+@cli.command()
+@click.argument("station_file", type=click.Path(path_type=Path), required=False)
+@click.option("--station", "name", help="Name of the running station; needed where several run.")
+def reload(station_file: Path | None, name: str | None) -> None:
+    """Let a running station follow its changed station file; without STATION_FILE the one that it was started with.
+
+    The file is checked first, as `check` does: a mistake in it changes nothing.
+    """
+    from pipeline.control import Reload, Status, ask
+    from pipeline.operator.snapshot import Snapshot
+
+    if station_file is None:
+        name = _running(name)
+        followed = msgspec.json.decode(ask(name, Status()), type=Snapshot).station_file
+        if not followed:
+            raise UserError(f"station {name!r} is the demo, which has no file; stop it and run a station file")
+        station_file = Path(followed)
+    station = _station(station_file)
+    running = _running(name) if name else _running(station.station.name, "station.name")
+    _know_models(station_file, station)
+    _pull_models(station)
+    click.echo(ask(running, Reload(station_file=str(station_file.resolve()))))
 
 
 @cli.command()

@@ -30,6 +30,12 @@ class Status(Struct, frozen=True, kw_only=True, tag_field="type", tag="status.1"
     """Request for the station's state. The answer's text is a `pipeline.operator.snapshot.Snapshot` as JSON."""
 
 
+class Reload(Struct, frozen=True, kw_only=True, tag_field="type", tag="reload.1"):
+    """Request to follow a changed station file, which whoever asks has checked."""
+
+    station_file: Annotated[str, Meta(max_length=4096)]
+
+
 class Answer(Struct, frozen=True, kw_only=True, tag_field="type", tag="answer.1"):
     """Answer of the station: what was done, or why it was not."""
 

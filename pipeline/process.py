@@ -1,11 +1,13 @@
 """One process as its parent sees it: what it was told, whether it lives, what it has used."""
 
 import contextlib
+import itertools
 import os
 import random
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
@@ -188,6 +190,12 @@ def _sum(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
         else a.get(key, 0) + b.get(key, 0)
         for key in {**a, **b}
     }
+
+
+def free_name(group: Group, children: Sequence[Child]) -> str:
+    """Return a name for another worker of the group that no process has: its socket has it too."""
+    taken = {child.worker for child in children}
+    return next(name for number in itertools.count() if (name := f"{group.name}.{number}") not in taken)
 
 
 def _environment(group: Group | None) -> dict[str, str]:

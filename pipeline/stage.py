@@ -31,6 +31,8 @@ from pipeline.messages import AnyMessage, Credit, Message, message_types
 
 _PATIENCE_MS = 250
 _CREDIT_AGAIN_S = 0.5
+_LEAVE_MS = 100
+"""Time that a worker which leaves waits for a batch that was on its way when it said so."""
 _FAILURES_MAX = 20
 _AHEAD_MAX_S = 0.2
 """After a step that took longer, the next batch is not asked for ahead: it would grow too old meanwhile."""
@@ -129,8 +131,8 @@ class Inbox:
         return _decoded(self.receive_parts(patience_ms))
 
     def rest(self) -> list[AnyMessage]:
-        """Return what has come already, without asking for more."""
-        return _decoded(wire.split(self._socket.recv_multipart())) if self._socket.poll(0) else []
+        """Return a batch that was on its way when this worker left; [] if there is none."""
+        return _decoded(wire.split(self._socket.recv_multipart())) if self._socket.poll(_LEAVE_MS) else []
 
     def receive_parts(self, patience_ms: int) -> list[list[bytes]]:
         """Return the parts of each message of the next batch, as they are; [] if none came in time."""
@@ -209,7 +211,7 @@ def run_stage(spec: Spec, group: Group, job: Job, cell: Cell, news: News) -> Non
             _publish(stage, cell)
         if inbox:
             inbox.leave()
-            if row.kind == "worker" and (batch := inbox.rest()):
+            while row.kind == "worker" and (batch := inbox.rest()):
                 _feed(stage, batch, outbox, cell)
     finally:
         try:

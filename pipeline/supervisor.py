@@ -6,25 +6,25 @@ MediaPipe, ONNX Runtime or pygame, and nothing it does needs a message from a ch
 """
 
 import contextlib
-import itertools
 import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import zmq
 
 from pipeline.cells import Cells
-from pipeline.control import ControlSocket, Scale, Status
+from pipeline.control import ControlSocket, Reload, Scale, Status
 from pipeline.errors import UserError
 from pipeline.graph import BROKER, TABLE, Graph, Group, Row, build, roles
 from pipeline.log import log, skip
 from pipeline.operator.snapshot import Snapshot, take
-from pipeline.process import Child
+from pipeline.process import Child, free_name
 from pipeline.ring import Rings
 from pipeline.runtime import CONTROL, claim, lock_path
-from pipeline.settings import Station
+from pipeline.settings import Station, load
 from pipeline.stage import Spec
 from pipeline.wanted import Order, Wanted
 
@@ -49,7 +49,15 @@ class Supervisor:
     UserError: a station of that name runs already, or a process refused what the user wrote (it said why).
     """
 
-    def __init__(self, station: Station, table: tuple[Row, ...] = TABLE, stderr: int | None = None) -> None:
+    def __init__(
+        self,
+        station: Station,
+        table: tuple[Row, ...] = TABLE,
+        stderr: int | None = None,
+        station_file: str = "",
+        read: Callable[[Path], Station] = load,
+    ) -> None:
+        """Make a station that does not run yet. `read` returns the station of a changed station file."""
         self.table, self.roles = table, roles(table)
         self._wanted = Wanted(station=station, graph=build(station, table))
         self.children: list[Child] = []
@@ -57,7 +65,9 @@ class Supervisor:
         self.ready_s = self.ended_s = 0.0
         self.settled = False
         """True if what runs is what is wanted: nothing loads, leaves, or is outdated."""
-        self._stderr = stderr
+        self.station_file = station_file
+        """Path of the station file that is followed; empty for the demo."""
+        self._stderr, self._read = stderr, read
         self._stopping = 0
         self._patience_until_s = 0.0
         self._refused = ""
@@ -67,12 +77,10 @@ class Supervisor:
 
     @property
     def station(self) -> Station:
-        """The station that is wanted."""
         return self._wanted.station
 
     @property
     def graph(self) -> Graph:
-        """The graph that is wanted."""
         return self._wanted.graph
 
     def stop(self, number: int = signal.SIGTERM, *_: object) -> None:
@@ -91,7 +99,9 @@ class Supervisor:
             self._want(self.station, self.graph)
             context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             stack.callback(context.destroy, linger=200)
-            control = ControlSocket(context, {Scale: self._answer_scale, Status: self._answer_status})
+            control = ControlSocket(
+                context, {Scale: self._answer_scale, Reload: self._answer_reload, Status: self._answer_status}
+            )
             control.bind(self.runtime_dir)
             try:
                 self._add(BROKER, None)
@@ -108,6 +118,7 @@ class Supervisor:
             self.graph,
             self.roles,
             self.children,
+            station_file=self.station_file,
             started_ms=self.run_started_ms,
             ready_s=self.ready_s,
             ended_s=self.ended_s,
@@ -169,14 +180,14 @@ class Supervisor:
                 child.retire()
         if not outdated:
             for _ in range(group.workers - len(current)):
-                self._add(self._free_name(group), order)
+                self._add(free_name(group, self.children), order)
             for child in current[group.workers :]:
                 child.retire()
         elif all(child.ready for child in current):
             if len(active) > group.workers:
                 outdated[0].retire()
             else:
-                self._add(self._free_name(group), order)
+                self._add(free_name(group, self.children), order)
 
     def _apply_one(self, group: Group) -> None:
         """Start the one process of a group once the one before has ended, which holds a device, a display, a ledger."""
@@ -211,11 +222,6 @@ class Supervisor:
                 late[group.name] = None
         return ", ".join(late)
 
-    def _free_name(self, group: Group) -> str:
-        """Return a name of a worker that no process has: its socket has it too."""
-        taken = {child.worker for child in self.children}
-        return next(name for number in itertools.count() if (name := f"{group.name}.{number}") not in taken)
-
     def _add(self, worker: str, order: Order | None) -> None:
         if self.cells.room:  # else some process has to leave first
             index = self.cells.take()
@@ -225,12 +231,10 @@ class Supervisor:
 
     def _forget(self, child: Child) -> None:
         """Give back what a process had that has left for good; what it did is added up in the past of its role."""
-        past = next((other for other in self.children if other.past and other.role == child.role), None)
-        if past is None:
-            past = Child.past_of(child.role)
-            self.children = [*self.children, past]
+        pasts = [other for other in self.children if other.past and other.role == child.role]
+        past = pasts[0] if pasts else Child.past_of(child.role)
         past.absorb(child)
-        self.children = [other for other in self.children if other is not child]
+        self.children = [*(other for other in self.children if other not in (child, past)), past]
         self.cells.free(child.cell_index)
 
     def _spec(self, child: Child) -> Spec:
@@ -289,13 +293,13 @@ class Supervisor:
         self.settled = True
         used = [ref for child in self.children if child.order for ref in child.order.job.rings.values()]
         self._rings.close_all_but([*used, *self._wanted.rings.values()])
+        ready = sum(child.ready for child in self.children)
         event = "settled" if self.ready_s else "ready"
+        log(event, severity="notice", station=self.station.station.name, processes=ready)
         if not self.ready_s:
             self.ready_s = now_s
             for child in self.children:
                 child.mark_ready()
-        ready = sum(child.ready for child in self.children)
-        log(event, severity="notice", station=self.station.station.name, processes=ready)
 
     def _move(self, control: ControlSocket, stack: contextlib.ExitStack) -> None:
         """Somebody has removed the sockets (such as a cleaner of /tmp): without them no process could ever be replaced.
@@ -351,6 +355,12 @@ class Supervisor:
             return
         child.restarts += 1
         child.again_later(signal.Signals(-code).name if code < 0 else f"exit {code}")
+
+    def _answer_reload(self, request: Reload) -> str:
+        text = self.reload(self._read(Path(request.station_file)))
+        self.station_file = request.station_file
+        log("reloaded", severity="notice", text=text)
+        return text
 
     def _answer_scale(self, request: Scale) -> str:
         text = self.scale(request.group, request.workers)

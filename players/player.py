@@ -90,6 +90,12 @@ class Player:
         self._ticker.wait()
         return []
 
+    def update(self, job: Job) -> None:
+        """Take in that the station has another number of screens; the play goes on."""
+        self._job = job
+        self.painter.alone = job.screens == 1
+        self._preparation.update(job)
+
     def close(self) -> None:
         """End the play in the ledger and give everything back."""
         self._take_off("the station stopped", time.monotonic())

@@ -139,6 +139,12 @@ class Preparation:
         """Release an ad that was not shown."""
         self._thread.submit(ad.release)
 
+    def update(self, job: Job) -> None:
+        """Take in that the station has another number of screens, which share each budget."""
+        self._job = job
+        if self._watcher:
+            self._watcher.share_budgets(job.screens)
+
     def close(self) -> None:
         """Finish what was asked for, then close the ledger and the campaigns."""
         self._thread.shutdown()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -200,6 +201,31 @@ def test_a_killed_stage_is_back_sooner_than_a_station_starts_and_the_screen_play
     assert summarise(supervisor.snapshot())["restarts"] == dict.fromkeys(
         ("capture", "detect", "classify", "player", "broker"), 1
     )
+
+
+def test_a_real_station_follows_its_file_and_cuts_no_play(station_file: Path, tmp_path: Path) -> None:
+    with _running(load(station_file)) as supervisor:
+        player = _child(supervisor, "player")
+        assert player.process
+        pid = player.process.pid
+        wait_for(lambda: player.cell.status().get("plays", {}).get("total", 0) >= 2, "two plays")
+        station_file.write_text(
+            STATION + '[detect]\nmin_score = 0.6\n[[cameras]]\nname = "far"\nsource = "sample"\nfps = 6\n'
+            '[[screens]]\nname = "side"\nheadless = true\ncameras = ["far"]\n'
+        )
+        text = supervisor.reload(load(station_file))
+        assert text == "whole: adds capture.far, player.side; replaces detect; changes links"
+        wait_for(lambda: supervisor.settled, "the station to settle")
+        side = next(child for child in supervisor.children if child.instance == "side")
+        wait_for(lambda: side.cell["in"] > 10, "people of the new camera")
+        assert player.process and player.process.pid == pid
+        before = player.cell.status()["plays"]["total"]
+        wait_for(lambda: player.cell.status()["plays"]["total"] > before + 1, "two plays more")
+        assert not any(child.restarts for child in supervisor.children)
+    [ledger] = (tmp_path / "state").glob("*main*.sqlite")
+    with contextlib.closing(sqlite3.connect(ledger)) as database:
+        statuses = [row[0] for row in database.execute("SELECT status FROM plays ORDER BY started_utc")]
+    assert len(statuses) >= 4 and set(statuses[:-2]) == {"played"}, "only the end of the station cut a play"
 
 
 def test_ctrl_c_ends_in_a_summary_and_leaves_nothing(station_file: Path, tmp_path: Path) -> None:

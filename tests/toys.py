@@ -140,17 +140,21 @@ class OnlyOne(Namer):
 
 
 class Wall:
-    """Counts whom it is shown and sends nothing."""
+    """Counts whom it is shown, sends nothing, and knows how many screens there are."""
 
-    def __init__(self, _job: Job) -> None:
+    def __init__(self, job: Job) -> None:
         self.status: dict[str, object] = {}
         self._seen: dict[str, int] = {}
+        self._screens = job.screens
+
+    def update(self, job: Job) -> None:
+        self._screens = job.screens
 
     def step(self, batch: list[Audience]) -> Iterable[Message]:
         for message in batch:
             self._seen[message.camera] = message.seq
         self.status = {"seen": dict(self._seen), "plays": {"total": 1, "billable": 0, "by_ad": {"toy": 1}}}
-        self.status["display"] = os.environ.get("DISPLAY", "")
+        self.status |= {"display": os.environ.get("DISPLAY", ""), "screens": self._screens}
         time.sleep(0.005)
         return []
 

@@ -173,6 +173,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """A station at one moment. Ratios of two snapshots' counters and `at_s` are rates."""
 
     station: str
+    station_file: str = ""
+    """Path of the station file that is followed; empty for the demo."""
     mode: Mode
     at_s: float
     """CLOCK_MONOTONIC of the station's machine."""
@@ -205,6 +207,7 @@ def take(
     roles: Sequence[str],
     children: Sequence[Child],
     *,
+    station_file: str,
     started_ms: int,
     ready_s: float,
     ended_s: float,
@@ -223,6 +226,7 @@ def take(
     screens = tuple(msgspec.convert(status, ScreenState) for status in _of_instances(children, "screen", statuses))
     return Snapshot(
         station=station.station.name,
+        station_file=station_file,
         mode=station.station.mode,
         at_s=now_s,
         at_ms=time.time_ns() // 1_000_000,

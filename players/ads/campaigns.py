@@ -80,6 +80,10 @@ class CatalogueWatcher:
         """Return the newest good catalogue, without waiting."""
         return self._catalogue
 
+    def share_budgets(self, screens: int) -> None:
+        """Let this screen spend its equal part of each budget among so many; the next look at the folder applies it."""
+        self._reader.screens = screens
+
     def close(self) -> None:
         """Stop watching, without waiting for media that are being examined."""
         self._closing.set()
@@ -121,7 +125,8 @@ class _Reader:
         self._zone = zone
         self._default_ms = round(default_duration_s * 1000)
         self._cache_path = cache
-        self._screens = screens
+        self.screens = self._screens_read = screens
+        """Number of the station's screens, each of which may spend an equal part of a budget; it may be set."""
         self._cache = _read_cache(cache)
         # Keys are paths as text: ten thousand Path objects take longer to make and compare than all the rest.
         self._files: dict[str, Stamp] = {}
@@ -129,12 +134,18 @@ class _Reader:
         self._settled = {path: campaign for path, (_, campaign) in self._cache.campaigns.items()}
 
     def changed(self) -> bool:
-        """Return True where a campaign file, a picture's folder or a medium, even a missing one, has changed."""
+        """Return True where a campaign file, a picture's folder, a medium or the number of screens has changed.
+
+        A medium that was missing and is there now has changed too.
+        """
+        if self.screens != self._screens_read:
+            return True
         return self._list() != self._files or any(stamp_of(path) != stamp for path, stamp in self._media.items())
 
     def read(self) -> Catalogue:
         """Return the catalogue of the folder as it is now."""
         problems: list[str] = []
+        self._screens_read = self.screens
         self._files = self._list()
         self._settled = self._settle(dict(self._campaigns(problems)), problems)
         places = self._probe(self._settled, problems)
@@ -256,7 +267,7 @@ class _Reader:
                 creatives = tuple(self._creatives(path, table, places, problems))
                 if not creatives:
                     silent[table.id] = self._why_silent(path, table, places)
-                yield line_of(campaign, table, creatives, self._screens)
+                yield line_of(campaign, table, creatives, self._screens_read)
 
     def _why_silent(self, path: str, line: LineTable, places: dict[tuple[str, str], str]) -> str:
         """Return why a line has no medium that can be shown: what is wrong with the first."""

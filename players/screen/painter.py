@@ -42,7 +42,9 @@ class Painter:
         self.painted = 0
         """Number of paintings that changed the picture."""
         self.wants_window = not settings.headless and (settings.fullscreen or display_present())
-        self._settings, self._mode, self._alone = settings, mode, alone
+        self.alone = alone
+        """True if the station has no other screen now; it may be set."""
+        self._settings, self._mode = settings, mode
         self._retry_s, self._retry_pause_s = 0.0, RETRY_S[0]
         self._screen: Window | Headless = self._new_window() or Headless(settings)
         self._paint_due_s = 0.0
@@ -149,7 +151,7 @@ class Painter:
         if not self.wants_window:
             return None
         try:
-            window = Window(self._settings, alone=self._alone)
+            window = Window(self._settings, alone=self.alone)
         except ScreenError as error:
             skip("no_display", severity="err", error=error)
             self._retry_s = time.monotonic() + self._retry_pause_s

@@ -408,3 +408,41 @@ def test_a_worker_whose_name_is_no_socket_is_a_stranger(broker: _RunningBroker, 
     worker.say(0)
     worker.frame("a", 1)
     assert worker.got() == [("a", 1)]
+
+
+def test_a_broker_follows_other_links_and_keeps_what_waits_on_those_that_stay(folder: Path) -> None:
+    cells = Cells.create()
+    side = msgspec.structs.replace(LINK, target="side", cameras=("b",))
+    broker = Broker(folder, (LINK, side), cells.cell(0))
+    try:
+        for seq in range(3):
+            for camera in "ab":
+                frame = Frame(
+                    camera=camera, seq=seq, captured_ns=time.monotonic_ns(), slot=0, version=2, width_px=8, height_px=8
+                )
+                broker._take([b"capture", *wire.encode(frame)])
+        detect, first_side = broker._queues[:2]
+        assert (detect.dropped, len(detect), first_side.dropped, len(first_side)) == (4, 2, 2, 1)
+        slower = msgspec.structs.replace(LINK, max_age_ms=1000)
+        broker.follow((slower,), ("a", "b"))
+        assert broker._queues[0] is detect and detect.link is slower and (detect.dropped, len(detect)) == (4, 2)
+        assert "side" not in broker._workers
+        broker.follow((LINK, side), ("a", "b"))
+        broker._housekeeping(time.monotonic_ns())
+        assert cells.cell(0).status()["dropped"] == {"frame>detect": 4, "frame>side": 3}
+        assert cells.cell(0)["dropped"] == 7
+    finally:
+        broker.close()
+        os.close(cells.fd)
+
+
+def test_an_empty_queue_of_a_link_that_stays_is_kept(folder: Path) -> None:
+    cells = Cells.create()
+    broker = Broker(folder, (LINK,), cells.cell(0))
+    try:
+        queue = broker._queues[0]
+        broker.follow((LINK,), ())
+        assert broker._queues[0] is queue
+    finally:
+        broker.close()
+        os.close(cells.fd)
