@@ -15,8 +15,8 @@ import numpy as np
 from av.filter import Graph
 from numpy.typing import NDArray
 
-from pipeline import mp4
-from pipeline.frames import Fit, Painter, Size, as_seen, deinterlacer, notes, upright_px
+from pipeline import matroska, mp4
+from pipeline.frames import Fit, Painter, Pixels, Size, as_seen, deinterlacer, notes, upright_px
 
 _SEEK_S = 1.0
 """Time before a part of an edit list at which decoding begins, or at the key frame before it."""
@@ -58,6 +58,7 @@ class Film:
         `threads` is for decoding; 0 leaves it to FFmpeg. A frame of more than `pixels_max` pixels is an error, at any
         time. `fit` places a picture, given its upright width and height in px; `picture` returns `pixel_format`.
         """
+        self._path = path
         tracks = mp4.read_tracks(path) if mp4.is_mp4(path) else {}
         options = {"protocol_whitelist": "file"} | ({"ignore_editlist": "1"} if tracks else {})
         self.container = av.open(str(path), format=container_format, options=options)
@@ -66,6 +67,9 @@ class Film:
                 raise ValueError("there is no picture in it")
             self.stream = self.container.streams.video[0]
             self._track = tracks.get(self.stream.id, mp4.Track())
+            self._cut = self._track.cut(self.stream.width, self.stream.height)
+            if "matroska" in self.container.format.name:
+                self._cut = matroska.read_facts(path).cut
             self._decoder = self.stream.codec_context
             if self.codec == "vp9" and self.stream.metadata.get("alpha_mode") == "1":
                 self._decoder = av.VideoCodecContext.create("libvpx-vp9", "r")  # FFmpeg's own leaves the alpha out
@@ -91,9 +95,9 @@ class Film:
         self.container.close()
 
     @property
-    def ratio(self) -> Fraction:
-        """Return the ratio of a pixel's width to its height."""
-        return self.stream.sample_aspect_ratio or Fraction(1)
+    def _pixels(self) -> Pixels:
+        """Return the shape of the pixels as known by now, and the edges that are cut off."""
+        return Pixels(self.stream.sample_aspect_ratio or Fraction(1), self._cut)
 
     @property
     def codec(self) -> str:
@@ -104,13 +108,15 @@ class Film:
         """Return the length in s, from the start of the first frame to the end of the last; 0 where there is none.
 
         It comes from the packets and the edit list, never from a header. All packets are read, so `frames` gives
-        nothing after this. Raises ValueError where the file ends in the middle of a packet.
+        nothing after this. Raises ValueError where the file is not whole.
         """
+        if not (mp4.is_whole(self._path) if mp4.is_mp4(self._path) else matroska.read_facts(self._path).whole):
+            raise ValueError("it ends in the middle; copy it anew")
         base_s = float(self.stream.time_base or 0)
         first = end = last = None
         for packet in self.container.demux(self.stream):
             if packet.is_corrupt and packet.size:
-                raise ValueError("it ends in the middle, or is damaged; copy it anew")
+                raise ValueError("it is damaged in the middle; export or copy it anew")
             if packet.pts is None or not packet.size or packet.is_discard:
                 continue
             first = packet.pts if first is None else min(first, packet.pts)
@@ -207,7 +213,7 @@ class Film:
 
     def picture(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return a frame as its maker saw it, placed by the fit; raise ColourError where its colours are unknown."""
-        return self._painter.picture(frame, self.ratio)
+        return self._painter.picture(frame, self._pixels)
 
     def pixels(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """Return `picture(frame)` of a film with pixel format bgr24 as uint8 BGR [height, width, 3]."""
@@ -215,14 +221,14 @@ class Film:
 
     def upright_px(self, frame: av.VideoFrame) -> Size:
         """Return width and height of a frame as it is seen, in square pixels."""
-        return upright_px(frame, self.ratio)
+        return upright_px(frame, self._pixels)
 
     def notes(self, frame: av.VideoFrame) -> list[str]:
         """Return what is done to a decoded frame before it is shown, each in a few words.
 
         Raises ColourError where its colours cannot be told.
         """
-        return notes(frame, self.ratio)
+        return notes(frame, self._pixels)
 
 
 def _length_s(edit: mp4.Edit, media_s: float) -> float:

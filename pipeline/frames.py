@@ -65,6 +65,32 @@ class Fit(NamedTuple):
     """x and y of the top left corner on the canvas, after turning."""
 
 
+class Pixels(NamedTuple):
+    """Shape of the pixels of a film, and the edges of its frames that are not meant to be seen."""
+
+    ratio: Fraction = Fraction(1)
+    """Width of a pixel, divided by its height."""
+    cut: tuple[int, ...] = (0, 0, 0, 0)
+    """Stored px that are cut off at the left, the top, the right and the bottom."""
+
+    def seen(self, frame: av.VideoFrame) -> Size:
+        """Return width and height, in stored px, of what is left of a frame."""
+        left, top, right, bottom = self._cut(frame)
+        return frame.width - left - right, frame.height - top - bottom
+
+    def filters(self, frame: av.VideoFrame) -> list[str]:
+        """Return the filter that cuts the edges off, if any."""
+        left, top, *_ = self._cut(frame)
+        width, height = self.seen(frame)
+        return [] if (width, height) == (frame.width, frame.height) else [f"crop={width}:{height}:{left}:{top}"]
+
+    def _cut(self, frame: av.VideoFrame) -> tuple[int, ...]:
+        """Return the edges; nothing is cut off a frame of which nothing would be left."""
+        left, top, right, bottom = self.cut
+        fits = min(self.cut) >= 0 and left + right < frame.width and top + bottom < frame.height
+        return self.cut if fits else (0, 0, 0, 0)
+
+
 def as_seen(width_px: int, height_px: int) -> Fit:
     """Return the fit that shows a picture of this size as it is."""
     size = (width_px, height_px)
@@ -79,24 +105,24 @@ class Painter:
         self._fit, self._pixel_format = fit, pixel_format
         self._graph: tuple[Any, av.filter.Graph] | None = None
 
-    def picture(self, frame: av.VideoFrame, ratio: Fraction) -> av.VideoFrame:
-        """Return a whole frame, with pixels of this ratio of width to height, as a picture.
+    def picture(self, frame: av.VideoFrame, pixels: Pixels) -> av.VideoFrame:
+        """Return a whole frame, with such pixels, as a picture.
 
         Raises ColourError where its colours cannot be told.
         """
-        key = (frame.width, frame.height, frame.format.name, ratio, _tags(frame), _side_data(frame, "DISPLAYMATRIX"))
+        key = (frame.width, frame.height, frame.format.name, pixels, _tags(frame), _side_data(frame, "DISPLAYMATRIX"))
         if self._graph is None or self._graph[0] != key:
             # A graph that gets frames of another size than it was made for reads beyond their end.
-            self._graph = key, _new_graph(frame, self._filters(frame, ratio))
+            self._graph = key, _new_graph(frame, self._filters(frame, pixels))
         graph = self._graph[1]
         graph.vpush(frame)
         return graph.vpull()
 
-    def _filters(self, frame: av.VideoFrame, ratio: Fraction) -> list[str]:
+    def _filters(self, frame: av.VideoFrame, pixels: Pixels) -> list[str]:
         """Return the filters that turn a decoded frame into the picture on the canvas."""
         colours, turn, alpha = _colours(frame), _orientation(frame), has_alpha(frame)
-        fit = self._fit(*upright_px(frame, ratio))
-        stored = (frame.height, frame.width) if _lies(turn) else (frame.width, frame.height)
+        fit = self._fit(*upright_px(frame, pixels))
+        stored = pixels.seen(frame)[::-1] if _lies(turn) else pixels.seen(frame)
         (width, height), (x, y, crop_w, crop_h) = fit.size, fit.crop
         tags = f":in_range={'full' if colours.full_range else 'limited'}"
         tags += f":in_color_matrix={colours.matrix}" if colours.matrix else ""
@@ -104,7 +130,7 @@ class Painter:
         mend = [] if colours.ordinary and not alpha else [f"format={deep}"]
         mend += [] if colours.ordinary else ["lut3d"]
         mend += ["premultiply=inplace=1"] if alpha else []
-        filters = []
+        filters = pixels.filters(frame)
         if mend and (alpha or stored[0] * stored[1] <= crop_w * crop_h):
             filters += [f"scale=iw:ih:flags=bilinear{tags}", *mend]
             tags, mend = "", []
@@ -128,13 +154,14 @@ def deinterlacer(frame: av.VideoFrame) -> av.filter.Graph | None:
     return _new_graph(frame, [_DEINTERLACER])
 
 
-def upright_px(frame: av.VideoFrame, ratio: Fraction) -> Size:
+def upright_px(frame: av.VideoFrame, pixels: Pixels) -> Size:
     """Return width and height of a frame as it is seen, in square pixels."""
-    width_px = max(1, round(frame.width * ratio))
-    return (frame.height, width_px) if _lies(_orientation(frame)) else (width_px, frame.height)
+    width, height = pixels.seen(frame)
+    size = (max(1, round(width * pixels.ratio)), height)
+    return size[::-1] if _lies(_orientation(frame)) else size
 
 
-def notes(frame: av.VideoFrame, ratio: Fraction) -> list[str]:
+def notes(frame: av.VideoFrame, pixels: Pixels) -> list[str]:
     """Return what is done to a frame before it is shown, each in a few words.
 
     Raises ColourError where its colours cannot be told.
@@ -142,7 +169,8 @@ def notes(frame: av.VideoFrame, ratio: Fraction) -> list[str]:
     colours, turn = _colours(frame), _orientation(frame)
     done = ["deinterlaced"] if frame.interlaced_frame else []
     done += [_ORIENTATION_WORDS[turn]] if turn else []
-    done += [f"pixels of {ratio} made square"] if ratio != 1 else []
+    done += ["cut to {} x {} px".format(*pixels.seen(frame))] if pixels.filters(frame) else []
+    done += [f"pixels of {pixels.ratio} made square"] if pixels.ratio != 1 else []
     done += [] if colours.ordinary else [f"{colours.text} shown as SDR, sRGB"]
     done += ["laid over black"] if has_alpha(frame) else []
     return done

@@ -42,11 +42,24 @@ class Track(NamedTuple):
     edits: tuple[Edit, ...] = ()
     aperture: Aperture | None = None
 
+    def cut(self, width_px: int, height_px: int) -> tuple[int, ...]:
+        """Return px at the left, top, right and bottom of a stored picture that are not meant to be seen."""
+        if self.aperture is None:
+            return (0, 0, 0, 0)
+        width, height, right, below = self.aperture
+        left, top = round((width_px - width) / 2 + right), round((height_px - height) / 2 + below)
+        return left, top, width_px - left - round(width), height_px - top - round(height)
+
 
 def is_mp4(path: Path) -> bool:
     """Return True where the file begins as .mp4 and .mov files do."""
     with path.open("rb") as file:
         return file.read(12)[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+
+
+def is_whole(path: Path) -> bool:
+    """Return False where a box at the top of an .mp4 or .mov file ends behind the end of the file."""
+    return all(end <= path.stat().st_size for _, _, end in _top(path))
 
 
 def read_tracks(path: Path) -> dict[int, Track]:
@@ -65,6 +78,16 @@ def read_tracks(path: Path) -> dict[int, Track]:
 
 def _moov(path: Path) -> bytes:
     """Return the content of the box that describes the film; empty where there is none."""
+    for kind, begin, end in _top(path):
+        if kind == b"moov" and end - begin <= MOOV_BYTES_MAX:
+            with path.open("rb") as file:
+                file.seek(begin)
+                return file.read(end - begin)
+    return b""
+
+
+def _top(path: Path) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (kind, start of content, end) of the boxes at the top of a file."""
     with path.open("rb") as file:
         at, end = 0, path.stat().st_size
         while at + 8 <= end:
@@ -76,12 +99,9 @@ def _moov(path: Path) -> bytes:
                 size, begin = struct.unpack(">Q", head[8:])[0], 16
             size = size or end - at
             if size < begin:
-                return b""
-            if kind == b"moov":
-                file.seek(at + begin)
-                return file.read(size - begin) if size <= MOOV_BYTES_MAX else b""
+                return
+            yield kind, at + begin, at + size
             at += size
-    return b""
 
 
 def _boxes(content: bytes, at: int = 0) -> Iterator[tuple[bytes, bytes]]:

@@ -145,3 +145,31 @@ def edit(path: Path, segments: Sequence[tuple[float, float]]) -> None:
         film[at : at + 4] = struct.pack(">i", number(at) + grown)
     assert film.find(b"mdat") < film.find(b"moov"), "offsets of samples would move"
     path.write_bytes(film)
+
+
+def give_aperture(path: Path, codec: bytes, seen: tuple[int, int], moved: tuple[int, int]) -> None:
+    """Add a clean aperture to an .mp4 that `write_film` wrote: its size in px, and its way from the centre.
+
+    `codec` is the name of the box that describes the format (ISO/IEC 14496-12, 12.1.4).
+    """
+    film = bytearray(path.read_bytes())
+    box = struct.pack(">I4sIIIIiIiI", 40, b"clap", seen[0], 1, seen[1], 1, moved[0], 1, moved[1], 1)
+    inner = film.find(codec, film.find(b"stsd")) - 4
+    (size,) = struct.unpack(">I", film[inner : inner + 4])
+    film[inner + size : inner + size] = box
+    for name in (codec, b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+        at = film.find(name, film.find(b"stsd") if name == codec else 0) - 4
+        film[at : at + 4] = struct.pack(">I", struct.unpack(">I", film[at : at + 4])[0] + len(box))
+    path.write_bytes(film)
+
+
+def give_edges(path: Path, left: int, top: int, bottom: int) -> None:
+    """Say that edges of a .mkv that `write_film` wrote are not shown, in px (RFC 9559, 5.1.4.1.28).
+
+    This takes the place of an element that says nothing and of free room behind the one of the picture.
+    """
+    film = path.read_bytes()
+    at = film.find(b"\xe0\x8a\xb0\x81")
+    assert film[at + 12 : at + 18] == b"\x55\xee\x81\x00\xec\x01"
+    edges = b"".join(b"\x54" + bytes([name, 0x81, px]) for name, px in ((0xCC, left), (0xBB, top), (0xAA, bottom)))
+    path.write_bytes(film[:at] + b"\xe0\x96" + film[at + 2 : at + 12] + edges + b"\xec\x81\x00" + film[at + 27 :])

@@ -33,7 +33,7 @@ _NICE = 10
 _PR_SET_PDEATHSIG = 1
 _ROOT = Path(__file__).resolve().parents[2]
 """Folder of our packages."""
-_READERS = ("colours", "film", "frames", "kinds", "mp4", "pictures", "profiles")
+_READERS = ("colours", "film", "frames", "kinds", "matroska", "mp4", "pictures", "profiles")
 """Modules of `pipeline` that read media."""
 
 

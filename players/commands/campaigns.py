@@ -1,12 +1,13 @@
 """The commands `stationcast campaigns ...`."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from math import isfinite
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import msgspec
@@ -49,13 +50,40 @@ def campaigns() -> None:
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @station_option
 @ledgers_option
-def check(folder: Path | None, station_file: Path | None, ledger_files: tuple[Path, ...]) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: lines with their creatives, remarks, problems.")
+def check(folder: Path | None, station_file: Path | None, ledger_files: tuple[Path, ...], as_json: bool) -> None:
     """List the lines of a folder of campaigns (or of a station), and every problem in one line each.
 
     The ledgers of the station, or those named, say what each line has spent.
     """
     station = load_station(station_file)
     catalogue = load_catalogue_of(station, folder)
+    place = folder or open_folder(station.ads.campaigns, station.folder)
+    remarks = list(_remarks(catalogue, station, place))
+    problems = [*catalogue.problems, *unaffordable(catalogue.lines, len(station.screens))]
+    for path in ledger_files or own_ledgers(station, folder is None or station_file is not None):
+        try:
+            money = said_by_ledger(catalogue, path, len(station.screens))
+        except UserError as error:
+            problems.append(f"paid lines do not play: {error}")
+            continue
+        remarks += money.notes
+        problems += money.problems
+    if as_json:
+        lines = [_line_facts(line) for line in (*catalogue.lines, *catalogue.house)]
+        click.echo(json.dumps({"lines": lines, "remarks": remarks, "problems": problems}, ensure_ascii=False, indent=1))
+    else:
+        print_table(_lines_table(catalogue))
+        for remark in remarks:
+            click.echo(remark)
+    for problem in problems:
+        click.echo(f"problem: {problem}", err=True)
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise UserError(f"{count}; what is named above is left out")
+
+
+def _lines_table(catalogue: Catalogue) -> Table:
     table = Table(title=f"{len(catalogue.lines)} lines, {len(catalogue.house)} house lines", header_style="bold")
     for name in ("line", "advertiser", "target", "when", "priority", "weight", "price", "budget", "ads"):
         table.add_column(name, justify="right" if name in ("priority", "weight", "ads") else "left")
@@ -63,7 +91,7 @@ def check(folder: Path | None, station_file: Path | None, ledger_files: tuple[Pa
         table.add_row(
             line.id,
             line.advertiser,
-            "house" if line.house else line.target.text(),
+            _target(line),
             _when(line),
             str(line.priority),
             f"{line.weight:g}",
@@ -71,39 +99,61 @@ def check(folder: Path | None, station_file: Path | None, ledger_files: tuple[Pa
             "" if line.budget is None else as_text(line.budget, line.currency),
             str(len(line.creatives)),
         )
-    print_table(table)
+    return table
+
+
+def _remarks(catalogue: Catalogue, station: Station, place: Path) -> Iterator[str]:
+    """Yield a line for whatever does not play or is changed before it plays, though nothing is wrong."""
     minors = minor_lines(catalogue)
     if station.choose.minors == "target":
-        click.echo('choose.minors = "target": ads ARE aimed at children and teenagers here (people under 20).')
+        yield 'choose.minors = "target": ads ARE aimed at children and teenagers here (people under 20).'
     elif minors:
-        click.echo(
+        yield (
             f"Not played: {', '.join(minors)}: aimed at people under 20, whom this station only counts; "
             'choose.minors = "target" in the station file would allow it.'
         )
     over = expired_lines(catalogue)
     if over:
-        click.echo(f"Not played: {', '.join(over)}: starts, ends and weekdays leave no time from now on.")
-    problems = [*catalogue.problems, *unaffordable(catalogue.lines, len(station.screens))]
-    known = ledger_files or own_ledgers(station, folder is None or station_file is not None)
-    for path in known:
-        try:
-            money = said_by_ledger(catalogue, path, len(station.screens))
-        except UserError as error:
-            problems.append(f"paid lines do not play: {error}")
-            continue
-        for note in money.notes:
-            click.echo(note)
-        problems += money.problems
-    place = folder or open_folder(station.ads.campaigns, station.folder)
+        yield f"Not played: {', '.join(over)}: starts, ends and weekdays leave no time from now on."
     for path in (path for below in listed(place) for path in listed(below) if path.suffix.lower() == ".toml"):
-        click.echo(f"Not read: {str(path.relative_to(place))!r}: it lies in a folder of its own; move it up.")
+        yield f"Not read: {str(path.relative_to(place))!r}: it lies in a folder of its own; move it up."
     if not catalogue.house:
-        click.echo("There is no house line: where nothing fits, the built-in slate is shown.")
-    for problem in problems:
-        click.echo(f"problem: {problem}", err=True)
-    if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise UserError(f"{count}; what is named above is left out")
+        yield "There is no house line: where nothing fits, the built-in slate is shown."
+    for creative in catalogue.creatives:
+        if creative.notes:
+            yield f"Creative {creative.id}: {'; '.join(creative.notes)}."
+
+
+def _line_facts(line: Line) -> dict[str, Any]:
+    """Return what `check --json` says of a line: amounts as text, times in ms, sizes in px as seen."""
+    return {
+        "line": line.id,
+        "campaign": line.campaign,
+        "advertiser": line.advertiser,
+        "house": line.house,
+        "target": _target(line),
+        "when": _when(line),
+        "priority": line.priority,
+        "weight": line.weight,
+        "currency": line.currency,
+        "price": str(line.price) if line.cpm is None else None,
+        "cpm": None if line.cpm is None else str(line.cpm),
+        "budget": None if line.budget is None else str(line.budget),
+        "creatives": [
+            {
+                "creative": creative.id,
+                "file": creative.path.name,
+                "kind": creative.kind,
+                "codec": creative.codec,
+                "width_px": creative.width_px,
+                "height_px": creative.height_px,
+                "duration_ms": creative.duration_ms,
+                "sound": creative.sound,
+                "notes": list(creative.notes),
+            }
+            for creative in line.creatives
+        ],
+    }
 
 
 class LedgerWords(NamedTuple):
@@ -264,6 +314,10 @@ def expired_lines(catalogue: Catalogue) -> list[str]:
         for line, gone, ever in zip(catalogue.lines, share, in_all, strict=True)
         if line.ends not in (None, date.max) and gone == ever
     ]
+
+
+def _target(line: Line) -> str:
+    return "house" if line.house else line.target.text()
 
 
 def _when(line: Line) -> str:

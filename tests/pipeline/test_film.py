@@ -22,6 +22,8 @@ from tests.films import (
     coded,
     corners,
     edit,
+    give_aperture,
+    give_edges,
     near,
     quarters,
     write_film,
@@ -244,6 +246,31 @@ def test_pixels_that_are_not_square_are_made_square(tmp_path: Path, ratio: Fract
     assert first_picture(tmp_path / "film.mp4").shape == ((wide, 64, 3) if crossed else (64, wide, 3))
 
 
+@pytest.mark.parametrize("crossed", [False, True])
+def test_edges_that_are_not_meant_to_be_seen_are_cut_off(tmp_path: Path, crossed: bool) -> None:
+    """Quarters within a frame of grey: 8 px at the left, 24 at the right, 4 above, 12 below."""
+    stored = np.full((64, 96, 3), 0.5)
+    stored[4:52, 8:72] = quarters(64, 48)
+    matrix = (0, 65536, 0, 65536, 0, 0, 0, 0, 1 << 30) if crossed else None
+    write_film(tmp_path / "film.mp4", [coded(stored)] * 2, options=LOSSLESS, display_matrix=matrix)
+    give_aperture(tmp_path / "film.mp4", b"avc1", (64, 48), (-8, -4))
+    picture = first_picture(tmp_path / "film.mp4")
+    assert picture.shape == ((64, 48, 3) if crossed else (48, 64, 3))
+    assert near(corners(picture), [RED, BLUE, GREEN, WHITE] if crossed else QUARTERS)
+    with Film(tmp_path / "film.mp4") as film:
+        assert "cut to 64 x 48 px" in film.notes(next(film.decoded()))
+
+
+def test_edges_of_a_matroska_film_are_cut_off_too(tmp_path: Path) -> None:
+    stored = np.full((64, 96, 3), 0.5)
+    stored[4:52, 32:] = quarters(64, 48)
+    write_film(tmp_path / "film.mkv", [coded(stored)] * 2, options=LOSSLESS)
+    give_edges(tmp_path / "film.mkv", 32, 4, 12)
+    picture = first_picture(tmp_path / "film.mkv")
+    assert picture.shape == (48, 64, 3)
+    assert near(corners(picture), QUARTERS)
+
+
 def between_lines(picture: NDArray[np.uint8]) -> float:
     """Return the mean difference of neighbouring lines."""
     return float(np.abs(np.diff(picture.astype(int), axis=0)).mean())
@@ -371,12 +398,15 @@ def test_a_recording_without_a_length_is_as_long_as_its_frames(
     assert length_s(tmp_path / f"film{suffix}") == pytest.approx(4, abs=0.01)
 
 
-def test_a_film_that_was_copied_by_half_is_refused(tmp_path: Path) -> None:
-    write_numbered(tmp_path / "film.mp4", 40, muxing={"movflags": "faststart"})
-    content = (tmp_path / "film.mp4").read_bytes()
-    (tmp_path / "film.mp4").write_bytes(content[: len(content) * 2 // 3])
-    with pytest.raises((ValueError, av.FFmpegError), match="it ends in the middle"):
-        length_s(tmp_path / "film.mp4")
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_a_film_that_was_copied_by_half_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"film{suffix}"
+    muxing = {"movflags": "faststart"} if suffix == ".mp4" else {}
+    write_numbered(path, 40, "libvpx-vp9" if suffix == ".webm" else "libx264", muxing=muxing)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(ValueError, match="it ends in the middle"):
+        length_s(path)
 
 
 CASES = {

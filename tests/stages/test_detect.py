@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import cv2
 import matplotlib
 import numpy as np
@@ -31,6 +32,7 @@ from pipeline.settings import Detect as DetectTable
 from pipeline.settings import Station, StationTable
 from stages.detect import Detect
 from tests.conftest import HANG_S
+from tests.films import write_film
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 FACE_PX = (166, 130, 199, 199)
@@ -280,6 +282,33 @@ def test_any_picture_shows_the_same_face(kind: str, tmp_path: Path) -> None:
     assert row["file"] == str(path)
     (face,) = row["faces"]
     assert overlap(tuple(face["box"]), FACE_PX) > 0.85
+
+
+MIRRORED = {"mirrored": (1, 0, 0, -1), "on its head": (-1, 0, 0, -1), "on its side, mirrored": (0, 1, 1, 0)}
+
+
+@pytest.mark.parametrize("matrix", MIRRORED.values(), ids=MIRRORED)
+def test_the_face_of_a_film_that_is_stored_in_another_way_is_found(
+    tmp_path: Path, matrix: tuple[int, int, int, int]
+) -> None:
+    a, b, c, d = matrix
+    seen = read_image(HOPPER)[..., ::-1]
+    stored = seen.swapaxes(0, 1) if b else seen[::d, ::a]
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(stored[: len(stored) // 2 * 2]), format="rgb24")
+    sides = [65536 * part for part in (a, b, c, d)]
+    display = (sides[0], sides[1], 0, sides[2], sides[3], 0, 0, 0, 1 << 30)
+    write_film(tmp_path / "film.mp4", [frame.reformat(format="yuv420p")] * 2, display_matrix=display)
+    result = run(tmp_path / "film.mp4", "--json")
+    assert result.exit_code == 0, result.output
+    for row in map(json.loads, result.stdout.splitlines()):
+        assert [overlap(face["box"], FACE_PX) > 0.8 for face in row["faces"]] == [True]
+
+
+def test_the_faces_of_a_film_mirrored_upside_down_are_found(shared_dir: Path) -> None:
+    result = run(shared_dir / "cases/films/face_up_by_vflip.mp4", "--json")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(rows) == 10
+    assert {len(row["faces"]) for row in rows} == {2}
 
 
 def test_a_table_for_people() -> None:

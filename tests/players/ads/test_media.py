@@ -1,6 +1,7 @@
 """Media: what is found in them, and hostile ones."""
 
 import os
+import shutil
 import struct
 import sys
 import zlib
@@ -17,6 +18,7 @@ from players.screen import pictures
 from players.screen.layout import Layout
 from tests.ads import BROKEN_EXIF
 from tests.conftest import lives, wait_for
+from tests.films import coded, edit, quarters, write_film, write_numbered
 from tests.players.campaign_files import film, little, read
 
 
@@ -54,6 +56,65 @@ def test_a_film_whose_sound_lasts_longer_lasts_as_long_as_its_picture(folder: Pa
     (folder / "f.toml").write_text(little(file=f"loud{suffix}"))
     (ad,) = read(folder).creatives
     assert ad.duration_ms == 2000
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".MOV"])
+def test_a_film_of_a_telephone_plays(folder: Path, suffix: str) -> None:
+    """It is called .mov, lies on its side, and is cut at its beginning."""
+    turned = (0, 65536, 0, -65536, 0, 0, 64 << 16, 0, 1 << 30)
+    write_film(folder / "film.mov", [coded(quarters(96, 64))] * 40, display_matrix=turned)
+    edit(folder / "film.mov", [(1.5, 2.0)])
+    (folder / "film.mov").rename(folder / f"phone{suffix}")
+    (folder / "a.toml").write_text(little(file=f"phone{suffix}"))
+    catalogue = read(folder)
+    assert catalogue.problems == ()
+    (ad,) = catalogue.creatives
+    assert (ad.duration_ms, ad.width_px, ad.height_px, ad.codec) == (2000, 64, 96, "h264")
+    assert ad.notes == ("turned by 90 degrees",)
+
+
+LENGTHS = {"browser_live.webm": 8000, "pq2020.mp4": 2000, "real_interlaced.mp4": 1200}
+
+
+def test_films_that_people_brought_last_as_long_as_their_frames(folder: Path, shared_dir: Path) -> None:
+    for name in LENGTHS:
+        shutil.copy(shared_dir / "cases/films" / name, folder / name)
+        (folder / f"{name}.toml").write_text(little(name.partition(".")[0].replace("_", "-"), file=name))
+    catalogue = read(folder)
+    assert catalogue.problems == ()
+    assert {ad.path.name: ad.duration_ms for ad in catalogue.creatives} == LENGTHS
+
+
+def test_one_frame_that_stays_is_a_film_and_one_that_does_not_is_better_a_picture(folder: Path) -> None:
+    frame = coded(quarters()).reformat(format="yuv420p")
+    write_film(folder / "stays.mp4", [frame], last_s=5)
+    write_film(folder / "flash.webm", [frame], "libvpx-vp9", last_s=0.04)
+    (folder / "a.toml").write_text(little("a", file="stays.mp4"))
+    (folder / "b.toml").write_text(little("b", file="flash.webm"))
+    catalogue = read(folder)
+    assert [ad.duration_ms for ad in catalogue.creatives] == [5000]
+    assert "it lasts 0.04 s; at least 1, at most 600; save a still picture as .png" in catalogue.problems[0]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_a_film_that_was_copied_by_half_never_reaches_the_screen(folder: Path, suffix: str) -> None:
+    codec = "libx264" if suffix == ".mp4" else "libvpx-vp9"
+    muxing = {"movflags": "faststart"} if suffix == ".mp4" else {}
+    write_numbered(folder / f"film{suffix}", 40, codec, muxing=muxing)
+    content = (folder / f"film{suffix}").read_bytes()
+    (folder / f"film{suffix}").write_bytes(content[: len(content) * 2 // 3])
+    (folder / "a.toml").write_text(little(file=f"film{suffix}"))
+    catalogue = read(folder)
+    assert not catalogue.creatives
+    assert "copy it" in catalogue.problems[0]
+
+
+@pytest.mark.parametrize("matrix", [8, 14])
+def test_colours_that_cannot_be_told_are_refused_with_what_to_do(folder: Path, matrix: int) -> None:
+    write_film(folder / "film.mkv", [coded(quarters())] * 20, tags=(matrix, 1, 2, 2))
+    (folder / "a.toml").write_text(little(file="film.mkv"))
+    (problem, _) = read(folder).problems
+    assert "its colours are stored as" in problem and "export it as BT.709" in problem
 
 
 BAD_MEDIA = [

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from players.commands.campaigns import campaigns as campaigns_command
+from tests.films import coded, edit, quarters, write_film
 from tests.players.campaign_files import GOOD, UTC, little, read
 
 
@@ -223,3 +224,30 @@ def test_simulate_targets_nobody_where_the_station_only_counts(folder: Path, tmp
         assert done.exit_code == 0, done.output
         plays[mode] = {row["line"]: row["plays"] for row in json.loads(done.output)["rows"]}
     assert plays == {"count": {"a-line": 0, "house-line": 10}, "target": {"a-line": 10, "house-line": 0}}
+
+
+def test_check_says_as_json_how_long_and_large_each_creative_is_and_what_is_done_to_it(folder: Path) -> None:
+    write_film(
+        folder / "turned.mp4", [coded(quarters(96, 64))] * 25, display_matrix=(0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+    )
+    edit(folder / "turned.mp4", [(0.5, 1.5)])
+    (folder / "film.toml").write_text(little("film", file="turned.mp4"))
+    (folder / "still.toml").write_text(little("still"))
+    done = CliRunner().invoke(campaigns_command, ["check", str(folder), "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    ads = {ad["creative"]: ad for line in told["lines"] for ad in line["creatives"]}
+    film, still = ads["film-ad"], ads["still-ad"]
+    assert (film["duration_ms"], film["width_px"], film["height_px"], film["codec"]) == (1500, 64, 96, "h264")
+    assert film["notes"] == ["turned by 90 degrees"]
+    assert (still["kind"], still["codec"], still["notes"]) == ("image", "png", [])
+    assert told["problems"] == []
+    plain = CliRunner().invoke(campaigns_command, ["check", str(folder)])
+    assert "Creative film-ad: turned by 90 degrees." in plain.stdout
+
+
+def test_check_says_problems_in_json_too(folder: Path) -> None:
+    (folder / "a.toml").write_text(little(file="none.png"))
+    done = CliRunner().invoke(campaigns_command, ["check", str(folder), "--json"])
+    assert done.exit_code == 2
+    assert any("none.png" in problem for problem in json.loads(done.stdout)["problems"])

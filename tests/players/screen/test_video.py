@@ -16,6 +16,7 @@ from players.screen.layout import Layout
 from players.screen.moving import AHEAD_FRAMES
 from players.screen.video import Video
 from tests.conftest import HANG_S, wait_for
+from tests.films import coded, corners, near, quarters, write_film
 from tests.players.screen.surfaces import BLUE, GREEN, RED, WHITE, pixels
 
 SIZE = (320, 180)
@@ -135,6 +136,67 @@ def test_a_film_is_shown_upright_and_in_the_shape_that_its_camera_says(
     assert shown[:top].max(initial=0) == 0
     for y, x, colour in ((top + 5, 10, RED), (top + 5, 150, GREEN), (115 - top, 10, BLUE), (115 - top, 150, WHITE)):
         assert np.abs(shown[y, x] - colour).max() < 40
+
+
+def first_of(path: Path, layout: Layout) -> np.ndarray:
+    video = Video(path, layout)
+    try:
+        assert video.ready.wait(HANG_S)
+        first = video.first()
+        assert first is not None, video.error
+        return pixels(first)
+    finally:
+        video.close()
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("scaling", ["fit", "fill"])
+def test_a_mirrored_film_with_alpha_lies_right_on_a_screen_that_hangs_in_any_way(
+    tmp_path: Path, rotation: int, scaling: str
+) -> None:
+    path = tmp_path / "film.mov"
+    frame = coded(quarters(96, 64)[:, ::-1], bits=10, alpha=0.5)
+    mirror = (-65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+    write_film(path, [frame] * 3, "prores_ks", display_matrix=mirror)
+    shown = first_of(path, Layout(120, 120, rotation, scaling=scaling))  # type: ignore[arg-type]
+    upright = np.rot90(shown, rotation // 90)
+    if scaling == "fit":
+        assert upright[:18].max() == 0 and upright[-18:].max() == 0
+        upright = upright[20:-20]
+    assert near(corners(upright), [tuple(part // 2 for part in colour) for colour in (RED, GREEN, BLUE, WHITE)])
+
+
+@pytest.mark.parametrize("name", ["pq2020.mp4", "hlg2020.mp4"])
+@pytest.mark.parametrize("size", [(640, 360), (1920, 1080)])
+def test_hdr_films_that_people_brought_have_their_colours_on_a_screen(
+    shared_dir: Path, name: str, size: tuple[int, int]
+) -> None:
+    shown = first_of(shared_dir / "cases/films" / name, Layout(*size))
+    assert near(corners(shown), [(255, 0, 0), (14, 255, 9), (9, 0, 255), WHITE], 15)
+
+
+def test_a_mirrored_film_that_people_brought_is_the_right_way_round(shared_dir: Path) -> None:
+    shown = first_of(shared_dir / "cases/films/hflip.mp4", Layout(320, 180))
+    assert near(corners(shown), [GREEN, RED, WHITE, BLUE])
+
+
+def test_slides_come_at_their_times_however_late_the_decoder_is(tmp_path: Path, clock: Clock) -> None:
+    times_s = [0.0, 2.0, 2.5, 6.0]
+    write_film(
+        tmp_path / "film.webm",
+        [coded(quarters()).reformat(format="yuv420p")] * 4,
+        "libvpx-vp9",
+        times_s=times_s,
+        last_s=3,
+    )
+    video = Video(tmp_path / "film.webm", Layout(*SIZE))
+    try:
+        shown = play(video, clock, hz=10)
+        assert [at_s for at_s, _ in shown] == pytest.approx(times_s, abs=0.11)
+        assert video.ends_s == pytest.approx(9, abs=0.01)
+        assert video.expected(9.0) == 4
+    finally:
+        video.close()
 
 
 def changing_film(path: Path, *sizes: tuple[int, int]) -> None:

@@ -14,8 +14,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.assets import resolve
+from models.detector import FaceDetector
 from pipeline.profiles import BT709, matrix_profile
 from pipeline.ring import Ring
+from tests import films
 from tests.conftest import HANG_S, wait_for
 from tests.pictures import QUARTERS, as_bytes, corners, near, quarters
 from tests.stages.capture.conftest import Clock, number_of, open_capture, run, write_video
@@ -288,6 +291,46 @@ def test_a_webcam_that_gives_no_picture_any_more_is_lost(
     wait_for(lambda: all(thread.name != "camera" for thread in threading.enumerate()), "its thread to end")
     monkeypatch.setattr(Driver, "trouble", "")
     assert run(capture, ring, HANG_S, at_most=1) and capture.status["state"] == "live"
+    capture.close()
+
+
+@pytest.mark.parametrize("encode", ["sdr", "hlg"])
+def test_a_camera_that_is_a_film_shows_what_its_maker_saw(
+    ring: Ring, tmp_path: Path, clock: Clock, encode: str
+) -> None:
+    """A film stored upside down, in BT.709 or as HLG."""
+    picture, tags = films.coded(films.quarters(64, 720)[::-1], 1), (2, 0, 2, 2)
+    codec, options = "libx264", {"qp": "0"}
+    if encode == "hlg":
+        signal = np.where(films.quarters(64, 720)[::-1] > 0.5, 0.75, 0.0)  # in the primaries of BT.709
+        picture, tags = films.coded(signal, 9, bits=10), (9, 1, 1, 18)
+        codec, options = "libx265", {"x265-params": "log-level=0:bframes=0"}
+    matrix = (65536, 0, 0, 0, -65536, 0, 0, 0, 1 << 30)
+    films.write_film(tmp_path / "v.mp4", [picture] * 4, codec, options=options, tags=tags, display_matrix=matrix)
+    capture = open_capture(ring, tmp_path, "v.mp4", fps=10)
+    [(_, image)] = run(capture, ring, HANG_S, at_most=1, clock=clock)
+    assert films.near(films.corners(image[..., ::-1]), [films.RED, films.GREEN, films.BLUE, films.WHITE])
+    capture.close()
+
+
+def test_faces_are_upright_where_the_camera_is_a_film_mirrored_upside_down(ring: Ring, shared_dir: Path) -> None:
+    capture = open_capture(ring, shared_dir, str(shared_dir / "cases/films/face_up_by_vflip.mp4"), fps=5)
+    with FaceDetector(resolve("mediapipe-full-range", shared_dir)) as detector:
+        for _, image in run(capture, ring, HANG_S, at_most=3):
+            assert len(detector.detect(image)) == 2
+    capture.close()
+
+
+def test_a_film_that_breaks_off_ends_there(ring: Ring, tmp_path: Path, clock: Clock) -> None:
+    noise = np.random.default_rng(1).random((30, 64, 64, 3))
+    frames = [films.coded(picture) for picture in noise]
+    films.write_film(tmp_path / "v.mp4", frames, options={"crf": "1", "g": "5"}, muxing={"movflags": "faststart"})
+    content = (tmp_path / "v.mp4").read_bytes()
+    (tmp_path / "v.mp4").write_bytes(content[: len(content) * 3 // 4])
+    capture = open_capture(ring, tmp_path, "v.mp4", fps=10, loop=False)
+    taken = run(capture, ring, 4, clock=clock)
+    assert 5 < len(taken) < 30
+    assert capture.status["state"] == "ended"
     capture.close()
 
 
