@@ -60,7 +60,7 @@ def test_a_film_whose_sound_lasts_longer_lasts_as_long_as_its_picture(folder: Pa
 
 @pytest.mark.parametrize("suffix", [".mov", ".MOV"])
 def test_a_film_of_a_telephone_plays(folder: Path, suffix: str) -> None:
-    """It is called .mov, lies on its side, and is cut at its beginning."""
+    """Name .mov, stored on its side, and cut at its beginning."""
     turned = (0, 65536, 0, -65536, 0, 0, 64 << 16, 0, 1 << 30)
     write_film(folder / "film.mov", [coded(quarters(96, 64))] * 40, display_matrix=turned)
     edit(folder / "film.mov", [(1.5, 2.0)])
