@@ -20,6 +20,8 @@ REFUSED = {
     "JPEG 2000": f"it is a JPEG 2000, which is not played; {_SAVE}",
     "JPEG XL": f"it is a JPEG XL, which is not played; {_SAVE}",
     "OpenEXR": f"it is an OpenEXR, which is not played; {_SAVE}",
+    "HTML": "it is a web page, not a picture; download the picture itself",
+    "ZIP": "it is packed (ZIP) or a document of an office program; unpack it, or export its page as PNG",
     "gzip": "it is packed (gzip); unpack it, or export it as PNG",
 }
 """Kinds of pictures that are not taken, and what to do."""
@@ -36,6 +38,7 @@ _BEGINNINGS: dict[str, tuple[bytes, ...]] = {
     "JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
     "JPEG XL": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
     "OpenEXR": (b"v/1\1",),
+    "ZIP": (b"PK\3\4",),
     "gzip": (b"\x1f\x8b",),
 }
 
@@ -58,8 +61,7 @@ def sniff(head: bytes) -> str:
             return "AVIF"
         return "HEIF" if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"} else ""
     text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
-    return (
-        "SVG"
-        if text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!--", b"<!doc")) and b"<svg" in text)
-        else ""
-    )
+    if text.startswith((b"<html", b"<!doctype html")):
+        return "HTML"
+    is_svg = text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!--", b"<!doctype svg")) and b"<svg" in text)
+    return "SVG" if is_svg else ""

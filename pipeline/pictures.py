@@ -237,6 +237,8 @@ class Picture:
         """Return a profile for PNG's chunks gAMA and cHRM; None where they say sRGB, as near as they can."""
         primaries, gamma = BT709, None
         if "chromaticity" in info:
+            if len(info["chromaticity"]) != 8:
+                raise ProfileError("its numbers are impossible")
             white_x, white_y, *rest = info["chromaticity"]
             primaries = Primaries(rest[0:2], rest[2:4], rest[4:6], (white_x, white_y))
             primaries = Primaries(*((float(x), float(y)) for x, y in primaries))

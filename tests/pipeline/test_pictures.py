@@ -117,6 +117,16 @@ def test_a_png_that_says_srgb_is_left_as_it_is() -> None:
     assert notes(usual) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [(b"gAMA", bytes(4)), (b"cHRM", bytes(32)), (b"cHRM", struct.pack(">4I", 1, 2, 3, 4)), (b"cICP", b"\2\2\0\1")],
+)
+def test_impossible_numbers_of_colour_are_ignored(kind: bytes, data: bytes) -> None:
+    content = with_chunk(as_bytes(plain(), "PNG"), kind, data)
+    assert first(content).getpixel((8, 8)) == ORANGE
+    assert len(notes(content)) == (kind != b"cICP")
+
+
 def test_a_gamma_of_one_brightens_a_png() -> None:
     content = with_chunk(as_bytes(plain((55, 55, 55)), "PNG"), b"gAMA", struct.pack(">I", 100_000))
     assert near(first(content).getpixel((8, 8)), (128, 128, 128), 2)
@@ -316,6 +326,9 @@ REFUSED = {
     "raw": raw(),
     "SVG": b'<?xml version="1.0"?>\n<!-- made -->\n<svg xmlns="http://www.w3.org/2000/svg"/>',
     "SVG in UTF-16": '<svg xmlns="http://www.w3.org/2000/svg"/>'.encode("utf-16"),
+    "SVG with its type": b'<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "x">\n<svg/>',
+    "HTML": b"\n<!DOCTYPE html><html><body><svg></svg>Log in</body></html>",
+    "office": b"PK\3\4" + bytes(100),
     "PDF": b"%PDF-1.7\n",
     "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n",
     "PSD": b"8BPS\0\1" + bytes(100),
@@ -340,7 +353,7 @@ def test_what_is_not_taken_says_what_it_is_and_what_to_do(name: str) -> None:
     with pytest.raises(PictureError) as caught:
         first(REFUSED[name])
     text = str(caught.value)
-    assert any(word in text for word in ("save it", "export it", "copy it", "known:")), text
+    assert any(word in text for word in ("save it", "export it", "copy it", "download", "known:")), text
     assert not any(word in text for word in LIBRARY_WORDS), text
     assert "\n" not in text
     assert isinstance(caught.value, NotAPictureError) == (name in ("text", "zeros"))
