@@ -119,7 +119,7 @@ def test_a_png_that_says_srgb_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "data"),
-    [(b"gAMA", bytes(4)), (b"cHRM", bytes(32)), (b"cHRM", struct.pack(">4I", 1, 2, 3, 4)), (b"cICP", b"\2\2\0\1")],
+    [(b"gAMA", bytes(4)), (b"cHRM", bytes(32)), (b"cHRM", bytes(40)), (b"cICP", b"\2\2\0\1")],
 )
 def test_impossible_numbers_of_colour_are_ignored(kind: bytes, data: bytes) -> None:
     content = with_chunk(as_bytes(plain(), "PNG"), kind, data)
