@@ -25,6 +25,7 @@ _RESERVED = frozenset("#/?[]@")
 _PLACE = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+(%25[\w.~-]+)?\]|[^\s:@\[\]/?#]+)(:(?P<port>[0-9]{0,5}))?")
 _LIKE_A_URL = re.compile(r"(?i)^(rtsps?|https?)\b|:.*@|[?&].*=")
 """A text without `://` that may still hold a password."""
+READABLE_REMEDY = "let the station's user read it (chmod a+rX)"
 VIDEO_GROUP_REMEDY = "sudo usermod -aG video $USER, then log in again"
 
 _REQBUFS = 0xC0145608  # VIDIOC_REQBUFS of linux/videodev2.h
@@ -155,6 +156,20 @@ def find_webcams() -> list[str]:
 def find_webcam() -> str | None:
     """Return the first of `find_webcams`, or None."""
     return next(iter(find_webcams()), None)
+
+
+def present_problem(camera: Camera, folder: Path) -> str:
+    """Return why a webcam, file or folder cannot be opened now, and the remedy; empty if it can, or is on the network.
+
+    `stationcast check` says it. It is no mistake in the station file: the device may come while the station runs.
+    """
+    kind = source_kind(camera, folder)
+    if kind == "webcam":
+        return webcam_problem(camera.source)
+    path = source_path(camera, folder)
+    if kind in ("file", "folder") and not os.access(path, os.R_OK):
+        return f"no permission to read {path}; {READABLE_REMEDY}"
+    return ""
 
 
 def webcam_problem(source: str | int) -> str:

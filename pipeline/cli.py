@@ -17,10 +17,11 @@ import click
 import msgspec
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import graph as graphs
-from pipeline.cameras import find_webcam, validate_source
+from pipeline.cameras import find_webcam, present_problem, validate_source
 from pipeline.errors import UserError
 from pipeline.operator.drawing import draw, rows
 from pipeline.settings import Station, check, demo_station, load
@@ -162,6 +163,9 @@ def check_command(station_file: Path | None) -> None:
         table.add_row(*row)
     console = Console()
     console.print(table)
+    for camera in station.cameras if station.station.mode != "off" else ():
+        if problem := present_problem(camera, station.folder):
+            console.print(f"[b yellow]cameras.{camera.name}[/]: {escape(problem)}", soft_wrap=True)
     if station.choose.minors == "target":
         console.print(
             "[b yellow]choose.minors = 'target'[/]: ads may be aimed at children and teenagers on this station."

@@ -3,7 +3,10 @@
 import contextlib
 import gc
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -29,6 +32,16 @@ hypothesis.settings.load_profile("stationcast")
 
 HANG_S = 300
 """Time after which something is taken to hang, s. Nothing that a test waits for takes so long on a loaded machine."""
+
+
+def as_nobody(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command as the user `nobody`; skip the test where that cannot be."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    imports = [*nobody, sys.executable, "-c", "import pipeline.cameras"]
+    if shutil.which("setpriv") is None or subprocess.run(imports, capture_output=True, check=False).returncode:
+        pytest.skip("no program of this checkout may be run as another user here: this was not tried")
+    return subprocess.run([*nobody, *command], capture_output=True, text=True, timeout=HANG_S, check=False)
+
 
 _SHARED = Path(__file__).parents[2] / "shared"
 

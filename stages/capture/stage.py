@@ -9,13 +9,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.cameras import public_name, source_kind
+from pipeline.cameras import public_name, source_kind, source_path
 from pipeline.job import Job
 from pipeline.log import log
 from pipeline.messages import Frame
 from pipeline.ring import Ring
 from stages.capture import sample
-from stages.capture.sources import SLICE_S, Image, Source, open_source
+from stages.capture.live import SLICE_S, Image
+from stages.capture.sources import Source, open_source
+from stages.capture.trouble import local_trouble
 from stages.capture.turn import Turn
 
 _RETRY_FIRST_S, _RETRY_LAST_S = 0.5, 30.0
@@ -44,6 +46,7 @@ class Capture:
         self.status: dict[str, Any] = {
             "source": public_name(job.camera.source),
             "state": "opening",
+            "problem": "",
             "width_px": 0,
             "height_px": 0,
             "turned_deg": self._turn.deg,
@@ -93,6 +96,7 @@ class Capture:
         height_px, width_px = image.shape[:2]
         self._update_status(
             state="live",
+            problem="",
             width_px=width_px,
             height_px=height_px,
             turned_deg=self._turn.deg,
@@ -131,18 +135,18 @@ class Capture:
         if self._source is not None:
             self._source.close()
         self._source = None
+        problem = local_trouble(error, source_path(self._camera, self._folder))
         if self._logged != "lost" and time.monotonic_ns() >= self._quiet_until_ns:
-            why = str(error).replace(str(self._camera.source), self.status["source"])
             log(
                 "source_lost",
                 severity="warning",
                 camera=self._camera.name,
                 source=self.status["source"],
-                why=why,
+                why=problem,
                 retry_s=self._retry_s,
             )
             self._logged, self._quiet_until_ns = "lost", time.monotonic_ns() + _QUIET_NS
-        self._update_status(state="retrying")
+        self._update_status(state="retrying", problem=problem)
         self._retry_at_ns = time.monotonic_ns() + int(self._retry_s * 1e9)
         self._retry_s = min(self._retry_s * 2, _RETRY_LAST_S)
 

@@ -25,7 +25,7 @@ from pipeline.cameras import (
 )
 from pipeline.errors import UserError
 from pipeline.settings import Camera
-from tests.conftest import HANG_S
+from tests.conftest import HANG_S, as_nobody
 
 WRONG_FORMS = [
     "rtsp:/admin:{}@h/",
@@ -37,14 +37,6 @@ WRONG_FORMS = [
     "rtsp://a@b:{}@h/",
     "admin:{}@h://x",
 ]
-
-
-def as_nobody(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command as the user `nobody`; skip the test where that cannot be."""
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    if subprocess.run([*nobody, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("only root may run a program as another user: this was not tried")
-    return subprocess.run([*nobody, *command], capture_output=True, text=True, timeout=HANG_S, check=False)
 
 
 @pytest.mark.parametrize(
@@ -227,3 +219,28 @@ def test_a_device_that_the_user_may_not_open_is_named_with_the_remedy() -> None:
 )
 def test_the_system_s_word_for_a_device_is_put_plainly(number: int, word: str) -> None:
     assert word in device_trouble(Path("/dev/video0"), OSError(number, os.strerror(number)), "plug it in")
+
+
+def test_check_says_which_sources_cannot_be_opened_now(tmp_path: Path) -> None:
+    station = tmp_path / "s.toml"
+    station.write_text(
+        "[[cameras]]\nname = 'door'\nsource = '/dev/video63'\n[[cameras]]\nname = 'demo'\nsource = 'sample'\n"
+    )
+    command = [sys.executable, "-P", "-m", "pipeline.cli", "check", str(station)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "cameras.door: no such device: /dev/video63; " in done.stdout
+    assert "cameras.demo" not in done.stdout
+
+
+def test_a_file_that_the_user_may_not_read_is_a_problem_now(tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    (tmp_path / "v.mp4").touch(0o000)
+    camera = "Camera(name='hall', source='v.mp4')"
+    code = (
+        "from pathlib import Path\nfrom pipeline.cameras import present_problem\nfrom pipeline.settings import Camera\n"
+        f"print(present_problem({camera}, Path({str(tmp_path)!r})))"
+    )
+    remedy = "let the station's user read it (chmod a+rX)"
+    assert as_nobody([sys.executable, "-c", code]).stdout == f"no permission to read {tmp_path}/v.mp4; {remedy}\n"

@@ -277,8 +277,8 @@ class Driver:
 def test_a_webcam_that_gives_no_picture_any_more_is_lost(
     ring: Ring, tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.capture.sources.cv2.VideoCapture", Driver)
-    monkeypatch.setattr("stages.capture.sources._DARK_S", 1.0)
+    monkeypatch.setattr("stages.capture.live.cv2.VideoCapture", Driver)
+    monkeypatch.setattr("stages.capture.live._DARK_S", 1.0)
     monkeypatch.setattr(Driver, "trouble", "")
     capture = open_capture(ring, tmp_path, 0)
     assert len(run(capture, ring, HANG_S, at_most=3)) == 3

@@ -22,6 +22,7 @@ def test_sample_is_paced_and_dated(ring: Ring, tmp_path: Path, clock: Clock) -> 
     assert capture.status == {
         "source": "sample",
         "state": "live",
+        "problem": "",
         "width_px": 1280,
         "height_px": 720,
         "turned_deg": 0,
