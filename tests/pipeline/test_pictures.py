@@ -1,5 +1,7 @@
 """Pictures as people bring them: colours, the right side up, what is clear, and what is no picture that is taken."""
 
+import errno
+import os
 import struct
 import subprocess
 import sys
@@ -379,6 +381,22 @@ def test_half_a_picture_is_called_damaged(kind: str) -> None:
     content = as_bytes(noise, kind)
     with pytest.raises(PictureError, match="it is damaged or was not copied whole; copy it again"):
         first(content[: len(content) // 2])
+
+
+class Unplugged(BytesIO):
+    """File on a stick that is pulled out after its first bytes were read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() >= 4096:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().read(min(size, 4096) if size and size > 0 else 4096)
+
+
+def test_a_disk_that_fails_is_not_a_damaged_picture() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+    with pytest.raises(PictureError, match=r"^cannot read it: Input/output error$"):
+        first_of = Picture(Unplugged(as_bytes(Image.fromarray(noise), "PNG")))
+        first_of.first(BLACK)
 
 
 HEIC = Path(__file__).parent / "data" / "quarters.heic"
