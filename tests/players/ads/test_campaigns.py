@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from threading import Event
 
@@ -83,6 +84,17 @@ def test_changes_are_picked_up_live(watched: tuple[CatalogueWatcher, Path]) -> N
     before = watcher.poll().creatives[0].sha256
     Image.new("RGB", (160, 90), (1, 2, 3)).save(folder / "latte.png")
     wait_for(lambda: watcher.poll().creatives[0].sha256 != before, "a new picture")
+
+
+def test_another_number_of_screens_shares_budgets_anew(folder: Path) -> None:
+    (folder / "moka.toml").write_text(GOOD)
+    watcher = CatalogueWatcher(folder, UTC, 8.0)
+    try:
+        assert [line.budget for line in watcher.poll().lines] == [Decimal("500.00")]
+        watcher.share_budgets(2)
+        wait_for(lambda: [line.budget for line in watcher.poll().lines] == [Decimal("250")], "half of the budget")
+    finally:
+        watcher.close()
 
 
 def test_a_medium_that_comes_later_is_found(watched: tuple[CatalogueWatcher, Path]) -> None:
