@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import msgspec
@@ -19,14 +20,16 @@ import psutil
 import pytest
 from PIL import Image
 
+from models.crop import turned
 from pipeline.graph import TABLE, Row
 from pipeline.operator.summary import summarise
 from pipeline.process import Child
 from pipeline.settings import Station, load
 from pipeline.supervisor import Supervisor
 from players.ledger.snapshot import reading
-from stages.capture.sample import render, who_is_there
+from stages.capture.sample import phase_s, render, who_is_there
 from tests.conftest import HANG_S, replaced, wait_for, waited_for_a_core_s
+from tests.stages.capture.servers import RtspCamera
 
 STATION = """
 [station]
@@ -316,3 +319,43 @@ def test_detection_six_times_as_slow_drops_frames_and_keeps_them_young(street_vi
         if oldest_ms <= allowed_ms:
             break
     assert oldest_ms <= allowed_ms
+
+
+def test_a_camera_on_its_side_is_turned_and_one_that_refuses_is_named(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for scene_s in range(3, 10):
+        upright = render("side", scene_s - phase_s("side"))
+        cv2.imwrite(str(pictures / f"{scene_s}.jpg"), turned(upright, 90))
+    station, log, summary = tmp_path / "station.toml", tmp_path / "log", tmp_path / "summary.json"
+    with RtspCamera(404) as camera:
+        url = f"rtsp://admin:s3cr%23t@127.0.0.1:{camera.port}/live?token=s3cr"
+        station.write_text(
+            STATION.replace('source = "sample"', f'source = "{pictures}"\nrotation_deg = "auto"', 1)
+            .replace('source = "sample"', f'source = "{url}"')
+            .replace("fps = 6", "max_height_px = 1280\nfps = 6", 1)
+        )
+        said: dict[str, Any] = {}
+
+        def asked() -> bool:
+            done = subprocess.run(
+                _stationcast("status", "whole", "--json"), capture_output=True, text=True, check=False
+            )
+            said.update(json.loads(done.stdout) if done.returncode == 0 else {})
+            cameras = {each["name"]: each for each in said.get("cameras", ())}
+            return bool(cameras) and cameras["left"]["turned_deg"] == 270 and bool(cameras["right"]["problem"])
+
+        with log.open("w") as err:
+            run = subprocess.Popen(_stationcast("run", station, "--summary", summary), stderr=err, stdout=err)
+            try:
+                wait_for(asked, "the camera to be turned")
+            finally:
+                run.send_signal(signal.SIGINT)
+                run.wait(HANG_S)
+    why = "the camera has no stream of that path (404); look up the path in its manual"
+    left, right = said["cameras"]
+    assert (left["width_px"], left["height_px"], left["state"]) == (1280, 720, "live")
+    assert (right["source"], right["problem"]) == (f"rtsp://127.0.0.1:{camera.port}", why)
+    assert f"no picture from rtsp://127.0.0.1:{camera.port}: {why}" in [alert["text"] for alert in said["alerts"]]
+    told = log.read_text() + summary.read_text() + json.dumps(said)
+    assert why in told and "s3cr" not in told

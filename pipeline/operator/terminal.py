@@ -100,7 +100,9 @@ def render(now: Snapshot, before: Snapshot | None = None, width: int = _WIDE) ->
         )
     lines = [text for screen in now.screens for text in _screen_lines(screen, alone=len(now.screens) == 1)]
     dark = [camera for camera in now.cameras if camera.state not in _BRIGHT]
-    lines += [f"[b yellow]camera {camera.name}[/]  {camera.state}: {escape(camera.source)}" for camera in dark]
+    for camera in dark:
+        why = f": {camera.problem}" if camera.problem else ""
+        lines.append(f"[b yellow]camera {camera.name}[/]  {camera.state}: {escape(camera.source + why)}")
     told = {camera.name for camera in dark}
     alerts = [alert for alert in now.alerts if alert.event != "camera_lost" or alert.subject not in told]
     lines += [

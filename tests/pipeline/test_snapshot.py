@@ -4,17 +4,20 @@ import os
 import signal
 import subprocess
 import sys
+from io import StringIO
 from typing import Any
 
 import msgspec
 import psutil
 import pytest
+from rich.console import Console
 
 from pipeline.cells import Cells
 from pipeline.control import Status, ask
 from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.operator.snapshot import Ages, Snapshot
+from pipeline.operator.terminal import render
 from pipeline.process import Child
 from pipeline.settings import Camera, Screen, Station, StationTable
 from pipeline.supervisor import Supervisor
@@ -111,6 +114,26 @@ def test_cameras_and_screens_in_trouble_are_alerts() -> None:
     assert "rtsp://gate" in snapshot.alerts[0].text and "disk is full" in snapshot.alerts[2].text
     assert snapshot.plays.total == 3 and snapshot.plays.by_ad == {"shoes": 3}
     assert snapshot.stage("capture").skipped == {"unreadable_image": 3}
+
+
+def test_an_alert_says_why_a_camera_is_dark_and_how_faces_lie() -> None:
+    why = "the camera has no stream of that path (404); look up the path in its manual"
+    snapshot = _snapshot_of(
+        {
+            "capture.c0": {"state": "retrying", "source": "rtsp://gate", "problem": why, "rotation_wanted_deg": 90},
+            "capture.c1": {"state": "live", "source": "rtsp://hall", "turned_deg": 90, "rotation_wanted_deg": 270},
+        }
+    )
+    assert [(alert.event, alert.subject, alert.text) for alert in snapshot.alerts] == [
+        ("camera_lost", "c0", f"no picture from rtsp://gate: {why}"),
+        ("faces_lie", "c1", "faces lie upside down: set rotation_deg = 270 in the camera's table"),
+    ]
+    console = Console(width=80, file=StringIO())
+    console.print(render(snapshot, width=80))
+    shown = " ".join(console.file.getvalue().replace("│", " ").split())  # type: ignore[attr-defined]
+    assert why in shown and "faces lie upside down" in shown
+    (alert,) = _snapshot_of({"capture.c0": {"state": "live", "rotation_wanted_deg": 90}}).alerts
+    assert alert.text == "faces lie on their side: set rotation_deg = 90 in the camera's table"
 
 
 def test_the_ages_since_an_earlier_snapshot_are_only_the_new_ones() -> None:

@@ -211,6 +211,19 @@ def test_pixels_that_are_not_square_are_made_square_also_when_they_change() -> N
     assert {image.shape[0] for image in images} == {144}
 
 
+def test_a_camera_file_that_changes_its_size_keeps_each_shape(ring: Ring, tmp_path: Path) -> None:
+    sizes = [*SIZES, (352, 288)]
+    (tmp_path / "v.ts").write_bytes(b"".join(film(w, h, starts_s=1.2 * i) for i, (w, h) in enumerate(sizes)))
+    capture = open_capture(ring, tmp_path, "v.ts", fps=50, loop=False)
+    seen: list[tuple[int, int]] = []
+    while capture.status["state"] != "ended":
+        for frame, image in run(capture, ring, 1):
+            assert corners(image) == "rgbw"
+            seen += [(frame.width_px, frame.height_px)] if (frame.width_px, frame.height_px) not in seen[-1:] else []
+    capture.close()
+    assert seen == sizes
+
+
 def test_pixels_that_are_not_square_over_rtsp() -> None:
     films = (film(176, 144, container="h264", ratio=Fraction(16, 11)),)
     with RtspCamera(films=films) as camera:
