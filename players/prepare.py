@@ -6,6 +6,7 @@ The render loop asks for the next ad well before it needs it, and never waits.
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,9 +18,11 @@ from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.log import log, skip
 from pipeline.pictures import PictureError
-from players.ads.campaigns import CatalogueWatcher, open_folder, stamp_of
+from players.ads.campaigns import open_folder
 from players.ads.catalogue import Catalogue
 from players.ads.lines import Creative, Line
+from players.ads.places import fails, read_failure, stamp_of
+from players.ads.watcher import CatalogueWatcher
 from players.audience.present import NOBODY, Present
 from players.choice.choose import Decision, Rules, choose, moment_in
 from players.choice.held import LISTED, HeldLog, held_by_money
@@ -36,10 +39,19 @@ from players.screen.video import Video
 
 QUARANTINE_S = 600.0
 """Time for which a creative that failed stays off the screen, unless the campaigns change before."""
+RETRY_S = 2.0
+"""Time for which a creative stays off the screen where not the medium but its disk, share or stick failed.
+
+After a film that did not begin in time it is doubled each time, up to QUARANTINE_S.
+"""
 FIRST_FRAME_TIMEOUT_S = 3.0
 """Longest wait for the first frame of a film."""
 TRIES = 5
 """Number of ads that are tried, one after the other, where ads cannot be loaded."""
+
+
+class LateError(PictureError):
+    """A film did not begin in the time allowed. That may be due to the film or to a slow disk."""
 
 
 class ReadyAd:
@@ -106,12 +118,14 @@ class Preparation:
         self._job = job
         self._zone = ZoneInfo(job.station.station.timezone)
         self._folder = open_folder(job.station.ads.campaigns, job.station.folder)
-        if not self._folder.is_dir():
+        self._cache_path = state_dir(job.station.station, job.station.folder) / f"media-{job.screen.name}.cache"
+        if not self._folder.is_dir() and not self._cache_path.exists():
             raise UserError(f"ads.campaigns: no folder {self._folder}; name one, or 'demo' for the built-in ads")
         self._rng = Random()
         self._watcher: CatalogueWatcher | None = None
         self._ledger: Ledger | None = None
         self._failed: dict[str, float] = {}
+        self._late_s: dict[str, float] = {}
         self._playable: tuple[Catalogue, frozenset[str], Catalogue] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="preparation")
 
@@ -159,6 +173,11 @@ class Preparation:
         """Reason why only house ads play; empty while the ledger is well."""
         return self._ledger.problem if self._ledger else ""
 
+    @property
+    def campaigns_problem(self) -> str:
+        """Reason why the folder of campaigns, or a part of it, cannot be read now; empty where it can."""
+        return self._watcher.problem if self._watcher else ""
+
     def _open_ledger(self) -> Ledger:
         """Return the ledger; it is opened when it is first needed."""
         if self._ledger is None:
@@ -177,6 +196,8 @@ class Preparation:
             paid=ledger.accepts_paid,
         )
         self._tell_held(ledger)
+        if self.standby is None:
+            self._load_standby(layout)
         for _ in range(TRIES):
             moment = moment_in(max(0.0, begins_s - time.monotonic()))
             decision = choose(present, self._catalogue(), ledger.history, moment, self._rng, rules)
@@ -187,8 +208,9 @@ class Preparation:
             try:
                 ad = _load(decision, layout)
             except Exception as error:
-                self._fail(decision.creative, f"{type(error).__name__}: {error}")
+                self._fail(decision.creative, f"{type(error).__name__}: {error}", late=isinstance(error, LateError))
                 continue
+            self._late_s.pop(decision.creative.id, None)
             if decision.line.house and decision.creative.kind == "image":
                 self.standby = ad.picture
             return ad
@@ -200,6 +222,15 @@ class Preparation:
         held = held_by_money(catalogue, ledger.history, moment_in(0.0), LISTED)
         self.held = {name: why for name, (_, why) in held.items()}
         self._held_log.tell(held, catalogue.lines)
+
+    def _load_standby(self, layout: Layout) -> None:
+        """Load the first house picture, so that there is one when the folder of campaigns fails."""
+        still = (ad for line in self._catalogue().house for ad in line.creatives if ad.kind == "image")
+        for creative in islice(still, 1):
+            try:
+                self.standby = pictures.load(creative.path, layout)
+            except Exception as error:
+                self._fail(creative, f"{type(error).__name__}: {error}")
 
     def _start(self, ad: ReadyAd) -> bool:
         ledger = self._open_ledger()
@@ -221,18 +252,26 @@ class Preparation:
             self._ledger.end(ad.play_id, shown)
             self.plays = self._ledger.totals(self._job.run_started_ms)
 
-    def _fail(self, creative: Creative, why: str) -> None:
-        """Keep a creative off the screen for a while."""
-        log("creative_failed", severity="warning", creative=creative.id, error=why, off_s=QUARANTINE_S)
-        self._failed[creative.id] = time.monotonic() + QUARANTINE_S
+    def _fail(self, creative: Creative, why: str, *, late: bool = False) -> None:
+        """Keep a creative off the screen for a while: a short one where not the medium but its place failed."""
+        off_s = QUARANTINE_S
+        place = _place_failure(creative)
+        if place:
+            off_s = RETRY_S
+            skip("creative_unreadable", creative=creative.id, error=place)
+        elif late:
+            off_s = min(self._late_s.get(creative.id, RETRY_S), QUARANTINE_S)
+            self._late_s[creative.id] = 2 * off_s
+        if not place:
+            log("creative_failed", severity="warning", creative=creative.id, error=why, off_s=off_s)
+        self._failed[creative.id] = time.monotonic() + off_s
 
     def _catalogue(self) -> Catalogue:
         """Return the newest catalogue, without the creatives that failed."""
         if self._watcher is None:
             job = self._job
-            cache = state_dir(job.station.station, job.station.folder) / f"media-{job.screen.name}.cache"
             self._watcher = CatalogueWatcher(
-                self._folder, self._zone, job.station.ads.default_duration_s, cache, job.screens
+                self._folder, self._zone, job.station.ads.default_duration_s, self._cache_path, job.screens
             )
         newest = self._watcher.poll()
         if self._playable is None or self._playable[0] is not newest:
@@ -245,6 +284,16 @@ class Preparation:
         if self._playable is None or self._playable[0] is not newest or self._playable[1] != failed:
             self._playable = (newest, failed, _without(newest, failed) if failed else newest)
         return self._playable[2]
+
+
+def _place_failure(creative: Creative) -> str:
+    """Return why a file cannot be read, or is not the one that was examined; empty where the medium is to blame."""
+    try:
+        if stamp_of(creative.path) != creative.stamp:
+            return "it is not there, or has changed"
+    except OSError as error:
+        return fails(error)
+    return read_failure(creative.path)
 
 
 def _logged(work: Callable[..., None]) -> Callable[..., None]:
@@ -292,7 +341,9 @@ def _load_moving(decision: Decision, layout: Layout) -> ReadyAd:
         video.ready.wait(FIRST_FRAME_TIMEOUT_S)
         first = video.first()
         if first is None:
-            raise PictureError(f"{creative.path}: {video.error or 'no frame within the time allowed'}")
+            if not video.error:
+                raise LateError(f"{creative.path}: no frame within the time allowed")
+            raise PictureError(f"{creative.path}: {video.error}")
         return ReadyAd(
             decision, first, video, sounds.load(creative.path) if creative.sound and creative.kind == "video" else None
         )

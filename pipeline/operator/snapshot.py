@@ -154,6 +154,8 @@ class ScreenState(Struct, frozen=True, kw_only=True):
     """Reason why only house ads play; empty while the ledger is well."""
     held: dict[str, str] = {}
     """Reason of each paid line that does not play though its dates allow it."""
+    campaigns_problem: str = ""
+    """Reason why the folder of campaigns cannot be read now; empty where it can."""
     frames_presented: int = 0
     frames_expected: int = 0
 
@@ -163,7 +165,9 @@ class Alert(Struct, frozen=True, kw_only=True):
 
     severity: Severity
     event: str
-    """`process_restarting`, `process_silent`, `camera_lost`, `faces_lie`, `display_lost` or `ledger_trouble`."""
+    """One of `process_restarting`, `process_silent`, `camera_lost`, `faces_lie`, `display_lost`, `ledger_trouble` and
+    `campaigns_away`.
+    """
     subject: str
     """Name of the process, camera or screen."""
     text: str
@@ -355,4 +359,7 @@ def _screen_alerts(screens: Sequence[ScreenState]) -> list[Alert]:
         if screen.ledger_problem:
             text = f"only house ads play: {screen.ledger_problem}"
             alerts.append(Alert(severity="err", event="ledger_trouble", subject=screen.name, text=text))
+        if screen.campaigns_problem:
+            text = f"what is loaded plays on: {screen.campaigns_problem}"
+            alerts.append(Alert(severity="warning", event="campaigns_away", subject=screen.name, text=text))
     return alerts

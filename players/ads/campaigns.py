@@ -1,43 +1,38 @@
-"""A folder of campaign files and media, read into a Catalogue and watched for changes.
+"""A folder of campaign files and media, read into a Catalogue.
 
 Each mistake is left out and said in one line (`Catalogue.problems`); the rest plays on. A folder without campaign files
 is read as one of the original layout (folders.py).
 """
 
 import os
-import stat
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from os.path import basename
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Struct
 
 from pipeline.errors import UserError
-from pipeline.log import log, skip
-from players.ads.campaign_file import CampaignFile, LineTable, has_plain_amounts, line_of, parse
+from players.ads.campaign_file import CampaignFile, LineTable, line_of, parse
 from players.ads.catalogue import Catalogue
-from players.ads.folders import NOT_TEXT, folder_campaign, folder_target, is_text, listed
+from players.ads.examination import examine, is_film
+from players.ads.folders import NOT_TEXT, folder_campaign, folder_target, listed
+from players.ads.known import Answer, Known, read_known, write_known
 from players.ads.lines import Creative, Line, Stamp
-from players.ads.media import examiner, probe
+from players.ads.places import MediaFolder, PlaceError, fails, ignored, is_campaign_file, is_text, stamp_of
+from players.ads.unused import unused
 from players.audience.groups import MINOR_DECADES
 
 DEMO = Path(__file__).parents[1] / "demo"
-CLOSE_S = 1.0
-"""Longest that a player that stops waits for the watcher: examining a film may take longer than it has."""
-
-
-class _Cache(Struct):
-    """Results kept while a file's stamp stays the same: the last good campaigns, and what was found of media."""
-
-    campaigns: dict[str, tuple[Stamp, CampaignFile]] = {}
-    media: dict[str, tuple[Stamp, dict[str, Any]]] = {}
-    examiner: str = ""
+SETTLE_S = 2.0
+"""Time for which a film must not change before it is examined: one that is still being copied may look whole."""
+AGAIN_S, AGAIN_S_MAX = 2.0, 60.0
+"""Time until a file that could not be read is tried again, doubled each time up to the second."""
+_GROWS = "it is still being written; it plays when it is whole"
+_NEW = "it is being examined; it plays when that is done"
 
 
 def open_folder(campaigns: str, folder: Path) -> Path:
@@ -48,11 +43,26 @@ def open_folder(campaigns: str, folder: Path) -> Path:
 def load_catalogue(
     folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None = None, screens: int = 1
 ) -> Catalogue:
-    """Read a folder once. A bad file is a problem of the catalogue; UserError is raised only where there is no folder.
+    """Read a folder once, and examine its media. A bad file is a problem of the catalogue.
 
-    Each of the station's `screens` keeps a ledger of its own, so each may spend an equal part of a budget.
+    Each of the station's `screens` keeps a ledger of its own, so each may spend an equal part of a budget. Raises
+    UserError where there is no folder, or where it cannot be read.
     """
-    return _Reader(folder, zone, default_duration_s, cache, screens).read()
+    reader = Reader(folder, zone, default_duration_s, cache, screens)
+    try:
+        catalogue = reader.read()
+        if reader.growing:
+            time.sleep(SETTLE_S)
+            catalogue = reader.read()
+        if reader.wanted:
+            reader.learn(examine(reader.wanted, reader.known.media))
+            catalogue = reader.read()
+        reader.keep()
+        if not catalogue.waiting:
+            return catalogue
+        return replace(catalogue, problems=(*catalogue.problems, *catalogue.waiting))
+    except PlaceError as error:
+        raise UserError(f"ads.campaigns: {error}") from None
 
 
 def minor_lines(catalogue: Catalogue) -> list[str]:
@@ -63,123 +73,144 @@ def minor_lines(catalogue: Catalogue) -> list[str]:
     ]
 
 
-class CatalogueWatcher:
-    """Keeper of the newest good catalogue of a folder: reads it now, then looks for changes in a thread of its own."""
-
-    def __init__(
-        self, folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None = None, screens: int = 1
-    ) -> None:
-        self._reader = _Reader(folder, zone, default_duration_s, cache, screens)
-        self._catalogue = self._reader.read()
-        _say_new_problems(self._catalogue, ())
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="campaigns", daemon=True)
-        self._thread.start()
-
-    def poll(self) -> Catalogue:
-        """Return the newest good catalogue, without waiting."""
-        return self._catalogue
-
-    def share_budgets(self, screens: int) -> None:
-        """Let this screen spend its equal part of each budget among so many; the next look at the folder applies it."""
-        self._reader.screens = screens
-
-    def close(self) -> None:
-        """Stop watching, without waiting for media that are being examined."""
-        self._closing.set()
-        self._thread.join(CLOSE_S)
-
-    def _watch(self) -> None:
-        pause_s = 1.0
-        while not self._closing.wait(pause_s):
-            began_s = time.thread_time()
-            try:
-                changed = self._reader.changed()
-                pause_s = max(1.0, 50 * (time.thread_time() - began_s))
-                if changed:
-                    self._replace()
-            except Exception as error:
-                skip("campaigns_unreadable", error=error)
-
-    def _replace(self) -> None:
-        before, self._catalogue = self._catalogue, self._reader.read()
-        _say_new_problems(self._catalogue, before.problems)
-        log("campaigns_read", lines=len(self._catalogue.lines), house=len(self._catalogue.house))
-
-
-def _say_new_problems(catalogue: Catalogue, known: tuple[str, ...]) -> None:
-    for problem in catalogue.problems:
-        if problem not in known:
-            log("campaign_problem", severity="warning", problem=problem)
-
-
-class _Reader:
-    """Reader of one folder, again and again. Unchanged files are neither parsed nor examined twice."""
+class Reader:
+    """Reader of one folder, again and again. Unchanged files are not parsed twice. It examines no medium itself."""
 
     def __init__(
         self, folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None, screens: int
     ) -> None:
-        if not folder.is_dir():
-            raise UserError(f"ads.campaigns: no folder {folder}; name one, or 'demo' for the built-in ads")
+        """Take what is known from before. UserError: there is no folder, and never was one that was read."""
         self._folder = folder.absolute()
+        self.known = read_known(cache)
+        if not folder.is_dir() and not any(path.startswith(f"{self._folder}/") for path in self.known.campaigns):
+            raise UserError(f"ads.campaigns: no folder {folder}; name one, or 'demo' for the built-in ads")
         self._zone = zone
         self._default_ms = round(default_duration_s * 1000)
         self._cache_path = cache
         self.screens = self._screens_read = screens
         """Number of the station's screens, each of which may spend an equal part of a budget; it may be set."""
-        self._cache = _read_cache(cache)
         # Keys are paths as text: ten thousand Path objects take longer to make and compare than all the rest.
+        self._names: list[str] = []
         self._files: dict[str, Stamp] = {}
         self._media: dict[str, Stamp] = {}
-        self._settled = {path: campaign for path, (_, campaign) in self._cache.campaigns.items()}
+        self._places: dict[tuple[str, str], str] = {}
+        self._settled = {path: campaign for path, (_, campaign) in self.known.campaigns.items()}
+        self._identity: tuple[int, int] | None = None
+        self._first_seen: dict[str, tuple[Stamp, float]] = {}
+        self._again: dict[str, tuple[float, float]] = {}
+        self._read_again = False
+        self.wanted: dict[str, Stamp] = {}
+        """Media that are to be examined, and their stamps."""
+        self.growing: set[str] = set()
+        """Films that may still be written."""
+        self.trouble = ""
+        """Reason why a part of the folder cannot be read; empty where all can."""
 
     def changed(self) -> bool:
-        """Return True where a campaign file, a picture's folder, a medium or the number of screens has changed.
+        """Return True where a name, a campaign file, a medium or the number of screens has changed since `read`.
 
-        A medium that was missing and is there now has changed too.
+        Raises PlaceError where the folder fails.
         """
-        if self.screens != self._screens_read:
+        self.trouble = ""
+        names, files = self._list()
+        if self.screens != self._screens_read or (names, files) != (self._names, self._files):
             return True
-        return self._list() != self._files or any(stamp_of(path) != stamp for path, stamp in self._media.items())
+        return any(self._stamp(path, stamp) != stamp for path, stamp in self._media.items())
+
+    @property
+    def due(self) -> bool:
+        """True where the folder is to be read again even without a change."""
+        now_s = time.monotonic()
+        return bool(self.growing) or self._read_again or any(due_s <= now_s for due_s, _ in self._again.values())
+
+    def learn(self, answers: Mapping[str, Answer]) -> None:
+        """Take answers about media, for the next `read`."""
+        for path, answer in answers.items():
+            self.known.media[path] = answer
+            if answer[1].get("again"):
+                _, pause_s = self._again.get(path, (0.0, AGAIN_S / 2))
+                pause_s = min(2 * pause_s, AGAIN_S_MAX)
+                self._again[path] = (time.monotonic() + pause_s, pause_s)
+            else:
+                self._again.pop(path, None)
 
     def read(self) -> Catalogue:
-        """Return the catalogue of the folder as it is now."""
+        """Return the catalogue of the folder as it is now, with the media that were examined.
+
+        Raises PlaceError where the folder fails.
+        """
         problems: list[str] = []
-        self._screens_read = self.screens
-        self._files = self._list()
-        self._settled = self._settle(dict(self._campaigns(problems)), problems)
-        places = self._probe(self._settled, problems)
+        waiting: list[str] = []
         silent: dict[str, str] = {}
-        ordered = list(self._lines(self._settled, places, problems, silent))
+        self.trouble, self._read_again = "", False
+        self._screens_read = self.screens
+        self._names, self._files = self._list()
+        self._settled = self._settle(dict(self._campaigns(problems)), problems)
+        self._find(self._settled, problems)
+        self._want()
+        ordered = list(self._lines(self._settled, problems, waiting, silent))
         lines = [line for line in ordered if line.creatives]
-        if not lines:
+        if not lines and not waiting:
             problems.append(f"{self._folder}: no campaign plays; put *.toml files beside their media")
         paid = tuple(line for line in lines if not line.house)
         unplayable = tuple(line for line in ordered if not line.creatives and not line.house)
         version = sha256(msgspec.json.encode(lines, enc_hook=str)).hexdigest()[:16]
         self._forget()
-        _write_cache(self._cache_path, _Cache(self._playing(), self._cache.media))
-        house = tuple(line for line in lines if line.house)
-        return Catalogue(paid, house, self._zone, version, tuple(problems), unplayable, silent)
+        return Catalogue(
+            paid,
+            tuple(line for line in lines if line.house),
+            self._zone,
+            version,
+            tuple(problems),
+            unplayable,
+            silent,
+            tuple(waiting),
+            tuple(unused(self._folder, set(self._media))),
+        )
 
-    def _list(self) -> dict[str, Stamp]:
-        """Return the stamps of campaign files, or without any those of the pictures in folders of the old layout."""
-        names = sorted(name for name in os.listdir(self._folder) if not name.startswith("."))
-        files = [f"{self._folder}/{name}" for name in names if name.lower().endswith(".toml")]
+    def keep(self) -> None:
+        """Write what is known, for the next start."""
+        write_known(self._cache_path, Known(self._playing(), self.known.media))
+
+    def _list(self) -> tuple[list[str], dict[str, Stamp]]:
+        """Return the names in the folder, and the stamps of its campaign files.
+
+        Without campaign files, the stamps are those of the files in folders of the old layout.
+        """
+        try:
+            info = os.stat(self._folder)
+            names = sorted(name for name in os.listdir(self._folder) if not ignored(name))
+        except OSError as error:
+            raise PlaceError(f"{self._folder}: {fails(error)}") from None
+        files = [f"{self._folder}/{name}" for name in names if is_campaign_file(name)]
         if not files:
             below = [self._folder / name for name in names if folder_target(name) is not None]
             within = (path for place in below if place.is_dir() for path in listed(place))
-            files = [str(path) for path in within if path.suffix.lower() != ".toml"]
-        return {path: stamp_of(path) for path in files}
+            files = [str(path) for path in within if not is_campaign_file(path.name)]
+        identity = (info.st_dev, info.st_ino)
+        if not files and self._files and identity != self._identity:
+            raise PlaceError(f"{self._folder}: it is empty, and another folder than before; mount the disk or share")
+        self._identity = identity
+        return names, {path: self._stamp(path, self._files.get(path, (0, 0, 0))) for path in files}
+
+    def _stamp(self, path: str, before: Stamp) -> Stamp:
+        """Return the stamp of a file; that of `before` where its place fails, which is noted as `trouble`."""
+        try:
+            return stamp_of(path)
+        except OSError as error:
+            self.trouble = self.trouble or f"{path}: {fails(error)}"
+            return before
 
     def _forget(self) -> None:
         """Drop from the cache what is not in use."""
-        self._cache.campaigns = {k: v for k, v in self._cache.campaigns.items() if k in self._files}
-        self._cache.media = {k: v for k, v in self._cache.media.items() if k in self._media}
+        self.known.campaigns = {k: v for k, v in self.known.campaigns.items() if k in self._files}
+        self.known.media = {k: v for k, v in self.known.media.items() if k in self._media}
+        self._again = {k: v for k, v in self._again.items() if k in self._media}
+        self._first_seen = {k: v for k, v in self._first_seen.items() if k in self._media}
 
     def _playing(self) -> dict[str, tuple[Stamp, CampaignFile]]:
         """Return what plays of each file, for the next start. An older version has no stamp: the file is read again."""
-        known = self._cache.campaigns
+        known = self.known.campaigns
         return {
             path: (known[path][0] if campaign is known[path][1] else (0, 0, 0), campaign)
             for path, campaign in self._settled.items()
@@ -188,48 +219,73 @@ class _Reader:
 
     def _campaigns(self, problems: list[str]) -> Iterator[tuple[str, CampaignFile]]:
         """Yield each campaign file and its content, the last good one where the present one is broken."""
-        for path, stamp in self._files.items():
-            if not path.lower().endswith(".toml"):
-                continue
+        files = [(path, stamp) for path, stamp in self._files.items() if is_campaign_file(path)]
+        for path, stamp in files:
             if not is_text(path):
                 problems.append(f"{basename(path)!a}: {NOT_TEXT}")
                 continue
-            known = self._cache.campaigns.get(path)
+            known = self.known.campaigns.get(path)
             if known is not None and known[0] == stamp:
                 yield path, known[1]
                 continue
             try:
                 campaign = parse(path, self._folder)
             except UserError as error:
+                self._read_again |= isinstance(error.__context__, OSError)
                 problems.append(f"{error}" + ("; its last good version plays on" if known else ""))
                 if known is not None:
                     yield path, known[1]
                 continue
-            self._cache.campaigns[path] = (stamp, campaign)
+            self.known.campaigns[path] = (stamp, campaign)
             yield path, campaign
-        if not any(path.lower().endswith(".toml") for path in self._files):
+        if not files:
             layout = folder_campaign(self._folder, problems)
             if layout is not None:
                 yield f"{self._folder}/folders", layout
 
-    def _probe(self, campaigns: dict[str, CampaignFile], problems: list[str]) -> dict[tuple[str, str], str]:
-        """Return the path of each (campaign file, medium). New media are examined; bad paths are problems."""
+    def _find(self, campaigns: dict[str, CampaignFile], problems: list[str]) -> None:
+        """Find the path of each (campaign file, medium), and its stamp. Bad paths are problems."""
         inside = MediaFolder(self._folder)
         places: dict[tuple[str, str], str] = {}
         missing: list[str] = []
         for path, campaign in campaigns.items():
             for creative in (creative for line in campaign.lines for creative in line.creatives):
+                key = path, creative.file
                 try:
-                    places[path, creative.file] = inside.find(creative.file)
+                    places[key] = inside.find(creative.file)
                 except UserError as error:
                     problems.append(f"{basename(path)}: creative {creative.id}: file: {error}")
                     missing.append(f"{self._folder}/{creative.file}")
-        self._media = {place: stamp_of(place) for place in {*places.values(), *missing}}
-        known = self._cache.media
-        new = {place for place in places.values() if known.get(place, (None,))[0] != self._media[place]}
-        for found_at, found in probe(map(Path, sorted(new))).items():
-            known[str(found_at)] = (self._media[str(found_at)], found)
-        return places
+                except OSError as error:
+                    self.trouble = self.trouble or f"{self._folder}/{creative.file}: {fails(error)}"
+                    places[key] = self._places.get(key, f"{self._folder}/{creative.file}")
+        self._places = places
+        before = self._media
+        self._media = {
+            place: self._stamp(place, before.get(place, (0, 0, 0))) for place in {*places.values(), *missing}
+        }
+
+    def _want(self) -> None:
+        """Note which media are to be examined: new ones, and those that could not be read before."""
+        self.wanted, self.growing = {}, set()
+        now_s = time.monotonic()
+        for place in self._places.values():
+            stamp, known = self._media[place], self.known.media.get(place)
+            is_new = known is None or known[0] != stamp
+            if is_new and is_film(place) and self._is_fresh(place):
+                self.growing.add(place)
+            elif is_new or self._again.get(place, (now_s + 1, 0.0))[0] <= now_s:
+                self.wanted[place] = stamp
+                if not is_new:
+                    self._again[place] = (now_s + AGAIN_S_MAX, self._again[place][1])
+
+    def _is_fresh(self, place: str) -> bool:
+        """Return True where a file may still be written: it changed a moment ago by its clock, and as far as seen."""
+        stamp = self._media[place]
+        if self._first_seen.get(place, (None,))[0] != stamp:
+            self._first_seen[place] = (stamp, time.monotonic())
+        seen_s = time.monotonic() - self._first_seen[place][1]
+        return time.time() - stamp[2] / 1e9 < SETTLE_S and seen_s < SETTLE_S
 
     def _settle(self, campaigns: dict[str, CampaignFile], problems: list[str]) -> dict[str, CampaignFile]:
         """Return the campaigns whose ids nobody else uses. Unchanged files go first.
@@ -255,39 +311,31 @@ class _Reader:
         return settled
 
     def _lines(
-        self,
-        campaigns: dict[str, CampaignFile],
-        places: dict[tuple[str, str], str],
-        problems: list[str],
-        silent: dict[str, str],
+        self, campaigns: dict[str, CampaignFile], problems: list[str], waiting: list[str], silent: dict[str, str]
     ) -> Iterator[Line]:
         """Yield every line. Those without a medium that can be shown get a reason in `silent`."""
         for path, campaign in campaigns.items():
             for table in campaign.lines:
-                creatives = tuple(self._creatives(path, table, places, problems))
+                creatives = tuple(self._creatives(path, table, problems, waiting))
                 if not creatives:
-                    silent[table.id] = self._why_silent(path, table, places)
+                    first = table.creatives[0].file
+                    place = self._places.get((path, first))
+                    why = "it is not there" if place is None else self._found(place)[0]
+                    others = f", and so with {len(table.creatives) - 1} more" if len(table.creatives) > 1 else ""
+                    silent[table.id] = f"none of its media can be shown: {first}: {why}{others}"
                 yield line_of(campaign, table, creatives, self._screens_read)
 
-    def _why_silent(self, path: str, line: LineTable, places: dict[tuple[str, str], str]) -> str:
-        """Return why a line has no medium that can be shown: what is wrong with the first."""
-        first = line.creatives[0].file
-        place = places.get((path, first))
-        why = "it is not there" if place is None else self._cache.media[place][1].get("problem", "it is left out")
-        others = f", and so with {len(line.creatives) - 1} more" if len(line.creatives) > 1 else ""
-        return f"none of its media can be shown: {first}: {why}{others}"
-
-    def _creatives(
-        self, path: str, line: LineTable, places: dict[tuple[str, str], str], problems: list[str]
-    ) -> Iterator[Creative]:
+    def _creatives(self, path: str, line: LineTable, problems: list[str], waiting: list[str]) -> Iterator[Creative]:
         for table in line.creatives:
-            place = places.get((path, table.file))
+            place = self._places.get((path, table.file))
             if place is None:
                 continue
-            found = self._cache.media[place][1]
-            if "problem" in found:
-                problems.append(f"{basename(path)}: creative {table.id}: {table.file}: {found['problem']}")
+            why, answer = self._found(place)
+            if answer is None:
+                said = waiting if why in (_GROWS, _NEW) else problems
+                said.append(f"{basename(path)}: creative {table.id}: {table.file}: {why}")
                 continue
+            stamp, found = answer
             own_ms = found["duration_ms"] or self._default_ms
             duration_ms = own_ms if table.duration_s is None else round(table.duration_s * 1000)
             if found["kind"] == "video":
@@ -304,8 +352,17 @@ class _Reader:
                 notes=tuple(found["notes"]),
                 sound=table.sound,
                 title=table.title,
-                stamp=self._media[place],
+                stamp=stamp,
             )
+
+    def _found(self, place: str) -> tuple[str, Answer | None]:
+        """Return ("", the answer) about a medium that can be shown, else the reason why it cannot, and None."""
+        answer = self.known.media.get(place)
+        if place in self.growing:
+            return _GROWS, None
+        if answer is None or answer[0] != self._media[place]:
+            return _NEW, None
+        return (answer[1]["problem"], None) if "problem" in answer[1] else ("", answer)
 
 
 def _ids(campaign: CampaignFile) -> list[tuple[str, str]]:
@@ -322,78 +379,3 @@ def _clash(campaign: CampaignFile, taken: dict[tuple[str, str], str]) -> tuple[s
             return key
         seen.add(key)
     return None
-
-
-class MediaFolder:
-    """A folder in which media are found; links and `..` may not lead out of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._root = folder.resolve()
-        self._folders: dict[str, tuple[str, bool]] = {}
-
-    def find(self, file: str) -> str:
-        """Return the absolute path of a medium. UserError where it is missing or outside."""
-        if "\0" in file or os.path.isabs(file):
-            raise UserError(f"{file!r} is not a path beside the campaign file; copy the medium there")
-        folder, name = os.path.split(file)
-        try:
-            if folder not in self._folders:
-                self._folders[folder] = self._really(self._root / folder)
-            real, inside = self._folders[folder]
-            path = f"{real}/{name}"
-            mode = _mode(path)
-            if stat.S_ISLNK(mode):
-                path, inside = self._really(Path(path))
-                mode = _mode(path)
-        except (OSError, RuntimeError):
-            text = f"{file!r} is a link that leads nowhere, or too long a name; copy the medium there"
-            raise UserError(text) from None
-        if not inside:
-            raise UserError(f"{file!r} leads out of the folder of the campaigns; copy the medium into it")
-        if not stat.S_ISREG(mode):
-            raise UserError(f"there is no file {file!r}; add it or remove the creative")
-        return path
-
-    def _really(self, path: Path) -> tuple[str, bool]:
-        """Return the path without links, and True where it is within the folder."""
-        real = path.resolve()
-        return str(real), real.is_relative_to(self._root)
-
-
-def _mode(path: str) -> int:
-    """Return the mode of the file itself, not of the file that it links to; 0 where there is none."""
-    try:
-        return os.lstat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
-
-
-def stamp_of(path: Path | str) -> Stamp:
-    """Return size, mtime and inode, which change with the file; zeros where there is none."""
-    try:
-        info = os.stat(path)
-    except (OSError, ValueError):
-        return (0, 0, 0)
-    return (info.st_size, info.st_mtime_ns, info.st_ino)
-
-
-def _read_cache(path: Path | None) -> _Cache:
-    try:
-        cache = msgspec.msgpack.decode(path.read_bytes(), type=_Cache) if path is not None else _Cache()
-    except (OSError, msgspec.DecodeError):
-        return _Cache()
-    cache.campaigns = {path: entry for path, entry in cache.campaigns.items() if has_plain_amounts(entry[1])}
-    return cache if cache.examiner == examiner() else _Cache(cache.campaigns)
-
-
-def _write_cache(path: Path | None, cache: _Cache) -> None:
-    if path is None:
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".new")
-        examined = {path: entry for path, entry in cache.media.items() if "problem" not in entry[1]}
-        draft.write_bytes(msgspec.msgpack.encode(_Cache(cache.campaigns, examined, examiner())))
-        draft.replace(path)
-    except OSError as error:
-        skip("campaign_cache_not_written", error=error)

@@ -150,6 +150,8 @@ class Catalogue:
 
     `problems` are what was left out, each in one line of text. `unplayable` are paid lines without a medium that can be
     shown; they are still owed to their advertisers. `silent` says why, by their ids.
+    `waiting` are media that are examined or still written, each in one line. `unused` are (name, reason) of files and
+    folders that play no part.
     """
 
     lines: tuple[Line, ...]
@@ -159,6 +161,8 @@ class Catalogue:
     problems: tuple[str, ...] = ()
     unplayable: tuple[Line, ...] = ()
     silent: Mapping[str, str] = field(default_factory=dict)
+    waiting: tuple[str, ...] = ()
+    unused: tuple[tuple[str, str], ...] = ()
     arrays: Arrays = field(init=False, repr=False)
     house_arrays: Arrays = field(init=False, repr=False)
 

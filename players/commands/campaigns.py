@@ -18,9 +18,10 @@ from pipeline.settings import Policy, Station
 from players.ads.campaign_file import parse, to_toml
 from players.ads.campaigns import minor_lines, open_folder
 from players.ads.catalogue import Catalogue
-from players.ads.folders import folder_campaign, is_text, listed
+from players.ads.folders import folder_campaign, listed
 from players.ads.lines import WEEKDAYS, Line, budget_part, money
 from players.ads.money import as_text
+from players.ads.places import is_text
 from players.choice.choose import Rules, moment_in
 from players.choice.held import held_by_money
 from players.choice.history import History

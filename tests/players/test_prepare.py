@@ -11,7 +11,7 @@ from bench.rig import coded_ads
 from pipeline.errors import UserError
 from pipeline.settings import Ads
 from players import player as player_module
-from players.ads.campaigns import _Reader
+from players.ads.campaigns import Reader
 from players.audience.present import AudienceWindow
 from players.player import Player
 from players.prepare import Preparation
@@ -69,7 +69,7 @@ def test_a_medium_that_was_exchanged_is_shown_only_after_it_was_examined(
     path = tmp_path / "ads" / file
     if file == "film.mp4":
         coded_ads.make_clip(path, 9, 60, SIZE)
-    monkeypatch.setattr(_Reader, "changed", lambda _: False)
+    monkeypatch.setattr(Reader, "changed", lambda _: False)
     with playing(settings) as player:
         run_until(player, lambda: player.showing and player.showing.creative.path.name == file)
         coded_ads.make_image(path, 4, SIZE) if file == "young.png" else coded_ads.make_clip(path, 7, 60, SIZE)

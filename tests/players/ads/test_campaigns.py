@@ -11,8 +11,9 @@ from PIL import Image
 
 from pipeline import log as log_module
 from pipeline.errors import UserError
-from players.ads import campaign_file, campaigns, media
-from players.ads.campaigns import DEMO, CatalogueWatcher, load_catalogue
+from players.ads import campaign_file, examination, known, media
+from players.ads.campaigns import DEMO, load_catalogue
+from players.ads.watcher import CatalogueWatcher
 from tests.conftest import HANG_S, wait_for
 from tests.players.campaign_files import GOOD, UTC, little, read
 
@@ -51,7 +52,7 @@ def test_a_player_that_stops_does_not_wait_for_media_that_are_examined(
         assert done.wait(HANG_S)
         return {path: {"problem": "late"} for path in paths}
 
-    monkeypatch.setattr(campaigns, "probe", slow)
+    monkeypatch.setattr(examination, "probe", slow)
     (folder / "latte.png").touch()
     assert examining.wait(HANG_S)
     began_s = time.monotonic()
@@ -83,7 +84,7 @@ def test_changes_are_picked_up_live(watched: tuple[CatalogueWatcher, Path]) -> N
     wait_for(lambda: lines(watcher) == ["b-line"], "a file to go")
     before = watcher.poll().creatives[0].sha256
     Image.new("RGB", (160, 90), (1, 2, 3)).save(folder / "latte.png")
-    wait_for(lambda: watcher.poll().creatives[0].sha256 != before, "a new picture")
+    wait_for(lambda: [ad for ad in watcher.poll().creatives if ad.sha256 != before], "a new picture")
 
 
 def test_another_number_of_screens_shares_budgets_anew(folder: Path) -> None:
@@ -158,8 +159,8 @@ def test_media_are_examined_again_by_a_newer_version_and_last_good_versions_kept
     cache = tmp_path / "catalogue.cache"
     (folder / "a.toml").write_text(little())
     with monkeypatch.context() as older:
-        older.setattr(campaigns, "examiner", lambda: "older")
-        older.setattr(campaigns, "probe", lambda paths: dict.fromkeys(paths, OLD_ANSWER))
+        older.setattr(known, "examiner", lambda: "older")
+        older.setattr(examination, "probe", lambda paths: dict.fromkeys(paths, OLD_ANSWER))
         assert load_catalogue(folder, UTC, 8.0, cache).creatives[0].width_px == 1
         assert load_catalogue(folder, UTC, 8.0, cache).creatives[0].width_px == 1
     (folder / "a.toml").write_text("broken")

@@ -1,0 +1,124 @@
+"""Watch over a folder of campaigns: the newest good catalogue, whatever becomes of the folder."""
+
+import threading
+import time
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pipeline.log import log, skip
+from players.ads.campaigns import Reader
+from players.ads.catalogue import Catalogue
+from players.ads.examination import Examination
+from players.ads.places import PlaceError
+
+CLOSE_S = 1.0
+"""Longest that a player that stops waits for the watcher: examining a film may take longer than it has."""
+FIRST_S = 10.0
+"""Longest wait at a start for the first media to be examined, where none is known from before."""
+SLOW_S = 5.0
+"""Time after which a disk that has not answered is told of."""
+
+
+class CatalogueWatcher:
+    """Keeper of the newest good catalogue of a folder: reads it now, then looks for changes in a thread of its own.
+
+    While the folder fails, the last catalogue stays. New media join it when they were examined, in another thread.
+    """
+
+    def __init__(
+        self, folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None = None, screens: int = 1
+    ) -> None:
+        """Read the folder. Raises UserError where there is none, and never was one that was read."""
+        self._folder = folder
+        self._reader = Reader(folder, zone, default_duration_s, cache, screens)
+        self._catalogue = Catalogue((), (), zone)
+        self._was_read = False
+        self._trouble = ""
+        self._slow_since_s: float | None = None
+        self._closing = threading.Event()
+        self._wake = threading.Event()
+        self._examined = threading.Event()
+        self._examination = Examination(self._wake.set)
+        self._look()
+        self._thread = threading.Thread(target=self._watch, name="campaigns", daemon=True)
+        self._thread.start()
+        if not self._catalogue.lines and not self._catalogue.house:
+            self._examined.wait(FIRST_S)
+
+    def poll(self) -> Catalogue:
+        """Return the newest good catalogue, without waiting."""
+        return self._catalogue
+
+    def share_budgets(self, screens: int) -> None:
+        """Let this screen spend its equal part of each budget among so many; the next look at the folder applies it."""
+        self._reader.screens = screens
+
+    @property
+    def problem(self) -> str:
+        """Reason why the folder, or a part of it, cannot be read now; empty where it can."""
+        since_s = self._slow_since_s
+        slow_s = 0.0 if since_s is None else time.monotonic() - since_s
+        return self._trouble or (f"{self._folder}: it has not answered for {slow_s:.0f} s" if slow_s > SLOW_S else "")
+
+    def close(self) -> None:
+        """Stop watching, without waiting for media that are being examined."""
+        self._closing.set()
+        self._wake.set()
+        self._examination.close(CLOSE_S)
+        self._thread.join(CLOSE_S)
+
+    def _watch(self) -> None:
+        pause_s = 1.0
+        while True:
+            self._wake.wait(pause_s)
+            self._wake.clear()
+            if self._closing.is_set():
+                return
+            began_s = time.thread_time()
+            try:
+                self._look()
+            except Exception as error:
+                skip("campaigns_unreadable", error=error)
+            pause_s = max(1.0, 50 * (time.thread_time() - began_s))
+
+    def _look(self) -> None:
+        """Look at the folder once, and read it where something has changed."""
+        self._slow_since_s = time.monotonic()
+        try:
+            answers = self._examination.take()
+            self._reader.learn(answers)
+            if not self._was_read or self._reader.changed() or answers or self._reader.due:
+                self._replace()
+            self._tell_trouble(self._reader.trouble)
+        except PlaceError as error:
+            self._tell_trouble(str(error))
+        finally:
+            self._slow_since_s = None
+
+    def _replace(self) -> None:
+        before, self._catalogue = self._catalogue, self._reader.read()
+        self._reader.keep()
+        self._examination.want(self._reader.wanted, self._reader.known.media)
+        if not self._examination.busy and not self._reader.growing:
+            self._examined.set()
+        now = self._catalogue
+        for problem in now.problems:
+            if problem not in before.problems:
+                log("campaign_problem", severity="warning", problem=problem)
+        for text in now.waiting:
+            if text not in before.waiting:
+                log("campaign_waits", medium=text)
+        for name, why in now.unused:
+            if (name, why) not in before.unused:
+                log("campaign_unused", severity="notice", file=name, why=why)
+        if self._was_read and (now.version, now.problems) != (before.version, before.problems):
+            log("campaigns_read", lines=len(now.lines), house=len(now.house))
+        self._was_read = True
+
+    def _tell_trouble(self, trouble: str) -> None:
+        """Log once that the folder fails, and once that it is back."""
+        before, self._trouble = self._trouble, trouble
+        if trouble and not before:
+            log("campaigns_away", severity="warning", why=trouble, meanwhile="what is loaded plays on")
+        elif before and not trouble:
+            log("campaigns_back", severity="notice", folder=self._folder)
