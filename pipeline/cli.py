@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 import msgspec
@@ -22,10 +22,10 @@ from rich.table import Table
 
 from pipeline import graph as graphs
 from pipeline.cameras import find_webcam, present_problem, validate_source
-from pipeline.errors import UserError
+from pipeline.errors import UserError, plain
 from pipeline.operator.drawing import draw, rows
 from pipeline.settings import Station, check, demo_station, load
-from pipeline.streams import Stream, log_lines, open_streams, standard_output
+from pipeline.streams import Stream, log_lines, machine_output, new_file, open_streams, speak_utf_8, standard_output
 from pipeline.version import version
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ def run(
         supervisor = _run(station, station_file, lambda file: with_options(load(file)), duration_s, console)
         summary = summarise(supervisor.snapshot())
         if summary_file is not None:
-            summary_file.write_text(json.dumps(summary, indent=1) + "\n")
+            with new_file(summary_file) as stream:
+                stream.write(json.dumps(summary, indent=1) + "\n")
         print_summary(console, summary)
 
 
@@ -208,7 +209,7 @@ def status(name: str | None, as_json: bool) -> None:
 
     answer = ask(_running(name, "STATION"), Status())
     if as_json:
-        click.echo(answer)
+        machine_output().write(f"{answer}\n")
         return
     console = Console()
     console.print(render(msgspec.json.decode(answer, type=Snapshot), width=console.width))
@@ -347,10 +348,18 @@ def _pull_models(station: Station) -> None:
 
 
 def main() -> None:
-    """Run the command line. A mistake of the user is one line on stderr and exit code 2."""
+    """Run the command line. A mistake of the user is one line on stderr and exit code 2.
+
+    Where the reader of the output has gone, as `head` does, the command ends without a word and with 141.
+    """
+    speak_utf_8()
     open_streams()
+    stdout = sys.stdout
     try:
-        cli(prog_name="stationcast", standalone_mode=False)
+        try:
+            cli(prog_name="stationcast", standalone_mode=False)
+        finally:
+            sys.stdout.flush()
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
@@ -358,13 +367,26 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
+    except SystemExit as ended:
+        # Where the reader has gone, rich ends in the one way, and click in the other: with another sys.stdout.
+        if isinstance(ended.__context__, BrokenPipeError) or sys.stdout is not stdout:
+            _end_unread()
+        raise
+    except BrokenPipeError:
+        _end_unread()
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            sys.stdout = None  # what is left in its buffer would fail once more at exit
-        elif not error.filename:
-            raise
-        UserError(str(error)).show()
+        if not error.filename:
+            if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO):
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer would fail once more at exit
+        UserError(f"{error.filename or 'the output'}: {plain(error)}").show()
         sys.exit(2)
+
+
+def _end_unread() -> NoReturn:
+    """End as a command does whose reader has gone; what is left in the buffer goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(128 + signal.SIGPIPE)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,21 @@
 """Standard streams that never hold up a station, whatever they lead to."""
 
+import codecs
 import contextlib
+import errno
+import io
 import os
 import queue
+import stat
 import sys
 import threading
 from collections.abc import Iterator
-from typing import IO, Any, cast
+from pathlib import Path
+from typing import IO, Any, TextIO, cast
 
 from rich.console import Console
 
+from pipeline.errors import UserError, plain
 from pipeline.log import stream_name, to_journal
 
 
@@ -44,7 +50,7 @@ class Stream:
 
     def _pump(self) -> None:
         while (text := self._waiting.get()) is not None:
-            data = text.encode(errors="replace")
+            data = text.encode(self._out.encoding or "utf-8", "backslashreplace")
             with contextlib.suppress(OSError):  # a disk that is full may have room again
                 while data:  # not through the stream: it could not be closed while a write to it hangs
                     data = data[os.write(self._out.fileno(), data) :]
@@ -85,12 +91,76 @@ def log_lines() -> Iterator[int]:
 
 
 def open_streams() -> None:
-    """Let standard streams that were closed lead nowhere.
+    """Let standard streams that were closed lead nowhere, and the others take any letter.
 
-    Otherwise the next file that is opened takes the place of one, here and in the children, and is written to.
+    A stream that was closed would give its place to the next file that is opened, here and in the children. A letter
+    that the locale's encoding lacks is written as an escape such as `\\ubaa8`. ASCII is what a machine without a locale
+    says, and is taken for UTF-8, as Python itself does for the locale C.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             fd = os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is the stream's own
             os.set_inheritable(fd, True)
             setattr(sys, name, os.fdopen(fd, mode))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            is_ascii = codecs.lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding="utf-8" if is_ascii else None, errors="backslashreplace")
+
+
+def speak_utf_8() -> None:
+    """Start this program anew in Python's UTF-8 mode where the locale's encoding is another.
+
+    Names of files are UTF-8 on Linux whatever the locale says, and Python could not open most of them. What is written
+    to the standard streams keeps the locale's encoding, but for ASCII, which is no choice of a person.
+    """
+    if sys.getfilesystemencoding() == "utf-8" or sys.flags.ignore_environment:
+        return
+    encoding = getattr(sys.stdout or sys.stderr, "encoding", "ascii")
+    if codecs.lookup(encoding).name != "ascii":
+        os.environ["PYTHONIOENCODING"] = encoding
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+
+
+def machine_output() -> TextIO:
+    """Return standard output for what programs read (csv, JSON): UTF-8 with line ends as written, in any locale."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
+    return sys.stdout
+
+
+def is_new_file(stream: TextIO) -> bool:
+    """Return whether a stream leads to a file in which nothing stands yet, as `>` makes one."""
+    try:
+        info = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(info.st_mode) and os.lseek(stream.fileno(), 0, os.SEEK_CUR) == 0 == info.st_size
+
+
+@contextlib.contextmanager
+def new_file(path: Path, *, binary: bool = False) -> Iterator[Any]:
+    """Give a stream to a file, which appears whole at its place or not at all; text is UTF-8 as it is written.
+
+    Raises UserError where the file cannot be written. A device or a pipe is written to as it is.
+    """
+    options: dict[str, Any] = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8", "newline": ""}
+    part = path
+    try:
+        if (not path.exists() or path.is_file()) and os.access(path.resolve().parent, os.W_OK):
+            path = path.resolve()  # a link stays one
+            part = path.with_name(f".{path.name}.{os.getpid()}.part")
+            if path.exists() and not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, "")
+        with part.open(**options) as stream:
+            yield stream
+        if part != path:
+            if path.exists():
+                part.chmod(stat.S_IMODE(path.stat().st_mode))
+            part.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {plain(error)}") from None
+    finally:
+        if part != path:
+            part.unlink(missing_ok=True)

@@ -27,9 +27,11 @@ from players.choice.held import held_by_money
 from players.choice.history import History
 from players.choice.policies import POLICIES
 from players.commands.shared import (
+    Output,
     ledgers_option,
     load_catalogue_of,
     load_station,
+    output_options,
     print_table,
     show,
     station_option,
@@ -210,7 +212,7 @@ def said_by_ledger(catalogue: Catalogue, path: Path, screens: int) -> LedgerWord
 @click.option("--begin", metavar="TIME", help="Local time to begin at; without it the coming midnight.")
 @click.option("--policy", type=click.Choice(list(POLICIES)))
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--format", "shape", type=click.Choice(["table", "csv", "json"]), default="table")
+@output_options("table", "csv", "json", default="table")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw it, as a PNG or SVG file.")
 def simulate_command(
     folder: Path | None,
@@ -220,7 +222,7 @@ def simulate_command(
     begin: str | None,
     policy: Policy | None,
     seed: int,
-    shape: str,
+    output: Output,
     plot: Path | None,
 ) -> None:
     """Show what one screen would play to an audience, what it would deliver and earn."""
@@ -250,7 +252,7 @@ def simulate_command(
         targeting=station.station.mode == "target",
     )
     simulation = simulate.simulate(catalogue, crowds, start, rules, seed)
-    show(delivery(simulation), shape)
+    show(delivery(simulation), output)
     if plot:
         plots.plot_simulation(simulation, plot)
 

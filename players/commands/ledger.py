@@ -1,7 +1,6 @@
 """The commands `stationcast ledger ...`."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +8,18 @@ import click
 
 from pipeline.errors import UserError
 from players.commands.shared import (
+    Output,
     ledger_paths,
     ledgers_option,
     load_station,
+    output_options,
     period_options,
     span_of,
     station_option,
     write_text,
 )
 from players.ledger.chain import verify
-from players.ledger.export import read_plays, write_plays
+from players.ledger.export import read_plays, write_parquet, write_plays
 from players.ledger.signing import check_statement, sign
 from players.ledger.snapshot import reading
 
@@ -58,25 +59,29 @@ def verify_command(station_file: Path | None, ledger_files: tuple[Path, ...], si
 @ledgers_option
 @period_options
 @click.option("--campaign", help="Only this campaign's plays.")
-@click.option("--format", "shape", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Write to a file instead of the terminal.")
+@output_options("csv", "jsonl", "parquet", default="csv")
 def export_command(
     station_file: Path | None,
     ledger_files: tuple[Path, ...],
     since: str | None,
     until: str | None,
     campaign: str | None,
-    shape: str,
-    out: Path | None,
+    output: Output,
 ) -> None:
     """Write every column of every play."""
+    if output.shape == "parquet" and output.out is None:
+        raise UserError("parquet is not text; name a file with --out")
     station = load_station(station_file)
     span = span_of(station, since, until)
     with reading(ledger_paths(station, ledger_files)) as db:
         plays = read_plays(db, *span, campaign)
-        count = write_plays(plays, shape, out or sys.stdout)
-    if out:
-        click.echo(f"{out}: {count} plays")
+        if output.shape == "parquet" and output.out:
+            count = write_parquet(plays, output.out)
+        else:
+            with output.stream() as stream:
+                count = write_plays(plays, output.shape, stream, output.csv)
+    if output.out:
+        click.echo(f"{output.out}: {count} plays")
 
 
 @ledger.command("sign")

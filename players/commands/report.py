@@ -12,12 +12,15 @@ from msgspec import Struct
 
 from pipeline.errors import UserError
 from pipeline.settings import Station
+from pipeline.streams import machine_output
 from players.ads.lines import Line
 from players.commands.shared import (
+    Output,
     ledger_paths,
     ledgers_option,
     load_catalogue_of,
     load_station,
+    output_options,
     period_options,
     show,
     span_of,
@@ -46,14 +49,14 @@ def _reported(draw: str) -> Callable[[Callable[..., Report]], Callable[..., None
         @station_option
         @ledgers_option
         @period_options
-        @click.option("--format", "shape", type=click.Choice(["table", "csv", "json"]), default="table")
+        @output_options("table", "csv", "json", default="table")
         @click.option("--plot", type=click.Path(path_type=Path), help="Draw it, as a PNG or SVG file.")
         def command(
             station_file: Path | None,
             ledger_files: tuple[Path, ...],
             since: str | None,
             until: str | None,
-            shape: str,
+            output: Output,
             plot: Path | None,
             **own: Any,
         ) -> None:
@@ -64,7 +67,7 @@ def _reported(draw: str) -> Callable[[Callable[..., Report]], Callable[..., None
             )
             with reading(request.paths) as db:
                 made = make(db, request, **own)
-            show(made, shape)
+            show(made, output)
             if plot:
                 from players.reports import plots
 
@@ -122,7 +125,7 @@ def openrtb_command(station_file: Path | None, ledger_files: tuple[Path, ...], s
         raise UserError(f"--screen: no screen {screen_name!r}; there are {', '.join(s.name for s in station.screens)}")
     with reading(ledger_paths(station, ledger_files)) as db:
         objects = openrtb.bid_objects(db, station.station, screen)
-    click.echo(json.dumps(objects, indent=2, ensure_ascii=False))
+    machine_output().write(json.dumps(objects, indent=2, ensure_ascii=False) + "\n")
 
 
 def _names(by: str) -> tuple[str, ...]:

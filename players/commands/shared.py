@@ -1,20 +1,26 @@
 """Parts that the commands share: options, loading and printing."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TextIO
 from zoneinfo import ZoneInfo
 
 import click
+from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.errors import UserError
 from pipeline.settings import Station, demo_station, load
+from pipeline.streams import is_new_file, machine_output, new_file
 from players.ads.campaigns import load_catalogue, open_folder
 from players.ads.catalogue import Catalogue
 from players.ledger.clock import next_day, utc_bound
 from players.ledger.paths import state_dir
+from players.ledger.spreadsheet import Csv, Separator
 from players.reports.report import Report, as_csv, as_json, as_table
 
 station_option = click.option(
@@ -70,23 +76,75 @@ def span_of(station: Station, since: str | None, until: str | None) -> tuple[str
     return first, stop
 
 
-def show(made: Report, shape: str) -> None:
-    """Print a report as `table`, `csv` or `json`."""
-    if shape == "table":
-        print_table(as_table(made))
-    else:
-        click.echo(as_csv(made) if shape == "csv" else as_json(made), nl=shape == "json")
+class Output(Struct, frozen=True):
+    """Shape, place and form of what a command says; without a place it goes to standard output."""
+
+    shape: str
+    out: Path | None
+    csv: Csv
+
+    @contextmanager
+    def stream(self) -> Iterator[TextIO]:
+        """Give the stream to write text to. UserError: the file cannot be written."""
+        if self.out is None:
+            yield machine_output() if self.shape != "table" else sys.stdout
+        else:
+            with new_file(self.out) as stream:
+                yield stream
 
 
-def print_table(table: Table) -> None:
+def output_options(*shapes: str, default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command `--format`, `--out` and the options of csv; it gets them as one argument `output`."""
+
+    def wrap(command: Callable[..., Any]) -> Callable[..., Any]:
+        @click.option("--format", "shape", type=click.Choice(shapes), default=default, show_default=True)
+        @click.option("--out", type=click.Path(path_type=Path), help="Write to a file instead of the terminal.")
+        @click.option("--separator", type=click.Choice([",", ";", "tab"]), help="Between the columns of csv.")
+        @click.option("--decimal", type=click.Choice([".", ","]), help="Decimal sign of csv.")
+        @click.option("--mark/--no-mark", default=None, help="Byte order mark of csv; without either, in a file only.")
+        @wraps(command)
+        def wrapped(
+            *arguments: Any,
+            shape: str,
+            out: Path | None,
+            separator: Separator | None,
+            decimal: Literal[".", ","] | None,
+            mark: bool | None,
+            **others: Any,
+        ) -> Any:
+            for option, value in (("--separator", separator), ("--decimal", decimal), ("--mark", mark)):
+                if value is not None and shape != "csv":
+                    raise UserError(f"{option}: it is of csv; add --format csv")
+            if mark is None:
+                mark = out is not None or is_new_file(sys.stdout)
+            output = Output(shape, out, Csv(separator or ",", decimal or ".", mark))
+            return command(*arguments, output=output, **others)
+
+        return wrapped
+
+    return wrap
+
+
+def show(made: Report, output: Output) -> None:
+    """Print a report as `table`, `csv` or `json`, or write it into a file."""
+    with output.stream() as stream:
+        if output.shape == "table":
+            print_table(as_table(made), stream)
+        elif output.shape == "csv":
+            as_csv(made, stream, output.csv)
+        else:
+            stream.write(as_json(made) + "\n")
+    if output.out:
+        click.echo(f"{output.out}: {len(made.parts)} rows")
+
+
+def print_table(table: Table, stream: TextIO | None = None) -> None:
     """Print a table, its text letter by letter as it is; 160 columns wide where it goes into a file or a pipe."""
-    width = None if Console().is_terminal else 160
-    Console(width=width, markup=False, emoji=False).print(table)
+    width = None if Console(file=stream).is_terminal else 160
+    Console(file=stream, width=width, markup=False, emoji=False).print(table)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8. UserError where that is not possible."""
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}; name another place") from None
+    with new_file(path) as stream:
+        stream.write(text)

@@ -1,8 +1,6 @@
 """Plays as csv, JSON lines or parquet, with every column of every play."""
 
-import csv
 import json
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,10 +11,12 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.messages import DECADES
+from pipeline.streams import new_file
 from players.ads.lines import money
 from players.audience.groups import GENDERS
 from players.audience.present import Present, unpack
 from players.ledger.schema import column_types
+from players.ledger.spreadsheet import Csv, write_csv
 
 
 def exported() -> tuple[str, ...]:
@@ -44,29 +44,13 @@ def read_plays(
         yield dict(zip(exported(), play.values(), strict=True))
 
 
-def write_plays(plays: Iterator[dict[str, Any]], kind: str, target: TextIO | Path) -> int:
-    """Write plays as `csv` or `jsonl` text, or as a `parquet` file, and return their number.
-
-    Raises UserError where the target cannot be written, or parquet is not installed.
-    """
+def write_plays(plays: Iterator[dict[str, Any]], kind: str, target: TextIO, form: Csv = Csv()) -> int:  # noqa: B008
+    """Write plays as `csv` (in the form given) or `jsonl` text, and return their number."""
+    if kind == "csv":
+        return write_csv(target, exported(), ([_flat(value) for value in play.values()] for play in plays), form)
     count = 0
-    if kind == "parquet":
-        return _parquet(plays, target)
-    if isinstance(target, Path):
-        try:
-            with target.open("w", encoding="utf-8", newline="") as stream:
-                return write_plays(plays, kind, stream)
-        except OSError as error:
-            raise UserError(f"{target}: cannot be written: {error.strerror}; name another place") from None
-    writer = csv.DictWriter(target, exported()) if kind == "csv" else None
-    if writer is not None:
-        writer.writeheader()
-    for row in plays:
-        count += 1
-        if writer is not None:
-            writer.writerow({k: format(v, "f") if k == "price" else no_formula(_flat(v)) for k, v in row.items()})
-        else:
-            target.write(json.dumps(row, default=lambda amount: format(amount, "f")) + "\n")
+    for count, row in enumerate(plays, 1):  # noqa: B007
+        target.write(json.dumps(row, default=lambda amount: format(amount, "f")) + "\n")
     return count
 
 
@@ -87,11 +71,6 @@ def readable(present: Present) -> dict[str, Any]:
     }
 
 
-def no_formula(value: Any) -> Any:
-    """Return a value for a csv file: text that a spreadsheet would run as a formula gets an apostrophe before it."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
 def _flat(value: Any) -> Any:
     """Return a value for a table: a dict or a list as JSON text."""
     return json.dumps(value) if isinstance(value, dict | list) else value
@@ -104,24 +83,20 @@ def _where(since: str | None, until: str | None, campaign: str | None) -> tuple[
     return clause, [value for value, _ in used]
 
 
-def _parquet(plays: Iterator[dict[str, Any]], target: TextIO | Path) -> int:
+def write_parquet(plays: Iterator[dict[str, Any]], target: Path) -> int:
+    """Write plays as a parquet file and return their number. UserError: it cannot be written, or needs a package."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
         raise UserError("parquet needs pyarrow; install it with: pip install 'stationcast[parquet]'") from None
-    if not isinstance(target, Path):
-        raise UserError("parquet is not text; name a file with --out")
     text = pyarrow.string()
     types = {"TEXT": text, "BLOB": text, "INTEGER": pyarrow.int64(), "REAL": pyarrow.float64()}
     kinds = {name: types[kind.split()[0]] for name, kind in column_types().items()}
     kinds["price"] = pyarrow.decimal128(20, 6)
     listed = [{name: _flat(value) for name, value in play.items()} for play in plays]
-    try:
-        # Our own stream: where a write fails, pyarrow removes what it has opened by name, were it a device.
-        with target.open("wb") as stream:
-            schema = pyarrow.schema([(name, kinds[name]) for name in exported()])
-            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(listed, schema=schema), stream)
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written: {os.strerror(error.errno or 0)}; name another place") from None
+    # Our own stream: where a write fails, pyarrow removes what it has opened by name, were it a device.
+    with new_file(target, binary=True) as stream:
+        schema = pyarrow.schema([(name, kinds[name]) for name in exported()])
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(listed, schema=schema), stream)
     return len(listed)

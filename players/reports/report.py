@@ -1,15 +1,13 @@
 """A finished report, and its three shapes: table, csv and json."""
 
-import csv
-import io
 import json
 from decimal import Decimal
-from typing import Any
+from typing import Any, TextIO
 
 from msgspec import Struct
 from rich.table import Table
 
-from players.ledger.export import no_formula
+from players.ledger.spreadsheet import Csv, write_csv
 
 _NUMBERS = (int, float, Decimal)
 
@@ -41,16 +39,9 @@ def as_table(report: Report) -> Table:
     return table
 
 
-def as_csv(report: Report) -> str:
-    """Return the report as csv with a header.
-
-    Amounts are plain decimals. A text that a spreadsheet would run as a formula begins with an apostrophe.
-    """
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(report.columns)
-    writer.writerows([_text(no_formula(row.get(name))) for name in report.columns] for row in report.rows)
-    return out.getvalue()
+def as_csv(report: Report, out: TextIO, form: Csv) -> None:
+    """Write the report as csv with a heading. Amounts are plain decimals."""
+    write_csv(out, report.columns, ([row.get(name) for name in report.columns] for row in report.rows), form)
 
 
 def as_json(report: Report) -> str:

@@ -151,7 +151,7 @@ def test_a_full_disk_behind_the_output_is_one_line_and_exit_code_2() -> None:
     command = [sys.executable, "-m", "pipeline.cli", "models", "list"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=HANG_S, check=False)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No space left" in done.stderr
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "no room left on the disk" in done.stderr
 
 
 def _run(ads_only: Path, *arguments: object) -> list[str]:

@@ -63,7 +63,10 @@ def test_the_commands_from_ledger_to_invoice(record: Record, tmp_path: Path) -> 
     full.symlink_to("/dev/full")
     for words, says in (
         (("ledger", "export", *named, "--format", "parquet", "--out", "/none/x"), "/none/x: cannot be written"),
-        (("ledger", "export", *named, "--format", "parquet", "--out", str(full)), "full: cannot be written: No space"),
+        (
+            ("ledger", "export", *named, "--format", "parquet", "--out", str(full)),
+            "full: cannot be written: there is no room",
+        ),
         (("ledger", "export", *named, "--since", ""), "'' is no day or time"),
         (("ledger", "sign", *named, "--key", "/proc/none/key.pem"), "cannot be written"),
         (("ledger", "sign", *named, "--key", str(tmp_path)), "not an unencrypted PEM key"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from players.ledger.export import read_plays, write_plays
+from players.ledger.export import read_plays, write_parquet, write_plays
 from players.ledger.ledger import Ledger
 from players.ledger.snapshot import reading
 from tests.ads import F20, HOUSE, M30, present
@@ -29,7 +29,7 @@ def test_csv_jsonl_and_parquet_say_the_same(ledger: Ledger, path: Path, tmp_path
         lines = io.StringIO()
         write_plays(read_plays(db), "jsonl", lines)
         from_json = [json.loads(line) for line in lines.getvalue().splitlines()]
-        write_plays(read_plays(db), "parquet", tmp_path / "plays.parquet")
+        write_parquet(read_plays(db), tmp_path / "plays.parquet")
         one = list(read_plays(db, campaign="c-house"))
     from_parquet = parquet.read_table(tmp_path / "plays.parquet").to_pylist()
     assert [row["line"] for row in one] == ["house"]

@@ -11,10 +11,17 @@ from players.ads.money import to_cents
 from players.audience.present import NOBODY
 from players.ledger.export import read_plays, write_plays
 from players.ledger.snapshot import reading
+from players.ledger.spreadsheet import Csv
 from players.reports import queries
-from players.reports.report import as_csv, as_json
+from players.reports.report import Report, as_csv, as_json
 from tests.ads import BERLIN, F20, HOUSE, present
 from tests.players.recording import MOKA, Record, at, crowd, some_plays
+
+
+def _as_csv(report: Report) -> str:
+    out = io.StringIO()
+    as_csv(report, out, Csv())
+    return out.getvalue()
 
 
 def test_ledger_csv_json_and_invoice_agree_to_the_cent(record: Record) -> None:
@@ -27,7 +34,7 @@ def test_ledger_csv_json_and_invoice_agree_to_the_cent(record: Record) -> None:
         write_plays(read_plays(db), "jsonl", lines)
     from_csv = list(csv.DictReader(io.StringIO(text.getvalue())))
     from_json = [json.loads(row) for row in lines.getvalue().splitlines()]
-    invoice_csv = list(csv.DictReader(io.StringIO(as_csv(made))))
+    invoice_csv = list(csv.DictReader(io.StringIO(_as_csv(made))))
     invoice_json = json.loads(as_json(made))["rows"]
     for row in made.rows:
         if not row["line"]:
@@ -46,7 +53,7 @@ def test_no_text_of_a_csv_is_a_formula_and_every_number_stays_one(record: Record
     small = msgspec.structs.replace(ad, budget=Decimal("0.1"))
     path = record([(at(4, 9, n), ad, present(F20), 1.0) for n in range(2)])
     with reading([path]) as db:
-        invoice = csv.DictReader(io.StringIO(as_csv(queries.billing(db, [small]))))
+        invoice = csv.DictReader(io.StringIO(_as_csv(queries.billing(db, [small]))))
         text = io.StringIO()
         write_plays(read_plays(db), "csv", text)
     first = next(invoice)
