@@ -29,15 +29,12 @@ def prose() -> dict[str, str]:
     return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in tracked("*.md")}
 
 
-LONG_LINES = {"docs/architecture.md"}
-
-
 def test_no_line_of_a_page_is_longer_than_160_characters() -> None:
     long = [
         f"{name}:{number}"
         for name, text in prose().items()
         for number, line in enumerate(text.splitlines(), 1)
-        if len(line) > 160 and name not in LONG_LINES
+        if len(line) > 160
     ]
     assert not long
 
