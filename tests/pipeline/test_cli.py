@@ -95,8 +95,8 @@ def test_a_stage_more_is_drawn(tmp_path: Path) -> None:
 
 
 MISTAKES = {
-    "no file": (["check", "none.toml"], "none.toml: no such file"),
-    "run no file": (["run", "none.toml"], "none.toml: no such file"),
+    "no file": (["check", "none.toml"], "none.toml: there is no such file"),
+    "run no file": (["run", "none.toml"], "none.toml: there is no such file"),
     "a source that is not there": (["check", "lost.toml"], "lost.toml: cameras.door.source: no such file"),
     "a picture format": (["graph", "good.toml", "--out", "g.bmp"], "--out g.bmp: unknown picture format"),
     "a folder for the picture": (["graph", "good.toml", "--out", "none/g.svg"], "--out none/g.svg: no folder"),
