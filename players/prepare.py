@@ -25,7 +25,8 @@ from players.ads.places import fails, read_failure, stamp_of
 from players.ads.watcher import CatalogueWatcher
 from players.audience.present import NOBODY, Present
 from players.choice.choose import Decision, Rules, choose, moment_in
-from players.choice.held import LISTED, HeldLog, held_by_money
+from players.choice.held import Held, HeldLog
+from players.choice.terms import held_now
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
 from players.ledger.paths import ledger_path, state_dir
@@ -113,7 +114,7 @@ class Preparation:
         self.plays: dict[str, Any] = {"total": 0, "billable": 0, "by_ad": {}}
         """Totals of this run, from the ledger: plays, billable plays, plays by ad."""
         self.held: dict[str, str] = {}
-        """Reason of each paid line that does not play though its dates allow it; at most LISTED of them by name."""
+        """Reason of each paid line that does not play now; at most held.LISTED of them by name."""
         self._held_log = HeldLog()
         self._job = job
         self._zone = ZoneInfo(job.station.station.timezone)
@@ -195,7 +196,7 @@ class Preparation:
             targeting=self._job.station.station.mode == "target",
             paid=ledger.accepts_paid,
         )
-        self._tell_held(ledger)
+        self._tell_held(ledger, rules)
         if self.standby is None:
             self._load_standby(layout)
         for _ in range(TRIES):
@@ -216,12 +217,19 @@ class Preparation:
             return ad
         return None
 
-    def _tell_held(self, ledger: Ledger) -> None:
-        """Say which lines their money holds: for the operator, and what is new in the log."""
-        catalogue = self._catalogue()
-        held = held_by_money(catalogue, ledger.history, moment_in(0.0), LISTED)
+    def _tell_held(self, ledger: Ledger, rules: Rules) -> None:
+        """Say which lines do not play, and why: for the operator, and what is new in the log."""
+        self._catalogue()
+        if self._playable is None:
+            return
+        newest, seen = self._playable[0], self._job.station.station.mode != "off"
+        long = {name for name, until_s in self._failed.items() if until_s > time.monotonic() + 2 * RETRY_S}
+        held = held_now(newest, ledger.history, moment_in(0.0), rules, people_seen=seen)
+        for line in newest.lines if long else ():
+            if all(creative.id in long for creative in line.creatives):
+                held[line.id] = Held("failed", "all its media failed on the screen; they are tried again in 10 minutes")
         self.held = {name: why for name, (_, why) in held.items()}
-        self._held_log.tell(held, catalogue.lines)
+        self._held_log.tell(held, newest.lines)
 
     def _load_standby(self, layout: Layout) -> None:
         """Load the first house picture, so that there is one when the folder of campaigns fails."""

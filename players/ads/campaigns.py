@@ -24,7 +24,6 @@ from players.ads.known import Answer, Known, read_known, write_known
 from players.ads.lines import Creative, Line, Stamp
 from players.ads.places import MediaFolder, PlaceError, fails, ignored, is_campaign_file, is_text, stamp_of
 from players.ads.unused import unused
-from players.audience.groups import MINOR_DECADES
 
 DEMO = Path(__file__).parents[1] / "demo"
 SETTLE_S = 2.0
@@ -63,14 +62,6 @@ def load_catalogue(
         return replace(catalogue, problems=(*catalogue.problems, *catalogue.waiting))
     except PlaceError as error:
         raise UserError(f"ads.campaigns: {error}") from None
-
-
-def minor_lines(catalogue: Catalogue) -> list[str]:
-    """Return the ids of lines for people under 20 only; they play only where `choose.minors = "target"`."""
-    adult = 10 * len(MINOR_DECADES)
-    return [
-        line.id for line in catalogue.lines if line.target.ages and all(high < adult for _, high in line.target.ages)
-    ]
 
 
 class Reader:

@@ -1,4 +1,4 @@
-"""Reasons, in words, why paid lines do not play now though their dates allow it: what the money says."""
+"""Reasons, in words, why paid lines do not play now: what the money says, and a log of all reasons."""
 
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -17,7 +17,11 @@ LISTED = 20
 """Largest number of held lines that a player tells of by name."""
 OTHERS = "(others)"
 
-Kind = Literal["overspent", "spent", "short", "pacing", "others"]
+Kind = Literal[
+    "overspent", "spent", "short", "pacing", "others", "media", "failed", "over", "mode", "minors", "future", "hours"
+]
+PASSING: tuple[Kind, ...] = ("pacing", "future", "hours")
+"""Reasons that pass by themselves, again and again."""
 
 
 class Held(NamedTuple):
@@ -25,6 +29,8 @@ class Held(NamedTuple):
 
     `overspent`: its budget is less than what it has spent. `spent`: nothing of its budget is left. `short`: what is
     left does not pay one play. `pacing`: it has spent what is due by now, and goes on later. `others`: more such lines.
+    `media`: it has no medium that can be shown. `failed`: its media failed on the screen. `over`: no open hour is left.
+    `mode`, `minors`: the station aims at nobody, or not at people under 20. `future`, `hours`: it is not open yet.
     """
 
     kind: Kind
@@ -62,11 +68,11 @@ class HeldLog:
         self._said: dict[str, Kind] = {}
 
     def tell(self, held: dict[str, Held], lines: Iterable[Line]) -> None:
-        """Log what is new. A line of even pacing pauses again and again: that is told of once."""
+        """Log what is new. Reasons that pass, such as hours and even pacing, are told of once a line."""
         for name, (kind, why) in held.items():
             if self._said.get(name) != kind:
-                log("line_held", severity="warning" if kind == "overspent" else "notice", line=name, why=why)
-        over = {name for name, kind in self._said.items() if name not in held and kind != "pacing"}
+                log("line_held", severity="warning" if kind in ("overspent", "media") else "notice", line=name, why=why)
+        over = {name for name, kind in self._said.items() if name not in held and kind not in PASSING}
         if over:
             for name in over & {line.id for line in lines}:
                 log("line_plays_again", severity="notice", line=name)

@@ -1,31 +1,22 @@
 """Reasons, in words, why paid lines cannot play now: their media, dates, hours and people. Money is not looked at."""
 
 from datetime import date, datetime
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from players.ads.catalogue import Arrays, Catalogue, week_minutes
 from players.ads.lines import MINUTES_A_DAY, WEEKDAYS, Line
-from players.choice.choose import Rules
+from players.choice.choose import Moment, Rules
+from players.choice.held import LISTED, OTHERS, PASSING, Held, held_by_money
+from players.choice.history import History
 
 OF_NOBODY = "nobody is seen in mode off, and it needs at least 1 watcher; set target.min_watchers = 0"
 
 
-class Unmet(NamedTuple):
-    """Reason why a line cannot play now.
-
-    kind: `media`, `over`, `mode` and `people` last until somebody changes something. `future` and `hours` pass.
-    """
-
-    kind: str
-    why: str
-
-
 def unmet_terms(
     catalogue: Catalogue, at: datetime, rules: Rules, *, people_seen: bool = True, most: int | None = None
-) -> dict[str, Unmet]:
+) -> dict[str, Held]:
     """Return the paid lines that cannot play at a time, by id, those that need a hand first.
 
     `people_seen` is False in mode off. At most `most` lines are returned.
@@ -33,9 +24,7 @@ def unmet_terms(
     lines, arrays = catalogue.lines, catalogue.arrays
     local = at.astimezone(catalogue.zone)
     day, minute = local.date(), 60 * local.hour + local.minute
-    unmet = {
-        line.id: Unmet("media", catalogue.silent.get(line.id, "it has no medium")) for line in catalogue.unplayable
-    }
+    unmet = {line.id: Held("media", catalogue.silent.get(line.id, "it has no medium")) for line in catalogue.unplayable}
     is_over = over(arrays, day, minute)
     is_open, _ = arrays.in_minute(day, minute)
     anyone, wanted = arrays.anyone, _wants_somebody(arrays, rules.minors)
@@ -47,14 +36,14 @@ def unmet_terms(
             return unmet
         line = lines[row]
         if is_over[row]:
-            unmet[line.id] = Unmet("over", _why_over(line, day))
+            unmet[line.id] = Held("over", _why_over(line, day))
         elif aimed[row]:
-            unmet[line.id] = Unmet("mode", f"it is for {line.target.text()}, and only mode target aims at anybody")
+            unmet[line.id] = Held("mode", f"it is for {line.target.text()}, and only mode target aims at anybody")
         elif alone[row]:
-            unmet[line.id] = Unmet("mode", OF_NOBODY)
+            unmet[line.id] = Held("mode", OF_NOBODY)
         else:
             why = 'it is aimed at people under 20; choose.minors = "target" in the station file would allow it'
-            unmet[line.id] = Unmet("people", why)
+            unmet[line.id] = Held("minors", why)
     for row in np.flatnonzero(~is_open).tolist():
         if most is not None and len(unmet) >= most:
             break
@@ -62,10 +51,27 @@ def unmet_terms(
         if line.id in unmet:
             continue
         if line.starts and line.starts > day:
-            unmet[line.id] = Unmet("future", f"it starts on {line.starts}")
+            unmet[line.id] = Held("future", f"it starts on {line.starts}")
         else:
-            unmet[line.id] = Unmet("hours", _why_closed(line, local))
+            unmet[line.id] = Held("hours", _why_closed(line, local))
     return unmet
+
+
+def held_now(
+    catalogue: Catalogue, history: History, moment: Moment, rules: Rules, *, people_seen: bool
+) -> dict[str, Held]:
+    """Return the paid lines that do not play now, by terms and money, those that need a hand first.
+
+    At most LISTED are named; OTHERS says that there are more.
+    """
+    terms = unmet_terms(catalogue, moment.at, rules, people_seen=people_seen, most=LISTED + 1)
+    lasting = {name: why for name, why in terms.items() if why.kind not in PASSING}
+    all_of_them = {**lasting, **held_by_money(catalogue, history, moment, LISTED), **terms}
+    rest = all_of_them.pop(OTHERS, None)
+    if len(all_of_them) <= LISTED and rest is None:
+        return all_of_them
+    named = dict(list(all_of_them.items())[:LISTED])
+    return named | {OTHERS: Held("others", "more lines do not play; `stationcast campaigns check` names them")}
 
 
 def over(arrays: Arrays, day: date, minute: int) -> NDArray[np.bool_]:

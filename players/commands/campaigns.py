@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import isfinite
 from pathlib import Path
 from random import Random
@@ -16,16 +16,17 @@ from rich.table import Table
 from pipeline.errors import UserError
 from pipeline.settings import Policy, Station
 from players.ads.campaign_file import parse, to_toml
-from players.ads.campaigns import minor_lines, open_folder
 from players.ads.catalogue import Catalogue
-from players.ads.folders import folder_campaign, listed
+from players.ads.folders import folder_campaign
 from players.ads.lines import WEEKDAYS, Line, budget_part, money
 from players.ads.money import as_text
 from players.ads.places import is_text
+from players.ads.unused import unused
 from players.choice.choose import Rules, moment_in
-from players.choice.held import held_by_money
+from players.choice.held import PASSING, Held, held_by_money
 from players.choice.history import History
 from players.choice.policies import POLICIES
+from players.choice.terms import unmet_terms
 from players.commands.shared import (
     Output,
     ledgers_option,
@@ -61,8 +62,8 @@ def check(folder: Path | None, station_file: Path | None, ledger_files: tuple[Pa
     """
     station = load_station(station_file)
     catalogue = load_catalogue_of(station, folder)
-    place = folder or open_folder(station.ads.campaigns, station.folder)
-    remarks = list(_remarks(catalogue, station, place))
+    held = unmet_terms(catalogue, datetime.now(UTC), _rules(station), people_seen=station.station.mode != "off")
+    remarks = list(_remarks(catalogue, station, held))
     problems = [*catalogue.problems, *unaffordable(catalogue.lines, len(station.screens))]
     for path in ledger_files or own_ledgers(station, folder is None or station_file is not None):
         try:
@@ -73,10 +74,12 @@ def check(folder: Path | None, station_file: Path | None, ledger_files: tuple[Pa
         remarks += money.notes
         problems += money.problems
     if as_json:
-        lines = [_line_facts(line) for line in (*catalogue.lines, *catalogue.house)]
-        click.echo(json.dumps({"lines": lines, "remarks": remarks, "problems": problems}, ensure_ascii=False, indent=1))
+        unused = [{"file": name, "why": why} for name, why in catalogue.unused]
+        lines = [_line_facts(line, held) for line in _all_lines(catalogue)]
+        told = {"lines": lines, "remarks": remarks, "unused": unused, "problems": problems}
+        click.echo(json.dumps(told, ensure_ascii=False, indent=1))
     else:
-        print_table(_lines_table(catalogue))
+        print_table(_lines_table(catalogue, held))
         for remark in remarks:
             click.echo(remark)
     for problem in problems:
@@ -86,11 +89,21 @@ def check(folder: Path | None, station_file: Path | None, ledger_files: tuple[Pa
         raise UserError(f"{count}; what is named above is left out")
 
 
-def _lines_table(catalogue: Catalogue) -> Table:
+def _all_lines(catalogue: Catalogue) -> tuple[Line, ...]:
+    return (*catalogue.lines, *catalogue.unplayable, *catalogue.house)
+
+
+def _rules(station: Station) -> Rules:
+    """Return the rules of the choice that a station sets."""
+    minors, targeting = station.choose.minors == "target", station.station.mode == "target"
+    return Rules(policy=station.choose.policy, minors=minors, targeting=targeting)
+
+
+def _lines_table(catalogue: Catalogue, held: dict[str, Held]) -> Table:
     table = Table(title=f"{len(catalogue.lines)} lines, {len(catalogue.house)} house lines", header_style="bold")
-    for name in ("line", "advertiser", "target", "when", "priority", "weight", "price", "budget", "ads"):
+    for name in ("line", "advertiser", "target", "when", "priority", "weight", "price", "budget", "ads", "now"):
         table.add_column(name, justify="right" if name in ("priority", "weight", "ads") else "left")
-    for line in (*catalogue.lines, *catalogue.house):
+    for line in _all_lines(catalogue):
         table.add_row(
             line.id,
             line.advertiser,
@@ -101,25 +114,33 @@ def _lines_table(catalogue: Catalogue) -> Table:
             _price(line),
             "" if line.budget is None else as_text(line.budget, line.currency),
             str(len(line.creatives)),
+            _NOW[held[line.id].kind] if line.id in held else "plays",
         )
     return table
 
 
-def _remarks(catalogue: Catalogue, station: Station, place: Path) -> Iterator[str]:
+_NOW = {
+    "media": "no medium",
+    "over": "over",
+    "mode": "mode",
+    "minors": "minors",
+    "future": "later",
+    "hours": "closed",
+}
+"""Word of each reason of `unmet_terms` in the table."""
+
+
+def _remarks(catalogue: Catalogue, station: Station, held: dict[str, Held]) -> Iterator[str]:
     """Yield a line for whatever does not play or is changed before it plays, though nothing is wrong."""
-    minors = minor_lines(catalogue)
     if station.choose.minors == "target":
         yield 'choose.minors = "target": ads ARE aimed at children and teenagers here (people under 20).'
-    elif minors:
-        yield (
-            f"Not played: {', '.join(minors)}: aimed at people under 20, whom this station only counts; "
-            'choose.minors = "target" in the station file would allow it.'
-        )
-    over = expired_lines(catalogue)
-    if over:
-        yield f"Not played: {', '.join(over)}: starts, ends and weekdays leave no time from now on."
-    for path in (path for below in listed(place) for path in listed(below) if path.suffix.lower() == ".toml"):
-        yield f"Not read: {str(path.relative_to(place))!r}: it lies in a folder of its own; move it up."
+    by_reason: dict[Held, list[str]] = {}
+    for name, why in held.items():
+        by_reason.setdefault(why, []).append(name)
+    for reason, names in by_reason.items():
+        yield f"{'Not now' if reason.kind in PASSING else 'Not played'}: {', '.join(names)}: {reason.why}."
+    for name, words in catalogue.unused:
+        yield f"Not used: {name if is_text(name) else ascii(name)}: {words}."
     if not catalogue.house:
         yield "There is no house line: where nothing fits, the built-in slate is shown."
     for creative in catalogue.creatives:
@@ -127,7 +148,7 @@ def _remarks(catalogue: Catalogue, station: Station, place: Path) -> Iterator[st
             yield f"Creative {creative.id}: {'; '.join(creative.notes)}."
 
 
-def _line_facts(line: Line) -> dict[str, Any]:
+def _line_facts(line: Line, held: dict[str, Held]) -> dict[str, Any]:
     """Return what `check --json` says of a line: amounts as text, times in ms, sizes in px as seen."""
     return {
         "line": line.id,
@@ -142,6 +163,7 @@ def _line_facts(line: Line) -> dict[str, Any]:
         "price": str(line.price) if line.cpm is None else None,
         "cpm": None if line.cpm is None else str(line.cpm),
         "budget": None if line.budget is None else str(line.budget),
+        "held": held[line.id].why if line.id in held else "",
         "creatives": [
             {
                 "creative": creative.id,
@@ -246,11 +268,7 @@ def simulate_command(
     crowds = (
         simulate.read_audience(audience_file) if audience_file else simulate.make_audience(hours, start, Random(seed))
     )
-    rules = Rules(
-        policy=policy or station.choose.policy,
-        minors=station.choose.minors == "target",
-        targeting=station.station.mode == "target",
-    )
+    rules = msgspec.structs.replace(_rules(station), policy=policy or station.choose.policy)
     simulation = simulate.simulate(catalogue, crowds, start, rules, seed)
     show(delivery(simulation), output)
     if plot:
@@ -269,6 +287,8 @@ def import_command(folder: Path, advertiser: str, force: bool) -> None:
         raise UserError(f'{folder}: no such folder; name the one that holds folders such as "20\'s, F"')
     problems: list[str] = []
     campaign = folder_campaign(folder, problems, advertiser)
+    taken = [creative.file for line in campaign.lines for creative in line.creatives] if campaign else []
+    problems += [f"{name}: {why}" for name, why in unused(folder, {f"{folder.resolve()}/{file}" for file in taken})]
     for problem in problems:
         click.echo(f"problem: {problem}", err=True)
     if campaign is None:
@@ -305,18 +325,6 @@ def unaffordable(lines: tuple[Line, ...], screens: int) -> Iterator[str]:
                 f"line {line.id}: budget: {as_text(line.budget, line.currency)}{shared} does not pay one play at "
                 f"{as_text(price, line.currency)}; raise it"
             )
-
-
-def expired_lines(catalogue: Catalogue) -> list[str]:
-    """Return the ids of paid lines whose time is over, or that never have any."""
-    now = datetime.now(catalogue.zone)
-    share = catalogue.arrays.elapsed_share(now.date(), 60 * now.hour + now.minute)
-    in_all = catalogue.arrays.elapsed_share(date.max, 0)
-    return [
-        line.id
-        for line, gone, ever in zip(catalogue.lines, share, in_all, strict=True)
-        if line.ends not in (None, date.max) and gone == ever
-    ]
 
 
 def _target(line: Line) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from players.ads.campaigns import load_catalogue, minor_lines
+from players.ads.campaigns import load_catalogue
 from players.ads.folders import folder_target
 from tests.players.campaign_files import UTC, little, read
 
@@ -48,7 +48,6 @@ def test_the_original_layout_is_read_as_it_is(layout: Path) -> None:
     }
     assert [line.target.ages for line in catalogue.lines] == [((0, 9),), ((20, 29),)]
     assert len(catalogue.house) == 1
-    assert minor_lines(catalogue) == ["0s-m"]
 
 
 def test_a_name_that_is_not_utf_8_is_one_line_and_the_rest_plays(layout: Path, tmp_path: Path) -> None:

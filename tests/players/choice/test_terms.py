@@ -30,8 +30,8 @@ def why(one: Line, at: datetime = NOON, **more: Any) -> tuple[str, str]:
         ({"dayparts": ((420, 600),)}, {}, ("hours", "outside its hours; it opens on thu at 07:00")),
         ({"dayparts": ((1320, 120),), "weekdays": (1,)}, {}, ("hours", "outside its hours; it opens on tue at 22:00")),
         ({"target": Target(gender="F")}, {"targeting": False}, ("mode", "it is for F, and only mode target aims at anybody")),  # noqa: E501
-        ({"target": Target(ages=((10, 19),))}, {}, ("people", 'it is aimed at people under 20; choose.minors = "target" in the station file would allow it')),  # noqa: E501
-        ({"target": Target(ages=((18, 19),))}, {}, ("people", 'it is aimed at people under 20; choose.minors = "target" in the station file would allow it')),  # noqa: E501
+        ({"target": Target(ages=((10, 19),))}, {}, ("minors", 'it is aimed at people under 20; choose.minors = "target" in the station file would allow it')),  # noqa: E501
+        ({"target": Target(ages=((18, 19),))}, {}, ("minors", 'it is aimed at people under 20; choose.minors = "target" in the station file would allow it')),  # noqa: E501
         ({"target": Target(ages=((18, 19),))}, {"minors": True}, ("", "")),
         ({"target": Target(ages=((18, 34),))}, {}, ("", "")),
         ({"target": Target(family=True)}, {}, ("", "")),

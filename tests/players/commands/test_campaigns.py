@@ -93,7 +93,7 @@ def test_check_lists_lines_and_explains_every_problem(folder: Path) -> None:
     good = CliRunner().invoke(campaigns_command, ["check", str(folder)])
     assert good.exit_code == 0, good.output
     assert "moka-women" in good.output
-    assert "Not played: kids-line: aimed at people under 20" in good.output
+    assert "Not played: kids-line: it is aimed at people under 20" in good.output
     (folder / "bad.toml").write_text("advertiser =")
     bad = CliRunner().invoke(campaigns_command, ["check", str(folder)])
     assert bad.exit_code == 2
@@ -116,8 +116,12 @@ def test_check_says_which_lines_will_never_play(folder: Path) -> None:
         (folder / f"{name}.toml").write_text(little(name, when))
     done = CliRunner().invoke(campaigns_command, ["check", str(folder)])
     assert done.exit_code == 0, done.output
-    (note,) = (text for text in done.output.splitlines() if text.startswith("Not played: "))
-    assert note == "Not played: never-line, over-line: starts, ends and weekdays leave no time from now on."
+    never, over = sorted(text for text in done.output.splitlines() if text.startswith("Not played: "))
+    assert never == (
+        "Not played: never-line: from now to its last day, 2400-01-02, none of its weekdays and dayparts is left."
+    )
+    assert over == f"Not played: over-line: its last day, {yesterday}, is over."
+    assert f"Not now: late-line: it starts on {week}." in done.output
 
 
 def test_a_campaign_file_is_one_in_capitals_too_and_check_names_those_in_folders(folder: Path) -> None:
@@ -128,8 +132,8 @@ def test_a_campaign_file_is_one_in_capitals_too_and_check_names_those_in_folders
     assert [line.id for line in read(folder).lines] == ["a-line"]
     done = CliRunner().invoke(campaigns_command, ["check", str(folder)])
     assert done.exit_code == 0, done.output
-    notes = [text.split(": it lies")[0] for text in done.output.splitlines() if text.startswith("Not read: ")]
-    assert notes == ['Not read: "20\'s, F/b.Toml"', "Not read: 'sub/b.Toml'"]
+    notes = [text.split(": it lies")[0] for text in done.output.splitlines() if text.startswith("Not used: ")]
+    assert notes == ["Not used: 20's, F/b.Toml", "Not used: sub/b.Toml"]
 
 
 def test_check_says_in_plain_words_that_children_are_targeted(folder: Path, tmp_path: Path) -> None:
