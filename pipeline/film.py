@@ -16,7 +16,7 @@ from av.filter import Graph
 from numpy.typing import NDArray
 
 from pipeline import matroska, mp4
-from pipeline.frames import Fit, Painter, Pixels, Size, as_seen, deinterlacer, notes, upright_px
+from pipeline.frames import Fit, FrameFilters, Pixels, Size, as_seen, deinterlacer, notes, upright_px
 
 _SEEK_S = 1.0
 """Time before a part of an edit list at which decoding begins, or at the key frame before it."""
@@ -81,7 +81,7 @@ class Film:
         except BaseException:
             self.container.close()
             raise
-        self._painter = Painter(fit, pixel_format)
+        self._frame_filters = FrameFilters(fit, pixel_format)
         self._ended_s = 0.0
 
     def __enter__(self) -> "Film":
@@ -213,7 +213,7 @@ class Film:
 
     def picture(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return a frame as its maker saw it, placed by the fit; raise ColourError where its colours are unknown."""
-        return self._painter.picture(frame, self._pixels)
+        return self._frame_filters.picture(frame, self._pixels)
 
     def pixels(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """Return `picture(frame)` of a film with pixel format bgr24 as uint8 BGR [height, width, 3]."""

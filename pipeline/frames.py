@@ -97,7 +97,7 @@ def as_seen(width_px: int, height_px: int) -> Fit:
     return Fit(size, (0, 0, *size), 0, size, (0, 0))
 
 
-class Painter:
+class FrameFilters:
     """Filters that turn the frames of one film into pictures on a canvas. They are made anew when frames change."""
 
     def __init__(self, fit: Callable[[int, int], Fit], pixel_format: str) -> None:

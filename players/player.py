@@ -35,7 +35,7 @@ REFRESH_S = 0.2
 EARLY_SHARE, EARLY_S = 0.1, 1.0
 """Largest share, and largest time, by which a film may be shorter than its file says.
 
-A file's duration is often that of its sound, which may last longer than its picture.
+Its length is known from its packets (pipeline/film.py), but a frame or two of them may not be decoded.
 """
 
 

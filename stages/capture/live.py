@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.cameras import webcam_problem
 from pipeline.colours import ColourError
-from pipeline.frames import Painter, Pixels, as_seen, deinterlacer
+from pipeline.frames import FrameFilters, Pixels, as_seen, deinterlacer
 from pipeline.log import log
 from pipeline.settings import Camera
 from stages.capture.trouble import TIMEOUT_S, SourceError, network_trouble
@@ -173,7 +173,7 @@ class NetworkVideo:
             self._container.close()
             raise
         self._frames = self._whole(self._stream)
-        self._painter = Painter(as_seen, "bgr24")
+        self._frame_filters = FrameFilters(as_seen, "bgr24")
         self._frame: av.VideoFrame | None = None
         self._first_ratio: Fraction | None = None
         self._start_s: float | None = None
@@ -235,7 +235,7 @@ class NetworkVideo:
         if frame is None:
             return None
         try:
-            return np.asarray(self._painter.picture(frame, Pixels(self._ratio())).to_ndarray(), np.uint8)
+            return np.asarray(self._frame_filters.picture(frame, Pixels(self._ratio())).to_ndarray(), np.uint8)
         except ColourError as error:
             raise SourceError(f"its pictures cannot be shown: {error}") from None
         except (av.FFmpegError, ValueError):
