@@ -27,6 +27,7 @@ from players.audience.present import NOBODY, Present
 from players.choice.choose import Decision, Rules, choose, moment_in
 from players.choice.held import Held, HeldLog
 from players.choice.terms import held_now
+from players.ledger.clock import boot_id
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
 from players.ledger.paths import ledger_path, state_dir
@@ -184,12 +185,13 @@ class Preparation:
         if self._ledger is None:
             job = self._job
             path = ledger_path(job.station.station, job.screen.name, job.station.folder)
-            self._ledger = Ledger(path, job.station.station, job.screen.name, job.station.ads.min_presented)
+            run = f"{boot_id()} {job.run_started_ms}"
+            self._ledger = Ledger(path, job.station.station, job.screen.name, job.station.ads.min_presented, run=run)
         return self._ledger
 
     def _prepare(self, present: Present, layout: Layout, begins_s: float, card_on: bool) -> ReadyAd | None:
         ledger = self._open_ledger()
-        self.plays = ledger.totals(self._job.run_started_ms)
+        self.plays = ledger.totals()
         rules = Rules(
             policy=self._job.station.choose.policy,
             minors=self._job.station.choose.minors == "target",
@@ -243,7 +245,7 @@ class Preparation:
     def _start(self, ad: ReadyAd) -> bool:
         ledger = self._open_ledger()
         ad.play_id = ledger.start(ad.decision, planned_ms=ad.creative.duration_ms)
-        self.plays = ledger.totals(self._job.run_started_ms)
+        self.plays = ledger.totals()
         return ad.play_id is not None or ad.decision.line.house
 
     def _record_audience(self, present: Present, ad: ReadyAd | None, mono_ns: int, visible: bool) -> None:
@@ -258,7 +260,7 @@ class Preparation:
             self._fail(ad.creative, ad.failure)
         if self._ledger and ad.play_id:
             self._ledger.end(ad.play_id, shown)
-            self.plays = self._ledger.totals(self._job.run_started_ms)
+            self.plays = self._ledger.totals()
 
     def _fail(self, creative: Creative, why: str, *, late: bool = False) -> None:
         """Keep a creative off the screen for a while: a short one where not the medium but its place failed."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from math import exp
 from pathlib import Path
@@ -103,7 +103,7 @@ def make_audience(hours: float, begin: datetime, rng: Random) -> list[Crowd]:
     events: list[tuple[float, int, Passer]] = []
     now_s, number = 0.0, 0
     while now_s < 3600 * hours:
-        clock = begin + timedelta(seconds=now_s)
+        clock = datetime.fromtimestamp(begin.timestamp() + now_s, begin.tzinfo)
         hour = clock.hour + clock.minute / 60
         rush = exp(-((hour - 8.3) ** 2) / 2) + exp(-((hour - 18) ** 2) / 4)
         rate_per_s = (0.15 + (0.5 if 6 <= hour < 23 else 0.0) + 2.2 * rush) / 60

@@ -256,8 +256,8 @@ def simulate_command(
         raise UserError(f"--hours: {hours} is no number of hours; give 0.1 to 744")
     station = load_station(station_file)
     zone = zone_of(station)
-    midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    start = midnight if begin is None else datetime.fromisoformat(utc_bound(begin, zone)).astimezone(zone)
+    begin = begin or (datetime.now(zone).date() + timedelta(days=1)).isoformat()
+    start = datetime.fromisoformat(utc_bound(begin, zone)).astimezone(zone)
     if not 1970 <= start.year < 9000:
         raise UserError(f"--begin: {begin} is out of reach; write such as 2026-05-01 or 2026-05-01T08:00")
     catalogue = load_catalogue_of(station, folder, len(station.screens))

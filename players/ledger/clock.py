@@ -2,6 +2,7 @@
 
 import ctypes
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from pipeline.errors import UserError
@@ -17,6 +18,20 @@ def utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def quarter_of(moment: datetime, zone: ZoneInfo) -> str:
+    """Return the beginning of a moment's quarter of an hour in UTC, such as 2026-05-01T08:15.
+
+    All offsets in use since 1972 are whole quarters, so that any zone's hours can be told from quarters of UTC. Some
+    clocks were set a minute after the hour: in `zone` a quarter ends when they are set, and another begins.
+    """
+    utc = moment.astimezone(UTC)
+    begins = utc.replace(minute=utc.minute // 15 * 15, second=0, microsecond=0)
+    offset = utc.astimezone(zone).utcoffset()
+    while begins.astimezone(zone).utcoffset() != offset and begins < utc:
+        begins += timedelta(minutes=1)
+    return f"{begins:%Y-%m-%dT%H:%M}"
+
+
 def is_synchronised() -> bool:
     """Return whether the kernel says (adjtimex) that its clock is synchronised; False where it cannot be asked."""
     try:
@@ -26,13 +41,40 @@ def is_synchronised() -> bool:
         return False
 
 
+def boot_id() -> str:
+    """Return the kernel's name for this boot of the machine; empty where it has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
 def utc_bound(text: str, zone: ZoneInfo) -> str:
-    """Return a day (2026-05-01) or a time of the zone as the ledger writes it; UserError where it is neither."""
+    """Return a day (2026-05-01) or a time of the zone as the ledger writes it; UserError where it is neither.
+
+    A day is its first moment. A time that comes twice is the first of the two; one that is skipped is when the clocks
+    are set.
+    """
     try:
         moment = datetime.fromisoformat(text)
-        return utc_text(moment if moment.tzinfo else moment.replace(tzinfo=zone))
+        return utc_text(moment if moment.tzinfo else _first_moment(moment, zone))
     except (ValueError, OverflowError):
         raise UserError(f"{text!r} is no day or time; write such as 2026-05-01 or 2026-05-01T08:00") from None
+
+
+def _first_moment(local: datetime, zone: ZoneInfo) -> datetime:
+    """Return the first moment, in UTC, at which the clocks of the zone show a time or a later one."""
+    after, before = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if after <= before:
+        return after
+    skipped_from = before.astimezone(zone).utcoffset()
+    while after - before > timedelta(seconds=1):  # the clocks jump over it between the two
+        middle = before + (after - before) // 2
+        if middle.astimezone(zone).utcoffset() == skipped_from:
+            before = middle
+        else:
+            after = middle
+    return after.replace(microsecond=0)
 
 
 def next_day(text: str) -> str:

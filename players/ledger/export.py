@@ -27,21 +27,29 @@ def exported() -> tuple[str, ...]:
 def read_plays(
     db: sqlite3.Connection, since: str | None = None, until: str | None = None, campaign: str | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield plays in the order of their starts, by the names of `exported`.
+    """Yield plays by the names of `exported`, ledger by ledger, in the order in which they started.
+
+    That is the order of the chain: the wall clock may have been set back between two plays.
 
     The price is a Decimal, `context` a dict of who was there (see `readable`), `eligible` a list of [line id, odds].
     `since` and `until` are UTC times as the ledger writes them; a play that starts at `until` is left out.
     """
     where, values = _where(since, until, campaign)
     names = ", ".join(column_types())
-    for row in db.execute(f"SELECT {names} FROM plays{where} ORDER BY started_utc, started_seq", values):  # noqa: S608
-        play = dict(row)
-        play["price_micro"] = money(play["price_micro"])
-        if play["context"] is not None:
-            play["context"] = readable(unpack(play["context"]))
-        if play["eligible"] is not None:
-            play["eligible"] = json.loads(play["eligible"])
-        yield dict(zip(exported(), play.values(), strict=True))
+    order = (
+        "started_seq" if since is None and until is None else "+started_seq"
+    )  # a span is found by the index of times
+    query = f"SELECT {names} FROM plays WHERE ledger = ?{where} ORDER BY {order}"  # noqa: S608
+    (last,) = db.execute("SELECT COALESCE(MAX(ledger), 0) FROM plays").fetchone()
+    for ledger in range(last + 1):
+        for row in db.execute(query, [ledger, *values]):
+            play = dict(row)
+            play["price_micro"] = money(play["price_micro"])
+            if play["context"] is not None:
+                play["context"] = readable(unpack(play["context"]))
+            if play["eligible"] is not None:
+                play["eligible"] = json.loads(play["eligible"])
+            yield dict(zip(exported(), play.values(), strict=True))
 
 
 def write_plays(plays: Iterator[dict[str, Any]], kind: str, target: TextIO, form: Csv = Csv()) -> int:  # noqa: B008
@@ -77,10 +85,9 @@ def _flat(value: Any) -> Any:
 
 
 def _where(since: str | None, until: str | None, campaign: str | None) -> tuple[str, list[str]]:
-    wanted = [(since, "started_utc >= ?"), (until, "started_utc < ?"), (campaign, "campaign = ?")]
+    wanted = [(since, " AND started_utc >= ?"), (until, " AND started_utc < ?"), (campaign, " AND campaign = ?")]
     used = [(value, text) for value, text in wanted if value is not None]
-    clause = " WHERE " + " AND ".join(text for _, text in used) if used else ""
-    return clause, [value for value, _ in used]
+    return "".join(text for _, text in used), [value for value, _ in used]
 
 
 def write_parquet(plays: Iterator[dict[str, Any]], target: Path) -> int:

@@ -9,9 +9,9 @@ import sqlite3
 import threading
 import time
 import uuid
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
@@ -19,8 +19,8 @@ from msgspec import Struct
 from pipeline.log import log, skip
 from pipeline.settings import StationTable
 from players.ads.lines import Line, micro
-from players.audience.hours import AudienceCount
 from players.audience.present import Present, pack
+from players.audience.quarters import AudienceCount
 from players.choice.choose import Decision
 from players.choice.history import History
 from players.ledger import clock
@@ -28,7 +28,7 @@ from players.ledger.ballast import Ballast, is_full
 from players.ledger.billing import ABORTED, bill
 from players.ledger.entries import ChainEnd, Started, is_open, open_starts
 from players.ledger.exposure import Shown
-from players.ledger.past import Totals, read_history, totals_since
+from players.ledger.past import Totals, first_of_run, read_history, totals_from
 from players.ledger.schema import OPENOOH_TAXONOMY, migrate, newest
 
 RETRY_S = 5.0
@@ -55,13 +55,25 @@ class Ledger:
     """
 
     def __init__(
-        self, path: Path, station: StationTable, screen: str, min_presented: float = 0.75, retry_s: float = RETRY_S
+        self,
+        path: Path,
+        station: StationTable,
+        screen: str,
+        min_presented: float = 0.75,
+        retry_s: float = RETRY_S,
+        run: str = "",
     ) -> None:
-        """Open the ledger; `min_presented` (0 to 1) is the share of frames that a billable play must have presented."""
+        """Open the ledger; `min_presented` (0 to 1) is the share of frames that a billable play must have presented.
+
+        `run` names the station's run, which a player that is started again goes on with; without it a run begins.
+        """
         self.path = path
         self.history = History()
         self._station = station
         self._screen = screen
+        self._zone = ZoneInfo(station.timezone)
+        self._run = run or uuid.uuid4().hex
+        self._run_first_seq = 1
         self._min_presented = min_presented
         self._retry_s = retry_s
         self._lock = threading.RLock()
@@ -70,7 +82,7 @@ class Ledger:
         self._pending: list[tuple[_Open, dict[str, Any]]] = []
         self._audience = AudienceCount()
         self._audience_due_ns = 0
-        self._totals: dict[int, Totals] = {}
+        self._totals: Totals | None = None
         self._ballast = Ballast(path)
         self._inode = 0
         self._problem = ""
@@ -143,9 +155,9 @@ class Ledger:
             self.history.started(line, decision.creative.id, price_micro, mono_ns)
             started = Started(self._chain.seq, self._chain.hash, play_id, newest())
             self._open[play_id] = _Open(started, line, price_micro, planned_ms, mono_ns)
-            for counts in self._totals.values():
-                counts.total += 1
-                counts.by_ad[decision.creative.id] += 1
+            if self._totals is not None:
+                self._totals.total += 1
+                self._totals.by_ad[decision.creative.id] += 1
             return play_id
 
     def end(self, play_id: str, shown: Shown) -> None:
@@ -177,35 +189,36 @@ class Ledger:
                 "bill_code": answer.code,
             }
             self._pending.append((play, row))
-            for counts in self._totals.values():
-                counts.billable += answer.billable
+            if self._totals is not None:
+                self._totals.billable += answer.billable
             if not answer.billable:
                 self.history.commit(play.line, -play.price_micro)
             self._commit()
 
     def measure(self, present: Present, mono_ns: int) -> None:
-        """Count who is there (numbers by hour, gender and decade; nobody is told apart); written with the next play,
-        and once a minute where nothing plays."""
+        """Count who is there: numbers by quarter of an hour, gender and decade; nobody is told apart.
+
+        They are written with the next play, and once a minute where nothing plays.
+        """
         with self._lock:
-            self._audience.add(present, mono_ns, clock.now().strftime("%Y-%m-%dT%H"))
+            self._audience.add(present, mono_ns, clock.quarter_of(clock.now(), self._zone))
             if mono_ns >= self._audience_due_ns:
                 self._audience_due_ns = mono_ns + AUDIENCE_NS
                 self._commit()
 
-    def totals(self, since_ms: int) -> dict[str, Any]:
-        """Return {"total", "billable", "by_ad": {creative: plays}} of the plays since then (UTC epoch in ms).
+    def totals(self) -> dict[str, Any]:
+        """Return {"total", "billable", "by_ad": {creative: plays}} of the plays of this run.
 
         The ads played least are summed as one where there are many.
         """
         with self._lock:
-            if since_ms not in self._totals:
-                since = clock.utc_text(datetime.fromtimestamp(since_ms / 1000, UTC))
+            if self._totals is None:
                 try:
-                    self._totals = {since_ms: totals_since(self._need_db(), since)}
+                    self._totals = totals_from(self._need_db(), self._run_first_seq)
                 except sqlite3.Error as error:
                     skip("ledger_unreadable", severity="err", error=error)
-                    self._totals = {since_ms: Totals()}
-            return self._totals[since_ms].as_dict()
+                    self._totals = Totals()
+            return self._totals.as_dict()
 
     def close(self) -> None:
         """Write what is left and close the file; a play still open is found as aborted at the next start."""
@@ -249,6 +262,7 @@ class Ledger:
         migrate(db)
         db.execute("BEGIN EXCLUSIVE")
         self._chain = ChainEnd.of(db)
+        self._run_first_seq = first_of_run(db, self._run, self._chain.seq + 1)
         aborted = self._abort_open(db)
         self._learn(db)
         db.execute("COMMIT")

@@ -19,7 +19,7 @@ _DAY_NS = 24 * HOUR_NS
 
 
 class Totals(Struct):
-    """Numbers of plays since a time."""
+    """Numbers of plays of one run."""
 
     total: int = 0
     billable: int = 0
@@ -33,12 +33,24 @@ class Totals(Struct):
         return {"total": self.total, "billable": self.billable, "by_ad": by_ad}
 
 
-def totals_since(db: sqlite3.Connection, started_utc: str) -> Totals:
-    """Count the plays that started at that time or later."""
+def first_of_run(db: sqlite3.Connection, run: str, next_seq: int) -> int:
+    """Return the number of the first entry of a run, in the caller's transaction; a new run begins with `next_seq`.
+
+    The numbers of the chain tell which plays are of the run, whatever was done to the wall clock meanwhile.
+    """
+    found = db.execute("SELECT first_seq FROM runs WHERE run = ?", (run,)).fetchone()
+    if found is None:
+        db.execute("DELETE FROM runs")
+        db.execute("INSERT INTO runs VALUES (?, ?)", (run, next_seq))
+    return int(found[0]) if found else next_seq
+
+
+def totals_from(db: sqlite3.Connection, first_seq: int) -> Totals:
+    """Count the plays whose start is that entry of the chain or a later one."""
     totals = Totals()
     for creative, plays, billable in db.execute(
-        "SELECT creative, COUNT(*), SUM(COALESCE(billable, 0)) FROM plays WHERE started_utc >= ? GROUP BY 1",
-        (started_utc,),
+        "SELECT creative, COUNT(*), SUM(COALESCE(billable, 0)) FROM plays WHERE started_seq >= ? GROUP BY 1",
+        (first_seq,),
     ):
         totals.by_ad[creative] = plays
         totals.total += plays

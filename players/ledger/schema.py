@@ -45,8 +45,10 @@ ENTRIES = {
 AUDIENCE = {
     "audience_groups": ("station", "screen", "hour_utc", "gender", "decade", "person_ms"),
     "audience_hours": ("station", "screen", "hour_utc", "visits", "person_ms", "watched_ms"),
+    "audience_quarter_groups": ("station", "screen", "begins_utc", "gender", "decade", "person_ms"),
+    "audience_quarters": ("station", "screen", "begins_utc", "visits", "person_ms", "watched_ms"),
 }
-"""Columns of the tables beside `plays`."""
+"""Columns of the tables of the audience, by hour until schema 2 and by quarter of an hour since."""
 _STARTED_1 = {
     "play_id": "TEXT PRIMARY KEY",
     "schema": "INTEGER NOT NULL",
@@ -126,19 +128,33 @@ def _to_2(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
+def _to_3(db: sqlite3.Connection) -> None:
+    for statement in (
+        "CREATE TABLE audience_quarter_groups (station TEXT, screen TEXT, begins_utc TEXT, gender TEXT, decade TEXT, "
+        "person_ms INTEGER NOT NULL, PRIMARY KEY (station, screen, begins_utc, gender, decade)) WITHOUT ROWID",
+        "CREATE TABLE audience_quarters (station TEXT, screen TEXT, begins_utc TEXT, visits INTEGER NOT NULL, "
+        "person_ms INTEGER NOT NULL, watched_ms INTEGER NOT NULL, PRIMARY KEY (station, screen, begins_utc)) "
+        "WITHOUT ROWID",
+        "CREATE TABLE runs (run TEXT PRIMARY KEY, first_seq INTEGER NOT NULL)",
+    ):
+        db.execute(statement)
+
+
+_SCHEMA_2 = Schema(
+    {**_STARTED_1, "context": "BLOB", "eligible": "BLOB"},
+    {**_ENDED_1, "bill_code": "TEXT"},
+    _to_2,
+    as_bytes=frozenset({"play_id", "decision_id", "context", "started_hash", "hash"}),
+    as_number=frozenset(
+        {"station", "screen", "venue_type", "campaign", "creative_sha256", "policy", "target", "time_zone"}
+        | {"model_sha256", "app_version"}
+    ),
+    keeps_previous=False,
+)
 SCHEMAS: dict[int, Schema] = {
     1: Schema(_STARTED_1, _ENDED_1, _to_1),
-    2: Schema(
-        {**_STARTED_1, "context": "BLOB", "eligible": "BLOB"},
-        {**_ENDED_1, "bill_code": "TEXT"},
-        _to_2,
-        as_bytes=frozenset({"play_id", "decision_id", "context", "started_hash", "hash"}),
-        as_number=frozenset(
-            {"station", "screen", "venue_type", "campaign", "creative_sha256", "policy", "target", "time_zone"}
-            | {"model_sha256", "app_version"}
-        ),
-        keeps_previous=False,
-    ),
+    2: _SCHEMA_2,
+    3: _SCHEMA_2._replace(migrate=_to_3),
 }
 """Every schema there was, by its number."""
 

@@ -21,9 +21,9 @@ _TRIES = 20
 def reading(paths: list[Path]) -> Iterator[sqlite3.Connection]:
     """Open copies of ledgers as one database of the newest schema, with sqlite3.Row for rows.
 
-    `plays`, `audience_hours` and `audience_groups` hold the rows of all of them. Raises UserError where there is
-    no ledger, one cannot be read, or two hold the same play. The process that holds a ledger open must not call this:
-    reading the file there gives its lock away.
+    `plays` and the tables of AUDIENCE hold the rows of all of them; `plays.ledger` is the number of a row's ledger.
+    Raises UserError where there is no ledger, one cannot be read, or two hold the same play. The process that holds a
+    ledger open must not call this: reading the file there gives its lock away.
     """
     if not paths:
         raise UserError("there is no ledger yet; let the station play first, or name a file with --ledger")
@@ -38,7 +38,7 @@ def reading(paths: list[Path]) -> Iterator[sqlite3.Connection]:
                     _join(db, copies)
                 else:
                     _prepare_values(db, "main")
-                    db.execute(f"CREATE TEMP VIEW plays AS {_plays('main')}")
+                    db.execute(f"CREATE TEMP VIEW plays AS {_plays('main', 0)}")
                 db.row_factory = sqlite3.Row
                 yield db
             finally:
@@ -87,7 +87,7 @@ def _join(db: sqlite3.Connection, ledgers: list[Path]) -> None:
         db.execute("ATTACH ? AS one", (str(ledger),))
         _prepare_values(db, "one")
         selects = {name: f"SELECT {', '.join(columns)} FROM one.{name}" for name, columns in AUDIENCE.items()}  # noqa: S608
-        for table, select in {"plays": _plays("one"), **selects}.items():
+        for table, select in {"plays": _plays("one", number), **selects}.items():
             db.execute(f"INSERT INTO {table} {select}" if number else f"CREATE TABLE {table} AS {select}")
         db.execute("DETACH one")
     twice = db.execute("SELECT play_id FROM plays GROUP BY play_id HAVING COUNT(*) > 1").fetchone()
@@ -107,7 +107,7 @@ def _prepare_values(db: sqlite3.Connection, of: str) -> None:
     db.create_function("code_of_words", 1, code_of_words)
 
 
-def _plays(of: str) -> str:
+def _plays(of: str, ledger: int) -> str:
     """Return a query of all plays of one of a connection's databases, with their values as they are exported.
 
     Texts and hashes are whole, and `eligible` is JSON. The hash before an entry is that of the entry before it.
@@ -125,6 +125,7 @@ def _plays(of: str) -> str:
         ended = f"SELECT {query['hash']} FROM {of}.plays WHERE ended_seq = this.{seq} - 1"  # noqa: S608
         query[name] = f"COALESCE(NULLIF({name}, ''), ({started}), ({ended}), CASE {seq} WHEN 1 THEN '{FIRST_HASH}' END)"
     query["eligible"] = "eligible_json(eligible)"
+    query["ledger"] = str(ledger)
     query["bill_code"] = "COALESCE(bill_code, code_of_words(bill_reason))"
     return f"SELECT {', '.join(f'{value} AS {name}' for name, value in query.items())} FROM {of}.plays AS this"  # noqa: S608
 

@@ -1,7 +1,7 @@
 """Reports from ledgers: invoices, plays and audiences. Money is exact to the cent.
 
-People are estimated without telling anybody apart. Visits are counted by the hour; groups share them as they share
-the time that people spent there. Small numbers of people are hidden (privacy.py).
+People are estimated without telling anybody apart. Visits are counted by the quarter of an hour; groups share them as
+they share the time that people spent there. Small numbers of people are hidden (privacy.py).
 """
 
 import sqlite3
@@ -24,6 +24,11 @@ from players.reports.report import Report
 
 AUDIENCE_BY = ("site", "screen", "day", "weekday", "hour", "gender", "decade")
 PLAYS_BY = ("advertiser", "campaign", "line", "creative", "trigger", "screen", "day", "weekday", "hour")
+
+_HOUR_LENGTH = len("2026-05-01T08")
+"""Length of the text of an hour in old counts; that of a quarter of an hour has minutes."""
+_LONGER_NAMED = 3
+"""Largest number of hours that a note names."""
 
 Span = tuple[str | None, str | None]
 """Span of time: its beginning, and its end, which is not part of it. Times are texts as in the ledger; None is open."""
@@ -79,10 +84,12 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
     _known(by, PLAYS_BY)
     where, values = _span(span)
     buckets: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    longer = set()
     needed = "started_utc, advertiser, campaign, line, creative, trigger, screen, billable, status, shown_ms, "
     needed += "frames_expected, frames_presented, ots"
     for row in db.execute(f"SELECT {needed} FROM plays WHERE 1{where}", values):  # noqa: S608
         local = datetime.fromisoformat(row["started_utc"]).astimezone(zone)
+        longer |= _longer_hours(local)
         bucket = buckets[tuple(_value(name, row, local) for name in by)]
         bucket["plays"] += 1
         bucket["billable"] += row["billable"] or 0
@@ -99,7 +106,7 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
         total: Counter[str] = sum(buckets.values(), Counter())
         rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total, total["ots"] < FEWEST_PEOPLE))
     counts = ("plays", "billable", "partial", "failed", "aborted", "shown_s", "frames_pct", "watchers")
-    notes = _hidden_note(hidden)
+    notes = (*_longer_note(longer, by), *_hidden_note(hidden))
     return Report(title="Plays", columns=(*by, *counts), rows=rows, totals=min(1, len(rows)), notes=notes)
 
 
@@ -109,25 +116,32 @@ def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: 
     Small numbers of people are hidden. Raises UserError for an unknown dimension.
     """
     _known(by, AUDIENCE_BY)
-    hours = {}
-    # An hour in which a ledger was set aside and another begun has two rows: add them.
+    visits: Counter[tuple[str, str, str]] = Counter()
+    # A span in which a ledger was set aside and another begun has two rows: add them.
     for row in db.execute(
-        "SELECT station, screen, hour_utc, SUM(visits) AS visits FROM audience_hours GROUP BY station, screen, hour_utc"
+        "SELECT station, screen, hour_utc AS begins, visits FROM audience_hours "
+        "UNION ALL SELECT station, screen, begins_utc, visits FROM audience_quarters"
     ):
-        if _within(row["hour_utc"], span):
-            hours[row["station"], row["screen"], row["hour_utc"]] = row
+        if _within(row["begins"], span):
+            visits[row["station"], row["screen"], row["begins"]] += row["visits"]
     people: Counter[tuple[Any, ...]] = Counter()
     person_ms: Counter[tuple[Any, ...]] = Counter()
     shares: dict[tuple[str, str, str], list[sqlite3.Row]] = defaultdict(list)
-    for row in db.execute("SELECT * FROM audience_groups"):
-        shares[row["station"], row["screen"], row["hour_utc"]].append(row)
-    for place, hour in hours.items():
-        local = datetime.strptime(hour["hour_utc"], "%Y-%m-%dT%H").replace(tzinfo=UTC).astimezone(zone)
+    for row in db.execute(
+        "SELECT station, screen, hour_utc AS begins, gender, decade, person_ms FROM audience_groups "
+        "UNION ALL SELECT station, screen, begins_utc, gender, decade, person_ms FROM audience_quarter_groups"
+    ):
+        shares[row["station"], row["screen"], row["begins"]].append(row)
+    longer, across = set(), False
+    for place, number in visits.items():
+        local = datetime.fromisoformat(place[2]).replace(tzinfo=UTC).astimezone(zone)
+        longer |= _longer_hours(local)
+        across |= len(place[2]) == _HOUR_LENGTH and bool(local.minute)
         all_ms = sum(group["person_ms"] for group in shares[place])
         for group in shares[place]:
             named = {**group, "site": group["station"]}
             key = tuple(_value(name, named, local) for name in by)
-            people[key] += hour["visits"] * group["person_ms"] / all_ms if all_ms else 0
+            people[key] += number * group["person_ms"] / all_ms if all_ms else 0
             person_ms[key] += group["person_ms"]
     counts = {key: round(number) for key, number in people.items()}
     hidden = hide(counts, len(by))
@@ -143,7 +157,10 @@ def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: 
         "Estimated without telling anybody apart: who leaves and comes back counts again; "
         "shares of groups are shares of person time."
     ]
-    screens = {place[:2] for place in hours}
+    if across and {"day", "weekday", "hour"} & {*by}:
+        notes.append("Counts of older versions are by hours of UTC: each is told where it begins, at half past here.")
+    notes += _longer_note(longer, by)
+    screens = {place[:2] for place in visits}
     if len(screens) > 1:
         notes.append(f"Counted at each of {len(screens)} screens: who is seen at two of them counts twice.")
     notes += _hidden_note(hidden)
@@ -219,6 +236,20 @@ def _hidden_note(hidden: set[tuple[Any, ...]]) -> tuple[str, ...]:
     return (f"{rows} hidden: fewer than {FEWEST_PEOPLE} people, or telling by subtraction.",)
 
 
+def _longer_hours(local: datetime) -> set[tuple[str, int]]:
+    """Return the day and the hour of a moment whose time of day comes twice, as the clocks were set back; else none."""
+    again = local.replace(fold=1 - local.fold)
+    return set() if again.utcoffset() == local.utcoffset() else {(local.date().isoformat(), local.hour)}
+
+
+def _longer_note(longer: set[tuple[str, int]], by: tuple[str, ...]) -> tuple[str, ...]:
+    if not longer or "hour" not in by:
+        return ()
+    named = [f"hour {hour} of {day}" for day, hour in sorted(longer)[:_LONGER_NAMED]]
+    more = f" and {len(longer) - len(named)} more" if len(longer) > len(named) else ""
+    return (f"The clocks were set back: {', '.join(named)}{more} lasted longer, and rows hold all of it.",)
+
+
 def _value(name: str, row: Any, local: datetime) -> Any:
     if name == "hour":
         return local.hour
@@ -252,10 +283,7 @@ def _span(span: Span) -> tuple[str, list[str]]:
     return "".join(text for value, text in wanted if value), [value for value, _ in wanted if value]
 
 
-def _within(hour_utc: str, span: Span) -> bool:
-    """Return True if the hour begins in the span.
-
-    An hour belongs to the day on which it begins, also in zones whose days begin at half past.
-    """
-    begins = f"{hour_utc}:00:00.000Z"
+def _within(begins_utc: str, span: Span) -> bool:
+    """Return True if a quarter of an hour, or an hour of an old count, begins in the span."""
+    begins = begins_utc + "0000-00-00T00:00:00.000Z"[len(begins_utc) :]
     return (span[0] is None or begins >= span[0]) and (span[1] is None or begins < span[1])

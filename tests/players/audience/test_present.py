@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from players.audience.hours import AudienceCount
 from players.audience.present import NOBODY, AudienceWindow, Present, pack, unpack
+from players.audience.quarters import AudienceCount
 from tests.ads import (
     MS,
     S,
@@ -55,9 +55,9 @@ def test_of_a_slow_camera_the_newest_frame_counts_until_the_next_is_overdue() ->
         if tick % 50 == 0 and tick < 500:
             window.add(frame(tick * 200 * MS, person()))
         people.append(window.present(tick * 200 * MS).people)
-        counted.add(window.present(tick * 200 * MS), tick * 200 * MS, "2026-05-06T12")
+        counted.add(window.present(tick * 200 * MS), tick * 200 * MS, "2026-05-06T12:15")
     assert people[100:525] == [1] * 425 and people[527:] == [0] * 73
-    assert counted._hours["2026-05-06T12"][0] == 3  # the third frame says how slow it is
+    assert counted._quarters["2026-05-06T12:15"][0] == 3  # the third frame says how slow it is
     for hour_s in (3600, 7200):
         window.add(frame(hour_s * S, person()))
     assert [window.present(at_s * S).people for at_s in (7200, 7259, 7261)] == [1, 1, 0]

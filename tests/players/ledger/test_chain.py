@@ -106,7 +106,7 @@ def test_columns_in_another_order_are_the_same_ledger(path: Path) -> None:
 
 
 def test_verify_notices_a_play_that_an_index_does_not_hold(ledger: Ledger, path: Path) -> None:
-    """An export reads plays by the index of their times: it would miss one, and its money."""
+    """A report of a month reads plays by the index of their times: it would miss one, and its money."""
     for _ in range(3):
         play(ledger)
     ledger.close()
@@ -120,5 +120,7 @@ def test_verify_notices_a_play_that_an_index_does_not_hold(ledger: Ledger, path:
         db.executescript(f"PRAGMA writable_schema = ON; {script}")
         db.close()
     verdict = verify(path)
-    assert (verdict.plays, len(table(path))) == (3, 2)
+    with reading([path]) as db_of_report:
+        assert len(list(read_plays(db_of_report, since="2000-01-01T00:00:00.000Z"))) == 2
+    assert (verdict.plays, len(table(path))) == (3, 3)
     assert "reports would not find them all: row" in verdict.problem

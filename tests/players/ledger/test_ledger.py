@@ -8,12 +8,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from players.audience.present import NOBODY
-from players.ledger import past
+from players.ledger import clock, past
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
 from players.ledger.paths import ledger_path
@@ -38,7 +39,7 @@ def test_a_row_holds_everything(ledger: Ledger, path: Path) -> None:
     row = table(path)[0]
     expected = {
         "play_id": play_id,
-        "schema": 2,
+        "schema": 3,
         "station": "stop-7",
         "screen": "main",
         "venue_type": "outdoor.bus_shelters",
@@ -84,18 +85,39 @@ def test_a_row_holds_everything(ledger: Ledger, path: Path) -> None:
     assert timedelta(0) <= age < timedelta(seconds=60)
 
 
-def test_totals_count_since_a_time(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    play(ledger)
-    play(ledger, HOUSE)
-    time.sleep(0.01)
-    since_ms = int(time.time() * 1000)
-    time.sleep(0.01)
-    play(ledger)
-    play(ledger, who=NOBODY)
-    assert ledger.totals(0) == {"total": 4, "billable": 2, "by_ad": {"f20-0": 3, "house-0": 1}}
-    assert ledger.totals(since_ms) == {"total": 2, "billable": 1, "by_ad": {"f20-0": 2}}
+def test_totals_are_of_the_run_whatever_the_wall_clock_says(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock is set back by a day and forward by two between plays; a player that starts again goes on counting."""
+    shift = timedelta(0)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) + shift
+
+    monkeypatch.setattr(clock, "datetime", Clock)
+    before = Ledger(path, STATION, "main", run="first")
+    play(before)
+    play(before, HOUSE)
+    assert before.totals() == {"total": 2, "billable": 1, "by_ad": {"f20-0": 1, "house-0": 1}}
+    before.close()
+    for life, hours in enumerate((0, -24, 48), 1):
+        shift = timedelta(hours=hours)
+        book = Ledger(path, STATION, "main", run="second")
+        play(book)
+        play(book, who=NOBODY)
+        assert book.totals() == {"total": 2 * life, "billable": life, "by_ad": {"f20-0": 2 * life}}
+        book.close()
+    last = Ledger(path, STATION, "main", run="third")
+    assert last.totals()["total"] == 0
+    last.close()
+    assert [row["ended_seq"] for row in table(path)] == sorted(row["ended_seq"] for row in table(path))
+
+
+def test_totals_sum_the_ads_played_least(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(past, "ADS_LISTED", 1)
-    assert ledger.totals(0)["by_ad"] == {"f20-0": 3, "(others)": 1}
+    for ad in (AD, HOUSE, AD):
+        play(ledger, ad)
+    assert ledger.totals()["by_ad"] == {"f20-0": 2, "(others)": 1}
 
 
 def test_a_budget_is_reserved_given_back_and_never_overspent(ledger: Ledger, path: Path) -> None:
@@ -136,7 +158,7 @@ def test_who_is_there_is_written_though_nothing_plays(path: Path) -> None:
     """Nothing that is measured waits in memory for a play that may not come all night: the power may fail before."""
     assert run_script(MEASURING, path).returncode == -signal.SIGKILL
     with reading([path]) as db:
-        (visits,) = db.execute("SELECT SUM(visits) FROM audience_hours").fetchone()
+        (visits,) = db.execute("SELECT SUM(visits) FROM audience_quarters").fetchone()
     assert 10 <= visits <= 18
 
 
@@ -196,7 +218,7 @@ def test_a_file_that_is_no_ledger_sells_nothing_and_is_left_alone(path: Path) ->
     assert not book.accepts_paid
     assert play(book) is None
     assert play(book, HOUSE) is None
-    assert book.totals(0)["total"] == 0
+    assert book.totals()["total"] == 0
     book.close()
     assert path.read_bytes().startswith(b"not a database")
 

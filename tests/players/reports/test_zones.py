@@ -1,0 +1,266 @@
+"""Days and hours are the station's in every zone: those of half and quarter hours, and when the clocks are set.
+
+The other computation is the C library's `localtime`, which reads the same files of zones by code of its own.
+"""
+
+import os
+import tempfile
+import time
+import zoneinfo
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+import tzdata
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+
+from pipeline.settings import StationTable
+from players.ads.lines import WEEKDAYS
+from players.audience.present import NOBODY
+from players.ledger import clock as ledger_clock
+from players.ledger.clock import next_day, quarter_of, utc_bound
+from players.ledger.exposure import Exposure, Shown
+from players.ledger.ledger import Ledger
+from players.ledger.snapshot import reading
+from players.reports import queries
+from players.reports.report import Report
+from tests.ads import F20, HOUSE, MS, catalogue, decision, line, present
+
+FIRST, LAST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2038, 1, 1, tzinfo=UTC)
+BY = ("day", "weekday", "hour")
+
+
+@cache
+def file_of(zone: str) -> str:
+    """Return the file from which zoneinfo reads a zone."""
+    places = [Path(place) for place in zoneinfo.TZPATH] + [Path(tzdata.__file__).parent / "zoneinfo"]
+    return str(next(place / zone for place in places if (place / zone).is_file()))
+
+
+def local_time(moment: datetime, zone: str) -> time.struct_time:
+    """Return the local time by the C library."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = f":{file_of(zone)}"
+    time.tzset()
+    try:
+        return time.localtime(moment.timestamp())
+    finally:
+        os.environ.pop("TZ") if before is None else os.environ.__setitem__("TZ", before)
+        time.tzset()
+
+
+def expected(moment: datetime, zone: str) -> tuple[str, str, int]:
+    """Return day, weekday and hour of a moment by the C library."""
+    local = local_time(moment, zone)
+    day = f"{local.tm_year:04}-{local.tm_mon:02}-{local.tm_mday:02}"
+    return day, WEEKDAYS[local.tm_wday], local.tm_hour
+
+
+@contextmanager
+def ledger_of(zone: str, moments: list[datetime], people: int = 12) -> Iterator[list[Path]]:
+    """Record, at each moment, so many visits of one second, then a play of a house ad."""
+    now = [FIRST]
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:
+            return now[0]
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ledger_clock, "datetime", Clock)
+        path = Path(folder) / "ledger-main.sqlite"
+        book = Ledger(path, StationTable(timezone=zone), "main")
+        mono_ns = 0
+        for moment in moments:
+            now[0] = moment
+            for who in (NOBODY, *[present(F20), NOBODY] * people):
+                book.measure(who, mono_ns)
+                mono_ns += 1000 * MS
+            mono_ns += 60_000 * MS
+            play_id = book.start(decision(HOUSE), planned_ms=0)
+            assert play_id is not None
+            exposure = Exposure(decision(HOUSE))
+            book.end(play_id, Shown(frames_expected=1, frames_presented=1, status="played", exposure=exposure))
+        book.close()
+        yield [path]
+
+
+def counted(made: Report, number: str) -> dict[tuple[str, str, int], int]:
+    return {(row["day"], row["weekday"], row["hour"]): row[number] for row in made.parts}
+
+
+@cache
+def changes(zone: str) -> tuple[datetime, ...]:
+    """Return the moments at which the clocks of a zone are set, to the second."""
+    there, found = ZoneInfo(zone), []
+    low = FIRST
+    while low < LAST:
+        high = low + timedelta(days=7)
+        if low.astimezone(there).utcoffset() != high.astimezone(there).utcoffset():
+            begin, end = low, high
+            while end - begin > timedelta(seconds=1):
+                middle = begin + timedelta(seconds=(end - begin) // timedelta(seconds=2))
+                if middle.astimezone(there).utcoffset() == low.astimezone(there).utcoffset():
+                    begin = middle
+                else:
+                    end = middle
+            found.append(end)
+        low = high
+    return tuple(found)
+
+
+zones = st.sampled_from(sorted(zoneinfo.available_timezones()))
+seconds = st.integers(0, int((LAST - FIRST).total_seconds()) - 1)
+
+
+@st.composite
+def moments(draw: st.DrawFn, zone: str) -> datetime:
+    """Draw a moment: any, or one within two hours of a change of the zone's clocks."""
+    near = changes(zone)
+    if near and draw(st.booleans()):
+        return draw(st.sampled_from(near)) + timedelta(seconds=draw(st.integers(-7200, 7200)))
+    return FIRST + timedelta(seconds=draw(seconds))
+
+
+@settings(max_examples=120)
+@given(st.data(), zones)
+def test_plays_and_audience_are_of_the_day_and_hour_of_the_zone(data: st.DataObject, zone: str) -> None:
+    moment = data.draw(moments(zone))
+    with ledger_of(zone, [moment]) as paths, reading(paths) as db:
+        plays = queries.plays(db, BY, ZoneInfo(zone))
+        audience = queries.audience(db, BY, ZoneInfo(zone))
+    assert counted(plays, "plays") == {expected(moment, zone): 1}
+    assert counted(audience, "people") == {expected(moment, zone): 12}
+
+
+@settings(max_examples=200)
+@given(st.data(), zones, zones)
+@example(None, "Asia/Kolkata", "Asia/Kathmandu")
+def test_a_quarter_lies_in_one_hour_of_every_zone(data: st.DataObject | None, zone: str, other: str) -> None:
+    """The zone of a station may be set right later: the counts of quarters can be told in any other."""
+    moment = data.draw(moments(zone)) if data else datetime(2026, 4, 5, 18, 47, tzinfo=UTC)
+    begins = datetime.fromisoformat(quarter_of(moment, ZoneInfo(zone))).replace(tzinfo=UTC)
+    assert timedelta(0) <= moment - begins < timedelta(minutes=15)
+    assert expected(begins, zone) == expected(moment, zone)
+    assume(all(not begins < change <= moment for change in changes(other)))
+    assert expected(begins, other) == expected(moment, other)
+
+
+@pytest.mark.parametrize(
+    ("zone", "when", "hour"),
+    [
+        ("Asia/Kolkata", datetime(2026, 4, 6, 0, 15), 0),
+        ("Asia/Kathmandu", datetime(2026, 4, 6, 0, 5), 0),
+        ("Asia/Kathmandu", datetime(2026, 4, 6, 23, 50), 23),
+        ("Australia/Eucla", datetime(2026, 4, 6, 0, 40), 0),
+        ("Pacific/Chatham", datetime(2026, 4, 6, 0, 1), 0),
+        ("America/St_Johns", datetime(2026, 4, 6, 0, 1), 0),
+    ],
+)
+def test_a_quarter_past_midnight_is_of_the_new_day(zone: str, when: datetime, hour: int) -> None:
+    moment = when.replace(tzinfo=ZoneInfo(zone))
+    since = utc_bound("2026-04-06", ZoneInfo(zone)), utc_bound(next_day("2026-04-06"), ZoneInfo(zone))
+    with ledger_of(zone, [moment, moment - timedelta(days=1)]) as paths, reading(paths) as db:
+        for make, number, value in ((queries.plays, "plays", 1), (queries.audience, "people", 12)):
+            made = make(db, BY, ZoneInfo(zone), since)
+            assert counted(made, number) == {("2026-04-06", "mon", hour): value}
+
+
+def test_a_quarter_ends_where_the_clocks_of_the_station_are_set_a_minute_after_the_hour() -> None:
+    newfoundland = ZoneInfo("America/St_Johns")
+    quarters = [quarter_of(datetime(2007, 3, 11, 3, m, 59, tzinfo=UTC), newfoundland) for m in (29, 30, 31, 44, 45)]
+    assert [text[-5:] for text in quarters] == ["03:15", "03:30", "03:31", "03:31", "03:45"]
+
+
+def test_an_hour_that_comes_twice_is_one_row_and_said() -> None:
+    """On Lord Howe Island the clocks go back by half an hour: 01:30 to 02:00 comes twice."""
+    for zone, first, times, hour in (
+        ("Australia/Lord_Howe", datetime(2026, 4, 4, 14, 35, tzinfo=UTC), 4, 1),
+        ("Europe/Berlin", datetime(2026, 10, 25, 0, 5, tzinfo=UTC), 8, 2),
+    ):
+        every = [first + timedelta(minutes=15 * n) for n in range(times)]
+        with ledger_of(zone, every) as paths, reading(paths) as db:
+            for make, number, each in ((queries.plays, "plays", 1), (queries.audience, "people", 12)):
+                made = make(db, ("day", "hour"), ZoneInfo(zone))
+                rows = {row["hour"]: row[number] for row in made.parts}
+                assert rows[hour] == each * sum(expected(moment, zone)[2] == hour for moment in every)
+                (note,) = (text for text in made.notes if "clocks were set back" in text)
+                day = first.astimezone(ZoneInfo(zone)).date()
+                assert f"hour {hour} of {day} lasted longer" in note
+                assert not any("set back" in text for text in make(db, ("day",), ZoneInfo(zone)).notes)
+
+
+def test_hours_of_utc_that_an_older_version_counted_stay_and_are_told_as_what_they_are() -> None:
+    with ledger_of("Asia/Kolkata", [datetime(2026, 4, 5, 18, 45, tzinfo=UTC)]) as paths:
+        import sqlite3
+
+        db = sqlite3.connect(paths[0])
+        db.execute("INSERT INTO audience_hours VALUES ('station', 'main', '2026-04-05T17', 20, 20000, 20000)")
+        db.execute("INSERT INTO audience_groups VALUES ('station', 'main', '2026-04-05T17', 'F', '20-29', 20000)")
+        db.commit()
+        db.close()
+        with reading(paths) as db:
+            kolkata = queries.audience(db, ("day", "hour"), ZoneInfo("Asia/Kolkata"))
+            seoul = queries.audience(db, ("day", "hour"), ZoneInfo("Asia/Seoul"))
+    assert [(row["day"], row["hour"], row["people"]) for row in kolkata.parts] == [
+        ("2026-04-05", 22, 20), ("2026-04-06", 0, 12),
+    ]  # fmt: skip
+    assert [any("older versions" in note for note in made.notes) for made in (kolkata, seoul)] == [True, False]
+    assert sum(row["people"] for row in seoul.parts) == 32
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.filter_too_much])
+@given(st.data(), zones)
+def test_a_day_from_and_a_day_until_are_what_the_clocks_of_the_zone_show(data: st.DataObject, zone: str) -> None:
+    """Days whose beginning is skipped or comes twice too; not those that come back after they were over."""
+    there, moment = ZoneInfo(zone), data.draw(moments(zone))
+    day = expected(moment, zone)[0]
+    since, until = utc_bound(day, there), utc_bound(next_day(day), there)
+    begins = datetime.fromisoformat(since)
+    assume(expected(begins - timedelta(seconds=1), zone)[0] < expected(begins, zone)[0])
+    midnight = datetime.fromisoformat(f"{next_day(day)}T00:00")
+    after = datetime.fromisoformat(until)
+    assume(all(expected(after + timedelta(minutes=n), zone)[0] > day for n in range(0, 200, 20)))
+    assert since <= moment.strftime("%Y-%m-%dT%H:%M:%S.000Z") < until
+    assert expected(begins, zone)[0] == day and expected(begins - timedelta(seconds=1), zone)[0] < day
+    assert after.astimezone(there).replace(tzinfo=None) >= midnight
+
+
+@pytest.mark.parametrize(
+    ("zone", "time_", "utc"),
+    [
+        ("Europe/Berlin", "2026-03-29T02:30", "2026-03-29T01:00:00.000Z"),  # skipped: when the clocks are set
+        ("Europe/Berlin", "2026-10-25T02:30", "2026-10-25T00:30:00.000Z"),  # twice: the first
+        ("Australia/Lord_Howe", "2026-10-04T02:10", "2026-10-03T15:30:00.000Z"),
+        ("Africa/Cairo", "2026-04-24", "2026-04-23T22:00:00.000Z"),  # the day begins at one o'clock
+        ("Pacific/Apia", "2011-12-30", "2011-12-30T10:00:00.000Z"),  # the day was left out
+        ("Asia/Kolkata", "2026-04-06", "2026-04-05T18:30:00.000Z"),
+    ],
+)
+def test_a_time_that_is_skipped_or_comes_twice_is_a_moment(zone: str, time_: str, utc: str) -> None:
+    assert utc_bound(time_, ZoneInfo(zone)) == utc
+
+
+@settings(max_examples=150)
+@given(st.data(), zones, st.tuples(st.integers(0, 1439), st.integers(1, 1439)))
+@example(None, "Europe/Berlin", (90, 60))
+def test_a_line_is_open_when_the_clocks_of_the_zone_show_its_daypart(
+    data: st.DataObject | None, zone: str, part: tuple[int, int]
+) -> None:
+    """In the night in which the clocks are set, too: what is skipped is not open, what comes twice is open twice."""
+    moment = data.draw(moments(zone)) if data else datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC)
+    first, length = part
+    local = local_time(moment, zone)
+    minute, today = 60 * local.tm_hour + local.tm_min, date(local.tm_year, local.tm_mon, local.tm_mday)
+    for starts, ends in ((None, None), (today, today), (today - timedelta(days=1), today - timedelta(days=1))):
+        ad = line("ad", dayparts=((first, (first + length) % 1440),), starts=starts, ends=ends)
+        there = moment.astimezone(ZoneInfo(zone))
+        is_open = catalogue(ad).arrays.open_at(there.date(), 60 * there.hour + there.minute)[0]
+        begun_today = first <= minute < first + length and (starts is None or starts == today)
+        begun_before = minute < first + length - 1440 and (starts is None or starts < today)
+        assert is_open == (begun_today or begun_before)
