@@ -178,7 +178,7 @@ def test_a_quarter_ends_where_the_clocks_of_the_station_are_set_a_minute_after_t
 
 
 def test_an_hour_that_comes_twice_is_one_row_and_said() -> None:
-    """On Lord Howe Island the clocks go back by half an hour: 01:30 to 02:00 comes twice."""
+    """Clocks go back by half an hour on Lord Howe Island: 01:30 to 02:00 comes twice."""
     for zone, first, times, hour in (
         ("Australia/Lord_Howe", datetime(2026, 4, 4, 14, 35, tzinfo=UTC), 4, 1),
         ("Europe/Berlin", datetime(2026, 10, 25, 0, 5, tzinfo=UTC), 8, 2),
@@ -252,7 +252,7 @@ def test_a_time_that_is_skipped_or_comes_twice_is_a_moment(zone: str, time_: str
 def test_a_line_is_open_when_the_clocks_of_the_zone_show_its_daypart(
     data: st.DataObject | None, zone: str, part: tuple[int, int]
 ) -> None:
-    """In the night in which the clocks are set, too: what is skipped is not open, what comes twice is open twice."""
+    """What is skipped when the clocks are set is not open; what comes twice is open twice."""
     moment = data.draw(moments(zone)) if data else datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC)
     first, length = part
     local = local_time(moment, zone)
