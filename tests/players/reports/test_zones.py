@@ -252,7 +252,7 @@ def test_a_time_that_is_skipped_or_comes_twice_is_a_moment(zone: str, time_: str
 def test_a_line_is_open_when_the_clocks_of_the_zone_show_its_daypart(
     data: st.DataObject | None, zone: str, part: tuple[int, int]
 ) -> None:
-    """What is skipped when the clocks are set is not open; what comes twice is open twice."""
+    """A time that is skipped when the clocks are set is not open, one that comes twice is open twice."""
     moment = data.draw(moments(zone)) if data else datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC)
     first, length = part
     local = local_time(moment, zone)
