@@ -67,7 +67,7 @@ def _video(path: Path, every: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     number, promised = 0, 0
     try:
         with Film(path) as film:
-            promised = film.stream.frames
+            promised = film.frames_told
             for shown in film.frames():
                 if number % every == 0:
                     yield number, film.pixels(shown.frame)

@@ -66,6 +66,8 @@ class Film:
             if not self.container.streams.video:
                 raise ValueError("there is no picture in it")
             self.stream = self.container.streams.video[0]
+            if self.stream.codec_context is None:
+                raise ValueError("its codec is unknown; export it as h264")
             self._track = tracks.get(self.stream.id, mp4.Track())
             self._cut = self._track.cut(self.stream.width, self.stream.height)
             if "matroska" in self.container.format.name:
@@ -103,6 +105,15 @@ class Film:
     def codec(self) -> str:
         """Return FFmpeg's name of the codec, whatever the decoder is called."""
         return str(self.stream.codec_context.codec.canonical_name)
+
+    @property
+    def frames_told(self) -> int:
+        """Return the number of frames that the file says it shows; 0 where it does not say."""
+        parts = [edit for edit in self._track.edits if edit.start_s is not None]
+        media_s = float((self.stream.duration or 0) * (self.stream.time_base or 0))
+        if len(parts) > 1 or any(0 < part.length_s < 0.99 * media_s for part in parts):
+            return 0  # a part of them, which need not be counted
+        return self.stream.frames
 
     def length_s(self) -> float:
         """Return the length in s, from the start of the first frame to the end of the last; 0 where there is none.

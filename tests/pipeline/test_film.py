@@ -1,5 +1,6 @@
 """Films: upright, in their makers' colours, every frame at its time, as long as they are."""
 
+import contextlib
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -407,6 +408,28 @@ def test_a_film_that_was_copied_by_half_is_refused(tmp_path: Path, suffix: str) 
     path.write_bytes(content[: len(content) * 2 // 3])
     with pytest.raises(ValueError, match="it ends in the middle"):
         length_s(path)
+
+
+DAMAGES = st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), max_size=6)
+
+
+@settings(max_examples=60)
+@given(kind=st.sampled_from([".mp4", ".mkv"]), places=DAMAGES, kept=st.floats(0.05, 1))
+def test_a_damaged_film_is_an_error_that_is_known_or_plays(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, places: list[tuple[float, bytes]], kept: float
+) -> None:
+    path = tmp_path_factory.mktemp("film") / f"film{kind}"
+    write_numbered(path, 5)
+    if kind == ".mp4":
+        edit(path, [(0.1, 0.2), (0.0, 0.3)])
+    content = bytearray(path.read_bytes())
+    for place, what in places:
+        at = round(place * len(content))
+        content[at : at + len(what)] = what
+    path.write_bytes(content[: round(kept * len(content))])
+    for look in (length_s, shown):
+        with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+            look(path)
 
 
 CASES = {

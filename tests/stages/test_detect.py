@@ -32,7 +32,7 @@ from pipeline.settings import Detect as DetectTable
 from pipeline.settings import Station, StationTable
 from stages.detect import Detect
 from tests.conftest import HANG_S
-from tests.films import write_film
+from tests.films import edit, write_film, write_numbered
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 FACE_PX = (166, 130, 199, 199)
@@ -282,6 +282,14 @@ def test_any_picture_shows_the_same_face(kind: str, tmp_path: Path) -> None:
     assert row["file"] == str(path)
     (face,) = row["faces"]
     assert overlap(tuple(face["box"]), FACE_PX) > 0.85
+
+
+def test_a_film_of_which_an_edit_list_shows_a_part_is_not_damaged(tmp_path: Path) -> None:
+    write_numbered(tmp_path / "film.mp4", 40)
+    edit(tmp_path / "film.mp4", [(1, 0.5), (3, 0.5)])
+    result = run(tmp_path / "film.mp4", "--json")
+    assert result.exit_code == 0, result.output
+    assert [json.loads(line)["frame"] for line in result.stdout.splitlines()] == list(range(10))
 
 
 MIRRORED = {"mirrored": (1, 0, 0, -1), "on its head": (-1, 0, 0, -1), "on its side, mirrored": (0, 1, 1, 0)}
