@@ -77,7 +77,7 @@ def test_the_pages_name_every_command_and_no_other() -> None:
     text = " ".join(prose().values())
     known = list(commands(cli, "stationcast"))
     assert [name for name in known if not re.search(rf"\b{name.removeprefix('stationcast ')}\b", text)] == []
-    for named in re.findall(r"^stationcast ([a-z][a-z ]*[a-z])\b", code(text), re.M):
+    for named in re.findall(r"^stationcast ([a-z]+(?:[ -][a-z]+)*)\b", code(text), re.M):
         assert any(f"stationcast {named} ".startswith(f"{name} ") for name in known), f"stationcast {named}"
 
 

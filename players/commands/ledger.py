@@ -19,7 +19,9 @@ from players.commands.shared import (
     write_text,
 )
 from players.ledger.chain import verify
+from players.ledger.damage import accept
 from players.ledger.export import read_plays, write_parquet, write_plays
+from players.ledger.paths import state_dir
 from players.ledger.signing import check_statement, sign
 from players.ledger.snapshot import reading
 
@@ -104,6 +106,19 @@ def sign_command(station_file: Path | None, ledger_files: tuple[Path, ...], key:
         click.echo(f"{out}: signed")
     else:
         click.echo(statement)
+
+
+@ledger.command("accept-loss")
+@station_option
+def accept_command(station_file: Path | None) -> None:
+    """Let paid ads play again after a ledger was damaged; its file stays, what it held is counted no more."""
+    station = load_station(station_file)
+    folder = state_dir(station.station, station.folder)
+    kept = accept(folder)
+    if not kept:
+        raise UserError(f"{folder}: no ledger was damaged; there is nothing to accept")
+    for file in kept:
+        click.echo(f"{file}: kept, and counted no more; paid ads play within some seconds")
 
 
 def _only(paths: list[Path]) -> Path:

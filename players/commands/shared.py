@@ -19,6 +19,7 @@ from pipeline.streams import is_new_file, machine_output, new_file
 from players.ads.campaigns import load_catalogue, open_folder
 from players.ads.catalogue import Catalogue
 from players.ledger.clock import next_day, utc_bound
+from players.ledger.damage import lost
 from players.ledger.paths import state_dir
 from players.ledger.spreadsheet import Csv, Separator
 from players.reports.report import Report, as_csv, as_json, as_table
@@ -59,6 +60,8 @@ def ledger_paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]
     """Return the ledgers named, or all those of the station. UserError where there is none."""
     if ledger_files:
         return list(ledger_files)
+    for file in lost(state_dir(station.station, station.folder)):
+        click.echo(f"problem: {file}: a damaged ledger; what it held is in no report and no budget", err=True)
     found = sorted(state_dir(station.station, station.folder).glob("ledger-*.sqlite"))
     if not found:
         place = state_dir(station.station, station.folder)

@@ -23,9 +23,10 @@ from players.audience.present import Present, pack
 from players.audience.quarters import AudienceCount
 from players.choice.choose import Decision
 from players.choice.history import History
-from players.ledger import clock
+from players.ledger import clock, damage
 from players.ledger.ballast import Ballast, is_full
 from players.ledger.billing import ABORTED, bill
+from players.ledger.damage import in_words
 from players.ledger.entries import ChainEnd, Started, is_open, open_starts
 from players.ledger.exposure import Shown
 from players.ledger.past import Totals, first_of_run, read_history, totals_from
@@ -239,21 +240,34 @@ class Ledger:
         for _ in range(2):
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._need_file()
                 db = sqlite3.connect(self.path, timeout=2.0, isolation_level=None, check_same_thread=False)
             except (OSError, sqlite3.Error) as error:
-                self._fail(f"cannot open {self.path}: {error}")
+                self._fail(f"cannot open {self.path}: {in_words(error)}")
+                if is_full(error) and self._ballast.give():
+                    continue
                 return
             try:
                 self._prepare(db)
             except (sqlite3.Error, ValueError, TypeError, LookupError) as error:  # a time or a number that is none
                 db.close()
-                self._fail(f"cannot use {self.path}: {error}")
+                self._fail(f"cannot use {self.path}: {in_words(error)}")
                 if not (is_full(error) and self._ballast.give()):
                     return
             else:
                 self._db, self._problem, self._inode = db, "", _inode(self.path)
                 self._take_ballast()
                 return
+
+    def _need_file(self) -> None:
+        """Keep a damaged file aside, and begin a new one where there is none."""
+        problem = damage.damage(self.path)
+        if problem:
+            kept = damage.keep_aside(self.path)
+            log("ledger_damaged", severity="err", file=self.path, problem=problem, kept=kept)
+        if not self.path.exists():
+            damage.begin(self.path)
+            log("ledger_begun", severity="notice", file=self.path, effect="nothing counts as spent yet")
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
@@ -342,7 +356,7 @@ class Ledger:
                 db.execute("COMMIT")
             except sqlite3.Error as error:
                 self._roll_back()
-                self._fail(str(error))
+                self._fail(in_words(error))
                 self._broken = getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_FULL
                 if not (is_full(error) and self._ballast.give()):
                     return False
@@ -367,8 +381,8 @@ class Ledger:
         self._problem = problem
 
     def _take_ballast(self) -> None:
-        """Keep space back for a full disk; without it paid ads do not play."""
-        problem = self._ballast.take()
+        """Keep space back for a full disk. Without it, or after a loss that nobody has accepted, no paid ad plays."""
+        problem = self._ballast.take() or damage.loss(self.path)
         if problem:
             self._fail(problem)
         else:

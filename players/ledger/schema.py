@@ -179,7 +179,7 @@ def migrate(db: sqlite3.Connection) -> None:
     """
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > newest():
-        raise sqlite3.DatabaseError(f"it was written by a newer version (schema {version})")
+        raise sqlite3.DatabaseError(f"it was written by a newer version (schema {version}); install that version")
     for number in range(version + 1, newest() + 1):
         db.execute("BEGIN EXCLUSIVE")
         SCHEMAS[number].migrate(db)

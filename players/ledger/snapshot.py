@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, plain
 from players.ledger.billing import code_of_words
+from players.ledger.damage import in_words
 from players.ledger.schema import AUDIENCE, FIRST_HASH, SCHEMAS, column_types, migrate
 from players.ledger.values import read_texts, text_of, unpack_eligible
 
@@ -30,8 +31,8 @@ def reading(paths: list[Path]) -> Iterator[sqlite3.Connection]:
     with tempfile.TemporaryDirectory(prefix="stationcast-") as folder:
         copies = [_copy(path, Path(folder) / str(number)) for number, path in enumerate(paths)]
         try:
-            for copy in copies:
-                _update(copy)
+            for path, copy in zip(paths, copies, strict=True):
+                _update(copy, path)
             db = sqlite3.connect(copies[0] if len(copies) == 1 else Path(folder) / "all", isolation_level=None)
             try:
                 if len(copies) > 1:
@@ -45,7 +46,7 @@ def reading(paths: list[Path]) -> Iterator[sqlite3.Connection]:
                 db.close()
         except (sqlite3.DatabaseError, ValueError, TypeError, ArithmeticError) as error:  # a time or price that is none
             names = ", ".join(str(path) for path in paths)
-            raise UserError(f"{names}: not a sound ledger ({error}); restore it from a backup") from None
+            raise UserError(f"{names}: not a sound ledger: {in_words(error)}") from None
 
 
 def _copy(path: Path, folder: Path) -> Path:
@@ -64,18 +65,18 @@ def _copy(path: Path, folder: Path) -> Path:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise UserError(f"{path}: cannot be copied to {folder.parent}: {error.strerror}; mend that") from None
+            raise UserError(f"{path}: cannot be copied to {folder.parent}: {plain(error)}") from None
         if before == (_state(path), _state(log)):
             return folder / path.name
     raise UserError(f"{path}: it changes too fast to be read; try again")
 
 
-def _update(copy: Path) -> None:
-    """Bring a copy to the newest schema; the ledger itself stays as it is."""
+def _update(copy: Path, name: Path) -> None:
+    """Bring a copy of the ledger `name` to the newest schema; the ledger itself stays as it is."""
     db = sqlite3.connect(copy, isolation_level=None)
     try:
         if db.execute("PRAGMA user_version").fetchone() == (0,):
-            raise sqlite3.DatabaseError("it has no table of plays")
+            raise UserError(f"{name}: not a sound ledger: it has no plays; name a ledger, or put back a backup")
         migrate(db)
     finally:
         db.close()

@@ -196,7 +196,7 @@ def test_commits_that_fail_in_their_last_moment_bill_nothing_twice(path: Path, e
     if shutil.which("strace") is None or subprocess.run([*strace, "true"], capture_output=True).returncode:
         pytest.skip("strace is missing or may not trace here: failing syncs were NOT tested")
     done = run_script(FAILING, path, *strace)
-    assert "disk I/O error" in done.stderr
+    assert "the disk failed to read or write it" in done.stderr
     verdict = sound(path)
     spent = [row["price"] for row in table(path) if row["billable"]]
     assert sum(spent) == Decimal("0.70")
