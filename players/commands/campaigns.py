@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import msgspec
@@ -18,15 +18,15 @@ from pipeline.settings import Policy, Station
 from players.ads.campaign_file import parse, to_toml
 from players.ads.catalogue import Catalogue
 from players.ads.folders import folder_campaign
-from players.ads.lines import WEEKDAYS, Line, budget_part, money
+from players.ads.lines import WEEKDAYS, Line
 from players.ads.money import as_text
 from players.ads.places import is_text
 from players.ads.unused import unused
-from players.choice.choose import Rules, moment_in
-from players.choice.held import PASSING, Held, held_by_money
-from players.choice.history import History
+from players.choice.choose import Rules
+from players.choice.held import PASSING, Held
 from players.choice.policies import POLICIES
 from players.choice.terms import unmet_terms
+from players.commands.orders import known_spend, money_words, unaffordable
 from players.commands.shared import (
     Output,
     ledgers_option,
@@ -40,9 +40,6 @@ from players.commands.shared import (
     zone_of,
 )
 from players.ledger.clock import utc_bound
-from players.ledger.past import read_spend
-from players.ledger.paths import ledger_path
-from players.ledger.snapshot import reading
 
 
 @click.group()
@@ -65,14 +62,17 @@ def check(folder: Path | None, station_file: Path | None, ledger_files: tuple[Pa
     held = unmet_terms(catalogue, datetime.now(UTC), _rules(station), people_seen=station.station.mode != "off")
     remarks = list(_remarks(catalogue, station, held))
     problems = [*catalogue.problems, *unaffordable(catalogue.lines, len(station.screens))]
-    for path in ledger_files or own_ledgers(station, folder is None or station_file is not None):
-        try:
-            money = said_by_ledger(catalogue, path, len(station.screens))
-        except UserError as error:
-            problems.append(f"paid lines do not play: {error}")
+    by_money = []
+    for spend in known_spend(station, ledger_files, own=folder is None or station_file is not None):
+        if isinstance(spend, UserError):
+            problems.append(f"paid lines do not play: {spend}")
             continue
-        remarks += money.notes
-        problems += money.problems
+        words = money_words(catalogue, spend, len(station.screens))
+        by_money.append(words.held)
+        remarks += words.notes
+        problems += words.problems
+    everywhere = by_money[0].keys() if by_money else ()
+    held = {name: by_money[0][name] for name in everywhere if all(name in one for one in by_money)} | held
     if as_json:
         unused = [{"file": name, "why": why} for name, why in catalogue.unused]
         lines = [_line_facts(line, held) for line in _all_lines(catalogue)]
@@ -126,8 +126,12 @@ _NOW = {
     "minors": "minors",
     "future": "later",
     "hours": "closed",
+    "overspent": "overspent",
+    "spent": "spent",
+    "short": "no money",
+    "pacing": "paced",
 }
-"""Word of each reason of `unmet_terms` in the table."""
+"""Word of each reason in the table."""
 
 
 def _remarks(catalogue: Catalogue, station: Station, held: dict[str, Held]) -> Iterator[str]:
@@ -179,49 +183,6 @@ def _line_facts(line: Line, held: dict[str, Held]) -> dict[str, Any]:
             for creative in line.creatives
         ],
     }
-
-
-class LedgerWords(NamedTuple):
-    """Words about lines and the money that a ledger says they have spent; problems ask for an answer."""
-
-    notes: list[str]
-    problems: list[str]
-
-
-def own_ledgers(station: Station, wanted: bool) -> list[Path]:
-    """Return the ledgers that the screens of a station have by now; none where they are not `wanted`."""
-    paths = [ledger_path(station.station, screen.name, station.folder) for screen in station.screens if wanted]
-    return [path for path in paths if path.exists()]
-
-
-def said_by_ledger(catalogue: Catalogue, path: Path, screens: int) -> LedgerWords:
-    """Return why lines do not play now by the ledger of one of `screens`, and which orders changed their currency.
-
-    Raises UserError where the ledger cannot be read.
-    """
-    history = History()
-    with reading([path]) as db:
-        history.committed = read_spend(db)
-    parts = tuple(
-        line if line.budget is None else msgspec.structs.replace(line, budget=budget_part(line.budget, screens))
-        for line in catalogue.lines
-    )
-    held = held_by_money(Catalogue(parts, (), catalogue.zone), history, moment_in(0.0))
-    unspent = {line.id for line in parts if not history.committed_by(line)}
-    name = f" ({path.name})" if screens > 1 else ""
-    words = LedgerWords([], [])
-    for line, (kind, why) in held.items():
-        if kind == "overspent":
-            words.problems.append(f"line {line}: budget: {why}{name}")
-        elif line not in unspent:
-            words.notes.append(f"Not played: {line}: {why}{name}.")
-    for row in parts:
-        before = {code: spent for (line, code), spent in history.committed.items() if line == row.id}
-        for code, spent in before.items():
-            if spent and code != row.currency and row.currency:
-                amount = as_text(money(spent), code)
-                words.notes.append(f"{row.id}: {amount} were billed before it changed to {row.currency}{name}.")
-    return words
 
 
 @campaigns.command("simulate")
@@ -313,18 +274,6 @@ def _readable(text: str, name: str) -> None:
         except UserError as error:
             why = str(error).removesuffix("; correct it")
             raise UserError(f"not written, as it would be refused: {why}; import fewer pictures at once") from None
-
-
-def unaffordable(lines: tuple[Line, ...], screens: int) -> Iterator[str]:
-    """Yield one line of text for each line that never plays, as a screen's part of its budget does not pay one play."""
-    for line in lines:
-        price = line.play_price(max(1, line.target.min_watchers))
-        if line.budget is not None and line.budget / screens < price:
-            shared = f", shared by {screens} screens," if screens > 1 else ""
-            yield (
-                f"line {line.id}: budget: {as_text(line.budget, line.currency)}{shared} does not pay one play at "
-                f"{as_text(price, line.currency)}; raise it"
-            )
 
 
 def _target(line: Line) -> str:

@@ -108,6 +108,10 @@ def test_check_says_what_a_line_has_spent_where_it_cannot_play_on(station: Path)
     write(station, "EUR", "1.00", "0.30")
     assert "Not played" not in check(station)
     assert play(station, 9) == 3
+    told = CliRunner().invoke(campaigns_command, ["check", "--station", str(station), "--json"])
+    (row,) = json.loads(told.stdout)["lines"]
+    assert row["held"] == "0.10 EUR are left of its budget of 1.00 EUR, and one play costs 0.30 EUR"
+    assert "no money" in check(station)
     said = "Not played: l-moka: 0.10 EUR are left of its budget of 1.00 EUR, and one play costs 0.30 EUR."
     assert said in check(station)
     write(station, "EUR", "0.90", "0.30")
@@ -131,6 +135,7 @@ def test_check_holds_each_screen_to_its_part_of_a_budget(station: Path) -> None:
     assert play(station, 1, "right", screens=2) == 1
     said = [text for text in check(station).splitlines() if text.startswith("Not played")]
     assert said == ["Not played: l-moka: its budget of 0.60 EUR is spent (ledger-left.sqlite)."]
+    assert "plays" in next(text for text in check(station).splitlines() if text.startswith("│ l-moka"))
 
 
 def test_check_says_that_a_ledger_cannot_be_read(station: Path) -> None:

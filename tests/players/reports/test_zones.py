@@ -3,6 +3,7 @@
 The other computation is the C library's `localtime`, which reads the same files of zones by code of its own.
 """
 
+import json
 import os
 import tempfile
 import time
@@ -16,12 +17,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import tzdata
+from click.testing import CliRunner
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.settings import StationTable
 from players.ads.lines import WEEKDAYS
 from players.audience.present import NOBODY
+from players.commands.report import report as report_command
 from players.ledger import clock as ledger_clock
 from players.ledger.clock import next_day, quarter_of, utc_bound
 from players.ledger.exposure import Exposure, Shown
@@ -169,6 +172,20 @@ def test_a_quarter_past_midnight_is_of_the_new_day(zone: str, when: datetime, ho
         for make, number, value in ((queries.plays, "plays", 1), (queries.audience, "people", 12)):
             made = make(db, BY, ZoneInfo(zone), since)
             assert counted(made, number) == {("2026-04-06", "mon", hour): value}
+
+
+def test_the_reports_of_a_station_in_kolkata_are_of_its_own_sixth_of_april(tmp_path: Path) -> None:
+    """The wall clock shows 00:15 on 6 April, which in UTC is the evening of the 5th."""
+    station = tmp_path / "station.toml"
+    station.write_text('[station]\ntimezone = "Asia/Kolkata"\n[[cameras]]\nname = "c"\nsource = "sample"\n')
+    words = ["--station", str(station), "--by", "day,hour", "--since", "2026-04-06", "--until", "2026-04-06"]
+    words += ["--format", "json"]
+    with ledger_of("Asia/Kolkata", [datetime(2026, 4, 5, 18, 45, tzinfo=UTC)]) as paths:
+        for name, number, value in (("plays", "plays", 1), ("audience", "people", 12)):
+            done = CliRunner().invoke(report_command, [name, *words, "--ledger", str(paths[0])])
+            assert done.exit_code == 0, done.output
+            rows = [(row["day"], row["hour"], row[number]) for row in json.loads(done.stdout)["rows"]]
+            assert rows == [("2026-04-06", 0, value), ("total", "", value)]
 
 
 def test_a_quarter_ends_where_the_clocks_of_the_station_are_set_a_minute_after_the_hour() -> None:
