@@ -49,6 +49,8 @@ class Child:
         self._cpu_before_s = 0.0
         self.at_ready = {"in": 0, "out": 0, "faces": 0}
         self.cpu_at_ready_s = 0.0
+        self.plays: dict[str, dict[str, Any]] = {}
+        """Plays of the run so far as the screens' processes said that have left for good, by screen; of a past only."""
 
     @property
     def group(self) -> Group | None:
@@ -179,17 +181,7 @@ class Child:
             self.at_ready[name] += count
         plays = other.cell.status().get("plays")
         if plays:
-            self.cell.publish({"plays": _sum(self.cell.status().get("plays", {}), plays)})
-
-
-def _sum(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
-    """Return the sums of the numbers in two dicts of numbers or of such dicts."""
-    return {
-        key: _sum(a.get(key, {}), b.get(key, {}))
-        if isinstance(a.get(key, b.get(key)), dict)
-        else a.get(key, 0) + b.get(key, 0)
-        for key in {**a, **b}
-    }
+            self.plays[other.instance] = plays
 
 
 def free_name(group: Group, children: Sequence[Child]) -> str:

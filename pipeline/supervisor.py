@@ -185,7 +185,7 @@ class Supervisor:
                 child.retire()
         elif all(child.ready for child in current):
             if len(active) > group.workers:
-                outdated[0].retire()
+                min(outdated, key=lambda child: child.ready).retire()  # one that still loads does no work yet
             else:
                 self._add(free_name(group, self.children), order)
 

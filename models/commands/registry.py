@@ -23,7 +23,7 @@ def pull(names: tuple[str, ...]) -> None:
     """Fetch the files of the models NAMES (all built-in ones without NAMES) into the cache, and verify them."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
 
         def progress(what: str, done: int, total: int) -> None:

@@ -6,7 +6,7 @@ asked for anything, so a hanging one holds up nobody.
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -242,7 +242,7 @@ def take(
         dropped=dict(_sum(statuses[child.worker].get("dropped", {}) for child in children if child.group is None)),
         cameras=cameras,
         screens=screens,
-        plays=_all_plays(statuses.values()),
+        plays=_all_plays(children, statuses),
         alerts=() if ended_s else (*_process_alerts(processes), *_camera_alerts(cameras), *_screen_alerts(screens)),
     )
 
@@ -314,13 +314,21 @@ def _of_instances(children: Sequence[Child], per: str, statuses: dict[str, dict[
     return [statuses[child.worker] | {"name": child.instance} for child in mine]
 
 
-def _all_plays(statuses: Iterable[dict[str, Any]]) -> Plays:
-    """Add up the plays of all screens, also of those that are no longer there."""
-    all_plays = [msgspec.convert(status["plays"], Plays) for status in statuses if "plays" in status]
+def _all_plays(children: Sequence[Child], statuses: dict[str, dict[str, Any]]) -> Plays:
+    """Add up the plays of all screens, also of those that are no longer there.
+
+    A screen's process counts those of the whole run, also those of the process before it: the largest count is right.
+    """
+    by_screen: dict[str, Plays] = {}
+    for child in children:
+        for screen, said in (child.plays | {child.instance: statuses[child.worker].get("plays", {})}).items():
+            plays = msgspec.convert(said, Plays)
+            if plays.total >= by_screen.get(screen, plays).total:
+                by_screen[screen] = plays
     return Plays(
-        total=sum(plays.total for plays in all_plays),
-        billable=sum(plays.billable for plays in all_plays),
-        by_ad=dict(_sum(plays.by_ad for plays in all_plays)),
+        total=sum(plays.total for plays in by_screen.values()),
+        billable=sum(plays.billable for plays in by_screen.values()),
+        by_ad=dict(_sum(plays.by_ad for plays in by_screen.values())),
     )
 
 

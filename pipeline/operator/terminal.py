@@ -76,7 +76,8 @@ def render(now: Snapshot, before: Snapshot | None = None, width: int = _WIDE) ->
 
     Rates and ages are those since the snapshot `before`; without one, those since the station was ready.
     """
-    table = Table(title=f"stationcast - {now.station}", title_justify="left", expand=True)
+    title = f"stationcast - {now.station}{'' if now.ready else ': starting'}"
+    table = Table(title=title, title_justify="left", expand=True)
     if width < _WIDE:
         table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 0), False
     for name in ("stage", "processes", "fps", "p50 ms", "p95 ms", "faces/s", "dropped", "restarts", "cpu %", "MB"):
@@ -158,7 +159,9 @@ def _pace(stage: Stage, now: Snapshot, before: Snapshot | None) -> _Pace:
         seconds = now.at_s - before.at_s
         recent = ages.since(first.age_out if stage.gives else first.age_in)
         p50_ms, p95_ms = quantile_ms(recent, 0.5), quantile_ms(recent, 0.95)
-    in_rate, out_rate, face_rate, cores = (came[name] / max(1e-9, seconds) for name in ("in", "out", "faces", "cpu_s"))
+    in_rate, out_rate, face_rate, cores = (
+        came[name] / seconds if seconds else 0.0 for name in ("in", "out", "faces", "cpu_s")
+    )
     return _Pace(in_rate=in_rate, out_rate=out_rate, face_rate=face_rate, cores=cores, p50_ms=p50_ms, p95_ms=p95_ms)
 
 

@@ -108,6 +108,37 @@ def test_a_changed_threshold_replaces_workers_one_at_a_time(running: RunningStat
     _accounted_for(supervisor)
 
 
+def test_a_file_that_changes_again_while_a_worker_loads_leaves_one_at_work(running: RunningStation) -> None:
+    with running(cameras=2) as supervisor, _nothing_lost(supervisor):
+        _moves_on(supervisor, "c0", "c1")
+        station = supervisor.station
+
+        def detectors() -> list[Child]:
+            return [child for child in supervisor.children if child.role == "detect" and not child.retired]
+
+        for score in (0.6, 0.7, 0.8):
+            supervisor.reload(_changed(station, detect=msgspec.structs.replace(station.detect, min_score=score)))
+            wait_for(lambda: len(detectors()) == 2, "the next worker to load")
+        at_work = []
+        while not supervisor.settled:
+            at_work.append(sum(child.ready for child in detectors()))
+            time.sleep(0.005)
+        assert min(at_work) >= 1, "no moment without a worker"
+        _moves_on(supervisor, "c0", "c1")
+    _accounted_for(supervisor)
+
+
+def test_plays_of_a_replaced_screen_are_counted_once(running: RunningStation) -> None:
+    """Its next process counts those of the whole run, as the ledger tells them."""
+    with running(cameras=1) as supervisor, _nothing_lost(supervisor):
+        _moves_on(supervisor, "c0")
+        screens = (msgspec.structs.replace(supervisor.station.screens[0], tick_hz=30),)
+        assert _reload(supervisor, _changed(supervisor.station, screens=screens)) == "toys: replaces player.main"
+        assert supervisor.snapshot().plays.total == 1, "what the process said that has left"
+        _moves_on(supervisor, "c0")
+    assert summarise(supervisor.snapshot())["plays"] == {"total": 1, "billable": 0, "by_ad": {"toy": 1}}
+
+
 def test_a_screen_is_added_and_removed_and_the_other_plays_on(running: RunningStation) -> None:
     with running(cameras=2) as supervisor, _nothing_lost(supervisor):
         first, before = supervisor.station, _pids(supervisor)

@@ -83,6 +83,13 @@ def test_a_station_that_was_never_ready_has_no_rates() -> None:
     assert summary["duration_s"] == summary["stages"]["eye"]["fps"] == summary["stages"]["eye"]["busy_pct"] == 0.0
 
 
+def test_a_station_that_starts_is_shown_so_without_rates() -> None:
+    console = Console(width=80, file=io.StringIO())
+    console.print(render(_snapshot(ready=False, measured_s=0.0), width=80))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "stationcast - s: starting" in shown and "000" not in shown
+
+
 def test_a_station_without_cameras_saw_nothing() -> None:
     summary = summarise(_snapshot(stages=(WALL,), dropped={}))
     assert summary["frames"] == {"captured": 0, "processed": 0, "dropped": 0}
