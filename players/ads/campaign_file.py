@@ -146,6 +146,8 @@ def _read_amounts(tables: dict[str, Any], text: str) -> None:
                 line[name] = _keyed(key, parse_amount, written, currency)
     if isinstance(currency, str) and currency:  # 10.000 is ten for TOML, and ten thousand for many people
         for found in _BARE_AMOUNT.finditer(text):
+            if "#" in text[text.rfind("\n", 0, found.start(1)) + 1 : found.start(1)]:
+                continue  # a comment
             number = text.count("\n", 0, found.start(1)) + 1
             _keyed(f"{found[1]} in line {number}", parse_amount, found[2].replace("_", ""), currency)
 

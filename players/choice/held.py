@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.log import log
 from players.ads.catalogue import Arrays, Catalogue
 from players.ads.lines import Line, micro, money
-from players.ads.money import as_text
+from players.ads.money import as_text, to_cents
 from players.choice.choose import Moment
 from players.choice.history import History
 
@@ -97,7 +97,10 @@ def _because(line: Line, committed: int, least: int, paced: int | None) -> Held:
     left = micro(line.budget) - committed
     budget = as_text(line.budget, line.currency)
     if paced is not None:
-        return Held("pacing", f"even pacing: it has spent {text(committed)}, and {text(paced)} are due by now")
+        due = to_cents(money(paced), line.currency)
+        return Held(
+            "pacing", f"even pacing: it has spent {text(committed)}, and {due:f} {line.currency} are due by now"
+        )
     if left < 0:
         remedy = "raise the budget, or give a new order a new id"
         return Held("overspent", f"it has spent {text(committed)}, more than its budget of {budget}; {remedy}")

@@ -121,6 +121,14 @@ def test_amounts_are_read_in_quotes_and_without(folder: Path) -> None:
     assert [(line.price, line.budget) for line in lines] == [(Decimal("1.5"), Decimal(1000))] * 4
 
 
+def test_an_amount_in_a_comment_is_nobodys(folder: Path) -> None:
+    said = 'price = "1.20"  # before, price = 1.200\n# budget = 10.000'
+    (folder / "a.toml").write_text('currency = "EUR"\n' + little(line=said))
+    assert [line.price for line in read(folder).lines] == [Decimal("1.20")]
+    (folder / "a.toml").write_text('currency = "EUR"\n' + little(line="  price=1.200"))
+    assert "price in line 7: '1.200' is no amount of EUR" in read(folder).problems[0]
+
+
 def test_a_price_that_an_older_version_misread_does_not_play_on_from_its_cache(folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "media.cache"
     (folder / "a.toml").write_text('currency = "KRW"\n' + little(line='price = "1200"'))

@@ -54,7 +54,7 @@ def test_a_price_above_the_budget_and_a_cpm_of_many_watchers_are_said_too() -> N
 def test_even_pacing_says_what_is_due_only_while_the_line_is_open() -> None:
     ad = order(starts=date(2026, 5, 6), ends=date(2026, 5, 15), dayparts=((480, 1200),), pacing="even")
     assert held(ad) == {}
-    assert held(ad, ad=1)["ad"] == ("pacing", "even pacing: it has spent 1.00 EUR, and 0.334722 EUR are due by now")
+    assert held(ad, ad=1)["ad"] == ("pacing", "even pacing: it has spent 1.00 EUR, and 0.33 EUR are due by now")
     assert held(ad, ad=1, at=NOON.replace(hour=21)) == {}
     assert held(ad, ad=10, at=NOON + timedelta(days=30)) == {}, "its last day is over"
 

@@ -1,5 +1,6 @@
 """Invoices, plays and audiences: money to the cent, days and hours of the station, sums over screens."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -67,6 +68,30 @@ def test_totals_are_the_sums_of_the_invoice_lines(plays: list[tuple[str, int, bo
     assert len(totals) == bool(plays)
     if totals:
         assert totals[0]["spend"] == sum(row["spend"] for row in rows)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from(["EUR", "KRW", "KWD"]), st.integers(0, 10**9)), max_size=20
+    ),
+    st.sampled_from(["EUR", "KRW", "KWD"]),
+)
+def test_spend_left_and_totals_are_by_line_and_currency(plays: list[tuple[str, str, int]], present: str) -> None:
+    db = table_of([(name, micro, True) for name, _, micro in plays])
+    for row, (_, code, _) in enumerate(plays, 1):
+        db.execute("UPDATE plays SET currency = ? WHERE rowid = ?", (code, row))
+    ordered = msgspec.structs.replace(MOKA, id="a", advertiser="x", campaign="x", currency=present)
+    made = queries.billing(db, [ordered])
+    exact = Counter({("a", present): 0})
+    for name, code, micro in plays:
+        exact[name, code] += micro
+    rounded = {key: to_cents(Decimal(micro) / 1_000_000, key[1]) for key, micro in exact.items()}
+    assert {(row["line"], row["currency"]): row["spend"] for row in made.parts} == rounded
+    left = {(row["line"], row["currency"]): row["left"] for row in made.parts if row["left"] is not None}
+    assert left == {("a", present): 100 - rounded["a", present]}
+    for total in made.rows[len(made.parts) :]:
+        assert total["spend"] == sum(amount for (_, code), amount in rounded.items() if code == total["currency"])
 
 
 def table_of(plays: list[tuple[str, int, bool]]) -> Any:
