@@ -128,6 +128,7 @@ class Preparation:
         self._ledger: Ledger | None = None
         self._failed: dict[str, float] = {}
         self._late_s: dict[str, float] = {}
+        self._unreadable: set[str] = set()
         self._playable: tuple[Catalogue, frozenset[str], Catalogue] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="preparation")
 
@@ -214,6 +215,8 @@ class Preparation:
                 self._fail(decision.creative, f"{type(error).__name__}: {error}", late=isinstance(error, LateError))
                 continue
             self._late_s.pop(decision.creative.id, None)
+            if decision.creative.id in self._unreadable:
+                self._unreadable.clear()
             if decision.line.house and decision.creative.kind == "image":
                 self.standby = ad.picture
             return ad
@@ -268,7 +271,9 @@ class Preparation:
         place = _place_failure(creative)
         if place:
             off_s = RETRY_S
-            skip("creative_unreadable", creative=creative.id, error=place)
+            if not self._unreadable:  # one is enough: its place fails, and so all that is there
+                log("creative_unreadable", severity="warning", creative=creative.id, error=place)
+            self._unreadable.add(creative.id)
         elif late:
             off_s = min(self._late_s.get(creative.id, RETRY_S), QUARANTINE_S)
             self._late_s[creative.id] = 2 * off_s
@@ -284,7 +289,7 @@ class Preparation:
                 self._folder, self._zone, job.station.ads.default_duration_s, self._cache_path, job.screens
             )
         newest = self._watcher.poll()
-        if self._playable is None or self._playable[0] is not newest:
+        if self._playable is None or self._playable[0].version != newest.version:
             self._failed.clear()
             if any(creative.kind == "video" for creative in newest.creatives):
                 # Loading FFmpeg's libraries stops every thread: do it while a picture stands still.

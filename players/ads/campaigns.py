@@ -263,7 +263,8 @@ class Reader:
         for place in self._places.values():
             stamp, known = self._media[place], self.known.media.get(place)
             is_new = known is None or known[0] != stamp
-            if is_new and is_film(place) and self._is_fresh(place):
+            was_so_long = known is not None and known[0][0] == stamp[0]
+            if is_new and is_film(place) and not was_so_long and self._is_fresh(place):
                 self.growing.add(place)
             elif is_new or self._again.get(place, (now_s + 1, 0.0))[0] <= now_s:
                 self.wanted[place] = stamp

@@ -171,6 +171,11 @@ class Catalogue:
         object.__setattr__(self, "house_arrays", Arrays(self.house))
 
     @property
+    def says(self) -> tuple[object, ...]:
+        """Return all that tells this catalogue from another reading of the same folder."""
+        return self.version, self.unplayable, self.problems, self.silent, self.waiting, self.unused
+
+    @property
     def creatives(self) -> tuple[Creative, ...]:
         """Return every creative, those of the paid lines first."""
         return tuple(creative for line in (*self.lines, *self.house) for creative in line.creatives)

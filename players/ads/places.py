@@ -36,9 +36,10 @@ def as_seen(name: str) -> str:
 
     Unicode normal forms, the case of the ending, blanks around and marks without width do not matter.
     """
-    plain = "".join(letter for letter in unicodedata.normalize("NFC", name) if unicodedata.category(letter) != "Cf")
-    stem, ending = os.path.splitext(" ".join(plain.split()))
-    return f"{stem.rstrip()}{ending.lower()}"
+    plain = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    plain = " ".join(unicodedata.normalize("NFC", plain).split())
+    stem, dot, ending = plain.rpartition(".")
+    return f"{stem.rstrip()}.{ending.lower()}" if dot else plain
 
 
 def is_campaign_file(name: str) -> bool:

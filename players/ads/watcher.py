@@ -96,12 +96,14 @@ class CatalogueWatcher:
             self._slow_since_s = None
 
     def _replace(self) -> None:
-        before, self._catalogue = self._catalogue, self._reader.read()
+        before, now = self._catalogue, self._reader.read()
         self._reader.keep()
         self._examination.want(self._reader.wanted, self._reader.known.media)
-        if not self._examination.busy and not self._reader.growing:
+        if now.creatives or not self._examination.busy:
             self._examined.set()
-        now = self._catalogue
+        if self._was_read and now.says == before.says:
+            return
+        self._catalogue = now
         for problem in now.problems:
             if problem not in before.problems:
                 log("campaign_problem", severity="warning", problem=problem)
@@ -111,7 +113,7 @@ class CatalogueWatcher:
         for name, why in now.unused:
             if (name, why) not in before.unused:
                 log("campaign_unused", severity="notice", file=name, why=why)
-        if self._was_read and (now.version, now.problems) != (before.version, before.problems):
+        if self._was_read:
             log("campaigns_read", lines=len(now.lines), house=len(now.house))
         self._was_read = True
 

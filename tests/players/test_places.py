@@ -1,13 +1,19 @@
 """A real player whose campaign folder fails: what it shows meanwhile, and that all is back soon after."""
 
+import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from bench.rig import coded_ads
 from players.player import Player
-from tests.players.playing import HOUSE, Configure, canvas, line, playing, rows, run_until, shown_ad
+from tests.players.blocked import Disk
+from tests.players.playing import HOUSE, SIZE, Configure, canvas, line, playing, rows, run_until, shown_ad
 
 BACK_S = 5.0
 """Longest time from the return of a folder to the next of its ads. The test machine may be slower by SLACK."""
@@ -56,3 +62,136 @@ def test_a_folder_that_is_moved_away_and_back(
     assert_said_once(said)
     assert "it is not there" in said
     assert {row["creative"] for row in rows(settings)} <= {"house", "young"}
+
+
+def test_a_share_that_is_unmounted_and_mounted_again(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder stays, and is empty, as that of a stick that was pulled out. It comes back with other times."""
+    settings = configure(HOUSE, ANY)
+    ads, copy = tmp_path / "ads", tmp_path / "copy"
+    ads.rename(copy)
+    ads.mkdir()
+
+    def mount() -> None:
+        subprocess.run(["mount", "-t", "tmpfs", "none", ads], check=True)
+        shutil.copytree(copy, ads, dirs_exist_ok=True)
+
+    def unmount() -> None:
+        subprocess.run(["umount", "--lazy", ads], check=True)
+
+    if subprocess.run(["mount", "-t", "tmpfs", "none", ads], capture_output=True).returncode:
+        pytest.skip("this user may not mount: that a share goes away was NOT tested")
+    unmount()
+    mount()
+    try:
+        with playing(settings) as player:
+            said = away_and_back(player, unmount, mount, capsys)
+    finally:
+        unmount()
+    assert_said_once(said)
+    assert "mount the disk or share" in said
+
+
+def test_a_folder_that_may_not_be_read_for_a_while(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = configure(HOUSE, ANY)
+    ads = tmp_path / "ads"
+    ads.chmod(0)
+    if os.access(ads, os.R_OK):  # root may read everything: try it without that right
+        again = f"{__file__}::{test_a_folder_that_may_not_be_read_for_a_while.__name__}"
+        without = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+        command = [*without, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", again]
+        done = subprocess.run([*command, f"--basetemp={tmp_path / 'inner'}"], capture_output=True, text=True)
+        assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
+        return
+    ads.chmod(0o755)
+    with playing(settings) as player:
+        said = away_and_back(player, lambda: ads.chmod(0), lambda: ads.chmod(0o755), capsys)
+    assert_said_once(said)
+    assert "this user may not read it" in said
+
+
+@pytest.mark.parametrize("file", ["young.png", "film.mp4"])
+def test_a_disk_that_hangs_for_seconds_quarantines_nothing(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    if file == "film.mp4":
+        (tmp_path / "ads").mkdir()
+        coded_ads.make_clip(tmp_path / "ads" / file, 2, 45, SIZE)
+    settings = configure(HOUSE, line("any", file, target="min_watchers = 0"))
+    try:
+        disk = Disk(tmp_path / "ads")
+    except OSError as error:
+        pytest.skip(f"no fanotify for this user ({error}): a slow disk was NOT tested")
+    try:
+        with playing(settings) as player:
+            run_until(player, lambda: player.status["plays"]["by_ad"].get(Path(file).stem))
+            disk.well.clear()
+            until_s = time.monotonic() + 6
+            run_until(player, lambda: time.monotonic() > until_s, each=lambda: assert_something_is_shown(player))
+            plays = player.status["plays"]["by_ad"][Path(file).stem]
+            capsys.readouterr()
+            disk.well.set()
+            returned_s = time.monotonic()
+            run_until(player, lambda: player.status["plays"]["by_ad"][Path(file).stem] > plays + 1)
+            assert time.monotonic() - returned_s < BACK_S * SLACK
+    finally:
+        disk.close()
+    assert "off_s=600" not in capsys.readouterr().err
+
+
+def test_a_disk_that_refuses_for_seconds_quarantines_nothing(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = configure(HOUSE, ANY)
+    try:
+        disk = Disk(tmp_path / "ads")
+    except OSError as error:
+        pytest.skip(f"no fanotify for this user ({error}): a disk that fails was NOT tested")
+    try:
+        with playing(settings) as player:
+            run_until(player, lambda: shown_ad(player) == 2)
+            disk.denies = True
+            until_s = time.monotonic() + 6
+            run_until(player, lambda: time.monotonic() > until_s, each=lambda: assert_something_is_shown(player))
+            plays = player.status["plays"]["by_ad"]["young"]
+            disk.denies = False
+            returned_s = time.monotonic()
+            run_until(player, lambda: player.status["plays"]["by_ad"]["young"] > plays)
+            assert time.monotonic() - returned_s < BACK_S * SLACK
+    finally:
+        disk.close()
+    said = capsys.readouterr().err
+    assert said.count("creative_unreadable") == 1 and "creative_failed" not in said
+
+
+def test_a_broken_file_is_a_medium_that_fails_and_heals_when_it_is_replaced_unnoticeably(
+    configure: Configure, tmp_path: Path
+) -> None:
+    """The new file has the size and the time of the old one."""
+    settings = configure(HOUSE, ANY)
+    picture = tmp_path / "ads" / "young.png"
+    good, info = picture.read_bytes(), picture.stat()
+    broken = good[: len(good) // 2] + bytes(len(good) - len(good) // 2)
+    with playing(settings) as player:
+        run_until(player, lambda: shown_ad(player) == 2)
+        for content, shown in ((broken, 1), (good, 2)):
+            picture.write_bytes(content)
+            os.utime(picture, ns=(info.st_atime_ns, info.st_mtime_ns))
+            run_until(player, lambda shown=shown: shown_ad(player) == shown)
+            if content is broken:
+                run_until(player, lambda: player.status["held"].get("any", "").startswith("none of its media"))
+        run_until(player, lambda: not player.status["held"])
+
+
+def test_a_player_starts_while_its_folder_is_away(configure: Configure, tmp_path: Path) -> None:
+    settings = configure(HOUSE, ANY)
+    with playing(settings) as player:
+        run_until(player, lambda: shown_ad(player) == 2)
+    (tmp_path / "ads").rename(tmp_path / "elsewhere")
+    with playing(settings) as player:
+        run_until(player, lambda: player.status["campaigns_problem"])
+        (tmp_path / "elsewhere").rename(tmp_path / "ads")
+        run_until(player, lambda: shown_ad(player) == 2)

@@ -4,8 +4,11 @@ import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
+from typing import Any
 
+import av
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -221,3 +224,95 @@ def test_a_cache_that_cannot_be_written_is_counted_and_nothing_more(folder: Path
     (folder / "a.toml").write_text(little("a"))
     assert read(folder).lines == load_catalogue(folder, UTC, 8.0, Path("/proc/none/cache")).lines
     assert log_module.skipped["campaign_cache_not_written"] == count + 1
+
+
+def fast_start(path: Path, seconds: int = 4) -> bytes:
+    """Write a film whose index comes first, so that its first half looks like a film, and return its bytes."""
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=30, options={"g": "15"})
+        stream.width = stream.height = 128
+        stream.pix_fmt = "yuv420p"
+        noise = np.random.default_rng(0)
+        for _ in range(30 * seconds):
+            frame = av.VideoFrame.from_ndarray(noise.integers(0, 255, (128, 128, 3), dtype=np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+def test_a_film_that_grows_is_waited_for_and_half_a_film_never_plays(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = fast_start(folder / "whole.mp4")
+    (folder / "a.toml").write_text(little("a"))
+    (folder / "b.toml").write_text(little("b", file="film.mp4"))
+    film = folder / "film.mp4"
+    film.write_bytes(whole[: len(whole) // 2])
+    watcher = CatalogueWatcher(folder, UTC, 8.0)
+    growing = Event()
+
+    def grow() -> None:
+        for n in range(1, 9):
+            with film.open("ab") as stream:
+                stream.write(whole[len(whole) // 2 + n : len(whole) // 2 + n + 1])
+            growing.wait(0.4)
+
+    thread = Thread(target=grow)
+    thread.start()
+    try:
+        wait_for(lambda: lines(watcher) == ["a-line"], "the picture beside it")
+        wait_for(lambda: "still being written" in " ".join(watcher.poll().waiting), "the word that it grows")
+        assert "still being written" in " ".join(read(folder).problems)
+        thread.join()
+        wait_for(lambda: watcher.poll().problems, "that it is examined, as it does not grow any more")
+        assert lines(watcher) == ["a-line"] and "film.mp4" in watcher.poll().problems[0]
+        assert "film.mp4" in read(folder).problems[0]
+        film.write_bytes(whole)
+        wait_for(lambda: lines(watcher) == ["a-line", "b-line"], "the whole film")
+    finally:
+        growing.set()
+        thread.join()
+        watcher.close()
+    said = [text for text in capsys.readouterr().err.splitlines() if "film.mp4" in text]
+    assert ["campaign_problem" in text for text in said].count(True) == 1
+
+
+def test_known_media_play_at_once_while_new_ones_are_examined(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    (folder / "a.toml").write_text(little("a"))
+    load_catalogue(folder, UTC, 8.0, cache)
+    Image.new("RGB", (16, 9)).save(folder / "new.png")
+    (folder / "b.toml").write_text(little("b", file="new.png"))
+    done = Event()
+    probe = examination.probe
+
+    def late(paths: Iterator[Path]) -> dict[Path, dict[str, Any]]:
+        assert done.wait(HANG_S)
+        return probe(paths)
+
+    monkeypatch.setattr(examination, "probe", late)
+    watcher = CatalogueWatcher(folder, UTC, 8.0, cache)
+    try:
+        assert lines(watcher) == ["a-line"]
+        assert "new.png: it is being examined" in watcher.poll().waiting[0]
+        assert watcher.poll().silent["b-line"].endswith("it is being examined; it plays when that is done")
+        done.set()
+        wait_for(lambda: lines(watcher) == ["a-line", "b-line"], "the new medium")
+    finally:
+        done.set()
+        watcher.close()
+
+
+def test_a_medium_of_other_times_and_the_same_content_is_not_examined_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stick that comes back may tell other times."""
+    cache = tmp_path / "cache"
+    (folder / "a.toml").write_text(little("a"))
+    before = load_catalogue(folder, UTC, 8.0, cache).creatives[0]
+    (folder / "latte.png").touch()
+    monkeypatch.setattr(media.subprocess, "run", lambda *_: pytest.fail("examined again"))
+    after = load_catalogue(folder, UTC, 8.0, cache).creatives[0]
+    assert after.sha256 == before.sha256 and after.stamp != before.stamp

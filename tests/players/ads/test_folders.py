@@ -2,9 +2,12 @@
 
 import os
 import subprocess
+import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from players.ads.campaigns import load_catalogue
 from players.ads.folders import folder_target
@@ -26,6 +29,25 @@ from tests.players.campaign_files import UTC, little, read
         ("F", "F", (), False),
         ("Family", "any", (), False),
         ("default", "any", (), True),
+        ("20대 여성", "F", ("20-29",), False),
+        ("20대여", "F", ("20-29",), False),
+        ("여성 20대", "F", ("20-29",), False),
+        ("20대_여자", "F", ("20-29",), False),
+        ("30대 남자", "M", ("30-39",), False),
+        ("20-30대 여성", "F", ("20-39",), False),
+        ("60대 이상 남성", "M", ("60+",), False),
+        ("10대", "any", ("10-19",), False),
+        ("남", "M", (), False),
+        ("기본", "any", (), True),
+        ("20s F", "F", ("20-29",), False),
+        ("F 20s", "F", ("20-29",), False),
+        ("20s-f", "F", ("20-29",), False),
+        ("20F", "F", ("20-29",), False),
+        ("２０대 여성", "F", ("20-29",), False),
+        ("women 20-29", "F", ("20-29",), False),
+        ("Men 18 - 34", "M", ("18-34",), False),
+        ("20대, 40대 여성", "F", ("20-29", "40-49"), False),
+        ("65+", "any", ("65+",), False),
     ],
 )
 def test_what_a_folder_name_means(name: str, gender: str, ages: tuple[str, ...], house: bool) -> None:
@@ -34,9 +56,31 @@ def test_what_a_folder_name_means(name: str, gender: str, ages: tuple[str, ...],
     assert (meant[0].gender, meant[0].ages, meant[0].family, meant[1]) == (gender, ages, name == "Family", house)
 
 
-@pytest.mark.parametrize("name", ["pictures", "25's, F", "20's, X", "20's,\nF", "default\x85", "", "2020", "fonts"])
+@pytest.mark.parametrize(
+    "name",
+    ["pictures", "25's, F", "20's, X", "20's,\nF", "default\x85", "", "2020", "fonts", "M F", "신상품", "men only"],
+)
 def test_other_folders_mean_nothing(name: str) -> None:
     assert folder_target(name) is None
+
+
+WORDS = {"M": ("M", "men", "남", "남성", "남자", "male"), "F": ("F", "women", "여", "여성", "여자", "female")}
+
+
+@given(
+    st.sampled_from([(gender, word) for gender, words in WORDS.items() for word in words]),
+    st.integers(0, 7),
+    st.sampled_from(["{}대", "{}s", "{}'s", "{}’s", "{}代", "{}"]),
+    st.sampled_from(["{age} {gender}", "{gender} {age}", "{age}, {gender}", "{gender}_{age}", " {age}-{gender}"]),
+    st.sampled_from(["NFC", "NFD"]),
+)
+def test_a_group_is_understood_in_any_order_and_spelling(
+    gender: tuple[str, str], decade: int, age: str, order: str, form: str
+) -> None:
+    name = order.format(age=age.format(10 * decade), gender=gender[1])
+    meant = folder_target(unicodedata.normalize(form, name))  # type: ignore[arg-type]
+    assert meant is not None, name
+    assert (meant[0].gender, meant[0].ages) == (gender[0], (f"{10 * decade}-{10 * decade + 9}",))
 
 
 def test_the_original_layout_is_read_as_it_is(layout: Path) -> None:
