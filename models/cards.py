@@ -13,6 +13,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from models.crop import CropSpec
+from pipeline.errors import UserError
+from pipeline.system import plain
+from pipeline.text import decode
+from pipeline.toml import explain, parse_toml
 
 DECADES = ("0-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70-79", "80+")
 DECADE_EDGES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 121)
@@ -209,12 +213,13 @@ def read_card(path: Path) -> tuple[ModelCard, str]:
     """Read a card and the sha256 of its text. Raises ModelError, one line naming file and key."""
     try:
         text = path.read_bytes()
+        card = msgspec.convert(parse_toml(decode(text)), ModelCard)
     except OSError as error:
-        raise ModelError(f"{path}: cannot read the model card: {error.strerror}") from error
-    try:
-        card = msgspec.toml.decode(text, type=ModelCard)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: {_one_line(error)}") from error
+        raise ModelError(f"{path}: cannot read the model card: {plain(error)}") from error
+    except msgspec.ValidationError as error:
+        raise ModelError(f"{path}: {explain(error, ModelCard)}") from error
+    except UserError as error:
+        raise ModelError(f"{path}: {error}") from error
     return card, hashlib.sha256(text).hexdigest()
 
 
@@ -232,8 +237,4 @@ def find_card(name: str, folder: Path) -> Path:
     path = folder / wanted
     if wanted.endswith(".toml") and path.is_file():
         return path
-    raise ModelError(f"model {name!r} is unknown: give {', '.join(['default', *built_in])}, or the path of a card")
-
-
-def _one_line(error: Any) -> str:
-    return " ".join(str(error).split())
+    raise ModelError(f"model {name!r} is unknown; give {', '.join(['default', *built_in])}, or the path of a card")

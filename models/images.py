@@ -75,11 +75,11 @@ def _video(path: Path, every: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     except ColourError as error:
         raise ImageError(f"{path}: {error}") from error
     except ValueError as error:
-        raise ImageError(f"{path}: neither a picture nor a video: {error}") from error
+        raise ImageError(f"{path}: neither a picture nor a video; name one that plays elsewhere") from error
     except av.FFmpegError as error:
         if number == 0:
-            raise ImageError(f"{path}: neither a picture nor a video that can be read: {error.strerror}") from error
-        raise ImageError(f"{path}: damaged video after frame {number - 1}: {error.strerror}") from error
+            raise ImageError(f"{path}: neither a picture nor a video; name one that plays elsewhere") from error
+        raise ImageError(f"{path}: damaged video after frame {number - 1}; make it anew") from error
     if number == 0:
         raise ImageError(f"{path}: a video without frames")
     if number < 0.98 * promised:

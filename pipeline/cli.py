@@ -22,10 +22,11 @@ from rich.table import Table
 
 from pipeline import graph as graphs
 from pipeline.cameras import find_webcam, present_problem, validate_source
-from pipeline.errors import UserError, plain
+from pipeline.errors import UserError
 from pipeline.operator.drawing import draw, rows
 from pipeline.settings import Station, check, demo_station, load
 from pipeline.streams import Stream, log_lines, machine_output, new_file, open_streams, speak_utf_8, standard_output
+from pipeline.system import plain
 from pipeline.version import version
 
 if TYPE_CHECKING:
@@ -363,6 +364,9 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
+        if isinstance(error, click.UsageError) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
+            place = error.ctx.command_path if error.ctx else "stationcast"
+            error = UserError(f"{error.format_message().rstrip('.')}; see `{place} --help`")
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):

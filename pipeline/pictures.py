@@ -32,6 +32,7 @@ from pipeline.profiles import (
     png_code_points,
     to_srgb,
 )
+from pipeline.system import plain
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -87,7 +88,7 @@ class Picture:
             try:
                 source = self._own = source.open("rb")
             except OSError as error:
-                raise PictureError(f"cannot read it: {error.strerror}") from error
+                raise PictureError(plain(error)) from error
         self._stream = source
         try:
             self._image = self._open()
@@ -355,7 +356,7 @@ def _plain_words(pixels_max: int) -> Iterator[None]:
         raise _too_many(f"{pixels // 10**6} million pixels", pixels_max) from error
     except Exception as error:  # damaged files make decoders raise any exception
         if isinstance(error, OSError) and error.errno is not None:  # the disk, not the picture
-            raise PictureError(f"cannot read it: {error.strerror}") from error
+            raise PictureError(plain(error)) from error
         raise PictureError(_DAMAGED) from error
 
 

@@ -15,8 +15,9 @@ from typing import IO, Any, TextIO, cast
 
 from rich.console import Console
 
-from pipeline.errors import UserError, plain
+from pipeline.errors import UserError
 from pipeline.log import stream_name, to_journal
+from pipeline.system import plain
 
 
 class Stream:

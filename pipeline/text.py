@@ -4,7 +4,8 @@ import re
 import unicodedata
 from pathlib import Path
 
-from pipeline.errors import UserError, plain
+from pipeline.errors import UserError
+from pipeline.system import plain
 
 MAX_BYTES = 64 << 20
 _REMEDY = "save it as UTF-8"

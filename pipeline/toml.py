@@ -43,11 +43,14 @@ _NOT_TOML = "not TOML: "
 def parse_toml(text: str) -> dict[str, Any]:
     """Return the keys and values of a TOML text. UserError, without a file's name: line, mistake and remedy."""
     try:  # not tomllib: that takes eight times as long, and minutes for a file that is meant to keep it busy
-        return dict(rtoml.loads(text))
+        values = dict(rtoml.loads(text))
     except rtoml.TomlParsingError as error:
         raise UserError(_syntax(text, str(error))) from None
     except (ValueError, RecursionError, RuntimeError):
         raise UserError(f"{_NOT_TOML}its values are nested too deep, or too large; write it more simply") from None
+    if re.search(r"\\(u0000|U00000000|x00)", text) and "\0" in str(rtoml.dumps(values)).replace("\\u0000", "\0"):
+        raise UserError("a text holds a zero byte (\\u0000); remove it")
+    return values
 
 
 def _syntax(text: str, message: str) -> str:
@@ -65,7 +68,7 @@ def _syntax(text: str, message: str) -> str:
     smart = _SMART_QUOTES.search(line)
     if smart and "string" in message:
         return f"line {number}: {_NOT_TOML}{describe(smart[0])}"
-    why = next((meaning for word, meaning in _HINTS if word in message), "mend the line")
+    why = next((meaning for word, meaning in _HINTS if word in message), "it is no line of TOML; mend it")
     key = re.match(r"\s*([\w.-]{1,60})\s*=|\s*(\[+[\w. -]{1,60})", line)  # not the value, which may hold a password
     return f"line {number}: {_NOT_TOML}{f'{key[1] or key[2]}: ' if key else ''}{why}"
 
@@ -129,7 +132,10 @@ def _in_words(message: str, kind: Any) -> str:
 
 
 def _types(names: str) -> str:
-    return " or ".join(_TYPES.get(name.strip(), name.strip()) for name in names.split("|") if name.strip() != "null")
+    parts = [name.strip() for name in names.split("|")]
+    if not set(parts) <= set(_TYPES):
+        return f"`{names}`"
+    return " or ".join(_TYPES[name] for name in parts if name != "null" or len(parts) == 1)
 
 
 def _remedy(message: str, key: str, kind: Any) -> str:

@@ -55,7 +55,9 @@ def index_folder(
                 rows.append(found)
     if not rows:
         why = "; ".join(f"{reason}: {count}" for reason, count in left_out.most_common(3))
-        raise ModelError(f"{folder}: no photo of the format `{data_format}` found{f' ({why})' if why else ''}")
+        raise ModelError(
+            f"{folder}: no photo of the format `{data_format}` found{f' ({why})' if why else ''}; name another"
+        )
     return rows, left_out
 
 

@@ -201,7 +201,7 @@ class Photos:
                 self._members = {_name_of(member): member for member in self._zip.infolist() if not member.is_dir()}
             self._names = list(self._members or self._paths)
         except (OSError, zipfile.BadZipFile) as error:
-            raise ModelError(f"{where}: neither a folder nor a zip that can be read: {error}") from error
+            raise ModelError(f"{where}: neither a folder nor a zip that can be read; name one of the two") from error
         self._known = set(self._names)
         tables = [name for name in self._names if PurePosixPath(name).name.lower() == "labels.csv"]
         least = min((name.count("/") for name in tables), default=0)

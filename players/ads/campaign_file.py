@@ -17,7 +17,8 @@ import msgspec
 import rtoml
 from msgspec import Meta, Struct
 
-from pipeline.errors import UserError, plain
+from pipeline.errors import UserError
+from pipeline.system import plain
 from pipeline.text import decode
 from pipeline.toml import explain, parse_toml
 from players.ads.lines import MINUTES_A_DAY, WEEKDAYS, Creative, Line, Target, budget_part

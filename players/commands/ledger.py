@@ -34,9 +34,7 @@ def ledger() -> None:
 @ledger.command("verify")
 @station_option
 @ledgers_option
-@click.option(
-    "--signed", type=click.Path(path_type=Path, exists=True), help="A statement of `ledger sign` to hold it to."
-)
+@click.option("--signed", type=click.Path(path_type=Path), help="A statement of `ledger sign` to hold it to.")
 def verify_command(station_file: Path | None, ledger_files: tuple[Path, ...], signed: Path | None) -> None:
     """Follow the chain of every ledger; name the first bad row."""
     paths = ledger_paths(load_station(station_file), ledger_files)

@@ -5,7 +5,7 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.errors import plain
+from pipeline.system import plain
 from players.ledger.schema import migrate
 
 _MAGIC = b"SQLite format 3\0"

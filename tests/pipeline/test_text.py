@@ -136,7 +136,7 @@ def test_any_text_is_toml_or_one_line_that_says_what_to_do(text: str) -> None:
         ("a = 2026-13-01", "line 2: not TOML: a: a day is written such as 2026-05-01"),
         ("a: 1", 'line 2: not TOML: a line is such as key = "value"; mend it'),
         ("[[a]", "line 2: not TOML: [[a: a table that repeats is headed such as [[lines]]; mend it"),
-        ("a = " + "[" * 100_000, "line 2: not TOML: a: mend the line"),
+        ("a = " + "[" * 100_000, "line 2: not TOML: a: it is no line of TOML; mend it"),
     ],
 )
 def test_mistakes_of_toml_are_told_in_plain_words(line: str, words: str) -> None:

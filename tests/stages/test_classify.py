@@ -160,7 +160,8 @@ def test_classify_prints_what_it_thinks() -> None:
 def test_a_bad_file_is_named_and_the_others_are_done(tmp_path: Path) -> None:
     result = CliRunner().invoke(classify, [str(tmp_path / "gone.png"), str(COLLINS), "--json"])
     assert result.exit_code == 2
-    assert result.stderr == f"stationcast: error: {tmp_path / 'gone.png'}: cannot read it: No such file or directory\n"
+    gone = f"{tmp_path / 'gone.png'}: there is no such file or folder; name one that is there"
+    assert result.stderr == f"stationcast: error: {gone}\n"
     assert len(result.stdout.splitlines()) == 1
 
 

@@ -61,4 +61,4 @@ def test_a_card_of_ones_own_is_shown_by_its_path(tmp_path: Path) -> None:
 def test_a_model_that_is_not_there_is_one_line() -> None:
     result = CliRunner().invoke(models, ["show", "nosuch"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("stationcast: error: model 'nosuch' is unknown: give default, ")
+    assert result.stderr.startswith("stationcast: error: model 'nosuch' is unknown; give default, ")

@@ -136,7 +136,7 @@ def test_a_model_of_other_photos_has_a_say_in_gender(faces: Path, tmp_path: Path
     arguments += ["--epochs", "1"]
     invoke(*arguments, "--out", str(tmp_path / "first"))
     arguments += ["--init", str(tmp_path / "first" / "best.pt"), "--cross-fit", "0.4", "--probe-epochs", "2"]
-    with pytest.raises(ModelError, match=r"^model 'nobody' is unknown: give default, "):
+    with pytest.raises(ModelError, match=r"^model 'nobody' is unknown; give default, "):
         invoke(*arguments, "--gender-of", "nobody", "--out", str(tmp_path / "run"))
     with pytest.raises(ModelError, match=r"^--gender-of mediapipe-short-range: finds faces"):
         invoke(*arguments, "--gender-of", "mediapipe-short-range", "--out", str(tmp_path / "run"))

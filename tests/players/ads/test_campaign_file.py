@@ -44,7 +44,7 @@ def test_a_budget_is_shared_between_the_screens_of_a_station(folder: Path) -> No
     [
         ("advertiser = ", "bad.toml: line 1: not TOML: advertiser: put text in straight quotes"),
         ("\0\1\2", "bad.toml: line 1: it holds a zero byte"),
-        (f"a{'.a' * 100_000} = 1", "bad.toml: line 1: not TOML: mend the line"),
+        (f"a{'.a' * 100_000} = 1", "bad.toml: line 1: not TOML: it is no line of TOML; mend it"),
         ("campaign = 'a'", "bad.toml: file: advertiser is missing; add advertiser"),
         (little(line="quux = 1e15"), "bad.toml: lines[0].quux: unknown key; known here: id, target"),
         (little(file='latte.png"\nduration = 1e15#'), "creatives[0].duration: unknown key; did you mean duration_s?"),
