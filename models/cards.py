@@ -32,6 +32,9 @@ DEFAULT_DETECTOR = "mediapipe-full-range"
 MIN_SCORE = 0.5
 """Least score of a face unless a command or station file says otherwise. A station's settings have the same value."""
 
+FILE_MAX_BYTES = 1 << 30
+"""Largest size of a model file."""
+
 Gender = Literal["M", "F", "unknown"]
 Text = Annotated[str, Meta(min_length=1)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digits in lower case")]
@@ -74,13 +77,15 @@ class File(Table, frozen=True, kw_only=True):
 
     name: FileName
     sha256: Sha256
-    size_bytes: Annotated[int, Meta(gt=0)]
+    size_bytes: Annotated[int, Meta(gt=0, le=FILE_MAX_BYTES)]
     wheel: Wheel | None = None
     path: Annotated[str, Meta(pattern=r"^[^\x00-\x1f]*$", description="a path without control characters")] = ""
 
     def __post_init__(self) -> None:
         if self.wheel and self.path:
             raise ValueError(f"file {self.name}: give `wheel` or `path`, not both")
+        if self.path.startswith(("/", "~")) or ".." in self.path.split("/"):
+            raise ValueError(f"file {self.name}: path {self.path!r} leads out of the card's folder; put the file there")
 
 
 class Input(Table, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from models.assets import Model
 from models.cards import ModelError
 from models.crop import CropSpec, crop_face
+from models.trial import ensure_tried
 
 MEDIAPIPE = "0.10.33"
 
@@ -56,7 +57,7 @@ _mp = _import_mediapipe()
 if _mp.__version__ != MEDIAPIPE:
     raise ModelError(
         f"mediapipe {_mp.__version__} is installed, which may report on its use to its maker: "
-        f"pip install mediapipe=={MEDIAPIPE}"
+        "install the one of this version again: .ci/setup"
     )
 from mediapipe.tasks.python import BaseOptions  # noqa: E402
 from mediapipe.tasks.python import vision as _vision  # noqa: E402
@@ -95,9 +96,12 @@ class FaceDetector:
       drops 19 in 20 of the backs of heads taken for faces, and 1 in 40 of the faces.
     """
 
-    def __init__(self, model: Model, min_score: float = 0.5, max_faces: int = 64) -> None:
+    def __init__(self, model: Model, min_score: float = 0.5, max_faces: int = 64, *, tried: bool = False) -> None:
+        """Load the model. `tried=True` skips the trial of one that does not come with the program."""
         if model.card.task != "detect":
             raise ModelError(f"{model.card.name} is a model that classifies faces: give one that finds them")
+        if not tried:
+            ensure_tried(model, f"mediapipe {MEDIAPIPE}")
         self._max_faces = max_faces
         data = model.read(model.card.files[0].name)
         options = _vision.FaceDetectorOptions(

@@ -28,6 +28,8 @@ from models.cards import (
     ModelError,
     Network,
 )
+from models.onnx_file import what_is_outside
+from models.trial import ensure_tried
 
 Device = Literal["auto", "cpu", "cuda"]
 MAX_BATCH = 64
@@ -66,16 +68,24 @@ NOTHING_KNOWN = Estimate("unknown", 0.5, None, None, (1 / len(DECADES),) * len(D
 class Classifier:
     """Classifier ready to run. `device` is where it runs (`cpu` or `cuda`), `size_px` the side of its crops.
 
-    Raises ModelError if files do not fit the card, the device is not there, or golden answers are wrong.
+    Raises ModelError if files do not fit the card, the device is not there, or golden answers are wrong. It is raised,
+    too, if a model that does not come with the program fails its trial.
     """
 
-    def __init__(self, model: Model, device: Device = "auto", threads: int = 1, *, golden: bool = True) -> None:
-        """Load the model. `golden=False` skips the check of its answers, for a card that has none yet."""
+    def __init__(
+        self, model: Model, device: Device = "auto", threads: int = 1, *, golden: bool = True, tried: bool = False
+    ) -> None:
+        """Load the model. `golden=False` skips the check of its answers, for a card that has none yet.
+
+        `tried=True` skips its trial, for a model that this process makes itself or tries.
+        """
         card = model.card
         if card.crop is None or card.unknown is None or card.golden is None:
             raise ModelError(f"{card.name} is a model that finds faces: give one that classifies them")
         self.card, self.sha256, self.size_px = card, model.card_sha256, card.crop.size_px
         self._card_path = model.card_path
+        if golden and not tried:
+            ensure_tried(model, f"onnxruntime {onnxruntime.__version__}")
         self._unknown = card.unknown
         self.device, providers = _providers(device)
         self._max_batch = MAX_BATCH if self.device == "cuda" else min(MAX_BATCH, _CPU_BATCH * threads)
@@ -156,6 +166,7 @@ def session_options(network: Network, threads: int) -> onnxruntime.SessionOption
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     level = f"ORT_ENABLE_{network.optimization.upper()}"
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     # Threads that spin between runs would take processor time from other processes.
@@ -171,10 +182,11 @@ class _Network:
     def __init__(self, model: Model, network: Network, providers: list[Any], threads: int) -> None:
         where = f"{model.card_path}: {network.file}"
         options = session_options(network, threads)
+        data = model.read(network.file)
+        if outside := what_is_outside(data):
+            raise ModelError(f"{where}: {outside}; refused: export the model again, all of it in one ONNX file")
         try:
-            self._session = onnxruntime.InferenceSession(model.read(network.file), options, providers=providers)
-        except ModelError:
-            raise
+            self._session = onnxruntime.InferenceSession(data, options, providers=providers)
         except Exception as error:  # ONNX Runtime raises a dozen classes of its own, all directly under Exception
             raise ModelError(f"{where}: ONNX Runtime refuses it: {' '.join(str(error).split())}") from error
         self._input = network.input
@@ -208,6 +220,8 @@ class _Network:
         inputs = {tensor.name: tensor.shape for tensor in self._session.get_inputs()}
         if list(inputs) != [self._input.name]:
             raise ModelError(f"{where}: input.name is {self._input.name!r}, the file takes {', '.join(inputs)}")
+        if len(inputs[self._input.name]) != 4:
+            raise ModelError(f"{where}: the file takes no batch of pictures; export it with an input of four axes")
         batch, *found = inputs[self._input.name]
         if any(isinstance(axis, int) and axis != side for axis, side in zip(found, image, strict=False)):
             raise ModelError(
@@ -221,8 +235,8 @@ class _Network:
             classes = len(head.order) if isinstance(head, GenderHead) else len(head.ranges)
             if head.output not in outputs:
                 raise ModelError(f"{where}: there is no output {head.output!r}; the file gives {', '.join(outputs)}")
-            if isinstance(outputs[head.output][-1], int) and outputs[head.output][-1] != classes:
-                given = outputs[head.output][-1]
+            given = outputs[head.output][-1] if outputs[head.output] else None
+            if isinstance(given, int) and given != classes:
                 key = "gender.order" if isinstance(head, GenderHead) else "age.years" if head.years else "age.edges"
                 raise ModelError(f"{where}: output {head.output!r} has {given} classes, {key} names {classes}")
         return batch if isinstance(batch, int) else None

@@ -125,10 +125,12 @@ def _run(
 
     On SIGHUP it follows its changed station file; without a file, or where its terminal has closed, it stops.
     """
+    from pipeline.entry import keep_to_itself
     from pipeline.hangup import Reloader
     from pipeline.operator.terminal import View
     from pipeline.supervisor import Supervisor
 
+    keep_to_itself()
     with contextlib.ExitStack() as stack:
         live = None
         if console.file.isatty() and not console.is_dumb_terminal:  # whatever FORCE_COLOR says

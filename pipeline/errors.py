@@ -15,3 +15,9 @@ class UserError(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message on stderr as every command of stationcast does; journald is told its severity."""
         click.echo(f"{prefix('err')}stationcast: error: {' '.join(self.message.split())}", file, err=file is None)
+
+
+class TemporaryError(UserError):
+    """Trouble that may pass without the user, such as a full disk. Code 75 (EX_TEMPFAIL) lets a service try again."""
+
+    exit_code = 75

@@ -1,35 +1,71 @@
 """Folders of this user's running stations: where their sockets are, who runs, and who may start."""
 
 import contextlib
+import errno
 import fcntl
 import os
+import secrets
 import shutil
 import socket
 from pathlib import Path
 
-from pipeline.errors import UserError
+import platformdirs
+
+from pipeline.errors import TemporaryError, UserError
+from pipeline.private import NotPrivateError, own_folder
 
 CONTROL = "control"
 """Name of the control socket in a station's folder."""
 _LOGIN = Path(f"/run/user/{os.getuid()}")
+_TEMPORARY = Path("/tmp")  # noqa: S108 (for names that cannot be guessed)
+_TRIES = 5
 
 
 def runtime_root() -> Path:
     """Return the folder of all running stations of this user: private (0700), on this machine only.
 
     It is the same for a service and at a login. The login's own XDG_RUNTIME_DIR is not used: a service lacks it, and
-    a logout takes it away. UserError: the folder cannot be made, or is somebody else's.
+    a logout takes it away. TemporaryError: the folder cannot be made, or is somebody else's.
     """
     base = Path(os.environ.get("XDG_RUNTIME_DIR") or _LOGIN)
-    root = base / "stationcast" if base.is_dir() and base != _LOGIN else Path(f"/tmp/stationcast-{os.getuid()}")  # noqa: S108
+    root = base / "stationcast"
     try:
-        root.mkdir(mode=0o700, exist_ok=True)
+        if not base.is_dir() or base == _LOGIN:
+            return _root_of_user(Path(platformdirs.user_data_dir("stationcast")) / ".runtime")
+        _make_root(root)
     except OSError as error:
-        raise UserError(f"{root}: {error.strerror}; set XDG_RUNTIME_DIR to a folder of your own") from None
-    if root.is_symlink() or root.stat().st_uid != os.getuid():
-        raise UserError(f"{root}: belongs to somebody else; set XDG_RUNTIME_DIR to a folder of your own")
-    root.chmod(0o700)
+        place, why = error.filename or root, error.strerror
+        raise TemporaryError(f"{place}: {why}; set XDG_RUNTIME_DIR to a folder of your own") from None
     return root
+
+
+def _root_of_user(link: Path) -> Path:
+    """Return the folder below /tmp to which a link in the user's own data leads; make both where they are missing.
+
+    Its name is random. Nobody can take it beforehand, and where somebody takes it later there is a new one.
+    """
+    for _ in range(_TRIES):
+        try:
+            root = link.readlink()
+        except FileNotFoundError:
+            own_folder(link.parent)
+            root = _TEMPORARY / f"stationcast-{os.getuid()}-{secrets.token_hex(6)}"
+            with contextlib.suppress(FileExistsError):  # another process was faster: its link counts
+                link.symlink_to(root)
+            continue
+        try:
+            _make_root(root)
+        except NotPrivateError:
+            link.unlink(missing_ok=True)
+            continue
+        return root
+    raise NotPrivateError("another account takes every name there", _TEMPORARY)
+
+
+def _make_root(root: Path) -> None:
+    if root.is_symlink():
+        raise NotPrivateError("it is a link", root)
+    own_folder(root)
 
 
 def lock_path(folder: Path) -> Path:
@@ -80,4 +116,5 @@ def running_stations() -> list[str]:
 def is_running(runtime_dir: Path) -> bool:
     """Tell whether a supervisor still listens in this folder. One that was killed leaves its folder behind."""
     with socket.socket(socket.AF_UNIX) as knock:
-        return knock.connect_ex(str(runtime_dir / CONTROL)) == 0
+        knock.setblocking(False)
+        return knock.connect_ex(str(runtime_dir / CONTROL)) in (0, errno.EAGAIN)  # EAGAIN: many others wait too

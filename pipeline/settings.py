@@ -37,7 +37,7 @@ class StationTable(Section, frozen=True, kw_only=True):
     timezone: str = "UTC"
     """IANA time zone of dayparts and reports, such as `Asia/Seoul`."""
     state_dir: str = ""
-    """Folder of the ledger. Empty means a folder of the station in the user's data directory."""
+    """Folder of the ledger, made private (0700). Empty means one of the station in the user's data directory."""
     venue_type: Annotated[str, Meta(max_length=64)] = ""
     """OpenOOH 1.1 venue type, such as `outdoor.bus_shelters`."""
     lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
@@ -151,7 +151,7 @@ class Screen(Section, frozen=True, kw_only=True):
     language: Literal["en", "ko"] = "en"
     """Language of the notice."""
     screenshot: str = ""
-    """PNG file that always holds what the screen shows. It holds the ad, never the camera. Empty means no file."""
+    """PNG file (mode 0600) that always holds what the screen shows: the ad, never the camera. Empty means no file."""
     screenshot_every_s: Annotated[float, Meta(ge=0.1, le=3600)] = 1.0
     """Time between two writings of the screenshot."""
 

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import zmq
 
 from pipeline.cells import Cells
 from pipeline.control import ControlSocket, Reload, Scale, Status
@@ -97,11 +96,10 @@ class Supervisor:
             stack.callback(os.close, self.cells.fd)
             stack.callback(self._rings.close_all_but, ())
             self._want(self.station, self.graph)
-            context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-            stack.callback(context.destroy, linger=200)
             control = ControlSocket(
-                context, {Scale: self._answer_scale, Reload: self._answer_reload, Status: self._answer_status}
+                {Scale: self._answer_scale, Reload: self._answer_reload, Status: self._answer_status}
             )
+            stack.callback(control.close)
             control.bind(self.runtime_dir)
             try:
                 self._add(BROKER, None)

@@ -71,14 +71,19 @@ def split(batch: Sequence[bytes]) -> list[list[bytes]]:
     return messages
 
 
-def endpoint(runtime_dir: Path, name: str) -> str:
-    """Return the ipc address of a process. UserError: the path is longer than a Unix socket allows."""
+def socket_path(runtime_dir: Path, name: str) -> Path:
+    """Return the path of a socket. UserError: it is longer than a Unix socket allows."""
     path = runtime_dir / name
     if len(os.fsencode(path)) > _IPC_PATH_BYTES:
         raise UserError(
             f"{path}: longer than the {_IPC_PATH_BYTES} bytes of a socket path; set XDG_RUNTIME_DIR to a shorter one"
         )
-    return f"ipc://{path}"
+    return path
+
+
+def endpoint(runtime_dir: Path, name: str) -> str:
+    """Return the ipc address of a process. UserError: its path is too long."""
+    return f"ipc://{socket_path(runtime_dir, name)}"
 
 
 def pull(context: zmq.Context[zmq.Socket[bytes]], address: str) -> zmq.Socket[bytes]:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from pipeline.log import skip
+from pipeline.private import make_folders, read_file, replacing
 from players.ads.campaign_file import CampaignFile, has_plain_amounts
 from players.ads.lines import Stamp
 from players.ads.media import examiner
@@ -26,7 +27,7 @@ class Known(Struct):
 def read_known(path: Path | None) -> Known:
     """Return what is known from before; answers of an older examiner are left out."""
     try:
-        known = msgspec.msgpack.decode(path.read_bytes(), type=Known) if path is not None else Known()
+        known = msgspec.msgpack.decode(read_file(path), type=Known) if path is not None else Known()
     except (OSError, msgspec.DecodeError):
         return Known()
     known.campaigns = {path: entry for path, entry in known.campaigns.items() if has_plain_amounts(entry[1])}
@@ -38,10 +39,9 @@ def write_known(path: Path | None, known: Known) -> None:
     if path is None:
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".new")
+        make_folders(path.parent)
         examined = {path: answer for path, answer in known.media.items() if "problem" not in answer[1]}
-        draft.write_bytes(msgspec.msgpack.encode(Known(known.campaigns, examined, examiner())))
-        draft.replace(path)
+        with replacing(path, durable=False) as draft:
+            draft.write(msgspec.msgpack.encode(Known(known.campaigns, examined, examiner())))
     except OSError as error:
         skip("campaign_cache_not_written", error=error)

@@ -4,6 +4,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+from pipeline.private import NotPrivateError, open_file
+
 BALLAST_BYTES = 16 << 20
 
 
@@ -16,8 +18,13 @@ class Ballast:
     def take(self) -> str:
         """Take the space, where it is not taken already; return why that fails, empty if it does not."""
         try:
-            with self._path.open("ab") as stream:
-                os.posix_fallocate(stream.fileno(), 0, BALLAST_BYTES)
+            descriptor = open_file(self._path)
+            try:
+                os.posix_fallocate(descriptor, 0, BALLAST_BYTES)
+            finally:
+                os.close(descriptor)
+        except NotPrivateError as error:
+            return f"{self._path}: {error.strerror}; remove it"
         except OSError as error:
             self._path.unlink(missing_ok=True)
             return f"no {BALLAST_BYTES >> 20} MB are free beside the ledger: {error}"

@@ -5,6 +5,7 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.private import NotPrivateError, open_file
 from pipeline.system import plain
 from players.ledger.schema import migrate
 
@@ -53,6 +54,8 @@ def damage(path: Path) -> str:
 
 def in_words(error: Exception) -> str:
     """Return what an error of SQLite, or of a value in a ledger, means, and the remedy, in plain words."""
+    if isinstance(error, NotPrivateError):
+        return f"{error.filename}: {error.strerror}; move it away, or set station.state_dir"
     code = getattr(error, "sqlite_errorcode", None)
     if code is None and isinstance(error, sqlite3.Error):  # of our own, in our own words
         return str(error)
@@ -66,6 +69,7 @@ def begin(path: Path) -> None:
     new = path.with_name(path.name + ".new")
     for ending in _BESIDE:
         new.with_name(new.name + ending).unlink(missing_ok=True)
+    os.close(open_file(new))
     db = sqlite3.connect(new, isolation_level=None)
     try:
         db.execute("PRAGMA synchronous = OFF")  # it is synchronised once, whole

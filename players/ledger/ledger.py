@@ -30,6 +30,7 @@ from players.ledger.damage import in_words
 from players.ledger.entries import ChainEnd, Started, is_open, open_starts
 from players.ledger.exposure import Shown
 from players.ledger.past import Totals, first_of_run, read_history, totals_from
+from players.ledger.paths import own_files
 from players.ledger.schema import OPENOOH_TAXONOMY, migrate, newest
 
 RETRY_S = 5.0
@@ -239,7 +240,7 @@ class Ledger:
         self._retry_at_s = time.monotonic() + self._retry_s
         for _ in range(2):
             try:
-                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                own_files(self.path)
                 self._need_file()
                 db = sqlite3.connect(self.path, timeout=2.0, isolation_level=None, check_same_thread=False)
             except (OSError, sqlite3.Error) as error:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import platformdirs
 
+from pipeline.private import own_folder, secure_file
 from pipeline.settings import StationTable
 
 
@@ -17,3 +18,10 @@ def state_dir(station: StationTable, folder: Path) -> Path:
     if station.state_dir:
         return folder / Path(station.state_dir).expanduser()
     return Path(platformdirs.user_data_dir("stationcast")) / station.name
+
+
+def own_files(ledger: Path) -> None:
+    """Make the folder of a ledger and the files that are there private. NotPrivateError: one is another account's."""
+    own_folder(ledger.parent)
+    for ending in ("", "-wal", "-shm", "-journal"):  # SQLite makes new ones as private as the file itself
+        secure_file(ledger.with_name(ledger.name + ending))

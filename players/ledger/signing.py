@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from pipeline.errors import UserError
+from pipeline.private import NotPrivateError, make_folders, read_file, replacing
+from pipeline.system import plain
 from players.ledger import clock
 from players.ledger.chain import has_entry, verify
 from players.ledger.snapshot import reading
@@ -70,23 +72,33 @@ def signed_bytes(statement: dict[str, Any]) -> bytes:
 
 
 def load_key(path: Path) -> Ed25519PrivateKey:
-    """Read the key from a PEM file, or make it there (mode 0600); UserError where neither works."""
-    if path.exists():
-        try:
-            key = serialization.load_pem_private_key(path.read_bytes(), None)
-        except (ValueError, TypeError, OSError):
-            raise UserError(f"{path}: not an unencrypted PEM key; name another with --key") from None
-        if not isinstance(key, Ed25519PrivateKey):
-            raise UserError(f"{path}: not an Ed25519 key; name another with --key")
-        return key
+    """Read the key from a PEM file of this account, or make it there (mode 0600). UserError where neither works."""
+    try:
+        return _read_key(path)
+    except FileNotFoundError:
+        pass
+    except NotPrivateError as error:
+        raise UserError(f"{path}: {error.strerror}, so its key may be known; name another with --key") from None
+    except OSError as error:
+        raise UserError(f"{path}: {plain(error)}, or name another with --key") from None
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.new")  # a full disk leaves no half of a key
-        draft.touch(0o600)
-        draft.write_bytes(pem)
-        draft.replace(path)
+        make_folders(path.parent)
+        with replacing(path) as draft:
+            draft.write(pem)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}; name another place with --key") from None
+    return key
+
+
+def _read_key(path: Path) -> Ed25519PrivateKey:
+    """Read the key. NotPrivateError, OSError: it cannot be trusted, or read. UserError: it is no key of ours."""
+    pem = read_file(path)
+    try:
+        key = serialization.load_pem_private_key(pem, None)
+    except (ValueError, TypeError):
+        raise UserError(f"{path}: not an unencrypted PEM key; name another with --key") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise UserError(f"{path}: not an Ed25519 key; name another with --key")
     return key

@@ -1,6 +1,5 @@
 """The rolling screenshot: a PNG file that always shows what the screen shows."""
 
-import os
 import queue
 import threading
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 import pygame
 
 from pipeline.log import skip
+from pipeline.private import make_folders, replacing
 
 
 class Screenshot:
@@ -52,13 +52,9 @@ class Screenshot:
     def _save(self, pixels: bytes, size: tuple[int, int]) -> None:
         from PIL import Image
 
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
-            Image.frombuffer("RGB", size, pixels, "raw", "BGRX", 0, 1).save(partial, "PNG", compress_level=1)
-            partial.replace(self.path)
-        finally:
-            partial.unlink(missing_ok=True)
+        make_folders(self.path.parent)
+        with replacing(self.path, durable=False) as draft:
+            Image.frombuffer("RGB", size, pixels, "raw", "BGRX", 0, 1).save(draft, "PNG", compress_level=1)
 
     def close(self) -> None:
         """Finish the picture that is being written, and end the thread."""

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -574,7 +575,9 @@ def test_a_login_looks_for_stations_where_a_service_runs_them(monkeypatch: pytes
     monkeypatch.setattr("pipeline.runtime._LOGIN", Path(os.environ["XDG_RUNTIME_DIR"]))
     at_login = runtime_root()
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert at_login == runtime_root() == Path(f"/tmp/stationcast-{os.getuid()}")
+    assert at_login == runtime_root()
+    assert re.fullmatch(rf"/tmp/stationcast-{os.getuid()}-[0-9a-f]{{12}}", str(at_login))
+    at_login.rmdir()
 
 
 def test_only_players_know_of_a_display(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:

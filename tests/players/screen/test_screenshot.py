@@ -1,9 +1,11 @@
 """The rolling screenshot: what the canvas shows, never half a file."""
 
+import os
 import time
 from pathlib import Path
 
 import numpy as np
+import pygame
 import pytest
 from PIL import Image
 
@@ -57,3 +59,17 @@ def test_a_screenshot_that_cannot_be_written_stops_nothing(tmp_path: Path, capsy
     shot.offer(screen.canvas, 1)
     shot.close()
     assert "screenshot_failed" in capsys.readouterr().err
+
+
+def test_a_screenshot_is_private_and_follows_no_planted_link(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"precious")
+    place = tmp_path / "screen.png"
+    for planted in (place, tmp_path / f".screen.png.{os.getpid()}"):
+        planted.symlink_to(other)
+    canvas = pygame.Surface((8, 8), 0, 32)
+    screenshot = Screenshot(place, 0.0)
+    screenshot.offer(canvas, 1)
+    screenshot.close()
+    assert not place.is_symlink() and oct(place.stat().st_mode & 0o777) == "0o600"
+    assert other.read_bytes() == b"precious"
