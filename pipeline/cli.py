@@ -324,20 +324,30 @@ def _station(station_file: Path | None) -> Station:
 
 
 def _know_models(station_file: Path | None, station: Station) -> None:
-    """Check that the models are built-in ones. UserError: one is not.
+    """Check that the models are built-in ones or readable cards, and do their task. UserError: one does not.
 
-    The list is asked of a process of its own, so that this one stays small.
+    Processes of their own are asked, so that this one stays small.
     """
-    command = [sys.executable, "-P", "-m", "pipeline.cli", "models", "list", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
+    place = f"{station_file}: " if station_file else ""
+    listed = _models("list", "--json")
+    if listed.returncode:
         return  # `doctor` says what is wrong with the models themselves
-    known = {"default": "classify"} | {card["name"]: card["task"] for card in json.loads(done.stdout)}
+    known = {"default": "classify"} | {card["name"]: card["task"] for card in json.loads(listed.stdout)}
     for task, model in (("detect", station.detect.model), ("classify", station.classify.model)):
-        if not model.endswith(".toml") and known.get(model) != task:
+        if model.endswith(".toml"):
+            shown = _models("show", "--json", str(station.folder / model))
+            if shown.returncode:
+                raise UserError(f"{place}{task}.model: {shown.stderr.strip().removeprefix('stationcast: error: ')}")
+            known[model] = json.loads(shown.stdout)["task"]
+        if known.get(model) != task:
             names = ", ".join(name for name, does in known.items() if does == task)
-            place = f"{station_file}: " if station_file else ""
             raise UserError(f"{place}{task}.model: no model {model!r} that can {task}; there are {names}")
+
+
+def _models(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of `stationcast models` in a process of its own."""
+    command = [sys.executable, "-P", "-m", "pipeline.cli", "models", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def _pull_models(station: Station) -> None:
