@@ -147,7 +147,7 @@ class Film:
         waiting: deque[tuple[float, float, bool]] = deque()
         graph = None
         shape: tuple[int, int, str] | None = None
-        for at_s, until_s, frame in self._timed():
+        for at_s, until_s, frame in self.timed():
             now = (frame.width, frame.height, frame.format.name)
             if graph is not None and shape != now:
                 yield from _flushed(graph, waiting)
@@ -163,7 +163,7 @@ class Film:
         if graph is not None:
             yield from _flushed(graph, waiting)
 
-    def _timed(self) -> Iterator[tuple[float, float, av.VideoFrame]]:
+    def timed(self) -> Iterator[tuple[float, float, av.VideoFrame]]:
         """Yield (start, end, frame) as decoded and as the edit list says, times in s since the first frame."""
         if not self._track.edits:
             first_s: float | None = None

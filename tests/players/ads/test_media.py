@@ -19,7 +19,7 @@ from players.screen.layout import Layout
 from tests.ads import BROKEN_EXIF
 from tests.conftest import lives, wait_for
 from tests.films import coded, edit, quarters, write_film, write_numbered
-from tests.players.campaign_files import film, little, read
+from tests.players.campaign_files import fast_start, film, little, read
 
 
 def test_a_film_lasts_as_long_as_it_is_and_no_longer_than_asked(folder: Path) -> None:
@@ -107,6 +107,27 @@ def test_a_film_that_was_copied_by_half_never_reaches_the_screen(folder: Path, s
     catalogue = read(folder)
     assert not catalogue.creatives
     assert "copy it" in catalogue.problems[0]
+
+
+@pytest.mark.parametrize("place", [0.5, 0.97])
+@pytest.mark.parametrize("decoding_s", [60.0, 0.0])
+def test_a_film_that_is_damaged_in_the_middle_or_at_its_end_never_reaches_the_screen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, place: float, decoding_s: float
+) -> None:
+    """Its packets are whole, and what is in them is not. A long film is looked at up to a time, and at its end."""
+    content = bytearray(fast_start(folder / "film.mp4", seconds=8))
+    at = round(place * len(content))
+    content[at : at + len(content) // 50] = np.random.default_rng(1).bytes(len(content) // 50)
+    (folder / "film.mp4").write_bytes(content)
+    program = folder.parent / "impatient.py"
+    times = "DECODING_CPU_S, DECODING_WALL_S = "
+    program.write_text(Path(media.__file__).read_text().replace(f"{times}60.0", f"{times}{decoding_s}"))
+    monkeypatch.setattr(media, "__file__", str(program))
+    (found,) = media.probe([folder / "film.mp4"]).values()
+    if decoding_s or place > 0.9:
+        assert "its picture is damaged after" in found["problem"]
+    else:
+        assert "problem" not in found
 
 
 @pytest.mark.parametrize("matrix", [8, 14])
