@@ -21,7 +21,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-VIDEOS = {".mp4": "mp4", ".mov": "mov", ".webm": "webm", ".mkv": "matroska"}
+VIDEOS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm", ".mkv": "matroska"}
+"""Endings of the names of films, in small letters, and FFmpeg's names of their containers."""
 CODECS = ("h264", "hevc", "vp9", "av1", "prores")
 IMAGE_BYTES_MAX, VIDEO_BYTES_MAX = 64 << 20, 4 << 30
 SIDE_PX_MAX = 16384
@@ -193,7 +194,7 @@ def _examine_and_exit(path: Path, writer: int) -> NoReturn:
 
 
 def _examine(path: Path) -> dict[str, Any]:
-    from pipeline.kinds import SUFFIXES, sniff
+    from pipeline.kinds import SUFFIXES, sniff, sniff_film
 
     suffix = path.suffix.lower()
     info = path.stat()
@@ -202,12 +203,18 @@ def _examine(path: Path) -> dict[str, Any]:
     with path.open("rb") as stream:
         head = stream.read(4096)
     is_picture = suffix in SUFFIXES or bool(sniff(head))
+    if not info.st_size:
+        return {"problem": "it is empty (0 bytes); copy it here again"}
+    container = sniff_film(head)
+    if container and container not in VIDEOS.values() and not sniff(head):
+        return {"problem": f"it is a film in {container}, which is not played; export it as MP4 with H.264"}
     if not is_picture and suffix not in VIDEOS:
-        return {"problem": f"unknown kind {suffix!r}; known: {' '.join([*sorted(SUFFIXES), *VIDEOS])}"}
+        known = " ".join([*sorted(SUFFIXES), *VIDEOS])
+        return {"problem": f"unknown kind {suffix!r}; save it as one of {known}"}
     most = IMAGE_BYTES_MAX if is_picture else VIDEO_BYTES_MAX
     if info.st_size > most:
         return {"problem": f"it is larger than {most >> 20} MiB; save it smaller"}
-    found = _image(path, head) if is_picture else _video(path, VIDEOS[suffix])
+    found = _image(path, head) if is_picture else _video(path, container or VIDEOS[suffix])
     if "problem" not in found:
         with path.open("rb") as stream:
             found["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -216,6 +223,7 @@ def _examine(path: Path) -> dict[str, Any]:
 
 def _image(path: Path, head: bytes) -> dict[str, Any]:
     """Decode the whole picture, every frame of an animated one, as the player will."""
+    from pipeline.kinds import sniff_film
     from pipeline.pictures import NotAPictureError, Picture, PictureError
 
     try:
@@ -227,7 +235,7 @@ def _image(path: Path, head: bytes) -> dict[str, Any]:
             else:
                 image = picture.first((0, 0, 0))
     except NotAPictureError as error:
-        if head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3"):
+        if sniff_film(head):
             return {"problem": "it is a film under the name of a picture; rename it to .mp4, .webm or .mkv"}
         return {"problem": str(error)}
     except PictureError as error:

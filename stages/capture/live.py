@@ -151,9 +151,10 @@ class NetworkVideo:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        scheme, _, rest = url.partition("://")
+        self._url = url = f"{scheme.lower()}://{rest}"  # FFmpeg knows schemes in small letters only
         options = {"protocol_whitelist": _PROTOCOLS}
-        if url.lower().startswith("rtsp"):
+        if url.startswith("rtsp"):
             options["rtsp_flags"] = "prefer_tcp"
         started_s = time.monotonic()
         try:

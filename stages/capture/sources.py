@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.cameras import image_files, source_kind, source_path
 from pipeline.colours import ColourError
 from pipeline.film import Film, Shown
+from pipeline.kinds import sniff
 from pipeline.log import log, skip, skipped
 from pipeline.pictures import Picture, PictureError
 from pipeline.settings import Camera
@@ -41,11 +42,20 @@ def open_source(camera: Camera, folder: Path) -> Source:
     kind = source_kind(camera, folder)
     if kind == "sample":
         return SampleScene(camera)
-    if kind == "folder":
-        return ImageFolder(source_path(camera, folder), camera.loop)
+    path = source_path(camera, folder)
+    if kind == "folder" or (kind == "file" and _is_still(path)):
+        return Images(path, camera.loop)
     if kind == "file":
-        return VideoFile(source_path(camera, folder), camera.loop)
+        return VideoFile(path, camera.loop)
     return LiveStream(camera)
+
+
+def _is_still(path: Path) -> bool:
+    """Return True for a file that is a picture, by its content; a GIF counts as a film."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return sniff(file.read(4096)) not in ("", "GIF")
 
 
 class SampleScene:
@@ -67,19 +77,19 @@ class SampleScene:
         pass
 
 
-class ImageFolder:
-    """Images of a folder in the order of their names, one per frame due. Each round lists the folder anew."""
+class Images:
+    """Images of a folder in the order of their names, one per frame due, or one image. Each round lists them anew."""
 
-    def __init__(self, folder: Path, loop: bool) -> None:
+    def __init__(self, place: Path, loop: bool) -> None:
         self.ended = False
-        self._folder, self._loop = folder, loop
+        self._place, self._loop = place, loop
         self._named: set[Path] = set()  # files of which something was logged
         self._begin()
 
     def _begin(self) -> None:
-        files = image_files(self._folder)
+        files = image_files(self._place) if self._place.is_dir() else [self._place]
         if not files:
-            raise SourceError(f"no picture in {self._folder}; put some there")
+            raise SourceError(f"no picture in {self._place}; put some there")
         self._files = iter(files)
         self._readable = False
 
@@ -91,7 +101,7 @@ class ImageFolder:
         path = next(self._files, None)
         if path is None:
             if not self._readable:
-                raise SourceError(f"no picture of {self._folder} can be read; look at the first, which the log names")
+                raise SourceError(f"no picture of {self._place} can be read; look at the first, which the log names")
             self.ended = not self._loop
             if self._loop:
                 self._begin()

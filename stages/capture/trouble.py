@@ -50,7 +50,8 @@ def _refusal(url: str, error: Exception) -> str:
     if isinstance(error, av.HTTPUnauthorizedError):
         if "@" in url:
             return "the camera refuses the user or the password (401); write them as the camera has them"
-        return "the camera asks for a user and a password (401); write rtsp://user:password@host/path"
+        scheme = url.partition("://")[0]
+        return f"the camera asks for a user and a password (401); write {scheme}://user:password@host/path"
     if isinstance(error, av.HTTPForbiddenError):
         return "the camera forbids this user to see the stream (403); allow it in the camera's settings"
     if isinstance(error, av.HTTPNotFoundError):
@@ -72,7 +73,7 @@ _SYSTEM = {
     errno.ECONNRESET: "the camera hangs up; restart it, or let fewer programs watch it",
     errno.EPIPE: "the camera hangs up; restart it, or let fewer programs watch it",
     errno.ETIMEDOUT: _NO_ANSWER,
-    errno.EIO: "the connection breaks; restart the camera",
+    errno.EIO: "the camera ends the connection; look up the path of its video in the manual, or restart it",
 }
 
 

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 from random import Random
 
+import av
 import numpy as np
 import psutil
 import pytest
@@ -138,6 +139,38 @@ def test_colours_that_cannot_be_told_are_refused_with_what_to_do(folder: Path, m
     assert "its colours are stored as" in problem and "export it as BT.709" in problem
 
 
+@pytest.mark.parametrize(
+    ("suffix", "name"), [(".mp4", "a.webm"), (".webm", "a.mp4"), (".mkv", "a.MOV"), (".mov", "a.m4v")]
+)
+def test_a_film_plays_under_the_name_of_another_kind(folder: Path, suffix: str, name: str) -> None:
+    """Its content says what it is, as for pictures."""
+    write_numbered(folder / f"film{suffix}", 20, "libvpx-vp9" if suffix == ".webm" else "libx264")
+    (folder / f"film{suffix}").rename(folder / name)
+    (folder / "a.toml").write_text(little(file=name))
+    catalogue = read(folder)
+    assert not catalogue.problems
+    (creative,) = catalogue.creatives
+    assert creative.kind == "video"
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.png", "a.avi", "a.ts"])
+@pytest.mark.parametrize(
+    ("container", "word"), [("avi", "AVI"), ("mpegts", "MPEG"), ("mpeg", "MPEG"), ("flv", "FLV"), ("asf", "WMV")]
+)
+def test_a_film_in_a_container_that_is_not_played_is_refused_with_what_to_do(
+    folder: Path, container: str, word: str, name: str
+) -> None:
+    codec = {"mpegts": "libx264", "mpeg": "mpeg1video", "flv": "flv", "asf": "mpeg4", "avi": "mpeg4"}[container]
+    with av.open(str(folder / name), "w", format=container) as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(40):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        file.mux(stream.encode())
+    (folder / "a.toml").write_text(little(file=name))
+    assert f"it is a film in {word}, which is not played; export it as MP4 with H.264" in read(folder).problems[0]
+
+
 BAD_MEDIA = [
     ("none.png", "there is no file 'none.png'"),
     ("../secret.png", "'../secret.png' leads out of the folder"),
@@ -150,6 +183,10 @@ BAD_MEDIA = [
     (".", "there is no file '.'"),
     ("latte.txt", "unknown kind '.txt'"),
     ("empty.png", "it is empty (0 bytes); copy it here again"),
+    ("empty.mp4", "it is empty (0 bytes); copy it here again"),
+    ("page.mp4", "it is a web page, no picture and no film"),
+    ("raw.jpg", "it is a raw photograph; save it as JPEG with the camera's program"),
+    ("picture.tga", "unknown kind '.tga'; save it as one of"),
     ("really.png", "it is no picture that is played"),
     ("drawing.png", "it is a drawing (SVG); export it as PNG"),
     ("bomb.png", "3600 million pixels are too many; at most 50 million: save it smaller"),
@@ -187,6 +224,10 @@ def make_bad_media(folder: Path) -> None:
     (folder / "loop.png").symlink_to(folder / "loop.png")
     (folder / "latte.txt").write_text("hello")
     (folder / "empty.png").touch()
+    (folder / "empty.mp4").touch()
+    (folder / "page.mp4").write_text("<!DOCTYPE html><html>404</html>")
+    (folder / "raw.jpg").write_bytes(b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(200))
+    Image.new("RGB", (8, 8)).save(folder / "picture.tga")
     (folder / "really.png").write_text("#!/bin/sh\nrm -rf /\n")
     (folder / "drawing.png").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>')
     bomb = b"\x89PNG\r\n\x1a\n"
