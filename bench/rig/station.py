@@ -94,7 +94,7 @@ def make_station(
         cameras=tuple(
             Camera(name=name, source=source, fps=fps, max_width_px=max_px[0], max_height_px=max_px[1]) for name in names
         ),
-        workers={"detect": detect, "classify": classify},
+        workers={name: count for name, count in (("detect", detect), ("classify", classify)) if count > 1},
         detect=Detect(max_frame_age_ms=1500),
         classify=Classify(model=model, device=device, batch=batch, batch_wait_ms=batch_wait_ms),
         choose=Choose(),
