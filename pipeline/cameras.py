@@ -70,8 +70,10 @@ def public_name(source: str | int) -> str:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return a folder's images in the order of their names."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    """Return a folder's images in the order of their names. Links, pipes and devices are passed over."""
+    with os.scandir(folder) as entries:
+        plain = [folder / entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+    return sorted(path for path in plain if path.suffix.lower() in SUFFIXES)
 
 
 def validate_source(camera: Camera, folder: Path) -> None:
@@ -88,6 +90,7 @@ def validate_source(camera: Camera, folder: Path) -> None:
         kind = source_kind(camera, folder)
         if kind == "url":
             _validate_url(where, str(camera.source))
+            _validate_trust(camera, folder)
         elif kind == "folder":
             _validate_folder(where, source_path(camera, folder))
         elif kind == "file" and not source_path(camera, folder).is_file():
@@ -105,9 +108,22 @@ def _validate_folder(where: str, folder: Path) -> None:
         raise UserError(f"{where}: folder {folder} holds no image ({', '.join(sorted(SUFFIXES))})")
 
 
+def _validate_trust(camera: Camera, folder: Path) -> None:
+    where = f"cameras.{camera.name}"
+    if camera.ca_file and camera.certificate_sha256:
+        raise UserError(f"{where}: has both ca_file and certificate_sha256; keep the one that holds")
+    if camera.ca_file and not (folder / Path(camera.ca_file).expanduser()).is_file():
+        raise UserError(f"{where}.ca_file: no such file: {camera.ca_file}; export the authority's certificate as PEM")
+    if camera.certificate_sha256 and not re.fullmatch("[0-9a-f]{64}", fingerprint(camera)):
+        raise UserError(f"{where}.certificate_sha256: is no SHA-256 fingerprint; write its 64 hexadecimal digits")
+
+
+def fingerprint(camera: Camera) -> str:
+    """Return the fingerprint of the camera's certificate as 64 small hexadecimal digits; empty if none is set."""
+    return re.sub(r"[\s:]", "", camera.certificate_sha256).lower()
+
+
 def _validate_url(where: str, url: str) -> None:
-    if url != url.strip():
-        raise UserError(f"{where}: the URL begins or ends with a blank; take it out")
     scheme, rest = url.split("://", 1)
     if scheme.lower() not in URL_SCHEMES:
         shown = f" {scheme!r}" if scheme.isalpha() else ""
@@ -127,9 +143,6 @@ def _validate_url(where: str, url: str) -> None:
             f"{where}: {scheme}://...: what stands for host and port is none; write {scheme}://host:port/path, "
             "the port from 1 to 65535"
         )
-    if wrong := [c for c in dict.fromkeys(rest) if c == "#" or c.isspace() or not c.isprintable()]:
-        escapes = ", ".join(f"write {_spoken(character)} as {_escape(character)}" for character in wrong)
-        raise UserError(f"{where}: {scheme}://...: after the host {escapes}")
 
 
 def _unescaped(rest: str) -> list[str]:

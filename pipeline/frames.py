@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import av
 import av.filter
+from av.sidedata.sidedata import SideDataContainer
 
 from pipeline.colours import ColourError, Colours, colours_of, table
 
@@ -211,11 +212,10 @@ def _lies(turn: tuple[str, ...]) -> bool:
 def _side_data(frame: av.VideoFrame, name: str) -> bytes | None:
     """Return what the decoder says beside a frame, by PyAV's name for it; None where it says no such thing.
 
-    This ties PyAV's frame into a circle, which lives until the garbage is collected: do it for few frames only. For
-    every one, playing a film took 1.2 ms more of each 1080p frame, for memory that was always new.
+    `frame.side_data` would tie the frame into a circle, which lives until the garbage is collected.
     """
     try:
-        data: Any = frame.side_data.get(name)
+        data: Any = SideDataContainer(frame).get(name)  # type: ignore[call-arg]
     except ValueError:  # PyAV refuses all where one is newer than itself
         return None
     return None if data is None else bytes(data)

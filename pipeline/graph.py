@@ -56,6 +56,8 @@ class Row(Struct, frozen=True, kw_only=True):
     """True if its processes may use the display."""
     nice: int = 0
     """Added to the niceness: where the cores are short, what is half done goes before what is new."""
+    memory_mib: int = 0
+    """Largest address space that a process may take beyond what it has when its stage is loaded; 0 for no limit."""
     modes: tuple[Mode, ...] = _SEEING
     """Modes of a station in which the stage runs."""
 
@@ -80,7 +82,15 @@ _CLASSIFY = Row(
     modes=_NAMING,
 )
 TABLE = (
-    Row(name="capture", stage="stages.capture.stage:Capture", gives=Frame, per="camera", rings="own", nice=5),
+    Row(
+        name="capture",
+        stage="stages.capture.stage:Capture",
+        gives=Frame,
+        per="camera",
+        rings="own",
+        nice=5,
+        memory_mib=2048,  # 7680x4320 in H.264 took 1300 at most, a picture of 50 million pixels 770
+    ),
     Row(
         name="detect",
         stage="stages.detect:Detect",

@@ -88,8 +88,10 @@ def to_srgb(image: "Image.Image", profile: bytes) -> "Image.Image":
         if space != image.mode:
             raise ProfileError("it is for another kind of picture")
         converted = ImageCms.applyTransform(image, _transform(profile, image.mode))
+    except ProfileError:
+        raise
     except (OSError, ImageCms.PyCMSError, TypeError, ValueError) as error:
-        raise error if isinstance(error, ProfileError) else ProfileError("it is damaged") from error
+        raise ProfileError("it is damaged") from error
     if converted is None:
         raise ProfileError("it is damaged")
     return converted

@@ -67,6 +67,13 @@ class Camera(Section, frozen=True, kw_only=True):
     half a minute of them, and turns again when the camera is mounted another way."""
     mirror: bool = False
     """Swap left and right, after the turn."""
+    ca_file: str = ""
+    """File of certificates (PEM) of the authority that signed the camera's, for `rtsps://` and `https://`. Where it is
+    empty, the authorities that this machine trusts hold. The certificate must name the host of the URL."""
+    certificate_sha256: str = ""
+    """SHA-256 fingerprint of the camera's own certificate, 64 hexadecimal digits. Only that certificate is then taken,
+    whatever it names. `openssl s_client -connect HOST:PORT </dev/null | openssl x509 -noout -fingerprint -sha256` tells
+    it; compare it with what the camera shows."""
 
 
 class Detect(Section, frozen=True, kw_only=True):

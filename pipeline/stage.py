@@ -6,6 +6,7 @@ The process ends when told to (SIGTERM), with its parent (pipeline/entry.py), or
 import importlib
 import math
 import os
+import resource
 import secrets
 import select
 import signal
@@ -185,6 +186,8 @@ def run_stage(spec: Spec, group: Group, job: Job, cell: Cell, news: News) -> Non
     job = msgspec.structs.replace(job, station=narrowed(job.station, row.reads))
     stage: Stage = getattr(importlib.import_module(module), name)(job)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    if row.memory_mib:
+        limit_memory(row.memory_mib)
     try:
         outbox = Outbox(context, spec.runtime_dir, group.role)
         inbox = Inbox(context, spec.runtime_dir, spec.worker, group.name, outbox) if group.fed else None
@@ -194,8 +197,7 @@ def run_stage(spec: Spec, group: Group, job: Job, cell: Cell, news: News) -> Non
         update = getattr(stage, "update", None)
         while not _stopping:
             cell.beat()
-            told = news.look()  # also where the stage has no `update`, else the pipe fills up
-            if update and told and told.job:
+            if update and (told := news.look()) and told.job:
                 update(msgspec.structs.replace(told.job, station=narrowed(told.job.station, row.reads)))
             batch = inbox.receive(patience_ms) if inbox else []
             if not batch and row.kind == "worker":
@@ -220,6 +222,13 @@ def run_stage(spec: Spec, group: Group, job: Job, cell: Cell, news: News) -> Non
             _publish(stage, cell)
         finally:
             context.destroy(linger=200)
+
+
+def limit_memory(more_mib: int) -> None:
+    """Let the address space of this process grow by so much from now on. More raises MemoryError, in libraries too."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most_bytes = pages * resource.getpagesize() + (more_mib << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
 
 
 def _feed(stage: Stage, batch: list[Any], outbox: Outbox, cell: Cell) -> bool:

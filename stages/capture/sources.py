@@ -1,8 +1,11 @@
 """Sources of pictures: the built-in scene, folders of images, video files, webcams and network streams."""
 
+import os
+import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import av
 import numpy as np
@@ -10,15 +13,16 @@ import numpy as np
 from pipeline.cameras import image_files, source_kind, source_path
 from pipeline.colours import ColourError
 from pipeline.film import Film, Shown
-from pipeline.kinds import sniff
 from pipeline.log import log, skip, skipped
 from pipeline.pictures import Picture, PictureError
 from pipeline.settings import Camera
 from stages.capture import sample
 from stages.capture.live import SLICE_S, LiveStream, Shot
+from stages.capture.network import PIXELS_MAX
 from stages.capture.trouble import SourceError
 
 _BEHIND_MAX_S = 1.0
+_PICTURE_BYTES_MAX = 256 << 20
 _PAPER = (255, 255, 255)  # behind pictures with transparent parts
 
 
@@ -42,20 +46,11 @@ def open_source(camera: Camera, folder: Path) -> Source:
     kind = source_kind(camera, folder)
     if kind == "sample":
         return SampleScene(camera)
-    path = source_path(camera, folder)
-    if kind == "folder" or (kind == "file" and _is_still(path)):
-        return Images(path, camera.loop)
+    if kind == "folder":
+        return ImageFolder(source_path(camera, folder), camera.loop)
     if kind == "file":
-        return VideoFile(path, camera.loop)
-    return LiveStream(camera)
-
-
-def _is_still(path: Path) -> bool:
-    """Return True for a file that is a picture, by its content; a GIF counts as a film."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return sniff(file.read(4096)) not in ("", "GIF")
+        return VideoFile(source_path(camera, folder), camera.loop)
+    return LiveStream(camera, folder)
 
 
 class SampleScene:
@@ -77,19 +72,19 @@ class SampleScene:
         pass
 
 
-class Images:
-    """Images of a folder in the order of their names, one per frame due, or one image. Each round lists them anew."""
+class ImageFolder:
+    """Images of a folder in the order of their names, one per frame due. Each round lists the folder anew."""
 
-    def __init__(self, place: Path, loop: bool) -> None:
+    def __init__(self, folder: Path, loop: bool) -> None:
         self.ended = False
-        self._place, self._loop = place, loop
+        self._folder, self._loop = folder, loop
         self._named: set[Path] = set()  # files of which something was logged
         self._begin()
 
     def _begin(self) -> None:
-        files = image_files(self._place) if self._place.is_dir() else [self._place]
+        files = image_files(self._folder)
         if not files:
-            raise SourceError(f"no picture in {self._place}; put some there")
+            raise SourceError(f"no picture in {self._folder}; put some there")
         self._files = iter(files)
         self._readable = False
 
@@ -101,29 +96,49 @@ class Images:
         path = next(self._files, None)
         if path is None:
             if not self._readable:
-                raise SourceError(f"no picture of {self._place} can be read; look at the first, which the log names")
+                raise SourceError(f"no picture of {self._folder} can be read; look at the first, which the log names")
             self.ended = not self._loop
             if self._loop:
                 self._begin()
                 return self.read()
             return None
         try:
-            with Picture(path) as picture:
+            with _opened(path) as file, Picture(file) as picture:
                 image = np.asarray(picture.first(_PAPER))[..., ::-1]
                 for note in picture.ignored if path not in self._named else ():
                     self._named.add(path)
                     log("picture", severity="notice", file=path, note=note)
-        except PictureError as error:
+        except (PictureError, MemoryError) as error:
             skipped["unreadable_image"] += 1
             if path not in self._named:
                 self._named.add(path)
-                log("skipped", severity="warning", reason="unreadable_image", file=path, error=error)
+                told = str(error) or "it needs too much memory; save it smaller"
+                log("skipped", severity="warning", reason="unreadable_image", file=path, error=told)
             return None
         self._readable = True
         return np.ascontiguousarray(image), now_ns
 
     def close(self) -> None:
         pass
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a picture if it is a plain file. A pipe or device put in its place is not waited for, a link not followed.
+
+    Raises PictureError.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise PictureError(f"cannot read it: {error.strerror}") from error
+    file = os.fdopen(fd, "rb")
+    facts = os.fstat(fd)
+    if stat.S_ISREG(facts.st_mode) and facts.st_size <= _PICTURE_BYTES_MAX:
+        return file
+    file.close()
+    if stat.S_ISREG(facts.st_mode):
+        raise PictureError(f"it has {facts.st_size >> 20} MiB; at most {_PICTURE_BYTES_MAX >> 20}: save it smaller")
+    raise PictureError("it is no plain file; copy the picture itself here")
 
 
 class VideoFile:
@@ -143,10 +158,11 @@ class VideoFile:
         if not self._path.is_file():
             raise SourceError(f"no such file: {self._path}; bring it back, or name another")
         try:
-            self._film = Film(self._path, threads=1)  # every further decoder thread would hold one frame back
+            # Every further decoder thread would hold one frame back.
+            self._film = Film(self._path, threads=1, pixels_max=PIXELS_MAX)
         except (av.FFmpegError, ValueError) as error:
             raise SourceError(f"{self._path} is no film that can be read; give one such as H.264 in MP4") from error
-        self._frames = self._film.frames()
+        self._frames: Iterator[Shown] = self._film.frames()
         self._length_s = 0.0
         self._coming = self._take()
         if self._coming is None:
@@ -184,6 +200,7 @@ class VideoFile:
         self.ended = not self._loop
         if self._loop:
             self._film.close()
+            self._frames = iter(())  # before the next film is opened: they hold the decoder and its pictures
             self._start_ns += round(self._length_s * 1e9)
             self._open()
             self.advance()

@@ -15,7 +15,8 @@ from pipeline.log import log
 from pipeline.messages import Frame
 from pipeline.ring import Ring
 from stages.capture import sample
-from stages.capture.live import SLICE_S, Image
+from stages.capture.live import SLICE_S
+from stages.capture.network import Image
 from stages.capture.sources import Source, open_source
 from stages.capture.trouble import local_trouble
 from stages.capture.turn import Turn
@@ -66,7 +67,7 @@ class Capture:
             shot = source.read() if early_s <= SLICE_S else None
             if source.ended:
                 self._end()
-        except (OSError, cv2.error) as error:
+        except (OSError, MemoryError, cv2.error) as error:
             self._lose(error)
             return []
         if shot is None:

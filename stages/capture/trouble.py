@@ -4,66 +4,69 @@ import errno
 import socket
 import ssl
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import av
 
 from pipeline.cameras import READABLE_REMEDY
 
 TIMEOUT_S = 5.0
 """Longest wait for an answer from the network."""
-_TLS_SCHEMES = ("https", "rtsps")
-_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-_NO_ANSWER = (
+NO_ANSWER = (
     f"no answer within {TIMEOUT_S:g} s; look whether the camera is on, its address right, and no firewall in between"
 )
-_NO_VIDEO = (
-    "what comes from there is no video; open the URL in a player such as VLC, and look up its path in the manual"
+NO_VIDEO = (
+    "what comes from there is no video that is taken; open the URL in a player such as VLC, look up its path in the "
+    "manual, and take RTSP or MJPEG rather than a playlist (HLS, DASH)"
 )
+NO_CODEC = "its codec is not known here; set the camera to H.264"
 
 
 class SourceError(OSError):
     """Source that gives no picture. The text says why, and what to do; it holds no password."""
 
 
-def network_trouble(url: str, error: Exception, waited_s: float) -> str:
-    """Return why a URL could not be opened or read, and the remedy.
-
-    `error` is what PyAV raised after `waited_s`. FFmpeg has one word for an unknown name and for TLS that fails, so the
-    host is then asked once more.
-    """
-    if isinstance(error, av.HTTPError | av.HTTPClientError):
-        return _refusal(url, error)
-    if isinstance(error, av.DecoderNotFoundError):
-        return "its codec is not known here; set the camera to H.264"
-    if waited_s >= 0.9 * TIMEOUT_S or isinstance(error, av.ExitError | TimeoutError):
-        return _NO_ANSWER
-    number = error.errno if isinstance(error, OSError) else None
-    if number == errno.EIO:
-        number, text = _asked_again(url)
-        if text:
-            return text
-    return _SYSTEM.get(number or 0, _NO_VIDEO)
+def network_trouble(scheme: str, error: Exception) -> str:
+    """Return why a host could not be reached or read over a scheme, given what the socket raised, and the remedy."""
+    if isinstance(error, SourceError):
+        return str(error)
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return "no host of that name; look at its spelling and this machine's DNS, or write its IP address"
+    if isinstance(error, TimeoutError):
+        return NO_ANSWER
+    if isinstance(error, ssl.SSLError):
+        plain = scheme.removesuffix("s")
+        return f"it does not speak TLS as this machine does; write {plain}://, or renew the camera's software"
+    return _SYSTEM.get((error.errno if isinstance(error, OSError) else None) or 0, _SYSTEM[errno.EIO])
 
 
-def _refusal(url: str, error: Exception) -> str:
-    if isinstance(error, av.HTTPUnauthorizedError):
-        if "@" in url:
-            return "the camera refuses the user or the password (401); write them as the camera has them"
-        scheme = url.partition("://")[0]
-        return f"the camera asks for a user and a password (401); write {scheme}://user:password@host/path"
-    if isinstance(error, av.HTTPForbiddenError):
-        return "the camera forbids this user to see the stream (403); allow it in the camera's settings"
-    if isinstance(error, av.HTTPNotFoundError):
-        return "the camera has no stream of that path (404); look up the path in its manual"
-    if isinstance(error, av.HTTPServerError):
-        return "the camera has a fault of its own (5xx); restart it"
-    if isinstance(error, av.HTTPTooManyRequestsError):
-        return "the camera has too many requests (429); let fewer programs watch it"
+def certificate_trouble(why: str) -> str:
+    """Return the remedy for a certificate that does not hold; `why` is what the verification says."""
     return (
-        "the camera turns the request down (4xx); look up the path in its manual, let fewer programs watch it, or "
-        "restart it"
+        f"its certificate is not to be trusted ({why}), so no password was sent; if it is the camera's own, write its "
+        "fingerprint as `certificate_sha256`, or name the CA's file as `ca_file`"
     )
+
+
+def refusal(status: int, has_password: bool) -> str:
+    """Return why a camera answered with a status of 4xx or 5xx, and the remedy."""
+    if status == 401 and has_password:
+        return "the camera refuses the user or the password (401); write them as the camera has them"
+    if status == 401:
+        return "the camera asks for a user and a password (401); write rtsp://user:password@host/path"
+    if status == 403:
+        return "the camera forbids this user to see the stream (403); allow it in the camera's settings"
+    if status == 404:
+        return "the camera has no stream of that path (404); look up the path in its manual"
+    if status == 429:
+        return "the camera has too many requests (429); let fewer programs watch it"
+    if status == 461:
+        return "the camera does not send RTSP over TCP (461); allow that in its settings"
+    if status >= 500:
+        return "the camera has a fault of its own (5xx); restart it"
+    if status >= 400:
+        return (
+            "the camera turns the request down (4xx); look up the path in its manual, let fewer programs watch it, or "
+            "restart it"
+        )
+    return NO_VIDEO
 
 
 _SYSTEM = {
@@ -72,38 +75,17 @@ _SYSTEM = {
     errno.ENETUNREACH: "no way to that address; look at this machine's network",
     errno.ECONNRESET: "the camera hangs up; restart it, or let fewer programs watch it",
     errno.EPIPE: "the camera hangs up; restart it, or let fewer programs watch it",
-    errno.ETIMEDOUT: _NO_ANSWER,
-    errno.EIO: "the camera ends the connection; look up the path of its video in the manual, or restart it",
+    errno.ETIMEDOUT: NO_ANSWER,
+    errno.EIO: "the connection breaks; restart the camera",
 }
-
-
-def _asked_again(url: str) -> tuple[int, str]:
-    """Return what the system says of a host, as an error number and as a text; a text is the better answer."""
-    scheme, _, rest = url.partition("://")
-    scheme = scheme.lower()
-    try:
-        parts = urlsplit(f"{scheme}://{rest.rpartition('@')[2]}")
-        host, port = parts.hostname or "", parts.port or _PORTS[scheme]
-        with socket.create_connection((host, port), TIMEOUT_S) as connection:
-            if scheme not in _TLS_SCHEMES:
-                return errno.EIO, ""
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            with context.wrap_socket(connection, server_hostname=host):
-                return errno.EIO, ""
-    except ssl.SSLError:
-        plain = scheme.removesuffix("s")
-        return 0, f"it does not speak TLS as this machine does; write {plain}://, or renew the camera's software"
-    except (socket.gaierror, ValueError):
-        return 0, "no host of that name; look at its spelling and this machine's DNS, or write its IP address"
-    except OSError as error:
-        return error.errno or errno.ETIMEDOUT, ""
 
 
 def local_trouble(error: Exception, path: Path) -> str:
     """Return why a file or folder could not be read, and the remedy."""
     if isinstance(error, SourceError):
         return str(error)
+    if isinstance(error, MemoryError):
+        return f"{path} needs more memory than a camera may take; make its pictures smaller"
     match error.errno if isinstance(error, OSError) else None:
         case errno.ENOENT | errno.ENOTDIR:
             return f"no such file or folder: {path}; bring it back, or name another"

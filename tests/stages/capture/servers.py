@@ -4,6 +4,7 @@ import base64
 import contextlib
 import datetime
 import http.server
+import ipaddress
 import socket
 import ssl
 import struct
@@ -71,20 +72,36 @@ def http_camera(
     password: str | None = None,
     tls: ssl.SSLContext | None = None,
     lasts_s: float = 0.0,
+    headers: tuple[tuple[str, str], ...] = (),
+    asked: list[str] | None = None,
+    pages: dict[str, tuple[int, dict[str, str], bytes]] | None = None,
 ) -> Iterator[int]:
     """Run a web server that answers every request so, in `lasts_s`, and yield its port.
 
-    With a password, user `admin` needs it.
+    With a password, user `admin` needs it. Requests are noted in `asked`. The paths of `pages` have answers of their
+    own: status, headers and body.
     """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if asked is not None:
+                asked.append(f"{self.path} {self.headers.get('Authorization', '')}")
+            if self.path in (pages or {}):
+                own_status, own_headers, own_body = (pages or {})[self.path]
+                self.send_response(own_status)
+                for name, value in ({"Content-Length": str(len(own_body))} | own_headers).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(own_body)
+                return
             given = self.headers.get("Authorization", "").removeprefix("Basic ")
             wrong = password is not None and base64.b64decode(given) != f"admin:{password}".encode()
             self.send_response(401 if wrong else status)
             if wrong:
                 self.send_header("WWW-Authenticate", 'Basic realm="camera"')
             self.send_header("Content-Length", str(0 if wrong else len(body)))
+            for name, value in headers:
+                self.send_header(name, value)
             self.end_headers()
             if not wrong:
                 parts = 50 if lasts_s else 1
@@ -134,17 +151,20 @@ def interlaced() -> bytes:
     return data.getvalue()
 
 
-def make_certificate(folder: Path) -> Path:
-    """Write a key and a certificate that it signed itself, as a camera does, into one file."""
+def make_certificate(folder: Path, host: str = "") -> Path:
+    """Write a key and a certificate that it signed itself, as a camera does, into one file; it names no host or one."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "camera")])
     now = datetime.datetime.now(datetime.UTC)
-    certificate = (
+    builder = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now)
         .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
     )
+    if host:
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
+        builder = builder.add_extension(names, critical=False)
+    certificate = builder.sign(key, hashes.SHA256())
     plain = serialization.NoEncryption()
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
     path = folder / "camera.pem"
@@ -162,9 +182,17 @@ class RtspCamera:
     """RTSP server that answers DESCRIBE with `status`, or sends films (H.264, Annex B) over TCP."""
 
     def __init__(
-        self, status: int = 200, films: tuple[bytes, ...] = (), codec: str = "H264", silent: bool = False
+        self,
+        status: int = 200,
+        films: tuple[bytes, ...] = (),
+        codec: str = "H264",
+        silent: bool = False,
+        location: str = "",
+        sdp: str = _SDP,
+        transport: str = "RTP/AVP/TCP;unicast;interleaved=0-1",
     ) -> None:
         self._status, self._films, self._codec, self._silent = status, films, codec, silent
+        self._location, self._sdp, self._transport = location, sdp, transport
         self._over = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.1)
@@ -218,12 +246,13 @@ class RtspCamera:
         if method == "OPTIONS":
             more = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
         elif method == "DESCRIBE":
-            status, body = self._status, _SDP.format(codec=self._codec) if self._status == 200 else ""
-            more = f"Content-Type: application/sdp\r\nContent-Base: {url}/\r\nContent-Length: {len(body)}\r\n"
+            status, body = self._status, self._sdp.format(codec=self._codec) if self._status == 200 else ""
+            more = f"Location: {self._location}\r\n" if self._location else ""
+            more += f"Content-Type: application/sdp\r\nContent-Base: {url}/\r\nContent-Length: {len(body)}\r\n"
         elif method == "SETUP" and "TCP" not in headers["transport"]:
             status = 461
         elif method == "SETUP":
-            more = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 7\r\n"
+            more = f"Transport: {self._transport}\r\nSession: 7;timeout=60\r\n"
         elif method == "PLAY":
             more = "Session: 7\r\n"
         connection.sendall(f"RTSP/1.0 {status} answer\r\nCSeq: {headers['cseq']}\r\n{more}\r\n{body}".encode())

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,26 +16,30 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.ring import Ring
-from stages.capture.live import NetworkVideo
+from pipeline.settings import Camera
+from stages.capture.network import NetworkVideo
 from stages.capture.trouble import SourceError, local_trouble
 from tests.conftest import HANG_S, as_nobody, wait_for
-from tests.stages.capture.conftest import Clock, open_capture, run
+from tests.stages.capture.conftest import open_capture, run
 from tests.stages.capture.servers import (
     RtspCamera,
     closed_port,
     film,
     http_camera,
     interlaced,
-    make_certificate,
     moving_bar,
 )
 
 SECRET = "s3cr%23t"
 
 
-def why_not(url: str) -> str:
+def opened(url: str, **settings: str) -> NetworkVideo:
+    return NetworkVideo(Camera(name="door", source=url, **settings), Path("/"))
+
+
+def why_not(url: str, **settings: str) -> str:
     with pytest.raises(SourceError) as error:
-        NetworkVideo(url)
+        opened(url, **settings)
     text = str(error.value)
     assert "secret" not in text and SECRET not in text and "s3cr" not in text and "Errno" not in text
     assert "; " in text, "a remedy"
@@ -93,13 +96,6 @@ def test_a_host_that_is_not_there(scheme: str) -> None:
     assert "no host of that name" in why_not(f"{scheme}://admin:{SECRET}@no-such-camera.invalid/live")
 
 
-@pytest.mark.parametrize("scheme", ["HTTP", "Http", "RTSP", "rtSP"])
-def test_a_scheme_in_capitals_is_known(scheme: str) -> None:
-    with RtspCamera(404) if scheme.lower() == "rtsp" else http_camera(status=404) as camera:
-        port = camera if isinstance(camera, int) else camera.port
-        assert "no stream of that path (404)" in why_not(f"{scheme}://127.0.0.1:{port}/live")
-
-
 @pytest.mark.parametrize("scheme", ["rtsps", "https"])
 def test_a_camera_without_tls(scheme: str) -> None:
     with http_camera() as port:
@@ -137,19 +133,8 @@ def test_the_reason_is_in_log_and_status_without_the_password(
 @settings(max_examples=20)
 def test_an_escaped_password_reaches_the_camera_as_it_is(password: str) -> None:
     with http_camera(film(64, 48, frames=5), password=password) as port:
-        video = NetworkVideo(f"http://admin:{quote(password, safe='')}@127.0.0.1:{port}/live")
+        video = opened(f"http://admin:{quote(password, safe='')}@127.0.0.1:{port}/live")
         video.grab()
-        video.release()
-
-
-def test_a_camera_with_tls_of_its_own_making_is_seen(tmp_path: Path) -> None:
-    certificate = make_certificate(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with http_camera(film(64, 48, frames=5), tls=context) as port:
-        video = NetworkVideo(f"https://127.0.0.1:{port}/live")
-        video.grab()
-        assert video.retrieve() is not None
         video.release()
 
 
@@ -197,7 +182,7 @@ def test_a_stream_that_changes_its_size_keeps_each_shape(
 
 
 def grabbed(url: str, pictures: int) -> list[NDArray[np.uint8]]:
-    video = NetworkVideo(url)
+    video = opened(url)
     images = []
     for _ in range(pictures):
         video.grab()
@@ -229,21 +214,6 @@ def test_a_camera_file_that_changes_its_size_keeps_each_shape(ring: Ring, tmp_pa
             seen += [(frame.width_px, frame.height_px)] if (frame.width_px, frame.height_px) not in seen[-1:] else []
     capture.close()
     assert seen == sizes
-
-
-@pytest.mark.parametrize("starts_s", [0.0, 3600.0])
-def test_recordings_that_were_joined_play_one_after_the_other(
-    ring: Ring, tmp_path: Path, clock: Clock, starts_s: float
-) -> None:
-    """The clock of the second part jumps back or forth; its pictures follow at once and at their pace."""
-    parts = [film(352, 288, frames=25), film(192, 144, frames=25, starts_s=starts_s)]
-    (tmp_path / "v.ts").write_bytes(b"".join(parts))
-    capture = open_capture(ring, tmp_path, "v.ts", fps=50, loop=False)
-    taken = run(capture, ring, 3, clock=clock)
-    assert [frame.width_px for frame, _ in taken] == [352] * 25 + [192] * 25
-    gaps_s = np.diff([frame.captured_ns for frame, _ in taken]) / 1e9
-    assert gaps_s == pytest.approx(0.04, abs=0.005)
-    capture.close()
 
 
 def test_pixels_that_are_not_square_over_rtsp() -> None:
