@@ -1,8 +1,9 @@
 """Watch for faces that lie on their side or upside down, which a detector does not find or finds only by chance.
 
 Of the sample camera's faces, MediaPipe's full-range model finds all when upright, with scores from 0.81 on. It finds a
-quarter of those turned by 90 degrees and one in twenty of those upside down, with scores under 0.75. So one frame
-in 2 s that shows no upright face is turned and searched once more, for 10 ms; one in 10 s where faces were upright.
+quarter of those turned by 90 degrees and one in twenty of those upside down, most with scores under 0.75. So one frame
+in 2 s that shows no upright face is turned and searched once or twice more, for 10 ms each. Where faces were upright,
+it is one in 10 s.
 """
 
 import math
@@ -20,8 +21,7 @@ PROBE_NS = 2_000_000_000
 SELDOM_NS = 10_000_000_000
 """The same, once faces have been found upright: nothing changes but by a new mounting."""
 _AT_EASE = 3
-"""Judged frames with upright faces, after which they are known to be so. A face upside down may pass for one by chance.
-"""
+"""Judged frames with upright faces, after which they are known to be so."""
 _TIMES_MAX, _AGAINST = 30, 3
 _SURE = 0.75
 _ROLL_MAX_DEG = 45.0
@@ -49,25 +49,30 @@ class LyingWatch:
     def look(self, image: NDArray[np.uint8], found: list[DetectedFace], captured_ns: int, turned_deg: int = 0) -> bool:
         """Take in a frame, uint8 BGR [height, width, 3], and the faces found in it. Return whether anything is new.
 
-        A turned search tries one turn. `turned_deg` is the turn that the camera's frames have already; when it changes,
-        the watch begins anew.
+        A turned search tries one turn: every second time the one that is suspected. Where it finds faces, the opposite
+        turn is tried too, for a face upside down may pass for an upright one by chance. `turned_deg` is the turn that
+        the camera's frames have already; when it changes, the watch begins anew.
         """
         if turned_deg != self._turned_deg:
             self._turned_deg, self.turn_deg, self.times, self._upright, self._next_ns = turned_deg, 0, 0, 0, captured_ns
         if captured_ns < self._next_ns:
             return False
         upright = _best_upright(found)
-        if upright >= _SURE:
-            self._upright += 1
-            return self._judged(0, captured_ns)
-        turn_deg = TURNS_DEG[self._tried % len(TURNS_DEG)]
-        score = _best_upright(self._detector.detect(turned(image, turn_deg)))
-        if score >= _SURE and score > upright:
-            self._upright = 0
-            return self._judged(turn_deg, captured_ns)
-        self._tried += 1
-        self._wait(captured_ns)
-        return False
+        turn_deg, score = 0, upright
+        if upright < _SURE:
+            suspected = self.times > 0 and self._tried % 2 == 0
+            turn_deg = self.turn_deg if suspected else TURNS_DEG[self._tried % len(TURNS_DEG)]
+            score = _best_upright(self._detector.detect(turned(image, turn_deg)))
+        if score < _SURE:
+            self._tried += 1
+            self._wait(captured_ns)
+            return False
+        if turn_deg or self.times or self._upright < _AT_EASE:
+            opposite_deg = (turn_deg + 180) % 360
+            opposite = _best_upright(self._detector.detect(turned(image, opposite_deg))) if opposite_deg else upright
+            turn_deg = opposite_deg if opposite > score else turn_deg
+        self._upright = 0 if turn_deg else self._upright + 1
+        return self._judged(turn_deg, captured_ns)
 
     def _judged(self, turn_deg: int, captured_ns: int) -> bool:
         """Take in that faces of a frame stand upright after this turn. Return whether anything is new."""

@@ -1,6 +1,7 @@
 """`stationcast detect` and `stationcast classify`: a station's detector and classifier on pictures and videos."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from models.options import Number
 if TYPE_CHECKING:
     from models.session import Estimate
 
+_URL = re.compile(r"(?i)[a-z]+:/")
+"""Beginning of a URL. A path has lost its second `/`."""
 Examine = Callable[[NDArray[np.uint8]], list[dict[str, Any]]]
 """Function from an image, uint8 BGR [H, W, 3], to its faces as JSON objects."""
 
@@ -105,6 +108,10 @@ def _go_through(files: tuple[Path, ...], every: int, as_json: bool, examine: Exa
     """Print what `examine` finds in each file. Bad files are named on stderr, and the exit code is then 2."""
     bad = False
     for path in files:
+        if _URL.match(str(path)):  # it may hold a password, so nothing of it is shown
+            ImageError("a URL is no file; name it as a camera's source in a station file").show()
+            bad = True
+            continue
         rows: list[dict[str, Any]] = []
         try:
             for row in _frames(path, every, examine):

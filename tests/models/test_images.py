@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from models.images import ImageError, read_frames, read_image
+from models.photos import detect
 from pipeline.profiles import BT709, matrix_profile
 from tests.pictures import QUARTERS, as_bytes, corners, near, quarters
 
@@ -58,3 +60,11 @@ def test_a_damaged_profile_is_ignored_and_said(tmp_path: Path, capsys: pytest.Ca
     quarters().save(tmp_path / "x.png", icc_profile=b"no profile")
     assert len(list(read_frames(tmp_path / "x.png"))) == 1
     assert capsys.readouterr().err.endswith("x.png: its colour profile is ignored: it is damaged\n")
+
+
+@pytest.mark.parametrize("url", ["rtsp://admin:s3cret@camera/live", "HTTPS://camera/s3cret.jpg", "http:/s3cret"])
+def test_a_url_is_refused_and_no_password_in_it_is_shown(url: str) -> None:
+    result = CliRunner().invoke(detect, [url])
+    assert result.exit_code == 2
+    assert "a URL is no file; name it as a camera's source in a station file" in result.output
+    assert "s3cret" not in result.output
