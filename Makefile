@@ -3,7 +3,7 @@
 BIN := .venv/bin
 DURATION ?=
 
-.PHONY: run test test-slow lint docs setup setup-dev clean
+.PHONY: run test test-slow lint docs lock setup setup-dev clean
 
 run: setup
 	$(BIN)/stationcast run $(STATION) $(if $(DURATION),--duration $(DURATION)) $(ARGS)
@@ -22,6 +22,9 @@ lint: setup-dev
 
 docs: setup-dev
 	$(BIN)/python docs/make_settings.py
+
+lock: setup-dev  # new hashes after a change of constraints.txt or of the dependencies; asks the package index for minutes
+	$(BIN)/python .ci/lock.py
 
 setup:
 	@.ci/setup

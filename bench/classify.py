@@ -108,7 +108,7 @@ def _at_saturation(best_batch: int, bare_rate: float, seconds: float, plan: Plan
     if mosec.installed():
         ways["mosec at saturation"] = lambda: serve_and_drive(crop, seconds)
     else:
-        findings.notes.append("mosec is not installed (pip install mosec): no serving library to compare with.")
+        findings.notes.append("mosec is not installed (.ci/setup bench): no serving library to compare with.")
     found = paired(ways, plan.pick(1, 1, 3), say)
     rates = {way: findings.measure(way, "faces/s", values, "higher").median for way, values in found.items()}
     ours = rates["micro-batching at saturation"]

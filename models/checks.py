@@ -2,7 +2,6 @@
 
 import ctypes
 import subprocess
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +22,7 @@ def gpu() -> Found:
     cards, missing = _gpus(), cuda_missing()
     if missing is None:
         return "ok", f"{cards}; ONNX Runtime can use it", ""
-    remedy = f"{sys.executable} -m pip install 'onnxruntime-gpu[cuda,cudnn]<1.29'; until then the processor is used"
+    remedy = ".ci/setup cuda; until then the processor is used"
     return "warn", f"{cards}; not used: {missing}", remedy
 
 

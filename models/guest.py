@@ -4,6 +4,7 @@ Exit code 0: it loads and gives its golden answers. 2: it is refused, and standa
 work of a limit.
 """
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -25,6 +26,8 @@ def main() -> int:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(sys.argv[1]):
         return 1
+    with contextlib.suppress(OSError):  # where memory runs out, this process ends first
+        Path("/proc/self/oom_score_adj").write_text("1000")
     guest = msgspec.json.decode(sys.stdin.buffer.read(), type=Guest)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

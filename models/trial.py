@@ -67,7 +67,8 @@ def _mark(model: Model, runtime: str) -> str:
 def _try(model: Model, wall_s: float) -> None:
     paths = {name: str(path.resolve()) for name, path in model.paths.items()}
     guest = Guest(str(model.card_path.resolve()), model.card_sha256, paths)
-    root = str(Path(__file__).parents[1])
+    environment = {"PATH": os.defpath, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    environment |= {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "LANG") if name in os.environ}
     with tempfile.TemporaryDirectory(prefix="stationcast-trial-") as empty:
         try:
             done = subprocess.run(
@@ -75,7 +76,7 @@ def _try(model: Model, wall_s: float) -> None:
                 input=msgspec.json.encode(guest),
                 capture_output=True,
                 cwd=empty,
-                env={"PATH": os.defpath, "HOME": empty, "TMPDIR": empty, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+                env=environment | {"HOME": empty, "TMPDIR": empty},
                 timeout=wall_s,
                 check=False,
             )

@@ -124,6 +124,8 @@ def fingerprint(camera: Camera) -> str:
 
 
 def _validate_url(where: str, url: str) -> None:
+    if url != url.strip():
+        raise UserError(f"{where}: the URL begins or ends with a blank; take it out")
     scheme, rest = url.split("://", 1)
     if scheme.lower() not in URL_SCHEMES:
         shown = f" {scheme!r}" if scheme.isalpha() else ""
@@ -143,6 +145,9 @@ def _validate_url(where: str, url: str) -> None:
             f"{where}: {scheme}://...: what stands for host and port is none; write {scheme}://host:port/path, "
             "the port from 1 to 65535"
         )
+    if wrong := [c for c in dict.fromkeys(rest) if c == "#" or c.isspace() or not c.isprintable()]:
+        escapes = ", ".join(f"write {_spoken(character)} as {_escape(character)}" for character in wrong)
+        raise UserError(f"{where}: {scheme}://...: after the host {escapes}")
 
 
 def _unescaped(rest: str) -> list[str]:

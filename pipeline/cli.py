@@ -7,7 +7,6 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from pipeline import graph as graphs
 from pipeline.cameras import find_webcam, present_problem, validate_source
 from pipeline.errors import UserError
 from pipeline.operator.drawing import draw, rows
+from pipeline.operator.models import check_models, pull_models
 from pipeline.settings import Station, check, demo_station, load
 from pipeline.streams import Stream, log_lines, machine_output, new_file, open_streams, speak_utf_8, standard_output
 from pipeline.system import plain
@@ -100,7 +100,7 @@ def run(
         raise UserError("--duration nan: give seconds, or leave it out to run until Ctrl-C")
     if summary_file is not None:
         _may_write("--summary", summary_file)
-    _pull_models(station)
+    pull_models(station)
     with (
         contextlib.closing(Stream(sys.stderr)) as stderr,
         contextlib.redirect_stderr(stderr),
@@ -159,7 +159,7 @@ def _run(
 def check_command(station_file: Path | None) -> None:
     """Validate a station file and print its graph; without STATION_FILE the demo's."""
     station = _station(station_file)
-    _know_models(station_file, station)
+    check_models(station_file, station)
     table = Table(title=f"{station.station.name}: mode {station.station.mode}", title_justify="left")
     for name in ("process", "count", "takes", "gives"):
         table.add_column(name)
@@ -237,8 +237,8 @@ def reload(station_file: Path | None, name: str | None) -> None:
         station_file = Path(followed)
     station = _station(station_file)
     running = _running(name) if name else _running(station.station.name, "station.name")
-    _know_models(station_file, station)
-    _pull_models(station)
+    check_models(station_file, station)
+    pull_models(station)
     click.echo(ask(running, Reload(station_file=str(station_file.resolve()))))
 
 
@@ -321,33 +321,6 @@ def _station(station_file: Path | None) -> Station:
     except UserError as error:
         raise UserError(f"{station_file}: {error}") from None
     return station
-
-
-def _know_models(station_file: Path | None, station: Station) -> None:
-    """Check that the models are built-in ones. UserError: one is not.
-
-    The list is asked of a process of its own, so that this one stays small.
-    """
-    command = [sys.executable, "-P", "-m", "pipeline.cli", "models", "list", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        return  # `doctor` says what is wrong with the models themselves
-    known = {"default": "classify"} | {card["name"]: card["task"] for card in json.loads(done.stdout)}
-    for task, model in (("detect", station.detect.model), ("classify", station.classify.model)):
-        if not model.endswith(".toml") and known.get(model) != task:
-            names = ", ".join(name for name, does in known.items() if does == task)
-            place = f"{station_file}: " if station_file else ""
-            raise UserError(f"{place}{task}.model: no model {model!r} that can {task}; there are {names}")
-
-
-def _pull_models(station: Station) -> None:
-    """Fetch what the station's models need, in a process of its own, so that this one stays small."""
-    names = {"count": [station.detect.model], "off": []}.get(
-        station.station.mode, [station.detect.model, station.classify.model]
-    )
-    named = [name for name in names if not name.endswith(".toml")]
-    if named and subprocess.run([sys.executable, "-P", "-m", "pipeline.cli", "models", "pull", *named]).returncode:
-        raise UserError("the models are not there; see the message above")
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 from av.filter import Graph
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 from pipeline import matroska, mp4
@@ -22,6 +23,8 @@ _SEEK_S = 1.0
 """Time before a part of an edit list at which decoding begins, or at the key frame before it."""
 _INSTANT_S = 0.0005
 """Difference of times, in s, that comes from rounding."""
+_BACK_MAX_S, _GAP_MAX_S = 0.5, 5.0
+"""Jumps of time, in s, back and forth, from which on a recording of a stream is taken to go on with another clock."""
 
 
 class Shown(NamedTuple):
@@ -63,9 +66,7 @@ class Film:
         options = {"protocol_whitelist": "file"} | ({"ignore_editlist": "1"} if tracks else {})
         self.container = av.open(str(path), format=container_format, options=options)
         try:
-            if not self.container.streams.video:
-                raise ValueError("there is no picture in it")
-            self.stream = self.container.streams.video[0]
+            self.stream = main_video(self.container)
             if self.stream.codec_context is None:
                 raise ValueError("its codec is unknown; export it as h264")
             self._track = tracks.get(self.stream.id, mp4.Track())
@@ -147,7 +148,7 @@ class Film:
         waiting: deque[tuple[float, float, bool]] = deque()
         graph = None
         shape: tuple[int, int, str] | None = None
-        for at_s, until_s, frame in self._timed():
+        for at_s, until_s, frame in self.timed():
             now = (frame.width, frame.height, frame.format.name)
             if graph is not None and shape != now:
                 yield from _flushed(graph, waiting)
@@ -163,7 +164,7 @@ class Film:
         if graph is not None:
             yield from _flushed(graph, waiting)
 
-    def _timed(self) -> Iterator[tuple[float, float, av.VideoFrame]]:
+    def timed(self) -> Iterator[tuple[float, float, av.VideoFrame]]:
         """Yield (start, end, frame) as decoded and as the edit list says, times in s since the first frame."""
         if not self._track.edits:
             first_s: float | None = None
@@ -206,10 +207,17 @@ class Film:
             yield 0.0, length_s if edit.stands else min(self._ended_s - start_s, length_s), before
 
     def _in_media(self) -> Iterator[tuple[float, float, av.VideoFrame]]:
-        """Yield (start, end, frame) as decoded, times in s of the media; a time never goes back."""
-        at_s = 0.0
+        """Yield (start, end, frame) as decoded, times in s of the media; a time never goes back.
+
+        Where the clock of the file starts anew, as in recordings that were joined, the next frame follows at once.
+        """
+        at_s = moved_s = 0.0
+        jumps = "mpeg" in self.container.format.name  # .ts and .mpg: recordings of streams
         for number, frame in enumerate(self.decoded()):
-            stamp_s = number / self.fps if frame.time is None else frame.time
+            stamp_s = (number / self.fps if frame.time is None else frame.time) + moved_s
+            if number and (stamp_s < at_s - _BACK_MAX_S or (jumps and stamp_s > self._ended_s + _GAP_MAX_S)):
+                moved_s += self._ended_s - stamp_s
+                stamp_s = self._ended_s
             at_s = max(at_s, stamp_s) if number else stamp_s
             self._ended_s = at_s + (float(frame.duration * (frame.time_base or 0)) or 1 / self.fps)
             yield at_s, self._ended_s, frame
@@ -240,6 +248,17 @@ class Film:
         Raises ColourError where its colours cannot be told.
         """
         return notes(frame, self._pixels)
+
+
+def main_video(container: av.container.InputContainer) -> av.VideoStream:
+    """Return the video that the file marks as the one to be shown, else the first; never a cover.
+
+    Raises ValueError where there is none.
+    """
+    films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not films:
+        raise ValueError("there is no picture in it")
+    return next((stream for stream in films if stream.disposition & Disposition.default), films[0])
 
 
 def _length_s(edit: mp4.Edit, media_s: float) -> float:

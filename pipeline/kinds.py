@@ -20,7 +20,8 @@ REFUSED = {
     "JPEG 2000": f"it is a JPEG 2000, which is not played; {_SAVE}",
     "JPEG XL": f"it is a JPEG XL, which is not played; {_SAVE}",
     "OpenEXR": f"it is an OpenEXR, which is not played; {_SAVE}",
-    "HTML": "it is a web page, not a picture; download the picture itself",
+    "HTML": "it is a web page, no picture and no film; download the picture or film itself",
+    "raw": "it is a raw photograph; save it as JPEG with the camera's program",
     "ZIP": "it is packed (ZIP) or a document of an office program; unpack it, or export its page as PNG",
     "gzip": "it is packed (gzip); unpack it, or export it as PNG",
 }
@@ -34,12 +35,21 @@ _BEGINNINGS: dict[str, tuple[bytes, ...]] = {
     "EPS": (b"%!PS", b"\xc5\xd0\xd3\xc6"),
     "PSD": (b"8BPS",),
     "XCF": (b"gimp xcf",),
-    "ICO": (b"\0\0\1\0", b"\0\0\2\0"),
     "JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
     "JPEG XL": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
     "OpenEXR": (b"v/1\1",),
     "ZIP": (b"PK\3\4",),
     "gzip": (b"\x1f\x8b",),
+    "raw": (b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"II*\0\x10\0\0\0CR"),
+}
+_TS = ((0, 188), (4, 192))
+"""Place of the first sync byte 0x47 of an MPEG transport stream, and the length of its packets."""
+_FILM_BEGINNINGS = {
+    "MPEG": (b"\0\0\1\xba", b"\0\0\1\xb3"),
+    "FLV": (b"FLV\1",),
+    "WMV": (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",),
+    "Ogg": (b"OggS",),
+    "MXF": (b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02",),
 }
 
 
@@ -48,9 +58,11 @@ def sniff(head: bytes) -> str:
 
     The kinds that are read have Pillow's names: PNG, JPEG, WEBP, GIF, AVIF, TIFF, BMP, HEIF.
     """
-    for kind, beginnings in _BEGINNINGS.items():
-        if head.startswith(beginnings):
+    for kind in ("raw", *_BEGINNINGS):
+        if head.startswith(_BEGINNINGS[kind]):
             return kind
+    if head[:4] in (b"\0\0\1\0", b"\0\0\2\0") and head[4:6] != b"\0\0":  # no icons at all: a TGA
+        return "ICO"
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in (12, 40, 52, 56, 64, 108, 124):
         return "BMP"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -59,9 +71,29 @@ def sniff(head: bytes) -> str:
         brands = {head[at : at + 4] for at in range(8, min(len(head), int.from_bytes(head[:4])), 4)}
         if brands & {b"avif", b"avis"}:
             return "AVIF"
+        if b"crx " in brands:
+            return "raw"
         return "HEIF" if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"} else ""
     text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
     if text.startswith((b"<html", b"<!doctype html")):
         return "HTML"
     is_svg = text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!--", b"<!doctype svg")) and b"<svg" in text)
     return "SVG" if is_svg else ""
+
+
+def sniff_film(head: bytes) -> str:
+    """Return the kind of film that begins with these bytes (512 or more); empty where it is unknown.
+
+    `mp4`, which stands for .mov too, and `matroska`, which stands for WebM, are FFmpeg's names of what is played.
+    """
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        return "mp4"
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return "matroska"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "AVI"
+    if any(
+        len(head) > first + 2 * step and {head[first + n * step] for n in range(3)} == {0x47} for first, step in _TS
+    ):
+        return "MPEG"
+    return next((kind for kind, beginnings in _FILM_BEGINNINGS.items() if head.startswith(beginnings)), "")

@@ -53,7 +53,7 @@ DELAY_MS_MIN, DELAY_MS_INSTEAD = 10, 100
 
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _DAMAGED = "it is damaged or was not copied whole; copy it again, or save it anew with a picture program"
-_NO_HEIC = "it is a HEIC photograph; save it as JPEG, or install the reader: pip install 'stationcast[heic]'"
+_NO_HEIC = "it is a HEIC photograph; save it as JPEG, or install the reader: .ci/setup heic"
 _ORIENTATION, _INTEROP, _SUBFILE, _DNG_VERSION = 0x0112, 0xA005, 0x00FE, 0xC612
 _ADOBE_INTEROP = "R03"
 _IN_8_BITS = ((np.arange(65536) * 255 + 32767) // 65535).astype(np.uint8)

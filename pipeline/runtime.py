@@ -11,7 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
-from pipeline.errors import TemporaryError, UserError
+from pipeline.errors import TemporaryError
 from pipeline.private import NotPrivateError, own_folder
 
 CONTROL = "control"
@@ -76,7 +76,7 @@ def lock_path(folder: Path) -> Path:
 def claim(name: str, stack: contextlib.ExitStack) -> Path:
     """Take the station's folder for this process and empty it of what a killed one left. Return its path.
 
-    The folder is this process's until `stack` closes. UserError: a station of that name runs already.
+    The folder is this process's until `stack` closes. TemporaryError: a station of that name runs already.
     """
     folder = runtime_root() / name
     path = lock_path(folder)
@@ -102,8 +102,8 @@ def claim(name: str, stack: contextlib.ExitStack) -> Path:
     return folder
 
 
-def _taken(name: str) -> UserError:
-    return UserError(
+def _taken(name: str) -> TemporaryError:
+    return TemporaryError(
         f"station.name: a station named {name!r} runs already, its sockets are in use; stop it or choose another name"
     )
 

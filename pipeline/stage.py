@@ -197,7 +197,8 @@ def run_stage(spec: Spec, group: Group, job: Job, cell: Cell, news: News) -> Non
         update = getattr(stage, "update", None)
         while not _stopping:
             cell.beat()
-            if update and (told := news.look()) and told.job:
+            told = news.look()  # also where the stage has no `update`, else the pipe fills up
+            if update and told and told.job:
                 update(msgspec.structs.replace(told.job, station=narrowed(told.job.station, row.reads)))
             batch = inbox.receive(patience_ms) if inbox else []
             if not batch and row.kind == "worker":

@@ -98,11 +98,11 @@ class Player:
 
     def close(self) -> None:
         """End the play in the ledger and give everything back."""
-        self._take_off("the station stopped", time.monotonic())
+        self._take_off("the player was stopped", time.monotonic())
         self._end_leaving()
         coming = _result(self._next) if self._next else None
         if coming and self._start and _result(self._start):
-            self._preparation.end(coming, _shown(coming, "partial", "the station stopped before it was shown"))
+            self._preparation.end(coming, _shown(coming, "partial", "the player was stopped before it was shown"))
         elif coming:
             self._preparation.drop(coming)
         self._preparation.close()

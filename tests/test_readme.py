@@ -70,7 +70,7 @@ def test_a_setup_from_another_folder_or_python_is_made_again(
     shutil.copytree(ROOT / ".ci", here / ".ci")
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, here)
-    wanted = "cat pyproject.toml constraints.txt .ci/setup | sha256sum > .venv/.ready-base"
+    wanted = "cat pyproject.toml constraints.txt .ci/setup .ci/locks/* | sha256sum > .venv/.ready-base"
     subprocess.run(["bash", "-c", wanted], cwd=here, check=True)
     (here / ".venv" / "bin" / "pip").write_text(f"#!{tmp_path / made_in}/.venv/bin/python\n")
     python = here / ".venv" / "bin" / "python"

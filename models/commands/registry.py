@@ -58,10 +58,14 @@ def list_models(as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
-def show(name: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="What `list --json` says of it, as one JSON object.")
+def show(name: str, as_json: bool) -> None:
     """Show the card of a model: NAME is `default`, a built-in model or the path of a card."""
     path = find_card(name, Path.cwd())
     card, sha256 = read_card(path)
+    if as_json:
+        click.echo(json.dumps(_as_json(path, card, sha256)))
+        return
     console = Console()
     facts = {
         "task": card.task,

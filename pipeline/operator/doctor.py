@@ -64,7 +64,7 @@ MODULES = {
 }
 
 
-class Elsewhere(Struct, frozen=True, kw_only=True):
+class Elsewhere(Struct, frozen=True):
     """Check that another folder makes: `module:function`, called in a process of its own."""
 
     name: str
@@ -74,21 +74,12 @@ class Elsewhere(Struct, frozen=True, kw_only=True):
     remedy: str
 
 
+_HEADLESS = "mend what fails above; headless stations keep a screenshot file instead"
 ELSEWHERE = {
-    "the display": Elsewhere(
-        name="display",
-        check="players.checks:display",
-        broken="warn",
-        remedy="mend what fails above; headless stations keep a screenshot file instead",
-    ),
-    "the GPU": Elsewhere(name="GPU", check="models.checks:gpu", broken="warn", remedy="mend what fails above"),
-    "models": Elsewhere(
-        name="models",
-        check="models.checks:files",
-        broken="fail",
-        remedy="mend what fails above, then stationcast models pull",
-    ),
-    "fonts": Elsewhere(name="fonts", check="players.checks:fonts", broken="fail", remedy="install stationcast anew"),
+    "the display": Elsewhere("display", "players.checks:display", "warn", _HEADLESS),
+    "the GPU": Elsewhere("GPU", "models.checks:gpu", "warn", "mend what fails above"),
+    "models": Elsewhere("models", "models.checks:files", "fail", "mend what fails above, then stationcast models pull"),
+    "fonts": Elsewhere("fonts", "players.checks:fonts", "fail", "install stationcast anew"),
 }
 
 

@@ -6,7 +6,7 @@ asked for anything, so a hanging one holds up nobody.
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -160,7 +160,7 @@ class ScreenState(Struct, frozen=True, kw_only=True):
     frames_expected: int = 0
 
 
-class Alert(Struct, frozen=True, kw_only=True):
+class Alert(Struct, frozen=True):
     """Something that an operator should look at now."""
 
     severity: Severity
@@ -332,42 +332,34 @@ def _all_plays(children: Sequence[Child], statuses: dict[str, dict[str, Any]]) -
     )
 
 
-def _process_alerts(processes: Sequence[Process]) -> list[Alert]:
-    alerts = []
+def _process_alerts(processes: Sequence[Process]) -> Iterator[Alert]:
     for process in processes:
         if process.failures and process.state in ("restarting", "starting"):
             severity: Severity = "err" if process.failures >= _FAILURES else "warning"
-            text = f"is started again, failures in a row: {process.failures}"
-            alerts.append(Alert(severity=severity, event="process_restarting", subject=process.name, text=text))
+            yield Alert(
+                severity, "process_restarting", process.name, f"is started again, failed {process.failures} times"
+            )
         elif process.state == "ready" and process.silent_s > _SILENT_S:
-            text = f"no sign of life for {process.silent_s:.0f} s"
-            alerts.append(Alert(severity="warning", event="process_silent", subject=process.name, text=text))
-    return alerts
+            yield Alert("warning", "process_silent", process.name, f"no sign of life for {process.silent_s:.0f} s")
 
 
-def _camera_alerts(cameras: Sequence[CameraState]) -> list[Alert]:
-    alerts = []
+def _camera_alerts(cameras: Sequence[CameraState]) -> Iterator[Alert]:
     for camera in cameras:
         if camera.state == "retrying":
-            text = f"no picture from {camera.source}" + (f": {camera.problem}" if camera.problem else "")
-            alerts.append(Alert(severity="warning", event="camera_lost", subject=camera.name, text=text))
+            why = f": {camera.problem}" if camera.problem else ""
+            yield Alert("warning", "camera_lost", camera.name, f"no picture from {camera.source}{why}")
         elif camera.rotation_wanted_deg is not None:
             lies = "upside down" if (camera.rotation_wanted_deg - camera.turned_deg) % 360 == 180 else "on their side"
-            text = f"faces lie {lies}: set rotation_deg = {camera.rotation_wanted_deg} in the camera's table"
-            alerts.append(Alert(severity="warning", event="faces_lie", subject=camera.name, text=text))
-    return alerts
+            remedy = f"set rotation_deg = {camera.rotation_wanted_deg} in the camera's table"
+            yield Alert("warning", "faces_lie", camera.name, f"faces lie {lies}: {remedy}")
 
 
-def _screen_alerts(screens: Sequence[ScreenState]) -> list[Alert]:
-    alerts = []
+def _screen_alerts(screens: Sequence[ScreenState]) -> Iterator[Alert]:
     for screen in screens:
         if screen.display_lost:
-            text = "the display cannot be opened; nothing is shown"
-            alerts.append(Alert(severity="err", event="display_lost", subject=screen.name, text=text))
+            yield Alert("err", "display_lost", screen.name, "the display cannot be opened; nothing is shown")
         if screen.ledger_problem:
-            text = f"only house ads play: {screen.ledger_problem}"
-            alerts.append(Alert(severity="err", event="ledger_trouble", subject=screen.name, text=text))
+            yield Alert("err", "ledger_trouble", screen.name, f"only house ads play: {screen.ledger_problem}")
         if screen.campaigns_problem:
             text = f"what is loaded plays on: {screen.campaigns_problem}"
-            alerts.append(Alert(severity="warning", event="campaigns_away", subject=screen.name, text=text))
-    return alerts
+            yield Alert("warning", "campaigns_away", screen.name, text)

@@ -28,8 +28,8 @@ from players.ads.unused import unused
 DEMO = Path(__file__).parents[1] / "demo"
 SETTLE_S = 2.0
 """Time for which a film must not change before it is examined: one that is still being copied may look whole."""
-AGAIN_S, AGAIN_S_MAX = 2.0, 60.0
-"""Time until a file that could not be read is tried again, doubled each time up to the second."""
+AGAIN_S, AGAIN_S_MAX = 2.0, 600.0
+"""Time until a file that could not be read is tried again; doubled each time, up to the second, if it took too long."""
 _GROWS = "it is still being written; it plays when it is whole"
 _NEW = "it is being examined; it plays when that is done"
 
@@ -120,7 +120,7 @@ class Reader:
             self.known.media[path] = answer
             if answer[1].get("again"):
                 _, pause_s = self._again.get(path, (0.0, AGAIN_S / 2))
-                pause_s = min(2 * pause_s, AGAIN_S_MAX)
+                pause_s = AGAIN_S if answer[1].get("place") else min(2 * pause_s, AGAIN_S_MAX)
                 self._again[path] = (time.monotonic() + pause_s, pause_s)
             else:
                 self._again.pop(path, None)

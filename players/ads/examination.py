@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline.log import skip
 from players.ads.known import Answer
@@ -23,16 +24,23 @@ def is_film(path: str) -> bool:
 def examine(wanted: Mapping[str, Stamp], known: Mapping[str, Answer]) -> dict[str, Answer]:
     """Return the answers about media of these paths and stamps; media that changed meanwhile are left out.
 
-    A file of the same content as before keeps its `known` answer. An answer gets the key `again` where not the medium
-    but the place failed, so that it is to be asked for again.
+    A file of the same content as before keeps its `known` answer. An answer has the key `again` where it is to be asked
+    for again, and also `place` where not the medium but its place failed.
     """
     answers = {path: (stamp, known[path][1]) for path, stamp in wanted.items() if _is_same(path, stamp, known)}
+    for path in wanted.keys() & known.keys():
+        if known[path][1].get("place") and (failure := read_failure(path)):
+            answers[path] = (wanted[path], _of_place(failure))  # as before: no process is needed to tell
     for place, found in probe(map(Path, sorted(wanted.keys() - answers.keys()))).items():
         path = str(place)
         if "problem" in found and (failure := read_failure(path)):
-            found = {"problem": failure, "again": True}
+            found = _of_place(failure)
         answers[path] = (wanted[path], found)
     return {path: answer for path, answer in answers.items() if _stamp_now(path) == answer[0]}
+
+
+def _of_place(failure: str) -> dict[str, Any]:
+    return {"problem": failure, "again": True, "place": True}
 
 
 def _is_same(path: str, stamp: Stamp, known: Mapping[str, Answer]) -> bool:
@@ -108,7 +116,7 @@ class Examination:
                 answers = examine(batch, known)
             except Exception as error:
                 skip("examination_failed", error=f"{type(error).__name__}: {error}")
-                late = {"problem": "it cannot be examined now", "again": True}
+                late: dict[str, Any] = {"problem": "it cannot be examined now", "again": True}
                 answers = {path: (stamp, late) for path, stamp in batch.items()}
             with self._changed:
                 self._answers |= answers

@@ -21,7 +21,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-VIDEOS = {".mp4": "mp4", ".mov": "mov", ".webm": "webm", ".mkv": "matroska"}
+VIDEOS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm", ".mkv": "matroska"}
+"""Endings of the names of films, in small letters, and FFmpeg's names of their containers."""
 CODECS = ("h264", "hevc", "vp9", "av1", "prores")
 IMAGE_BYTES_MAX, VIDEO_BYTES_MAX = 64 << 20, 4 << 30
 SIDE_PX_MAX = 16384
@@ -29,6 +30,11 @@ DURATION_MS_MIN, DURATION_MS_MAX = 1000, 600_000
 MEMORY_BYTES_MAX = 3 << 30
 CPU_S_MAX = 20
 WALL_S_MAX = 40.0
+FILM_CPU_S_MAX, FILM_WALL_S_MAX = 120, 240.0
+"""Limits of a film, whose frames are all decoded once."""
+DECODING_CPU_S, DECODING_WALL_S = 60.0, 120.0
+"""Times after which only the last TAIL_S of a long film are still decoded."""
+TAIL_S = 3.0
 _NICE = 10
 _PR_SET_PDEATHSIG = 1
 _ROOT = Path(__file__).resolve().parents[2]
@@ -60,10 +66,12 @@ def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
                 input="".join(json.dumps(str(path)) + "\n" for path in left),
                 capture_output=True,
                 text=True,
-                timeout=WALL_S_MAX * len(left) + 60,
+                timeout=sum(map(_wall_s_max, left)) + 60,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            return answers | {path: {"problem": f"it cannot be examined now ({type(error).__name__})"} for path in left}
+            return answers | {
+                path: {"problem": f"it cannot be examined now ({type(error).__name__})", "again": True} for path in left
+            }
         lines = done.stdout.splitlines()
         for path, line in zip(left, lines, strict=False):
             answers[path] = json.loads(line)
@@ -72,6 +80,15 @@ def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
                 "problem": "it cannot be examined: the examining process died; save it anew with another program"
             }
     return answers
+
+
+def _is_film(path: Path) -> bool:
+    return path.suffix.lower() in VIDEOS
+
+
+def _wall_s_max(path: Path) -> float:
+    """Return the longest time for which a file is examined."""
+    return FILM_WALL_S_MAX if _is_film(path) else WALL_S_MAX
 
 
 def _tie_to(parent_pid: int) -> None:
@@ -112,18 +129,18 @@ def _in_child(path: Path) -> dict[str, Any]:
         _examine_and_exit(path, writer)
     os.close(writer)
     try:
-        answer = _read_all(reader, time.monotonic() + WALL_S_MAX)
+        answer = _read_all(reader, time.monotonic() + _wall_s_max(path))
     finally:
         os.close(reader)
     if answer is None:
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if answer is None:
-        return {"problem": f"it could not be read within {WALL_S_MAX:g} s; save it smaller"}
+        return {"problem": f"it could not be read within {_wall_s_max(path):g} s; save it smaller", "again": True}
     try:
         return dict(json.loads(answer))
     except ValueError:
-        return {"problem": f"reading it {_how_it_ended(status)}; save it anew with another program, or smaller"}
+        return {"problem": f"reading it {_how_it_ended(status, path)}; save it anew with another program, or smaller"}
 
 
 def _read_all(fd: int, deadline_s: float) -> bytes | None:
@@ -139,14 +156,18 @@ def _read_all(fd: int, deadline_s: float) -> bytes | None:
         answer += part
 
 
-def _how_it_ended(status: int) -> str:
+def _how_it_ended(status: int, path: Path) -> str:
     """Return in words how the process of a child ended that gave no answer."""
     if not os.WIFSIGNALED(status):
         return f"ended the process that tried (exit {os.waitstatus_to_exitcode(status)})"
     name = signal.Signals(os.WTERMSIG(status)).name
     if name in ("SIGXCPU", "SIGKILL"):
-        return f"took more than {CPU_S_MAX} s, or more memory than there is"
+        return f"took more than {_cpu_s_max(path)} s, or more memory than there is"
     return f"ended the process that tried ({name})"
+
+
+def _cpu_s_max(path: Path) -> int:
+    return FILM_CPU_S_MAX if _is_film(path) else CPU_S_MAX
 
 
 def _examine_and_exit(path: Path, writer: int) -> NoReturn:
@@ -155,7 +176,7 @@ def _examine_and_exit(path: Path, writer: int) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         for limit, most in (
             (resource.RLIMIT_AS, MEMORY_BYTES_MAX),
-            (resource.RLIMIT_CPU, CPU_S_MAX),
+            (resource.RLIMIT_CPU, _cpu_s_max(path)),
             (resource.RLIMIT_FSIZE, 0),
             (resource.RLIMIT_CORE, 0),
         ):
@@ -173,7 +194,7 @@ def _examine_and_exit(path: Path, writer: int) -> NoReturn:
 
 
 def _examine(path: Path) -> dict[str, Any]:
-    from pipeline.kinds import SUFFIXES, sniff
+    from pipeline.kinds import SUFFIXES, sniff, sniff_film
 
     suffix = path.suffix.lower()
     info = path.stat()
@@ -182,12 +203,18 @@ def _examine(path: Path) -> dict[str, Any]:
     with path.open("rb") as stream:
         head = stream.read(4096)
     is_picture = suffix in SUFFIXES or bool(sniff(head))
+    if not info.st_size:
+        return {"problem": "it is empty (0 bytes); copy it here again"}
+    container = sniff_film(head)
+    if container and container not in VIDEOS.values() and not sniff(head):
+        return {"problem": f"it is a film in {container}, which is not played; export it as MP4 with H.264"}
     if not is_picture and suffix not in VIDEOS:
-        return {"problem": f"unknown kind {suffix!r}; known: {' '.join([*sorted(SUFFIXES), *VIDEOS])}"}
+        known = " ".join([*sorted(SUFFIXES), *VIDEOS])
+        return {"problem": f"unknown kind {suffix!r}; save it as one of {known}"}
     most = IMAGE_BYTES_MAX if is_picture else VIDEO_BYTES_MAX
     if info.st_size > most:
         return {"problem": f"it is larger than {most >> 20} MiB; save it smaller"}
-    found = _image(path, head) if is_picture else _video(path, VIDEOS[suffix])
+    found = _image(path, head) if is_picture else _video(path, container or VIDEOS[suffix])
     if "problem" not in found:
         with path.open("rb") as stream:
             found["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -196,6 +223,7 @@ def _examine(path: Path) -> dict[str, Any]:
 
 def _image(path: Path, head: bytes) -> dict[str, Any]:
     """Decode the whole picture, every frame of an animated one, as the player will."""
+    from pipeline.kinds import sniff_film
     from pipeline.pictures import NotAPictureError, Picture, PictureError
 
     try:
@@ -207,7 +235,7 @@ def _image(path: Path, head: bytes) -> dict[str, Any]:
             else:
                 image = picture.first((0, 0, 0))
     except NotAPictureError as error:
-        if head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3"):
+        if sniff_film(head):
             return {"problem": "it is a film under the name of a picture; rename it to .mp4, .webm or .mkv"}
         return {"problem": str(error)}
     except PictureError as error:
@@ -229,8 +257,11 @@ def _video(path: Path, container_format: str) -> dict[str, Any]:
         return {"problem": f"it cannot be decoded: it is damaged, or no {path.suffix} film; export or copy it anew"}
     except ValueError as error:
         return {"problem": str(error)}
-    if "problem" in found or DURATION_MS_MIN <= found["duration_ms"] <= DURATION_MS_MAX:
+    if "problem" in found:
         return found
+    if DURATION_MS_MIN <= found["duration_ms"] <= DURATION_MS_MAX:
+        damage = _damage(path, container_format, found["duration_ms"] / 1000)
+        return {"problem": damage} if damage else found
     limits = f"at least {DURATION_MS_MIN // 1000}, at most {DURATION_MS_MAX // 1000}"
     advice = "save a still picture as .png or .jpg, or export a longer film"
     if found["duration_ms"] > DURATION_MS_MAX:
@@ -263,6 +294,43 @@ def _film(path: Path, container_format: str) -> dict[str, Any]:
             "codec": film.codec,
             "notes": film.notes(told),
         }
+
+
+def _damage(path: Path, container_format: str, length_s: float) -> str:
+    """Decode a film from its first frame to its last; return what is damaged, or nothing.
+
+    Of a film that takes too long, what is left is passed over up to its last seconds.
+    """
+    import av
+
+    from pipeline.film import Film
+
+    until_cpu_s, until_s = time.process_time() + DECODING_CPU_S, time.monotonic() + DECODING_WALL_S
+    at_s = 0.0
+    try:
+        with Film(path, container_format=container_format, threads=1) as film:
+            for at_s, _, frame in film.timed():
+                if frame.is_corrupt:
+                    return _damaged(at_s)
+                if time.process_time() > until_cpu_s or time.monotonic() > until_s:
+                    break
+            else:
+                return ""
+        with Film(path, container_format=container_format, threads=1) as film:
+            base_s = float(film.stream.time_base or 1)
+            begins = (film.stream.start_time or 0) * base_s
+            at_s = max(at_s, length_s - TAIL_S)
+            film.container.seek(round((begins + at_s) / base_s), stream=film.stream)
+            for frame in film.decoded():
+                if frame.is_corrupt and (frame.time or 0.0) >= begins + at_s:
+                    return _damaged(frame.time or at_s)
+    except av.FFmpegError:
+        return _damaged(at_s)
+    return ""
+
+
+def _damaged(at_s: float) -> str:
+    return f"its picture is damaged after {at_s:.1f} s; export or copy it anew"
 
 
 def _duration_ms(path: Path, container_format: str) -> int:

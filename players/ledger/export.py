@@ -96,7 +96,7 @@ def write_parquet(plays: Iterator[dict[str, Any]], target: Path) -> int:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise UserError("parquet needs pyarrow; install it with: pip install 'stationcast[parquet]'") from None
+        raise UserError("parquet needs pyarrow; install it with: .ci/setup parquet") from None
     text = pyarrow.string()
     types = {"TEXT": text, "BLOB": text, "INTEGER": pyarrow.int64(), "REAL": pyarrow.float64()}
     kinds = {name: types[kind.split()[0]] for name, kind in column_types().items()}

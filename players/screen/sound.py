@@ -59,7 +59,7 @@ def load(path: Path) -> Sound | None:
                 for part in resampler.resample(frame):
                     samples += bytes(part.planes[0])[: part.samples * _BYTES]
         return Sound(bytes(samples))
-    except (pygame.error, av.FFmpegError, OSError) as error:
+    except (pygame.error, av.FFmpegError, OSError, ValueError) as error:
         skip("no_sound", file=path, error=error)
         return None
 
@@ -68,6 +68,8 @@ def _first_s(path: Path) -> float:
     """Return the time in s at which the first picture of a film is shown; 0 where there is none."""
     import av
 
+    from pipeline.film import main_video
+
     with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
-        frame = next(container.decode(video=0), None) if container.streams.video else None
+        frame = next(container.decode(main_video(container)), None)
         return 0.0 if frame is None else frame.time or 0.0

@@ -24,6 +24,7 @@ from stages.capture.trouble import (
     SourceError,
     certificate_trouble,
     network_trouble,
+    refusal,
 )
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
@@ -75,6 +76,10 @@ class Address(NamedTuple):
         host = self.host.partition("%")[0]
         host = f"[{host}]" if ":" in host else host.encode("idna").decode()
         return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
+
+    def refusal(self, status: int) -> str:
+        """Return why the camera answered with a status that is no success, and the remedy."""
+        return refusal(status, self.scheme, has_password=self.user is not None)
 
     def moved(self, location: str) -> "Address":
         """Return the address to which the camera sends; raise SourceError if that is another host, port or scheme."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.settings import Camera
 from stages.capture.connection import Address, Connection, Head, Login
-from stages.capture.trouble import NO_VIDEO, SourceError, refusal
+from stages.capture.trouble import NO_VIDEO, SourceError
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _TRIES_MAX = 5
@@ -115,7 +115,7 @@ class HttpBody:
                 if head.status in _REDIRECTS and head.get("location"):
                     self._address = self._address.moved(head.get("location"))
                 elif head.status != 401 or not self._login.learn(head):
-                    raise SourceError(refusal(head.status, self._address.user is not None))
+                    raise SourceError(self._address.refusal(head.status))
             except BaseException:
                 self._connection.close()
                 raise

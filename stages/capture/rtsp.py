@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pipeline.settings import Camera
 from stages.capture import rtp
 from stages.capture.connection import Address, Connection, Head, Login
-from stages.capture.trouble import NO_CODEC, NO_VIDEO, SourceError, refusal
+from stages.capture.trouble import NO_CODEC, NO_VIDEO, SourceError
 
 _BODY_BYTES = 64 << 10
 _ALIVE_S = 20.0
@@ -87,7 +87,7 @@ class RtspSession:
         given = head.get("transport").split(",")[0]
         channels = re.search(r"interleaved=([0-9]{1,3})", given)
         if given and (not channels or "/TCP" not in given.upper()):
-            raise SourceError(refusal(461, True))
+            raise SourceError(self._address.refusal(461))
         self._channel = int(channels[1]) if channels else 0
         self._session = f"Session: {head.get('session').partition(';')[0].strip()}\r\n"
         self._base = base
@@ -97,7 +97,7 @@ class RtspSession:
 
     def _must_hold(self, head: Head) -> None:
         if head.status != 200:
-            raise SourceError(refusal(head.status, self._address.user is not None))
+            raise SourceError(self._address.refusal(head.status))
 
     def _ask(self, method: str, url: str, more: str = "") -> tuple[Head, bytes]:
         """Send a request and return the answer. Video that comes before it is kept."""

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.cameras import image_files, source_kind, source_path
 from pipeline.colours import ColourError
 from pipeline.film import Film, Shown
+from pipeline.kinds import sniff
 from pipeline.log import log, skip, skipped
 from pipeline.pictures import Picture, PictureError
 from pipeline.settings import Camera
@@ -46,11 +47,20 @@ def open_source(camera: Camera, folder: Path) -> Source:
     kind = source_kind(camera, folder)
     if kind == "sample":
         return SampleScene(camera)
-    if kind == "folder":
-        return ImageFolder(source_path(camera, folder), camera.loop)
+    path = source_path(camera, folder)
+    if kind == "folder" or (kind == "file" and _is_still(path)):
+        return Images(path, camera.loop)
     if kind == "file":
-        return VideoFile(source_path(camera, folder), camera.loop)
+        return VideoFile(path, camera.loop)
     return LiveStream(camera, folder)
+
+
+def _is_still(path: Path) -> bool:
+    """Return True for a file that is a picture, by its content; a GIF counts as a film."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return sniff(file.read(4096)) not in ("", "GIF")
 
 
 class SampleScene:
@@ -72,19 +82,19 @@ class SampleScene:
         pass
 
 
-class ImageFolder:
-    """Images of a folder in the order of their names, one per frame due. Each round lists the folder anew."""
+class Images:
+    """Images of a folder in the order of their names, one per frame due, or one image. Each round lists them anew."""
 
-    def __init__(self, folder: Path, loop: bool) -> None:
+    def __init__(self, place: Path, loop: bool) -> None:
         self.ended = False
-        self._folder, self._loop = folder, loop
+        self._place, self._loop = place, loop
         self._named: set[Path] = set()  # files of which something was logged
         self._begin()
 
     def _begin(self) -> None:
-        files = image_files(self._folder)
+        files = image_files(self._place) if self._place.is_dir() else [self._place]
         if not files:
-            raise SourceError(f"no picture in {self._folder}; put some there")
+            raise SourceError(f"no picture in {self._place}; put some there")
         self._files = iter(files)
         self._readable = False
 
@@ -96,14 +106,14 @@ class ImageFolder:
         path = next(self._files, None)
         if path is None:
             if not self._readable:
-                raise SourceError(f"no picture of {self._folder} can be read; look at the first, which the log names")
+                raise SourceError(f"no picture of {self._place} can be read; look at the first, which the log names")
             self.ended = not self._loop
             if self._loop:
                 self._begin()
                 return self.read()
             return None
         try:
-            with _opened(path) as file, Picture(file) as picture:
+            with _opened(path, follow=path == self._place) as file, Picture(file) as picture:
                 image = np.asarray(picture.first(_PAPER))[..., ::-1]
                 for note in picture.ignored if path not in self._named else ():
                     self._named.add(path)
@@ -122,13 +132,13 @@ class ImageFolder:
         pass
 
 
-def _opened(path: Path) -> BinaryIO:
-    """Open a picture if it is a plain file. A pipe or device put in its place is not waited for, a link not followed.
+def _opened(path: Path, *, follow: bool) -> BinaryIO:
+    """Open a picture if it is a plain file; `follow` a link to it. A pipe or device in its place is not waited for.
 
     Raises PictureError.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
     except OSError as error:
         raise PictureError(f"cannot read it: {error.strerror}") from error
     file = os.fdopen(fd, "rb")

@@ -45,12 +45,12 @@ def certificate_trouble(why: str) -> str:
     )
 
 
-def refusal(status: int, has_password: bool) -> str:
+def refusal(status: int, scheme: str, *, has_password: bool) -> str:
     """Return why a camera answered with a status of 4xx or 5xx, and the remedy."""
     if status == 401 and has_password:
         return "the camera refuses the user or the password (401); write them as the camera has them"
     if status == 401:
-        return "the camera asks for a user and a password (401); write rtsp://user:password@host/path"
+        return f"the camera asks for a user and a password (401); write {scheme}://user:password@host/path"
     if status == 403:
         return "the camera forbids this user to see the stream (403); allow it in the camera's settings"
     if status == 404:
@@ -76,7 +76,7 @@ _SYSTEM = {
     errno.ECONNRESET: "the camera hangs up; restart it, or let fewer programs watch it",
     errno.EPIPE: "the camera hangs up; restart it, or let fewer programs watch it",
     errno.ETIMEDOUT: NO_ANSWER,
-    errno.EIO: "the connection breaks; restart the camera",
+    errno.EIO: "the camera ends the connection; look up the path of its video in the manual, or restart it",
 }
 
 

@@ -140,6 +140,22 @@ def test_a_password_that_must_be_escaped_is_refused_and_shown_nowhere(
     )
 
 
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("rtsp://u:secret@h/live ", "begins or ends with a blank; take it out"),
+        (" rtsp://u:secret@h/live", "begins or ends with a blank; take it out"),
+        ("rtsp://h/?password=se#cret", "after the host write # as %23"),
+        ("http://h/my camera?password=secret", "after the host write a blank as %20"),
+    ],
+)
+def test_a_url_that_no_camera_would_understand_is_refused(tmp_path: Path, url: str, word: str) -> None:
+    with pytest.raises(UserError) as error:
+        validate_source(Camera(name="door", source=url), tmp_path)
+    assert word in str(error.value)
+    assert "secret" not in str(error.value)
+
+
 PASSWORDS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1)
 
 

@@ -24,6 +24,7 @@ from pipeline.streams import Stream
 from tests.conftest import HANG_S, RunningStation, wait_for
 
 ADS_ONLY = '[station]\nname = "ads"\nmode = "off"\nstate_dir = "state"\n[[screens]]\nheadless = true\n'
+WEIGHTS = Path(__file__).parents[2] / "models" / "weights" / "stationcast-mobilenet.toml"
 STATION = '[station]\nname = "cli"\n[[cameras]]\nname = "door"\nsource = "sample"\n[workers]\ndetect = 2\n'
 
 
@@ -103,6 +104,8 @@ MISTAKES = {
     "a summary that is a folder": (["run", "good.toml", "--summary", "."], "--summary .: cannot be written"),
     "a detector that is none": (["check", "blind.toml"], "blind.toml: detect.model: no model 'yolo' that can detect"),
     "a detector that classifies": (["check", "wrong.toml"], "detect.model: no model 'age-and-gender' that can detect"),
+    "a card that is none": (["check", "carded.toml"], "carded.toml: classify.model: "),
+    "a detector whose card classifies": (["check", "crossed.toml"], "crossed.toml: detect.model: no model "),
     "workers of no stage": (["check", "crew.toml"], "crew.toml: workers.detct: no such stage; known here: detect, cl"),
     "no workers at all": (["check", "idle.toml"], "idle.toml: workers.detect: 0 processes; write 1 to 32"),
     "a venue that is none": (["check", "moon.toml"], "moon.toml: station.venue_type: no venue 'outdoor.moon' in Open"),
@@ -122,6 +125,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[s
     (tmp_path / "lost.toml").write_text(STATION.replace('"sample"', '"lost.mp4"'))
     (tmp_path / "blind.toml").write_text(STATION + '[detect]\nmodel = "yolo"\n')
     (tmp_path / "wrong.toml").write_text(STATION + '[detect]\nmodel = "age-and-gender"\n')
+    (tmp_path / "card.toml").write_text('name = "x"')
+    (tmp_path / "carded.toml").write_text(STATION + '[classify]\nmodel = "card.toml"\n')
+    (tmp_path / "crossed.toml").write_text(STATION + f'[detect]\nmodel = "{WEIGHTS}"\n')
     (tmp_path / "crew.toml").write_text(STATION.replace("detect", "detct"))
     (tmp_path / "idle.toml").write_text(STATION.replace("detect = 2", "detect = 0"))
     (tmp_path / "moon.toml").write_text(STATION.replace("[station]", '[station]\nvenue_type = "outdoor.moon"'))

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -463,3 +464,22 @@ def test_the_lines_of_a_real_interlaced_film_fit_together(shared_dir: Path) -> N
     whole = [between_lines(picture) for picture in pictures_of(path)]
     assert len(whole) == len(combed) == 30
     assert np.mean(whole) / np.mean(combed) < 0.65
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("shown", [0, 1])
+def test_of_several_videos_the_one_is_shown_that_the_file_marks(tmp_path: Path, suffix: str, shown: int) -> None:
+    levels = (60, 180)
+    with av.open(str(tmp_path / f"film{suffix}"), "w") as file:
+        streams = [file.add_stream("libx264", rate=10) for _ in levels]
+        for number, stream in enumerate(streams):
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            stream.disposition = Disposition.default if number == shown else Disposition(0)
+        for stream, level in zip(streams, levels, strict=True):
+            for n in range(10):
+                grey = np.full((48, 64, 3), level, np.uint8)
+                frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+                frame.pts = n
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode())
+    assert first_picture(tmp_path / f"film{suffix}").mean() == pytest.approx(levels[shown], abs=4)

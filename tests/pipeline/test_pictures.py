@@ -413,7 +413,7 @@ def test_a_photograph_in_heic_without_its_reader_says_what_to_do() -> None:
     program += "from pipeline.pictures import Picture, PictureError\n"
     program += "try: Picture(Path(sys.argv[1]))\nexcept PictureError as error: print(error)"
     done = subprocess.run([sys.executable, "-c", program, str(HEIC)], capture_output=True, text=True, check=True)
-    assert "save it as JPEG, or install the reader: pip install 'stationcast[heic]'" in done.stdout
+    assert "save it as JPEG, or install the reader: .ci/setup heic" in done.stdout
 
 
 DELAYS_MS = st.sampled_from([0, 10, 20, 50, 100, 330, 1000])

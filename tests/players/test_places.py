@@ -195,3 +195,24 @@ def test_a_player_starts_while_its_folder_is_away(configure: Configure, tmp_path
         run_until(player, lambda: player.status["campaigns_problem"])
         (tmp_path / "elsewhere").rename(tmp_path / "ads")
         run_until(player, lambda: shown_ad(player) == 2)
+
+
+def test_what_could_not_be_read_at_the_start_plays_when_it_can(configure: Configure, tmp_path: Path) -> None:
+    """Neither size nor time of any file changes."""
+    settings = configure(HOUSE, ANY)
+    try:
+        disk = Disk(tmp_path / "ads")
+    except OSError as error:
+        pytest.skip(f"no fanotify for this user ({error}): a disk that fails was NOT tested")
+    disk.denies = True
+    try:
+        with playing(settings) as player:
+            until_s = time.monotonic() + 6
+            run_until(player, lambda: time.monotonic() > until_s, each=lambda: assert_something_is_shown(player))
+            assert not player.status["plays"]["total"]
+            disk.denies = False
+            returned_s = time.monotonic()
+            run_until(player, lambda: shown_ad(player) == 2)
+            assert time.monotonic() - returned_s < BACK_S * SLACK
+    finally:
+        disk.close()

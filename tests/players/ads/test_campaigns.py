@@ -7,8 +7,6 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-import av
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -18,7 +16,7 @@ from players.ads import campaign_file, examination, known, media
 from players.ads.campaigns import DEMO, load_catalogue
 from players.ads.watcher import CatalogueWatcher
 from tests.conftest import HANG_S, wait_for
-from tests.players.campaign_files import GOOD, UTC, little, read
+from tests.players.campaign_files import GOOD, UTC, fast_start, little, read
 
 
 def test_the_built_in_campaigns_are_sound() -> None:
@@ -224,20 +222,6 @@ def test_a_cache_that_cannot_be_written_is_counted_and_nothing_more(folder: Path
     (folder / "a.toml").write_text(little("a"))
     assert read(folder).lines == load_catalogue(folder, UTC, 8.0, Path("/proc/none/cache")).lines
     assert log_module.skipped["campaign_cache_not_written"] == count + 1
-
-
-def fast_start(path: Path, seconds: int = 4) -> bytes:
-    """Write a film whose index comes first, so that its first half looks like a film, and return its bytes."""
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=30, options={"g": "15"})
-        stream.width = stream.height = 128
-        stream.pix_fmt = "yuv420p"
-        noise = np.random.default_rng(0)
-        for _ in range(30 * seconds):
-            frame = av.VideoFrame.from_ndarray(noise.integers(0, 255, (128, 128, 3), dtype=np.uint8), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path.read_bytes()
 
 
 def test_a_film_that_grows_is_waited_for_and_half_a_film_never_plays(

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 from random import Random
 
+import av
 import numpy as np
 import psutil
 import pytest
@@ -19,7 +20,7 @@ from players.screen.layout import Layout
 from tests.ads import BROKEN_EXIF
 from tests.conftest import lives, wait_for
 from tests.films import coded, edit, quarters, write_film, write_numbered
-from tests.players.campaign_files import film, little, read
+from tests.players.campaign_files import fast_start, film, little, read
 
 
 def test_a_film_lasts_as_long_as_it_is_and_no_longer_than_asked(folder: Path) -> None:
@@ -109,12 +110,65 @@ def test_a_film_that_was_copied_by_half_never_reaches_the_screen(folder: Path, s
     assert "copy it" in catalogue.problems[0]
 
 
+@pytest.mark.parametrize("place", [0.5, 0.97])
+@pytest.mark.parametrize("decoding_s", [60.0, 0.0])
+def test_a_film_that_is_damaged_in_the_middle_or_at_its_end_never_reaches_the_screen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, place: float, decoding_s: float
+) -> None:
+    """Its packets are whole, and what is in them is not. A long film is looked at up to a time, and at its end."""
+    content = bytearray(fast_start(folder / "film.mp4", seconds=8))
+    at = round(place * len(content))
+    content[at : at + len(content) // 50] = np.random.default_rng(1).bytes(len(content) // 50)
+    (folder / "film.mp4").write_bytes(content)
+    program = folder.parent / "impatient.py"
+    times = "DECODING_CPU_S, DECODING_WALL_S = "
+    program.write_text(Path(media.__file__).read_text().replace(f"{times}60.0", f"{times}{decoding_s}"))
+    monkeypatch.setattr(media, "__file__", str(program))
+    (found,) = media.probe([folder / "film.mp4"]).values()
+    if decoding_s or place > 0.9:
+        assert "its picture is damaged after" in found["problem"]
+    else:
+        assert "problem" not in found
+
+
 @pytest.mark.parametrize("matrix", [8, 14])
 def test_colours_that_cannot_be_told_are_refused_with_what_to_do(folder: Path, matrix: int) -> None:
     write_film(folder / "film.mkv", [coded(quarters())] * 20, tags=(matrix, 1, 2, 2))
     (folder / "a.toml").write_text(little(file="film.mkv"))
     (problem, _) = read(folder).problems
     assert "its colours are stored as" in problem and "export it as BT.709" in problem
+
+
+@pytest.mark.parametrize(
+    ("suffix", "name"), [(".mp4", "a.webm"), (".webm", "a.mp4"), (".mkv", "a.MOV"), (".mov", "a.m4v")]
+)
+def test_a_film_plays_under_the_name_of_another_kind(folder: Path, suffix: str, name: str) -> None:
+    """Its content says what it is, as for pictures."""
+    write_numbered(folder / f"film{suffix}", 20, "libvpx-vp9" if suffix == ".webm" else "libx264")
+    (folder / f"film{suffix}").rename(folder / name)
+    (folder / "a.toml").write_text(little(file=name))
+    catalogue = read(folder)
+    assert not catalogue.problems
+    (creative,) = catalogue.creatives
+    assert creative.kind == "video"
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.png", "a.avi", "a.ts"])
+@pytest.mark.parametrize(
+    ("container", "word"), [("avi", "AVI"), ("mpegts", "MPEG"), ("mpeg", "MPEG"), ("flv", "FLV"), ("asf", "WMV")]
+)
+def test_a_film_in_a_container_that_is_not_played_is_refused_with_what_to_do(
+    folder: Path, container: str, word: str, name: str
+) -> None:
+    codec = {"mpegts": "libx264", "mpeg": "mpeg1video", "flv": "flv", "asf": "mpeg4", "avi": "mpeg4"}[container]
+    with av.open(str(folder / name), "w", format=container) as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(40):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        file.mux(stream.encode())
+    (folder / "a.toml").write_text(little(file=name))
+    assert f"it is a film in {word}, which is not played; export it as MP4 with H.264" in read(folder).problems[0]
 
 
 BAD_MEDIA = [
@@ -129,6 +183,10 @@ BAD_MEDIA = [
     (".", "there is no file '.'"),
     ("latte.txt", "unknown kind '.txt'"),
     ("empty.png", "it is empty (0 bytes); copy it here again"),
+    ("empty.mp4", "it is empty (0 bytes); copy it here again"),
+    ("page.mp4", "it is a web page, no picture and no film"),
+    ("raw.jpg", "it is a raw photograph; save it as JPEG with the camera's program"),
+    ("picture.tga", "unknown kind '.tga'; save it as one of"),
     ("really.png", "it is no picture that is played"),
     ("drawing.png", "it is a drawing (SVG); export it as PNG"),
     ("bomb.png", "3600 million pixels are too many; at most 50 million: save it smaller"),
@@ -166,6 +224,10 @@ def make_bad_media(folder: Path) -> None:
     (folder / "loop.png").symlink_to(folder / "loop.png")
     (folder / "latte.txt").write_text("hello")
     (folder / "empty.png").touch()
+    (folder / "empty.mp4").touch()
+    (folder / "page.mp4").write_text("<!DOCTYPE html><html>404</html>")
+    (folder / "raw.jpg").write_bytes(b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(200))
+    Image.new("RGB", (8, 8)).save(folder / "picture.tga")
     (folder / "really.png").write_text("#!/bin/sh\nrm -rf /\n")
     (folder / "drawing.png").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>')
     bomb = b"\x89PNG\r\n\x1a\n"

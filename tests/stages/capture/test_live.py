@@ -20,7 +20,7 @@ from pipeline.settings import Camera
 from stages.capture.network import NetworkVideo
 from stages.capture.trouble import SourceError, local_trouble
 from tests.conftest import HANG_S, as_nobody, wait_for
-from tests.stages.capture.conftest import open_capture, run
+from tests.stages.capture.conftest import Clock, open_capture, run
 from tests.stages.capture.servers import (
     RtspCamera,
     closed_port,
@@ -94,6 +94,13 @@ def test_a_port_on_which_nothing_listens(scheme: str) -> None:
 @pytest.mark.parametrize("scheme", ["rtsp", "rtsps"])
 def test_a_host_that_is_not_there(scheme: str) -> None:
     assert "no host of that name" in why_not(f"{scheme}://admin:{SECRET}@no-such-camera.invalid/live")
+
+
+@pytest.mark.parametrize("scheme", ["HTTP", "Http", "RTSP", "rtSP"])
+def test_a_scheme_in_capitals_is_known(scheme: str) -> None:
+    with RtspCamera(404) if scheme.lower() == "rtsp" else http_camera(status=404) as camera:
+        port = camera if isinstance(camera, int) else camera.port
+        assert "no stream of that path (404)" in why_not(f"{scheme}://127.0.0.1:{port}/live")
 
 
 @pytest.mark.parametrize("scheme", ["rtsps", "https"])
@@ -214,6 +221,21 @@ def test_a_camera_file_that_changes_its_size_keeps_each_shape(ring: Ring, tmp_pa
             seen += [(frame.width_px, frame.height_px)] if (frame.width_px, frame.height_px) not in seen[-1:] else []
     capture.close()
     assert seen == sizes
+
+
+@pytest.mark.parametrize("starts_s", [0.0, 3600.0])
+def test_recordings_that_were_joined_play_one_after_the_other(
+    ring: Ring, tmp_path: Path, clock: Clock, starts_s: float
+) -> None:
+    """The clock of the second part jumps back or forth; its pictures follow at once and at their pace."""
+    parts = [film(352, 288, frames=25), film(192, 144, frames=25, starts_s=starts_s)]
+    (tmp_path / "v.ts").write_bytes(b"".join(parts))
+    capture = open_capture(ring, tmp_path, "v.ts", fps=50, loop=False)
+    taken = run(capture, ring, 3, clock=clock)
+    assert [frame.width_px for frame, _ in taken] == [352] * 25 + [192] * 25
+    gaps_s = np.diff([frame.captured_ns for frame, _ in taken]) / 1e9
+    assert gaps_s == pytest.approx(0.04, abs=0.005)
+    capture.close()
 
 
 def test_pixels_that_are_not_square_over_rtsp() -> None:

@@ -135,6 +135,24 @@ def test_pictures_of_a_folder_are_seen_as_the_screen_shows_them(
     capture.close()
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_a_picture_as_a_camera_is_seen_as_the_screen_shows_it(
+    ring: Ring, tmp_path: Path, clock: Clock, kind: str
+) -> None:
+    stored = quarters(160, 90).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "still.jpg").write_bytes(as_bytes(stored, kind, exif=exif, quality=100))
+    capture = open_capture(ring, tmp_path, "still.jpg", fps=50)
+    taken = run(capture, ring, 1, at_most=3, clock=clock)
+    assert len(taken) == 3
+    for _, image in taken:
+        seen = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
+        assert seen.size == (160, 90)
+        assert all(near(a, b, 12) for a, b in zip(corners(seen), QUARTERS, strict=True))
+    capture.close()
+
+
 def test_a_folder_that_becomes_empty_or_unreadable_is_looked_at_again(ring: Ring, tmp_path: Path, clock: Clock) -> None:
     image = tmp_path / "0.png"
     cv2.imwrite(str(image), np.full((90, 160, 3), 8, np.uint8))

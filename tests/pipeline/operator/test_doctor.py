@@ -25,7 +25,7 @@ def examine(environment: dict[str, str], *before: str) -> tuple[int, dict[str, A
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
 
-    return dict(os.environ) | {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
+    return dict(os.environ) | {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[3]}"}
 
 
 def test_the_findings_are_complete_and_decide_the_exit_code(environment: dict[str, str]) -> None:

@@ -1,0 +1,46 @@
+"""The models that a station names: whether they are there. `stationcast models` is asked in processes of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.settings import Station
+
+
+def check_models(station_file: Path | None, station: Station) -> None:
+    """Check that the models are built-in ones or readable cards, and do their task. UserError: one does not.
+
+    Processes of their own are asked, so that this one stays small.
+    """
+    place = f"{station_file}: " if station_file else ""
+    listed = _models("list", "--json")
+    if listed.returncode:
+        return  # `doctor` says what is wrong with the models themselves
+    known = {"default": "classify"} | {card["name"]: card["task"] for card in json.loads(listed.stdout)}
+    for task, model in (("detect", station.detect.model), ("classify", station.classify.model)):
+        if model.endswith(".toml"):
+            shown = _models("show", "--json", str(station.folder / model))
+            if shown.returncode:
+                raise UserError(f"{place}{task}.model: {shown.stderr.strip().removeprefix('stationcast: error: ')}")
+            known[model] = json.loads(shown.stdout)["task"]
+        if known.get(model) != task:
+            names = ", ".join(name for name, does in known.items() if does == task)
+            raise UserError(f"{place}{task}.model: no model {model!r} that can {task}; there are {names}")
+
+
+def _models(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of `stationcast models` in a process of its own."""
+    command = [sys.executable, "-P", "-m", "pipeline.cli", "models", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def pull_models(station: Station) -> None:
+    """Fetch what the station's models need, in a process of its own, so that this one stays small."""
+    names = {"count": [station.detect.model], "off": []}.get(
+        station.station.mode, [station.detect.model, station.classify.model]
+    )
+    named = [name for name in names if not name.endswith(".toml")]
+    if named and subprocess.run([sys.executable, "-P", "-m", "pipeline.cli", "models", "pull", *named]).returncode:
+        raise UserError("the models are not there; see the message above")

@@ -1,0 +1,170 @@
+"""Set-up: a station gets the wheels that .ci/locks names, and no others, whatever lies in a cache of packages."""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.conftest import HANG_S
+from tests.pipeline.test_private import SOMEBODY, as_root
+
+ROOT = Path(__file__).parents[1]
+LOCKS = ROOT / ".ci" / "locks"
+_PIN = re.compile(r"([a-z0-9-]+)==(\S+?)(?: ; platform_machine == '\w+')?((?: --hash=sha256:[0-9a-f]{64})+)")
+BACKEND = """
+import os, zipfile
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    name = "stationcast-1-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        for file, text in (("METADATA", "Metadata-Version: 2.1\\nName: stationcast\\nVersion: 1\\n"),
+                           ("WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"),
+                           ("RECORD", "")):
+            wheel.writestr("stationcast-1.dist-info/" + file, text)
+    return name
+"""
+
+
+def pins(lock: Path) -> dict[str, str]:
+    """Return the versions that a lock names, by package."""
+    lines = lock.read_text().replace(" \\\n   ", "").splitlines()[1:]
+    found = [_PIN.fullmatch(line) for line in lines]
+    assert all(found), [line for line, match in zip(lines, found, strict=True) if not match]
+    return {match[1]: match[2] for match in found if match}
+
+
+def test_the_locks_name_versions_and_hashes_alone() -> None:
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    known = {canonicalize_name(name): version for name, version in pinned.items()}
+    for lock in LOCKS.iterdir():
+        assert pins(lock) and "://" not in lock.read_text() and "--index" not in lock.read_text()
+        for name, version in pins(lock).items():
+            assert known[name] == version, f"{lock.name}: {name} is another version than in constraints.txt: make lock"
+
+
+def test_the_locks_name_all_that_a_station_needs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    locked = {name for lock in LOCKS.iterdir() for name in pins(lock)}
+    extras = project["optional-dependencies"]
+    named = *project["dependencies"], *extras["heic"], *extras["parquet"], "editables", "hatchling"
+    wanted = [Requirement(text) for text in named]
+    seen: set[str] = set()
+    while wanted:
+        requirement = wanted.pop()
+        name = canonicalize_name(requirement.name)
+        if name in seen or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        seen.add(name)
+        assert name in locked, f"{name} has no hash: make lock"
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # an extra that is not installed here
+            wanted += [Requirement(text) for text in importlib.metadata.requires(name) or ()]
+    assert {canonicalize_name(Requirement(text).name) for text in extras["cuda"]} <= locked
+
+
+class Place:
+    """A project with the real .ci/setup, one package and one extra, and a cache of its own; no network."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project, self.cache = folder / "project", folder / "cache"
+        self.wheels = self.cache / "stationcast" / "wheels"
+        (self.project / ".ci" / "locks").mkdir(parents=True)
+        self.wheels.mkdir(parents=True)
+        self.tools = folder / "tools"  # without apt-get: nothing is installed on the machine
+        self.tools.mkdir()
+        for tool in ("bash", "cat", "dirname", "grep", "id", "ln", "mkdir", "rm", "sha256sum", "stat", "tail"):
+            (self.tools / tool).symlink_to(str(shutil.which(tool)))
+        shutil.copy(ROOT / ".ci" / "setup", self.project / ".ci")
+        (self.project / "backend.py").write_text(BACKEND)
+        (self.project / "constraints.txt").write_text("toy==1.0\n")
+        (self.project / "pyproject.toml").write_text(
+            '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        )
+        self.lock("station", "toy", self.wheel("toy-1.0", "toy", "ours"))
+        self.lock("more", "more", self.wheel("more-1.0", "more", "ours"))
+
+    def wheel(self, stem: str, name: str, who: str) -> str:
+        """Put a package that says `who` it is into the cache; return its sha256."""
+        kept = io.BytesIO()
+        with zipfile.ZipFile(kept, "w") as archive:
+            archive.writestr(f"{name}.py", f"WHO = {who!r}\n")
+            archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+            tags = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            archive.writestr(f"{name}-1.0.dist-info/WHEEL", tags)
+            archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
+        (self.wheels / f"{stem}-py3-none-any.whl").write_bytes(kept.getvalue())
+        return hashlib.sha256(kept.getvalue()).hexdigest()
+
+    def lock(self, group: str, name: str, sha256: str) -> None:
+        (self.project / ".ci" / "locks" / f"{group}.txt").write_text(f"{name}==1.0 --hash=sha256:{sha256}\n")
+
+    def setup(self, *extras: str) -> subprocess.CompletedProcess[str]:
+        outside = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "XDG_CACHE_HOME": str(self.cache)}
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")} | outside
+        return subprocess.run(
+            [".ci/setup", *extras],
+            cwd=self.project,
+            env=environment | {"PYTHON": sys.executable, "PATH": str(self.tools)},
+            capture_output=True,
+            text=True,
+            timeout=HANG_S,
+            check=False,
+        )
+
+    def who(self, name: str) -> str:
+        command = [self.project / ".venv" / "bin" / "python", "-c", f"import {name}; print({name}.WHO)"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_a_wheel_planted_in_the_cache_is_not_installed(place: Place) -> None:
+    place.wheel("toy-1.0-1", "toy", "theirs")  # a build tag, which pip prefers
+    place.wheel("toy-1.0-99zz", "toy", "theirs")
+    place.wheel("more-1.0-1", "more", "theirs")
+    done = place.setup("more")
+    assert done.returncode == 0, done.stderr
+    assert place.who("toy") == place.who("more") == "ours"
+    assert place.setup("more").stderr == ""  # quick, as nothing has changed
+    assert place.setup().stderr == ""
+    place.wheel("toy-1.0", "toy", "theirs")
+    shutil.rmtree(place.project / ".venv")
+    done = place.setup()
+    assert done.returncode == 2 and "the packages are not all there" in done.stderr
+    assert place.who("toy") == ""
+
+
+@pytest.mark.parametrize("folder", ["stationcast", "stationcast/wheels"])
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o1777])
+def test_a_cache_into_which_others_may_write_is_refused_in_one_line(mode: int, folder: str, place: Place) -> None:
+    (place.cache / folder).chmod(mode)
+    done = place.setup()
+    assert done.returncode == 2 and not (place.project / ".venv").exists()
+    assert done.stderr.count("\n") == 1 and f"run: chmod go-w {place.cache / folder}\n" in done.stderr
+
+
+@as_root
+def test_a_cache_of_another_account_is_refused_in_one_line(place: Place) -> None:
+    os.chown(place.wheels, SOMEBODY, -1)
+    done = place.setup()
+    assert done.returncode == 2 and not (place.project / ".venv").exists()
+    assert done.stderr.count("\n") == 1 and f"{place.wheels} belongs to another account; remove it" in done.stderr
+
+
+def test_a_cache_is_made_for_this_account_alone(place: Place) -> None:
+    shutil.rmtree(place.cache)
+    place.setup()
+    assert {oct(path.stat().st_mode & 0o777) for path in (place.wheels, place.wheels.parent)} == {"0o700"}
