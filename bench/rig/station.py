@@ -19,6 +19,8 @@ from pipeline.operator.snapshot import Snapshot, Stage
 from pipeline.settings import Camera, Choose, Classify, Detect, Screen, Station, StationTable
 from pipeline.supervisor import Supervisor
 
+_HELD_UP_S = 60.0
+"""Longest time by which a busy machine may delay the last reading."""
 ROLES = roles()
 SCENE_CAMERA = {"capture": "bench.rig.stages:SceneCamera"}
 """Camera of the benches, for `make_table`."""
@@ -139,9 +141,11 @@ def run_station(
                 readings.append((since_s, supervisor.snapshot()))
         if during:
             during(supervisor)
+        if readings and readings[-1][0] >= seconds:
+            supervisor.stop()
 
     supervisor = Supervisor(station, table)
-    supervisor.run(settle_s + seconds + 0.3, look)
+    supervisor.run(settle_s + seconds + _HELD_UP_S, look)
     restarts = {child.worker: child.restarts for child in supervisor.children if child.restarts}
     if restarts or len(readings) < 2:
         raise UserError(f"the station did not run through: restarts {restarts}, {len(readings)} readings")
