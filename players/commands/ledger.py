@@ -1,28 +1,34 @@
 """The commands `stationcast ledger ...`."""
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pipeline.errors import UserError
+from pipeline.system import plain
 from players.commands.shared import (
     Output,
     ledger_paths,
     ledgers_option,
     load_station,
     output_options,
+    own_name,
     period_options,
     span_of,
     station_option,
+    tell_problems,
     write_text,
 )
-from players.ledger.chain import verify
-from players.ledger.damage import accept
+from players.ledger import outside, statements
+from players.ledger.acceptance import accept
+from players.ledger.chain import proving
+from players.ledger.entries import Identity
 from players.ledger.export import read_plays, write_parquet, write_plays
-from players.ledger.paths import state_dir
-from players.ledger.signing import check_statement, sign
+from players.ledger.paths import screen_of, state_dir
+from players.ledger.signing import sign
 from players.ledger.snapshot import reading
 
 
@@ -35,23 +41,58 @@ def ledger() -> None:
 @station_option
 @ledgers_option
 @click.option("--signed", type=click.Path(path_type=Path), help="A statement of `ledger sign` to hold it to.")
-def verify_command(station_file: Path | None, ledger_files: tuple[Path, ...], signed: Path | None) -> None:
-    """Follow the chain of every ledger; name the first bad row."""
-    paths = ledger_paths(load_station(station_file), ledger_files)
+@click.option("--statements", "kept", type=click.Path(path_type=Path), help="The statements of a key.")
+@click.option("--public-key", "public", type=click.Path(path_type=Path), help="Key that must have signed (a file).")
+def verify_command(
+    station_file: Path | None,
+    ledger_files: tuple[Path, ...],
+    signed: Path | None,
+    kept: Path | None,
+    public: Path | None,
+) -> None:
+    """Follow the chain of every ledger, hold it to what is kept outside it, and name what is wrong first."""
+    station = load_station(station_file)
+    paths = ledger_paths(station, ledger_files)
     if signed:
         _only(paths)
+    if kept and not kept.exists():
+        raise UserError(f"{kept}: there are no statements; name the file that lies beside the key")
+    known = statements.read_public(public) if public else ""
     for path in paths:
-        verdict = verify(path)
-        if verdict.problem:
-            raise UserError(f"{path}: the chain is broken: {verdict.problem}")
-        click.echo(
-            f"{path}: sound: {verdict.plays} plays, {verdict.billable} billable, {verdict.entries} entries, "
-            f"head {verdict.head}"
-        )
-        if signed:
-            statement = _read_json(signed)
-            check_statement(path, statement)
-            click.echo(f"{path}: holds what was signed in {signed} by the key {statement['public_key']}")
+        with proving(path) as (db, verdict):
+            if verdict.problem:
+                raise UserError(f"{path}: the chain is broken: {verdict.problem}")
+            click.echo(
+                f"{path}: sound: {verdict.plays} plays, {verdict.billable} billable, {verdict.entries} entries, "
+                f"head {verdict.head}"
+            )
+            click.echo(f"{path}: {_identity_words(db)}; no hash covers its counts of the audience")
+            strange = outside.problem(path, db, "" if ledger_files else station.station.name, screen_of(path))
+            strange = strange or statements.problem(path, db, kept, known)
+            if strange:
+                raise UserError(f"{path}: {strange}")
+            if outside.MarkFile(path).path.exists():
+                click.echo(f"{path}: goes on from the mark beside it")
+            else:
+                click.echo(f"{path}: no mark lies beside it; whether it was rolled back is not known")
+            if signed:
+                statement = _read_json(signed)
+                trusted = known or statements.public_beside(path)
+                statements.check_signature(statement, trusted)
+                why = statements.holds(db, statement)
+                if why:
+                    raise UserError(f"{path}: {why}")
+                click.echo(f"{path}: holds what was signed in {signed} by the key {statement['public_key']}")
+                if not trusted:
+                    click.echo(f"{path}: whose key that is was not checked; name the operator's with --public-key")
+
+
+def _identity_words(db: sqlite3.Connection) -> str:
+    """Return which ledger a file says it is."""
+    identity = Identity.of(db)
+    if identity is None:
+        return "without identity, as it was begun before schema 4"
+    return f"ledger {identity.ledger} of station {identity.station}, screen {identity.screen}"
 
 
 @ledger.command("export")
@@ -73,7 +114,8 @@ def export_command(
         raise UserError("parquet is not text; name a file with --out")
     station = load_station(station_file)
     span = span_of(station, since, until)
-    with reading(ledger_paths(station, ledger_files)) as db:
+    with reading(ledger_paths(station, ledger_files), station=own_name(station, ledger_files)) as db:
+        tell_problems(db)
         plays = read_plays(db, *span, campaign)
         if output.shape == "parquet" and output.out:
             count = write_parquet(plays, output.out)
@@ -88,14 +130,17 @@ def export_command(
 @station_option
 @ledgers_option
 @click.option("--key", type=click.Path(path_type=Path), help="Ed25519 key (PEM); made where there is none.")
+@click.option("--anew", is_flag=True, help="Sign though it does not go on from the last statement, and say so.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write to a file instead of the terminal.")
-def sign_command(station_file: Path | None, ledger_files: tuple[Path, ...], key: Path | None, out: Path | None) -> None:
+def sign_command(
+    station_file: Path | None, ledger_files: tuple[Path, ...], key: Path | None, anew: bool, out: Path | None
+) -> None:
     """Sign what a ledger holds now, for handing over; `ledger verify --signed` holds it to that later."""
     station = load_station(station_file)
     path = _only(ledger_paths(station, ledger_files))
-    key_path = key or path.with_name("signing-key.pem")
+    key_path = key or statements.key_beside(path)
     is_new = not key_path.exists()
-    signed = sign(path, key_path)
+    signed = sign(path, key_path, station=own_name(station, ledger_files), screen=screen_of(path), anew=anew)
     if is_new:
         click.echo(f"made the key {key_path}: back it up; its public half is {signed['public_key']}", err=True)
     statement = json.dumps(signed, indent=2)
@@ -109,12 +154,15 @@ def sign_command(station_file: Path | None, ledger_files: tuple[Path, ...], key:
 @ledger.command("accept-loss")
 @station_option
 def accept_command(station_file: Path | None) -> None:
-    """Let paid ads play again after a ledger was damaged; its file stays, what it held is counted no more."""
+    """Let paid ads play again after a ledger was damaged, lost or replaced; what is kept aside counts no more."""
     station = load_station(station_file)
     folder = state_dir(station.station, station.folder)
-    kept = accept(folder)
+    try:
+        kept = accept(folder, station.station.name)
+    except OSError as error:
+        raise UserError(f"{folder}: {plain(error)}") from None
     if not kept:
-        raise UserError(f"{folder}: no ledger was damaged; there is nothing to accept")
+        raise UserError(f"{folder}: no ledger was damaged or replaced; there is nothing to accept")
     for file in kept:
         click.echo(f"{file}: kept, and counted no more; paid ads play within some seconds")
 

@@ -37,7 +37,7 @@ def known_spend(station: Station, ledger_files: tuple[Path, ...], own: bool) -> 
             yield Spend("", {})
             continue
         try:
-            with reading([path]) as db:
+            with reading([path], proven=False) as db:
                 by_order = read_spend(db)
         except UserError as error:
             yield error

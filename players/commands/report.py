@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pipeline.errors import UserError
 from pipeline.settings import Station
@@ -21,10 +21,12 @@ from players.commands.shared import (
     load_catalogue_of,
     load_station,
     output_options,
+    own_name,
     period_options,
     show,
     span_of,
     station_option,
+    tell_problems,
     zone_of,
 )
 from players.ledger.snapshot import reading
@@ -65,8 +67,10 @@ def _reported(draw: str) -> Callable[[Callable[..., Report]], Callable[..., None
             request = ReportRequest(
                 station, zone_of(station), ledger_paths(station, ledger_files), bool(ledger_files), span
             )
-            with reading(request.paths) as db:
+            with reading(request.paths, station=own_name(station, ledger_files)) as db:
+                problems = tell_problems(db)
                 made = make(db, request, **own)
+            made = structs.replace(made, notes=(*made.notes, *problems))
             show(made, output)
             if plot:
                 from players.reports import plots
@@ -123,7 +127,8 @@ def openrtb_command(station_file: Path | None, ledger_files: tuple[Path, ...], s
     screen = next((screen for screen in station.screens if screen_name in (None, screen.name)), None)
     if screen is None:
         raise UserError(f"--screen: no screen {screen_name!r}; there are {', '.join(s.name for s in station.screens)}")
-    with reading(ledger_paths(station, ledger_files)) as db:
+    with reading(ledger_paths(station, ledger_files), station=own_name(station, ledger_files)) as db:
+        tell_problems(db)
         objects = openrtb.bid_objects(db, station.station, screen)
     machine_output().write(json.dumps(objects, indent=2, ensure_ascii=False) + "\n")
 

@@ -1,5 +1,6 @@
 """Parts that the commands share: options, loading and printing."""
 
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,6 +68,19 @@ def ledger_paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]
         place = state_dir(station.station, station.folder)
         raise UserError(f"{place}: there is no ledger yet; let the station play first, or name one with --ledger")
     return found
+
+
+def own_name(station: Station, ledger_files: tuple[Path, ...]) -> str:
+    """Return the name of the station whose ledgers are read; empty where they are `ledger_files`, of whatever one."""
+    return "" if ledger_files else station.station.name
+
+
+def tell_problems(db: sqlite3.Connection) -> tuple[str, ...]:
+    """Print what the files beside the ledgers that are read say against them, and return it."""
+    problems = tuple(row[0] for row in db.execute("SELECT problem FROM ledgers"))
+    for problem in problems:
+        click.echo(f"problem: {problem}", err=True)
+    return problems
 
 
 def span_of(station: Station, since: str | None, until: str | None) -> tuple[str | None, str | None]:

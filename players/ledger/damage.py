@@ -2,11 +2,14 @@
 
 import os
 import sqlite3
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.private import NotPrivateError, open_file
 from pipeline.system import plain
+from players.ledger import clock, outside
+from players.ledger.entries import Identity
 from players.ledger.schema import migrate
 
 _MAGIC = b"SQLite format 3\0"
@@ -64,8 +67,8 @@ def in_words(error: Exception) -> str:
     return _WORDS.get(code & 0xFF, f"it cannot be read or written (SQLite says {code}); look at the disk")
 
 
-def begin(path: Path) -> None:
-    """Make a new ledger, which appears whole at its place. Raises OSError and sqlite3.Error."""
+def begin(path: Path, station: str, screen: str) -> None:
+    """Make a new ledger of a screen, which appears whole at its place. Raises OSError and sqlite3.Error."""
     new = path.with_name(path.name + ".new")
     for ending in _BESIDE:
         new.with_name(new.name + ending).unlink(missing_ok=True)
@@ -75,6 +78,7 @@ def begin(path: Path) -> None:
         db.execute("PRAGMA synchronous = OFF")  # it is synchronised once, whole
         db.execute("PRAGMA journal_mode = MEMORY")
         migrate(db)
+        Identity(uuid.uuid4().hex, station, screen, clock.utc_text(clock.now())).write(db)
     finally:
         db.close()
     _synchronise(new)
@@ -91,13 +95,14 @@ def _synchronise(path: Path) -> None:
 
 
 def keep_aside(path: Path) -> Path:
-    """Rename a damaged ledger, and what SQLite kept beside it, after the time. Raises OSError."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    """Rename a damaged ledger, what SQLite kept beside it and the mark of its end, after the time. Raises OSError."""
+    when = stamp()
+    aside = path.with_name(f"{path.name}.damaged-{when}")
     for ending in _BESIDE:
         file = path.with_name(path.name + ending)
         if file.exists():
             file.replace(aside.with_name(aside.name + ending))
+    outside.MarkFile(path).put_away(f"damaged-{when}")
     return aside
 
 
@@ -120,3 +125,8 @@ def loss(path: Path) -> str:
 def accept(folder: Path) -> list[Path]:
     """Let paid plays begin again; return the new names of the damaged files, which stay. Raises OSError."""
     return [file.rename(file.with_name(file.name.replace(".damaged-", ".lost-"))) for file in lost(folder)]
+
+
+def stamp() -> str:
+    """Return the time for the name of a file that is kept aside, such as 20260501T081500Z."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")

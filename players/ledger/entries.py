@@ -16,6 +16,43 @@ def entry_hash(before: str, seq: int, content: list[Any]) -> str:
     return sha256(f"{before}\n{seq}\n".encode() + msgspec.json.encode(content)).hexdigest()
 
 
+class Identity(Struct, frozen=True):
+    """First entry of a chain, whose number is 0: which ledger it is. Ledgers begun before schema 4 have none."""
+
+    ledger: str
+    """Random name of the ledger."""
+    station: str
+    screen: str
+    begun_utc: str
+
+    @property
+    def hash(self) -> str:
+        """Hash of the entry, which the first play follows."""
+        return entry_hash(FIRST_HASH, 0, ["begun", self.ledger, self.station, self.screen, self.begun_utc])
+
+    @staticmethod
+    def of(db: sqlite3.Connection) -> "Identity | None":
+        """Return the identity that a ledger's own file states, if any. ValueError: it has two, or a false hash."""
+        rows = db.execute("SELECT ledger, station, screen, begun_utc, hash FROM main.identity").fetchall()
+        if not rows:
+            return None
+        identity = Identity(*rows[0][:4])
+        if len(rows) > 1 or not all(isinstance(value, str) for value in rows[0]) or identity.hash != rows[0][4]:
+            raise ValueError("its identity is not what was hashed")
+        return identity
+
+    def write(self, db: sqlite3.Connection) -> None:
+        """Write the identity into a ledger that has no plays yet."""
+        values = (self.ledger, self.station, self.screen, self.begun_utc, self.hash)
+        db.execute("INSERT INTO identity VALUES (?, ?, ?, ?, ?)", values)
+
+
+def origin(db: sqlite3.Connection) -> str:
+    """Return the hash that the first play of a ledger follows: that of its identity, or 64 zeros."""
+    identity = Identity.of(db)
+    return identity.hash if identity else FIRST_HASH
+
+
 class Started(Struct, frozen=True):
     """Start of a play in the chain, which its end refers to."""
 
@@ -34,7 +71,7 @@ class ChainEnd(Struct, frozen=True):
     @staticmethod
     def of(db: sqlite3.Connection) -> "ChainEnd":
         """Find the newest entry in a ledger's own file."""
-        entries = [(0, FIRST_HASH)]
+        entries = [(0, origin(db))]
         for seq, digest in (("started_seq", "started_hash"), ("ended_seq", "hash")):
             query = f"SELECT {seq}, {digest} FROM plays WHERE {seq} > 0 ORDER BY {seq} DESC LIMIT 1"  # noqa: S608
             entries += [(number, as_text(value)) for number, value in db.execute(query)]
@@ -67,6 +104,16 @@ class ChainEnd(Struct, frozen=True):
 
     def _next(self, content: list[Any]) -> "ChainEnd":
         return ChainEnd(self.seq + 1, entry_hash(self.hash, self.seq + 1, content))
+
+
+def hash_of(db: sqlite3.Connection, seq: int) -> str:
+    """Return the hash of an entry of a ledger's own file, 0 being its identity; empty where there is none."""
+    if seq == 0:
+        return origin(db)
+    started = "SELECT started_hash FROM main.plays WHERE started_seq = ?"
+    ended = "SELECT hash FROM main.plays WHERE ended_seq = ?"
+    found = db.execute(f"{started} UNION ALL {ended}", (seq, seq)).fetchone()
+    return str(as_text(found[0])) if found else ""
 
 
 def is_open(db: sqlite3.Connection, started: Started) -> bool:

@@ -23,15 +23,16 @@ from players.audience.present import Present, pack
 from players.audience.quarters import AudienceCount
 from players.choice.choose import Decision
 from players.choice.history import History
-from players.ledger import clock, damage
+from players.ledger import clock, damage, opening
 from players.ledger.ballast import Ballast, is_full
 from players.ledger.billing import ABORTED, bill
 from players.ledger.damage import in_words
 from players.ledger.entries import ChainEnd, Started, is_open, open_starts
 from players.ledger.exposure import Shown
+from players.ledger.outside import Mark, MarkFile
 from players.ledger.past import Totals, first_of_run, read_history, totals_from
 from players.ledger.paths import own_files
-from players.ledger.schema import OPENOOH_TAXONOMY, migrate, newest
+from players.ledger.schema import OPENOOH_TAXONOMY, newest
 
 RETRY_S = 5.0
 """Pause between attempts to get well again."""
@@ -86,11 +87,13 @@ class Ledger:
         self._audience_due_ns = 0
         self._totals: Totals | None = None
         self._ballast = Ballast(path)
+        self._marks = MarkFile(path)
         self._inode = 0
         self._problem = ""
         self._broken = False
         self._retry_at_s = 0.0
         self._chain = ChainEnd()
+        self._ledger_id = ""
         self._synchronised = False
         self._version = _app_version()
         self._connect()
@@ -227,6 +230,7 @@ class Ledger:
         with self._lock:
             if self._db is not None:
                 self._commit()
+                self._mark(durable=True)
                 self._db.close()
                 self._db = None
 
@@ -241,7 +245,7 @@ class Ledger:
         for _ in range(2):
             try:
                 own_files(self.path)
-                self._need_file()
+                opening.need_file(self.path, self._station.name, self._screen)
                 db = sqlite3.connect(self.path, timeout=2.0, isolation_level=None, check_same_thread=False)
             except (OSError, sqlite3.Error) as error:
                 self._fail(f"cannot open {self.path}: {in_words(error)}")
@@ -260,27 +264,15 @@ class Ledger:
                 self._take_ballast()
                 return
 
-    def _need_file(self) -> None:
-        """Keep a damaged file aside, and begin a new one where there is none."""
-        problem = damage.damage(self.path)
-        if problem:
-            kept = damage.keep_aside(self.path)
-            log("ledger_damaged", severity="err", file=self.path, problem=problem, kept=kept)
-        if not self.path.exists():
-            damage.begin(self.path)
-            log("ledger_begun", severity="notice", file=self.path, effect="nothing counts as spent yet")
-
     def _prepare(self, db: sqlite3.Connection) -> None:
-        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
-            db.execute(f"PRAGMA {pragma}")
-        db.execute("PRAGMA journal_size_limit = 4194304")
-        migrate(db)
+        self._ledger_id = opening.prepare(db, self.path, self._station.name, self._screen)
         db.execute("BEGIN EXCLUSIVE")
         self._chain = ChainEnd.of(db)
         self._run_first_seq = first_of_run(db, self._run, self._chain.seq + 1)
         aborted = self._abort_open(db)
         self._learn(db)
         db.execute("COMMIT")
+        self._mark(durable=True)
         if aborted:
             log("plays_aborted", severity="warning", count=aborted, reason="the player had stopped without ending them")
 
@@ -366,8 +358,16 @@ class Ledger:
                 self._pending.clear()
                 self._audience.written()
                 self._broken = False
+                self._mark()
                 return True
         return False
+
+    def _mark(self, *, durable: bool = False) -> None:
+        """Note the newest entry outside the ledger, which is committed; a mark that cannot be written lags behind."""
+        try:
+            self._marks.write(Mark(self._ledger_id, self._chain.seq, self._chain.hash), durable=durable)
+        except OSError as error:
+            skip("ledger_mark_not_written", error=in_words(error))
 
     def _roll_back(self) -> None:
         try:

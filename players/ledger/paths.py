@@ -13,6 +13,11 @@ def ledger_path(station: StationTable, screen: str, folder: Path) -> Path:
     return state_dir(station, folder) / f"ledger-{screen}.sqlite"
 
 
+def screen_of(ledger: Path) -> str:
+    """Return the name of the screen after which a ledger's file is named."""
+    return ledger.stem.removeprefix("ledger-")
+
+
 def state_dir(station: StationTable, folder: Path) -> Path:
     """Return `station.state_dir`, else a folder named after the station in the user's data directory."""
     if station.state_dir:

@@ -7,7 +7,7 @@ tables and columns that may be NULL, and changes no row.
 
 import sqlite3
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 FIRST_HASH = "0" * 64
 """Hash before the first entry of a chain."""
@@ -140,6 +140,19 @@ def _to_3(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
+def _to_4(db: sqlite3.Connection) -> None:
+    for statement in (
+        "CREATE TABLE identity (ledger TEXT NOT NULL, station TEXT NOT NULL, screen TEXT NOT NULL, "
+        "begun_utc TEXT NOT NULL, hash TEXT NOT NULL)",
+        "CREATE TRIGGER identity_is_first BEFORE INSERT ON identity WHEN EXISTS (SELECT 1 FROM identity) "
+        "OR EXISTS (SELECT 1 FROM plays) BEGIN SELECT RAISE(ABORT, 'an identity comes first'); END",
+        "CREATE TRIGGER identity_stays BEFORE DELETE ON identity BEGIN SELECT RAISE(ABORT, 'an identity stays'); END",
+        "CREATE TRIGGER identity_stays_so BEFORE UPDATE ON identity "
+        "BEGIN SELECT RAISE(ABORT, 'an identity stays'); END",
+    ):
+        db.execute(statement)
+
+
 _SCHEMA_2 = Schema(
     {**_STARTED_1, "context": "BLOB", "eligible": "BLOB"},
     {**_ENDED_1, "bill_code": "TEXT"},
@@ -155,6 +168,7 @@ SCHEMAS: dict[int, Schema] = {
     1: Schema(_STARTED_1, _ENDED_1, _to_1),
     2: _SCHEMA_2,
     3: _SCHEMA_2._replace(migrate=_to_3),
+    4: _SCHEMA_2._replace(migrate=_to_4),
 }
 """Every schema there was, by its number."""
 
@@ -172,14 +186,49 @@ def column_types() -> dict[str, str]:
     return types
 
 
-def migrate(db: sqlite3.Connection) -> None:
-    """Bring a ledger to the newest schema, each step in a transaction of its own.
+def check_schema(db: sqlite3.Connection) -> int:
+    """Return the number of a ledger's schema. Raises sqlite3.DatabaseError where the file has parts of its own.
 
-    Raises sqlite3.DatabaseError for a ledger that a newer version of the program wrote.
+    A view in place of a table, or a strange trigger, could answer each question in another way.
     """
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > newest():
         raise sqlite3.DatabaseError(f"it was written by a newer version (schema {version}); install that version")
+    strange = sorted(_parts(db) - _parts_of(version), key=str)
+    if strange:
+        part = f"its {strange[0][0]} {strange[0][1]}"
+        raise sqlite3.DatabaseError(f"{part} is not that of a ledger: it was tampered with; put back a backup")
+    return int(version)
+
+
+def missing_part(db: sqlite3.Connection) -> str:
+    """Return which part a ledger of the newest schema lacks, such as a trigger; empty if none."""
+    missing = sorted(_parts_of(newest()) - _parts(db), key=str)
+    return f"its {missing[0][0]} {missing[0][1]} is missing: it was tampered with" if missing else ""
+
+
+def _parts(db: sqlite3.Connection) -> set[tuple[Any, ...]]:
+    """Return type, name, table and SQL of all tables, views, indexes and triggers of a file."""
+    return set(db.execute("SELECT type, name, tbl_name, sql FROM main.sqlite_master").fetchall())
+
+
+def _parts_of(version: int) -> set[tuple[Any, ...]]:
+    """Return the parts of an untouched ledger of a schema."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        for number in range(1, version + 1):
+            SCHEMAS[number].migrate(db)
+        return _parts(db)
+    finally:
+        db.close()
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring a ledger to the newest schema, each step in a transaction of its own.
+
+    Raises sqlite3.DatabaseError for a ledger that a newer version of the program wrote, or of strange parts.
+    """
+    version = check_schema(db)
     for number in range(version + 1, newest() + 1):
         db.execute("BEGIN EXCLUSIVE")
         SCHEMAS[number].migrate(db)

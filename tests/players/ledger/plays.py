@@ -49,7 +49,8 @@ def table(path: Path) -> list[dict[str, Any]]:
 def alter(path: Path, sql: str) -> None:
     """Change ended plays in spite of their trigger."""
     db = sqlite3.connect(path)
-    db.executescript(f"DROP TRIGGER ended_stays; {sql}")
+    (trigger,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'ended_stays'").fetchone()
+    db.executescript(f"DROP TRIGGER ended_stays; {sql}; {trigger}")
     db.close()
 
 

@@ -39,7 +39,7 @@ def test_a_row_holds_everything(ledger: Ledger, path: Path) -> None:
     row = table(path)[0]
     expected = {
         "play_id": play_id,
-        "schema": 3,
+        "schema": 4,
         "station": "stop-7",
         "screen": "main",
         "venue_type": "outdoor.bus_shelters",

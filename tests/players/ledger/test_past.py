@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from players.choice.history import HOUR_NS
-from players.ledger import clock
+from players.ledger import clock, opening
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
 from tests.ads import F20, HOUSE, decision, line, pick, present
@@ -64,6 +64,7 @@ def test_caps_and_gaps_go_by_the_boots_own_clock_and_are_told_anew_when_the_othe
     again = Ledger(path, STATION, "main")
     assert ages_h(again) == {"old": 0.0, "late": 0.0}
     again.close()
+    monkeypatch.setattr(opening, "FOLLOWED_AT_START", 0)  # another boot is made by changing what was hashed
     alter(path, "UPDATE plays SET started_mono_ns = started_mono_ns + 9000000000000000")
     shift = timedelta(days=-20_000)
     booted = Ledger(path, STATION, "main")

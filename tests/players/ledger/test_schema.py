@@ -101,7 +101,7 @@ def test_a_ledger_of_schema_1_is_written_on(v1: Path) -> None:
     *_, last, new = table(v1)
     assert (last["schema"], last["status"], last["bill_reason"]) == (1, "aborted", "not billed: the play was aborted")
     assert (last["bill_code"], last["context"], last["eligible"]) == ("aborted", None, None)
-    assert (new["schema"], new["bill_code"], new["eligible"]) == (3, "billed", [["f20", 1.0]])
+    assert (new["schema"], new["bill_code"], new["eligible"]) == (4, "billed", [["f20", 1.0]])
     assert new["started_prev_hash"] == last["hash"]
     db = sqlite3.connect(v1)
     (kept,) = db.execute("SELECT bill_code FROM plays WHERE schema = 1 AND ended_seq = 26").fetchone()
@@ -128,7 +128,7 @@ def test_ledgers_of_several_schemas_are_read_together(v1: Path, tmp_path: Path) 
     book.close()
     with reading([v1, side]) as db:
         rows = list(read_plays(db))
-    assert [(row["schema"], row["screen"]) for row in rows] == [(1, "main")] * 13 + [(3, "side")]
+    assert [(row["schema"], row["screen"]) for row in rows] == [(1, "main")] * 13 + [(4, "side")]
     assert rows[-1] == table(side)[0]
     assert rows[:-1] == table(v1)
 
@@ -147,7 +147,7 @@ def test_a_ledger_of_a_newer_schema_is_refused_and_left_alone(v1: Path) -> None:
     assert v1.read_bytes() == before
 
 
-def to_4(db: sqlite3.Connection) -> None:
+def to_5(db: sqlite3.Connection) -> None:
     """Migrate to a schema that no version has: a column for the start, one for the end, and a table."""
     db.execute("ALTER TABLE plays ADD COLUMN weather TEXT")
     db.execute("ALTER TABLE plays ADD COLUMN dwell_ms INTEGER")
@@ -155,19 +155,19 @@ def to_4(db: sqlite3.Connection) -> None:
 
 
 def test_a_further_schema_is_an_entry_of_the_table(v1: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of schemas 1, 3 and 4, each ended under its own, stand in one chain that verifies."""
+    """Rows of schemas 1, 4 and 5, each ended under its own, stand in one chain that verifies."""
     book = Ledger(v1, STATION, "main")
     play(book)
     assert book.start(decision(AD), planned_ms=0)
     book.close()
-    schema = SCHEMAS[3]
-    fourth = schema._replace(
+    schema = SCHEMAS[4]
+    fifth = schema._replace(
         started=schema.started | {"weather": "TEXT"},
         ended=schema.ended | {"dwell_ms": "INTEGER"},
-        migrate=to_4,
+        migrate=to_5,
         as_number=schema.as_number | {"weather"},
     )
-    monkeypatch.setitem(SCHEMAS, 4, fourth)
+    monkeypatch.setitem(SCHEMAS, 5, fifth)
     sound(v1)
     assert table(v1)[0]["weather"] is None
     book = Ledger(v1, STATION, "main")
@@ -176,9 +176,9 @@ def test_a_further_schema_is_an_entry_of_the_table(v1: Path, monkeypatch: pytest
     book.close()
     verdict = sound(v1)
     assert (verdict.plays, verdict.entries) == (16, 32)
-    assert [row["schema"] for row in table(v1)] == [1] * 13 + [3, 3, 4]
+    assert [row["schema"] for row in table(v1)] == [1] * 13 + [4, 4, 5]
     assert [row["status"] for row in table(v1)][-3:] == ["played", "aborted", "played"]
-    alter(v1, "UPDATE plays SET dwell_ms = 5 WHERE schema = 3")
+    alter(v1, "UPDATE plays SET dwell_ms = 5 WHERE schema = 4")
     assert "what it says is not what was hashed" in verify(v1).problem
 
 
@@ -207,15 +207,15 @@ Ledger(Path(sys.argv[1]), StationTable(), "main")
 """
 
 
-@pytest.mark.parametrize("begun", [2, 3])
+@pytest.mark.parametrize("begun", [3, 4])
 def test_a_kill_in_the_middle_of_a_migration_leaves_the_ledger_as_it_was(
     v1: Path, monkeypatch: pytest.MonkeyPatch, begun: int
 ) -> None:
     """The killed process had written pages of its migration to the log already."""
-    if begun == 3:
+    if begun == 4:
         Ledger(v1, STATION, "main").close()
     before = table(v1)
-    monkeypatch.setenv("NEXT", str(begun - 2))
+    monkeypatch.setenv("NEXT", str(begun - 3))
     assert run_script(KILLED, v1).returncode == -signal.SIGKILL
     assert v1.with_name(v1.name + "-wal").stat().st_size > 1_000_000
     assert table(v1) == before
@@ -225,7 +225,7 @@ def test_a_kill_in_the_middle_of_a_migration_leaves_the_ledger_as_it_was(
     assert play(book)
     book.close()
     db = sqlite3.connect(v1)
-    assert db.execute("PRAGMA user_version").fetchone() == (3,)
+    assert db.execute("PRAGMA user_version").fetchone() == (4,)
     assert "weather" not in {row[1] for row in db.execute("PRAGMA table_info(plays)")}
     db.close()
     assert sound(v1).plays == 14
