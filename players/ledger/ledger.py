@@ -4,7 +4,6 @@ Each screen has one SQLite file, which one exclusive connection writes. Both com
 chain: `started` covers what was promised; `ended` covers that entry and what came of it. An ended row never changes.
 """
 
-import importlib.metadata
 import sqlite3
 import threading
 import time
@@ -95,7 +94,7 @@ class Ledger:
         self._chain = ChainEnd()
         self._ledger_id = ""
         self._synchronised = False
-        self._version = _app_version()
+        self._version = opening.app_version()
         self._connect()
 
     @property
@@ -260,7 +259,7 @@ class Ledger:
                 if not (is_full(error) and self._ballast.give()):
                     return
             else:
-                self._db, self._problem, self._inode = db, "", _inode(self.path)
+                self._db, self._problem, self._inode = db, "", opening.inode(self.path)
                 self._take_ballast()
                 return
 
@@ -304,7 +303,7 @@ class Ledger:
                 self._learn(self._db)
             except (sqlite3.Error, ValueError, TypeError) as error:
                 skip("ledger_unreadable", severity="err", error=error)
-        if self._db is not None and _inode(self.path) != self._inode:
+        if self._db is not None and opening.inode(self.path) != self._inode:
             self._fail(f"{self.path} was taken away; put it back, or restart the player to begin a new one")
             return
         if not self._problem or time.monotonic() < self._retry_at_s:
@@ -388,18 +387,3 @@ class Ledger:
             self._fail(problem)
         else:
             self._problem = ""
-
-
-def _inode(path: Path) -> int:
-    """Return the inode of the file that lies there; 0 where there is none."""
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return 0
-
-
-def _app_version() -> str:
-    try:
-        return importlib.metadata.version("stationcast")
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

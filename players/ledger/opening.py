@@ -1,5 +1,6 @@
 """Opening of a ledger by its player: it is the file, and goes on from the entry, that the player left."""
 
+import importlib.metadata
 import sqlite3
 from pathlib import Path
 
@@ -54,3 +55,19 @@ def prepare(db: sqlite3.Connection, path: Path, station: str, screen: str) -> st
     if before is None and now.entries:
         log("ledger_mark_begun", severity="warning", file=path, effect="whether it was rolled back is not known")
     return now.ledger
+
+
+def inode(path: Path) -> int:
+    """Return the inode of the file that lies there; 0 where there is none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
+def app_version() -> str:
+    """Return the version of this program."""
+    try:
+        return importlib.metadata.version("stationcast")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

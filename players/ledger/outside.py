@@ -1,4 +1,4 @@
-"""What a station keeps outside a ledger, by which a ledger that was rolled back, swapped or rewritten is found.
+"""Marks of ledgers outside their files, by which a ledger that was rolled back, swapped or rewritten is found.
 
 The mark is a small file beside the ledger. It names the newest entry of the chain that the player is sure of, and only
 grows. It is written after a commit, so that after a crash it may lag behind the ledger and is never ahead of it.

@@ -18,9 +18,9 @@ def sign(path: Path, key_path: Path, *, station: str = "", screen: str = "", ane
     """Sign what a sound ledger holds, as the next statement beside the key; the key is made where there is none yet.
 
     Whoever holds the statement can show later that nothing up to its head was changed, dropped or added. The ledger
-    must go on from the last statement about its screen and from the mark beside it, and be that of `station` and
-    `screen` if they are given, unless it begins `anew`, which the statement says. Raises UserError where it does not,
-    its chain is broken, or a file cannot be read or written.
+    must go on from the last statement about its screen and from the mark beside it. Without a mark it must be that of
+    `station` and `screen`, if given. One that is not may begin `anew`, which the statement says. Raises UserError where
+    it may not be signed, its chain is broken, or a file cannot be read or written.
     """
     with proving(path) as (db, verdict):
         if verdict.problem:
