@@ -140,7 +140,7 @@ def test_nothing_that_a_camera_answers_makes_another_connection_or_opens_a_port(
     pages: dict[str, tuple[int, dict[str, str], bytes]] = {}
     with ExitStack() as stack:
         inner = stack.enter_context(http_camera(film(64, 48), asked=asked))
-        port = stack.enter_context(http_camera(film(64, 48), pages=pages))
+        port = stack.enter_context(http_camera(film(64, 48), lasts_s=2, pages=pages))
         pages |= web_attacks(inner, port, secret)
         rtsp = [stack.enter_context(camera) for camera in rtsp_attacks(inner)]
         good = stack.enter_context(RtspCamera(films=(film(64, 48, container="h264"),)))
