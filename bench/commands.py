@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -17,6 +16,7 @@ from bench.harness import run_benchmark
 from bench.questions import LONG, QUESTIONS
 from models.options import Number
 from pipeline.errors import UserError
+from pipeline.streams import Terminal
 
 DEFAULT = tuple(what for what in QUESTIONS if what not in LONG)
 
@@ -53,7 +53,7 @@ def bench(
         raise UserError(f"--compare {old}: there are no results of {', '.join(what)}")
     if page is not None and (out is None or not page.resolve().parent.is_dir()):
         raise UserError(f"--page {page}: needs --out, whose results it shows, and a folder that is there")
-    console = Console()
+    console = Terminal()
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         report.load(out)
@@ -83,7 +83,7 @@ def _ended_in_order() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run_all(what: tuple[str, ...], plan: Plan, console: Console, out: Path | None) -> tuple[list[Result], int]:
+def run_all(what: tuple[str, ...], plan: Plan, console: Terminal, out: Path | None) -> tuple[list[Result], int]:
     """Run benchmarks in turn and write each as it comes. Return the results and the number that could not run."""
     results: list[Result] = []
     failed = 0
@@ -98,7 +98,7 @@ def run_all(what: tuple[str, ...], plan: Plan, console: Console, out: Path | Non
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Terminal(stderr=True)) as progress:
         for name in what:
             task = progress.add_task("starting", name=name, total=1)
 

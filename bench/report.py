@@ -6,12 +6,12 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
 from bench.findings import Curve, Goal, Measure, Result
 from pipeline.errors import UserError
+from pipeline.streams import Terminal
 
 FIGURES = "<!-- figures -->"
 
@@ -102,7 +102,7 @@ def spread(measure: Measure) -> str:
     return number(measure.spread) if len(measure.values) > 1 else "-"
 
 
-def show(result: Result, console: Console) -> None:
+def show(result: Result, console: Terminal) -> None:
     """Print a result's tables and goals."""
     console.print(f"\n[b]{result.what}[/], {result.took_s:.0f} s: {result.command}", highlight=False)
     if result.busy_elsewhere > 0.5:
@@ -134,7 +134,7 @@ def _limit(goal: Goal) -> str:
     return f"{'>=' if goal.at_least else '<='} {number(goal.limit)}"
 
 
-def show_comparison(old: list[Result], new: list[Result], threshold: float, console: Console) -> int:
+def show_comparison(old: list[Result], new: list[Result], threshold: float, console: Terminal) -> int:
     """Print the changes. Return the number of measures that regressed past the threshold."""
     changes = compare(old, new)
     table = RichTable(title="beside the older results (over 1: worse)", title_justify="left")

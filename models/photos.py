@@ -1,6 +1,5 @@
 """`stationcast detect` and `stationcast classify`: a station's detector and classifier on pictures and videos."""
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -20,6 +18,7 @@ from models.crop import crop_face
 from models.detector import DetectedFace, FaceDetector
 from models.images import ImageError, read_frames
 from models.options import Number
+from pipeline.streams import Terminal, json_text
 
 if TYPE_CHECKING:
     from models.session import Estimate
@@ -116,7 +115,7 @@ def _go_through(files: tuple[Path, ...], every: int, as_json: bool, examine: Exa
         try:
             for row in _frames(path, every, examine):
                 if as_json:
-                    click.echo(json.dumps(row, ensure_ascii=False))
+                    click.echo(json_text(row))
                 else:
                     rows.append(row)
         except ImageError as error:
@@ -152,4 +151,4 @@ def _print(path: Path, rows: list[dict[str, Any]]) -> None:
                 values += [face["gender"], f"{face['p_male']:.2f}", age, face["decade"] or "unknown"]
             table.add_row(*frame, *values)
             frame = ["", ""]
-    Console().print(table)
+    Terminal().print(table)

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 import msgspec
-from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
 from pipeline import graph as graphs
+from pipeline import streams
 from pipeline.cameras import find_webcam, present_problem, validate_source
+from pipeline.clean import clean
 from pipeline.errors import UserError
 from pipeline.operator.drawing import draw, rows
 from pipeline.operator.models import check_models, pull_models
 from pipeline.settings import Station, check, demo_station, load
-from pipeline.streams import Stream, log_lines, machine_output, new_file, open_streams, speak_utf_8, standard_output
 from pipeline.system import plain
 from pipeline.version import version
 
@@ -101,15 +101,11 @@ def run(
     if summary_file is not None:
         _may_write("--summary", summary_file)
     pull_models(station)
-    with (
-        contextlib.closing(Stream(sys.stderr)) as stderr,
-        contextlib.redirect_stderr(stderr),
-        standard_output() as console,
-    ):
+    with streams.standard_error(), streams.standard_output() as console:
         supervisor = _run(station, station_file, lambda file: with_options(load(file)), duration_s, console)
         summary = summarise(supervisor.snapshot())
         if summary_file is not None:
-            with new_file(summary_file) as stream:
+            with streams.new_file(summary_file) as stream:
                 stream.write(json.dumps(summary, indent=1) + "\n")
         print_summary(console, summary)
 
@@ -119,7 +115,7 @@ def _run(
     station_file: Path | None,
     read: Callable[[Path], Station],
     duration_s: float | None,
-    console: Console,
+    console: streams.Terminal,
 ) -> "Supervisor":
     """Run the station, shown live where there is a terminal. Return its supervisor when all has stopped.
 
@@ -136,7 +132,7 @@ def _run(
         if console.file.isatty() and not console.is_dumb_terminal:  # whatever FORCE_COLOR says
             live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=sys.stderr.isatty())
             stack.enter_context(live)
-        stderr = stack.enter_context(log_lines())
+        stderr = stack.enter_context(streams.log_lines())
         file = str(station_file.resolve()) if station_file else ""
         supervisor = Supervisor(station, stderr=stderr, station_file=file, read=read)
         reloader = stack.enter_context(contextlib.closing(Reloader(supervisor, stderr)))
@@ -165,7 +161,7 @@ def check_command(station_file: Path | None) -> None:
         table.add_column(name)
     for row in rows(graphs.build(station)):
         table.add_row(*row)
-    console = Console()
+    console = streams.Terminal()
     console.print(table)
     for camera in station.cameras if station.station.mode != "off" else ():
         if problem := present_problem(camera, station.folder):
@@ -212,9 +208,9 @@ def status(name: str | None, as_json: bool) -> None:
 
     answer = ask(_running(name, "STATION"), Status())
     if as_json:
-        machine_output().write(f"{answer}\n")
+        streams.machine_output().write(f"{clean(answer)}\n")
         return
-    console = Console()
+    console = streams.Terminal()
     console.print(render(msgspec.json.decode(answer, type=Snapshot), width=console.width))
 
 
@@ -328,8 +324,12 @@ def main() -> None:
 
     Where the reader of the output has gone, as `head` does, the command ends without a word and with 141.
     """
-    speak_utf_8()
-    open_streams()
+    streams.speak_utf_8()
+    with streams.open_streams():
+        _main()
+
+
+def _main() -> None:
     stdout = sys.stdout
     try:
         try:

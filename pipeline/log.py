@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from typing import Any, Literal
 
+from pipeline.clean import clean
+
 Severity = Literal["debug", "info", "notice", "warning", "err"]
 _LEVELS: dict[Severity, int] = {"err": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
 """Levels of syslog, as journald reads them from the prefix `<N>` of a line."""
@@ -68,5 +70,5 @@ def skipped_status() -> dict[str, dict[str, int]]:
 
 
 def _plain(value: Any) -> str:
-    text = " ".join(str(value).split())
+    text = clean(" ".join(str(value).split()))
     return repr(text) if " " in text or not text else text

@@ -25,6 +25,7 @@ from msgspec import Struct
 from pipeline import wire
 from pipeline.broker import Broker
 from pipeline.cells import LOADING, READY, Cell, Cells
+from pipeline.clean import clean
 from pipeline.graph import BROKER, Group, Link
 from pipeline.job import Job, narrowed
 from pipeline.log import log, name_process, prefix, skip, skipped, skipped_status
@@ -294,7 +295,7 @@ def main() -> int:
         else:
             run_stage(spec, spec.group, spec.job, cell, news)
     except click.ClickException as error:
-        sys.stderr.write(f"{prefix('err')}stationcast: error: {' '.join(error.message.split())}\n")
+        sys.stderr.write(f"{prefix('err')}stationcast: error: {clean(' '.join(error.message.split()))}\n")
         return 2
     except Exception as error:
         log("failed", severity="err", error=f"{type(error).__name__}: {error}")

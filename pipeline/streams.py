@@ -4,20 +4,64 @@ import codecs
 import contextlib
 import errno
 import io
+import json
 import os
 import queue
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, TextIO, cast
+from types import TracebackType
+from typing import Any, TextIO, cast
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
+from pipeline.clean import clean, clean_lines
 from pipeline.errors import UserError
 from pipeline.log import stream_name, to_journal
 from pipeline.system import plain
+
+
+class CleanStream:
+    """Text stream in which everything that is written is clean, whoever writes it; see `pipeline.clean`."""
+
+    def __init__(self, out: Any) -> None:
+        self.out = out
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.out, name)
+
+    def write(self, text: str) -> int:
+        self.out.write(clean_lines(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+
+class Terminal(Console):
+    """Console of rich whose text is clean. Only its own colours and moves of the cursor reach the terminal."""
+
+    def __init__(self, file: Any = None, *, stderr: bool = False, **options: Any) -> None:
+        """Write to a file; without one to standard output, or to standard error if `stderr`."""
+        super().__init__(file=_without_cleaning(file or (sys.stderr if stderr else sys.stdout)), **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(clean_lines(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for part in super().render(renderable, options):
+            yield part if part.control else Segment(clean_lines(part.text), part.style)
+
+
+def _without_cleaning(stream: Any) -> Any:
+    """Return the stream that a CleanStream writes to, and any other as it is."""
+    return stream.out if isinstance(stream, CleanStream) else stream
 
 
 class Stream:
@@ -27,7 +71,7 @@ class Stream:
     """
 
     def __init__(self, out: Any) -> None:
-        self._out = out
+        self._out = _without_cleaning(out)
         self._waiting: queue.Queue[str | None] = queue.Queue(256)
         self._thread = threading.Thread(target=self._pump, daemon=True)
         self._thread.start()
@@ -58,13 +102,23 @@ class Stream:
 
 
 @contextlib.contextmanager
-def standard_output() -> Iterator[Console]:
+def standard_error() -> Iterator[None]:
+    """Let standard error hold up nothing meanwhile."""
+    with (
+        contextlib.closing(Stream(sys.stderr)) as stream,
+        contextlib.redirect_stderr(cast(TextIO, CleanStream(stream))),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def standard_output() -> Iterator[Terminal]:
     """Give a console on standard output that neither ends nor holds up the station."""
     if not sys.stdout.isatty():
-        yield Console()
+        yield Terminal()
         return
     with contextlib.closing(Stream(sys.stdout)) as terminal:
-        yield Console(file=cast(IO[str], terminal))
+        yield Terminal(terminal)
 
 
 @contextlib.contextmanager
@@ -78,7 +132,7 @@ def log_lines() -> Iterator[int]:
     def pump() -> None:
         with os.fdopen(read_fd, errors="replace") as lines:
             for text in lines:
-                sys.stderr.write(text.rstrip("\n") + "\n")
+                sys.stderr.write(clean(text.rstrip("\n")) + "\n")
 
     thread = threading.Thread(target=pump, daemon=True)
     thread.start()
@@ -91,8 +145,9 @@ def log_lines() -> Iterator[int]:
             os.environ["JOURNAL_STREAM"] = before
 
 
-def open_streams() -> None:
-    """Let standard streams that were closed lead nowhere, and the others take any letter.
+@contextlib.contextmanager
+def open_streams() -> Iterator[None]:
+    """Let standard streams that were closed lead nowhere, the others take any letter, and keep them clean meanwhile.
 
     A stream that was closed would give its place to the next file that is opened, here and in the children. A letter
     that the locale's encoding lacks is written as an escape such as `\\ubaa8`. ASCII is what a machine without a locale
@@ -107,6 +162,15 @@ def open_streams() -> None:
         if isinstance(stream, io.TextIOWrapper):
             is_ascii = codecs.lookup(stream.encoding).name == "ascii"
             stream.reconfigure(encoding="utf-8" if is_ascii else None, errors="backslashreplace")
+    sys.excepthook = _tell
+    out, err = cast(TextIO, CleanStream(sys.stdout)), cast(TextIO, CleanStream(sys.stderr))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        yield
+
+
+def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an error that nobody has caught as Python does, but clean."""
+    sys.stderr.write(clean_lines("".join(traceback.format_exception(kind, error, trace))))
 
 
 def speak_utf_8() -> None:
@@ -125,10 +189,19 @@ def speak_utf_8() -> None:
 
 
 def machine_output() -> TextIO:
-    """Return standard output for what programs read (csv, JSON): UTF-8 with line ends as written, in any locale."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="")
-    return sys.stdout
+    """Return standard output for what programs read (csv, JSON): UTF-8 with line ends as written, in any locale.
+
+    Nothing is cleaned here: csv and JSON have to be clean themselves.
+    """
+    stdout: TextIO = _without_cleaning(sys.stdout)
+    if isinstance(stdout, io.TextIOWrapper):
+        stdout.reconfigure(encoding="utf-8", newline="")
+    return stdout
+
+
+def json_text(value: Any, **options: Any) -> str:
+    """Return a value as clean JSON in the letters of its texts. `options` are those of `json.dumps`."""
+    return clean_lines(json.dumps(value, ensure_ascii=False, **options))
 
 
 def is_new_file(stream: TextIO) -> bool:

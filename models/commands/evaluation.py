@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from models.cards import ModelError
 from models.commands.shared import PATH, detector_name, progress_bar, warn_of_leaks
 from models.evaluation.conditions import CONDITIONS
+from pipeline.streams import Terminal
 
 
 @click.command()
@@ -39,7 +39,7 @@ def evaluate(
         click.echo(json.dumps(plain(report)))
     else:
         warn_of_leaks(report.get("leaking_split", ()))
-        Console().print(table(report))
+        Terminal().print(table(report))
 
 
 @click.command()
@@ -79,4 +79,4 @@ def compare(
     if markdown:
         click.echo(to_markdown(rows))
     else:
-        Console(width=None if Console().is_terminal else 160).print(rich_table(rows))
+        Terminal(width=None if Terminal().is_terminal else 160).print(rich_table(rows))

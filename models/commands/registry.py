@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
 from models.assets import cached, resolve
 from models.cards import DEFAULT_CLASSIFIER, ModelCard, find_card, read_card, registry
+from pipeline.streams import Terminal
 
 _LICENCE_CHARACTERS = 16
 """Longest licence text that the list shows. Longer ones need `licence_short` in the card."""
@@ -21,7 +21,7 @@ _LICENCE_CHARACTERS = 16
 @click.argument("names", nargs=-1)
 def pull(names: tuple[str, ...]) -> None:
     """Fetch the files of the models NAMES (all built-in ones without NAMES) into the cache, and verify them."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
@@ -52,7 +52,7 @@ def list_models(as_json: bool) -> None:
         name = f"{card.name}{' (default)' if card.name == DEFAULT_CLASSIFIER else ''}"
         size_mb = f"{_size_bytes(card) / 1e6:.1f}"
         table.add_row(name, card.task, size_mb, "yes" if _is_cached(card, path) else "no", _short_licence(card))
-    Console().print(table)
+    Terminal().print(table)
     click.echo("`stationcast models show NAME` prints licence, limits and figures of one.")
 
 
@@ -66,7 +66,7 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_as_json(path, card, sha256)))
         return
-    console = Console()
+    console = Terminal()
     facts = {
         "task": card.task,
         "licence": card.licence,

@@ -23,7 +23,6 @@ import msgspec
 import platformdirs
 import psutil
 from msgspec import Struct
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -31,6 +30,7 @@ from pipeline import wire
 from pipeline.cameras import webcam_problem
 from pipeline.errors import UserError
 from pipeline.runtime import runtime_root
+from pipeline.streams import Terminal
 
 Status = Literal["ok", "warn", "fail"]
 _TRY_S = 60
@@ -97,7 +97,7 @@ class Check(Struct, frozen=True):
 def doctor(as_json: bool) -> None:
     """Say what this machine has and lacks, and how to mend it; exit code 1 if a station cannot run here."""
     checks: list[Check] = []
-    with Console(stderr=True).status("examining this machine ...") as status:
+    with Terminal(stderr=True).status("examining this machine ...") as status:
         for name, examine in EXAMINATIONS.items():
             status.update(f"examining {name} ...")
             checks += examine()
@@ -116,7 +116,7 @@ def _print(checks: list[Check]) -> None:
         table.add_column(column, overflow="fold")
     for check in checks:
         table.add_row(check.name, marks[check.status], escape(check.found), escape(check.remedy))
-    console = Console()
+    console = Terminal()
     console.print(table)
     counts = {status: sum(check.status == status for check in checks) for status in marks}
     console.print(f"{counts['ok']} ok, {counts['warn']} to look at, {counts['fail']} to mend before a station can run")

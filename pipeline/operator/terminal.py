@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.panel import Panel
@@ -18,6 +18,7 @@ from pipeline.graph import BROKER
 from pipeline.log import log
 from pipeline.messages import Audience, Frame
 from pipeline.operator.snapshot import ScreenState, Snapshot, Stage
+from pipeline.streams import Terminal
 
 _LOOK_EVERY_S, _LINE_EVERY_S = 0.25, 10.0
 _WINDOW_S = 5.0
@@ -114,7 +115,7 @@ def render(now: Snapshot, before: Snapshot | None = None, width: int = _WIDE) ->
     return Group(table, Panel("\n".join(lines)), "")  # the terminal echoes ^C on the empty line
 
 
-def print_summary(console: Console, summary: dict[str, Any]) -> None:
+def print_summary(console: Terminal, summary: dict[str, Any]) -> None:
     """Print the end of a run as tables."""
     table = Table(title="stages", title_justify="left")
     for name in ("stage", "in", "out", "fps", "busy %", "MB", "restarts"):

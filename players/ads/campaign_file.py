@@ -17,6 +17,7 @@ import msgspec
 import rtoml
 from msgspec import Meta, Struct
 
+from pipeline.clean import clean
 from pipeline.errors import UserError
 from pipeline.system import plain
 from pipeline.text import decode
@@ -101,7 +102,7 @@ def parse(path: str, inside: Path) -> CampaignFile:
 
     Raises UserError: file, key and remedy in one line.
     """
-    name = os.path.basename(path)
+    name = clean(os.path.basename(path))
     try:
         info = os.lstat(path)
         if stat.S_ISLNK(info.st_mode):

@@ -1,6 +1,5 @@
 """The commands `stationcast campaigns ...`."""
 
-import json
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,8 +12,10 @@ import click
 import msgspec
 from rich.table import Table
 
+from pipeline.clean import clean
 from pipeline.errors import UserError
 from pipeline.settings import Policy, Station
+from pipeline.streams import json_text
 from players.ads.campaign_file import parse, to_toml
 from players.ads.catalogue import Catalogue
 from players.ads.folders import folder_campaign
@@ -77,7 +78,7 @@ def check(folder: Path | None, station_file: Path | None, ledger_files: tuple[Pa
         unused = [{"file": name, "why": why} for name, why in catalogue.unused]
         lines = [_line_facts(line, held) for line in _all_lines(catalogue)]
         told = {"lines": lines, "remarks": remarks, "unused": unused, "problems": problems}
-        click.echo(json.dumps(told, ensure_ascii=False, indent=1))
+        click.echo(json_text(told, indent=1))
     else:
         print_table(_lines_table(catalogue, held))
         for remark in remarks:
@@ -144,7 +145,7 @@ def _remarks(catalogue: Catalogue, station: Station, held: dict[str, Held]) -> I
     for reason, names in by_reason.items():
         yield f"{'Not now' if reason.kind in PASSING else 'Not played'}: {', '.join(names)}: {reason.why}."
     for name, words in catalogue.unused:
-        yield f"Not used: {name if is_text(name) else ascii(name)}: {words}."
+        yield f"Not used: {clean(name)}: {words}."
     if not catalogue.house:
         yield "There is no house line: where nothing fits, the built-in slate is shown."
     for creative in catalogue.creatives:

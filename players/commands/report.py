@@ -1,6 +1,5 @@
 """The commands `stationcast report ...`."""
 
-import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from msgspec import Struct, structs
 
 from pipeline.errors import UserError
 from pipeline.settings import Station
-from pipeline.streams import machine_output
+from pipeline.streams import json_text, machine_output
 from players.ads.lines import Line
 from players.commands.shared import (
     Output,
@@ -130,7 +129,7 @@ def openrtb_command(station_file: Path | None, ledger_files: tuple[Path, ...], s
     with reading(ledger_paths(station, ledger_files), station=own_name(station, ledger_files)) as db:
         tell_problems(db)
         objects = openrtb.bid_objects(db, station.station, screen)
-    machine_output().write(json.dumps(objects, indent=2, ensure_ascii=False) + "\n")
+    machine_output().write(json_text(objects, indent=2) + "\n")
 
 
 def _names(by: str) -> tuple[str, ...]:

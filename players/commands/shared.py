@@ -11,12 +11,11 @@ from zoneinfo import ZoneInfo
 
 import click
 from msgspec import Struct
-from rich.console import Console
 from rich.table import Table
 
 from pipeline.errors import UserError
 from pipeline.settings import Station, demo_station, load
-from pipeline.streams import is_new_file, machine_output, new_file
+from pipeline.streams import Terminal, is_new_file, machine_output, new_file
 from players.ads.campaigns import load_catalogue, open_folder
 from players.ads.catalogue import Catalogue
 from players.ledger.clock import next_day, utc_bound
@@ -157,8 +156,8 @@ def show(made: Report, output: Output) -> None:
 
 def print_table(table: Table, stream: TextIO | None = None) -> None:
     """Print a table, its text letter by letter as it is; 160 columns wide where it goes into a file or a pipe."""
-    width = None if Console(file=stream).is_terminal else 160
-    Console(file=stream, width=width, markup=False, emoji=False).print(table)
+    width = None if Terminal(stream).is_terminal else 160
+    Terminal(stream, width=width, markup=False, emoji=False).print(table)
 
 
 def write_text(path: Path, text: str) -> None:

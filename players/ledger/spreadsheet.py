@@ -3,16 +3,23 @@
 import re
 from collections.abc import Iterable
 from decimal import Decimal
-from itertools import chain
 from typing import Any, Literal, TextIO
 
 from msgspec import Struct
 
+from pipeline.clean import clean
 from pipeline.errors import UserError
 
 Separator = Literal[",", ";", "tab"]
 _SIGNS: dict[Separator, str] = {",": ",", ";": ";", "tab": "\t"}
 _MARK = "\ufeff"
+_WORD = re.compile(r"[\w.-]*")
+"""Text that holds no sign that any program takes for a separator, and so needs no quotes."""
+_FORMULA = re.compile(r"""(?:^|[,;|\s])[\s"']*(?=[=＝])|(?:^|[,;|])[\s"']*(?=[+\-@＋－＠])""")
+"""Place before a sign by which a spreadsheet knows a formula: at the beginning of a text, and behind a separator.
+
+Any sign that a spreadsheet may take for the separator counts, whatever quotes are around.
+"""
 
 
 class Csv(Struct, frozen=True):
@@ -26,16 +33,17 @@ class Csv(Struct, frozen=True):
 def write_csv(out: TextIO, columns: Iterable[str], rows: Iterable[Iterable[Any]], form: Csv) -> int:
     """Write a heading and rows, each line ended by CR LF, and return the number of rows.
 
-    Numbers have the decimal sign of the form. A text that a spreadsheet would run as a formula begins with an
-    apostrophe. UserError: the separator is the decimal sign too.
+    Numbers have the decimal sign of the form. Texts are clean, and quoted unless they are one word. An apostrophe
+    stands before whatever a spreadsheet would run as a formula, also one that takes another sign for the separator.
+    Raises UserError where the separator is the decimal sign too.
     """
     if form.separator == form.decimal:
         raise UserError("--decimal ,: the comma separates the columns too; add --separator ';'")
     out.write(_MARK if form.mark else "")
-    count = -1
-    for row in chain([columns], rows):
-        out.write(_SIGNS[form.separator].join(_cell(value, form) for value in row) + "\r\n")
-        count += 1
+    between, count = _SIGNS[form.separator], 0
+    out.write(between.join(columns) + "\r\n")
+    for count, row in enumerate(rows, 1):  # noqa: B007
+        out.write(between.join(_cell(value, form) for value in row) + "\r\n")
     return count
 
 
@@ -45,8 +53,7 @@ def _cell(value: Any, form: Csv) -> str:
     if isinstance(value, Decimal | float):
         number = format(value, "f") if isinstance(value, Decimal) else str(value)
         return number.replace(".", form.decimal)
-    text = str(value)
-    if isinstance(value, str) and text.startswith(("=", "+", "-", "@", "\t", "\r")):
-        text = f"'{text}"
-    # The signs of the other separators are quoted too: what opens the file may take one of them for its own.
-    return '"' + text.replace('"', '""') + '"' if re.search(r'[,;\t"\r\n]|^\s|\s$', text) else text
+    if not isinstance(value, str):
+        return str(value)
+    text = _FORMULA.sub(r"\g<0>'", clean(value.replace("\t", " ")))
+    return text if _WORD.fullmatch(text) else '"' + text.replace('"', '""') + '"'

@@ -1,12 +1,13 @@
 """A finished report, and its three shapes: table, csv and json."""
 
-import json
 from decimal import Decimal
 from typing import Any, TextIO
 
 from msgspec import Struct
 from rich.table import Table
 
+from pipeline.clean import clean
+from pipeline.streams import json_text
 from players.ledger.spreadsheet import Csv, write_csv
 
 _NUMBERS = (int, float, Decimal)
@@ -48,10 +49,10 @@ def as_json(report: Report) -> str:
     """Return the report as JSON: {"title", "rows", "notes"}. Amounts are strings, so that no reader rounds them."""
     rows = [{name: row.get(name) for name in report.columns} for row in report.rows]
     plain = {"title": report.title, "rows": rows, "notes": report.notes}
-    return json.dumps(plain, indent=2, ensure_ascii=False, default=lambda amount: format(amount, "f"))
+    return json_text(plain, indent=2, default=lambda amount: format(amount, "f"))
 
 
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+    return format(value, "f") if isinstance(value, Decimal) else clean(str(value))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.clean import clean
 from pipeline.errors import UserError
 from pipeline.settings import load
 from pipeline.text import decode, read_text
@@ -164,4 +165,4 @@ def test_a_file_that_cannot_be_read_is_told_in_plain_words(tmp_path: Path) -> No
     ):
         with pytest.raises(UserError) as caught:
             read_text(path)
-        assert str(caught.value) == f"{path}: {words}"
+        assert str(caught.value) == f"{clean(str(path))}: {words}"
