@@ -4,6 +4,7 @@ import re
 import unicodedata
 from pathlib import Path
 
+from pipeline.clean import first_unseen
 from pipeline.errors import UserError
 from pipeline.system import plain
 
@@ -78,7 +79,7 @@ def describe(character: str) -> str:
         return f'it holds the quotation mark {shown}; write straight quotes: "'
     if character.isspace() or unicodedata.category(character) == "Zs":
         return f"it holds a blank of another kind ({_name(character)}, {_code(character)}); write plain blanks"
-    if unicodedata.category(character) in ("Cf", "Cc", "Cn", "Co"):
+    if first_unseen(character):
         return f"it holds a sign that is not seen ({_name(character)}, {_code(character)}); remove it"
     plain_one = unicodedata.normalize("NFKC", character)
     plain_one = {"−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "、": ",", "。": ".", "×": "x"}.get(

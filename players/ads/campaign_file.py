@@ -6,7 +6,8 @@ Every mistake is a UserError of one line: file, key, remedy.
 import os
 import re
 import stat
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -17,13 +18,14 @@ import msgspec
 import rtoml
 from msgspec import Meta, Struct
 
-from pipeline.clean import clean
+from pipeline.clean import clean, first_unseen
 from pipeline.errors import UserError
 from pipeline.system import plain
-from pipeline.text import decode
+from pipeline.text import decode, describe
 from pipeline.toml import explain, parse_toml
 from players.ads.lines import MINUTES_A_DAY, WEEKDAYS, Creative, Line, Target, budget_part
 from players.ads.money import check_currency, parse_amount
+from players.ads.names import foreign_letter
 from players.audience.groups import MAX_AGE_YEARS
 
 _ID_WORDS = "a name of 1 to 64 lower-case letters, digits, -, _ and ., the first a letter or digit"
@@ -33,6 +35,8 @@ _ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
 """Pattern of text without control characters, which move a terminal's cursor or break a row of a table."""
 _ONE_LINE_WORDS = "text of one line, without control characters"
 Text = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE, description=_ONE_LINE_WORDS)]
+_NAMES = ("advertiser", "separation", "title")
+"""Keys of the names that people read."""
 _AMOUNTS = ("budget", "price", "cpm")
 _BARE_AMOUNT = re.compile(rf"(?:^|[{{,])[ \t]*({'|'.join(_AMOUNTS)})[ \t]*=[ \t]*([+-]?\d[\d_]*[.eE][\d_.eE+-]*)", re.M)
 """Amount that is written without quotes, as TOML's floats are, and its key."""
@@ -116,6 +120,7 @@ def parse(path: str, inside: Path) -> CampaignFile:
         with open(path, "rb", buffering=0) as file:
             text = decode(file.readall())
         tables = parse_toml(text)
+        _check_signs(tables, text)
         _read_amounts(tables, text)
         campaign = msgspec.convert(tables, CampaignFile)
         for i, line in enumerate(campaign.lines):
@@ -128,6 +133,44 @@ def parse(path: str, inside: Path) -> CampaignFile:
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a link to itself
         raise UserError(f"{name}: it cannot be read: {plain(error)}") from None
     return campaign
+
+
+def _check_signs(tables: dict[str, Any], text: str) -> None:
+    """Check that every key and text is seen as it is. `text` is that of the file.
+
+    Raises UserError, with the line: for a sign that is not seen, or a letter that passes for one of another script.
+    """
+    if text.isascii() and "\\" not in text:
+        return
+    for key, value in _texts("file", tables):
+        letter, why = first_unseen(value), ""
+        if letter:
+            why = describe(letter) if first_unseen(letter) else "it holds too many marks on one letter; remove them"
+        elif key in _NAMES and (letter := foreign_letter(value)):
+            why = f"its {value!r} holds {unicodedata.name(letter).lower()} (U+{ord(letter):04X}) within a Latin word"
+            why += "; write the letter in its place that it looks like"
+        if why:
+            raise UserError(f"{_line_with(letter, text)}{key}: {why}")
+
+
+def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield each text within a value with its key, and each key of a table with the key of the table."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield key, name
+            yield from _texts(name, inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(key, inner)
+
+
+def _line_with(letter: str, text: str) -> str:
+    """Return `line 3: ` for the first line that holds a letter as it is or as an escape; empty where there is none."""
+    code = ord(letter)
+    found = re.search(rf"{re.escape(letter)}|\\(?:u{code:04x}|U{code:08x}|x{code:02x})", text, re.IGNORECASE)
+    return f"line {text.count(chr(10), 0, found.start()) + 1}: " if found else ""
 
 
 def _read_amounts(tables: dict[str, Any], text: str) -> None:

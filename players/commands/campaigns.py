@@ -21,6 +21,7 @@ from players.ads.catalogue import Catalogue
 from players.ads.folders import folder_campaign
 from players.ads.lines import WEEKDAYS, Line
 from players.ads.money import as_text
+from players.ads.names import alike, in_words
 from players.ads.places import is_text
 from players.ads.unused import unused
 from players.choice.choose import Rules
@@ -146,11 +147,24 @@ def _remarks(catalogue: Catalogue, station: Station, held: dict[str, Held]) -> I
         yield f"{'Not now' if reason.kind in PASSING else 'Not played'}: {', '.join(names)}: {reason.why}."
     for name, words in catalogue.unused:
         yield f"Not used: {clean(name)}: {words}."
+    yield from _look_alikes(_all_lines(catalogue))
     if not catalogue.house:
         yield "There is no house line: where nothing fits, the built-in slate is shown."
     for creative in catalogue.creatives:
         if creative.notes:
             yield f"Creative {creative.id}: {'; '.join(creative.notes)}."
+
+
+def _look_alikes(lines: tuple[Line, ...]) -> Iterator[str]:
+    """Yield a line for each name that people may take for one of another advertiser."""
+    for name, other in alike(line.advertiser for line in lines):
+        yield f"Look-alike: advertiser {in_words(name)} is not {in_words(other)}, and is billed apart."
+    for name, other in alike(line.separation for line in lines if line.separation):
+        yield f"Look-alike: separation {in_words(name)} is not {in_words(other)}, and keeps nobody apart from it."
+    owners = {line.campaign: line.advertiser for line in lines}
+    for name, other in alike(owners):
+        if owners[name] != owners[other]:
+            yield f"Look-alike: campaign {name!r} is of {owners[name]!r}, {other!r} is of {owners[other]!r}."
 
 
 def _line_facts(line: Line, held: dict[str, Held]) -> dict[str, Any]:

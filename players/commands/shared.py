@@ -22,7 +22,7 @@ from players.ledger.clock import next_day, utc_bound
 from players.ledger.damage import lost
 from players.ledger.paths import state_dir
 from players.ledger.spreadsheet import Csv, Separator
-from players.reports.report import Report, as_csv, as_json, as_table
+from players.reports.report import Report, as_csv, as_json, as_table, cleaned
 
 station_option = click.option(
     "--station", "station_file", type=click.Path(path_type=Path), help="Station file; without it the demo station."
@@ -143,6 +143,7 @@ def output_options(*shapes: str, default: str) -> Callable[[Callable[..., Any]],
 
 def show(made: Report, output: Output) -> None:
     """Print a report as `table`, `csv` or `json`, or write it into a file."""
+    made = cleaned(made)
     with output.stream() as stream:
         if output.shape == "table":
             print_table(as_table(made), stream)

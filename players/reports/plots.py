@@ -22,7 +22,7 @@ from pipeline.system import plain
 from players.ads.lines import WEEKDAYS
 from players.ads.money import as_text, to_cents
 from players.choice.simulate import Simulation, goal_by_now
-from players.reports.report import Report
+from players.reports.report import Report, cleaned
 
 INK, SOFT, GRID = "#1c2733", "#6b7785", "#e3e8ee"
 COLOURS = ("#2a6f97", "#e07a5f", "#81b29a", "#f2cc8f", "#6d597a", "#89c2d9", "#b56576", "#a7a5c6", "#3d405b", "#a3a380")
@@ -52,6 +52,7 @@ _STYLE = {
 
 def plot_billing(report: Report, path: Path) -> None:
     """Draw spend against contract: a panel for each currency, with a bar for each line."""
+    report = cleaned(report)
     rows = sorted(report.parts, key=lambda row: -row["spend"])
     panels = {currency: [row for row in rows if row["currency"] == currency][:_ROWS_MAX][::-1] for currency in
               dict.fromkeys(row["currency"] for row in rows)} or {"": []}  # fmt: skip
@@ -84,6 +85,7 @@ def _spend_bars(axes: Axes, currency: str, rows: list[dict[str, Any]]) -> None:
 
 def plot_plays(report: Report, path: Path) -> None:
     """Draw plays as bars, split into billable and others; by weekday and hour as a map."""
+    report = cleaned(report)
     by = report.columns[: report.columns.index("plays")]
     every = report.parts
     if by == ("hour",):
@@ -111,6 +113,7 @@ def plot_audience(report: Report, path: Path) -> None:
 
     Hidden numbers are hatched or labelled.
     """
+    report = cleaned(report)
     by = report.columns[: report.columns.index("people")]
     rows = report.parts
     along = next((name for name in _ALONG if name in by), None)

@@ -3,11 +3,12 @@
 from decimal import Decimal
 from typing import Any, TextIO
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from rich.table import Table
 
 from pipeline.clean import clean
 from pipeline.streams import json_text
+from players.ads.names import alike, in_words
 from players.ledger.spreadsheet import Csv, write_csv
 
 _NUMBERS = (int, float, Decimal)
@@ -26,6 +27,19 @@ class Report(Struct, frozen=True, kw_only=True):
     def parts(self) -> list[dict[str, Any]]:
         """Rows without the totals. A name cannot tell them apart: a campaign, too, may be called "total"."""
         return self.rows[: len(self.rows) - self.totals]
+
+
+def cleaned(report: Report) -> Report:
+    """Return the report with clean texts, and with a note on each advertiser whose name looks like another one."""
+    rows = [
+        {name: clean(value) if isinstance(value, str) else value for name, value in row.items()} for row in report.rows
+    ]
+    names = [row["advertiser"] for row in report.parts if isinstance(row.get("advertiser"), str)]
+    alikes = (
+        f"advertiser {in_words(name)} looks like {in_words(other)} and is another" for name, other in alike(names)
+    )
+    notes = dict.fromkeys((*report.notes, *alikes))
+    return structs.replace(report, title=clean(report.title), rows=rows, notes=tuple(map(clean, notes)))
 
 
 def as_table(report: Report) -> Table:
