@@ -142,28 +142,31 @@ def _check_signs(tables: dict[str, Any], text: str) -> None:
     """
     if text.isascii() and "\\" not in text:
         return
-    for key, value in _texts("file", tables):
+    for key, value, is_key in _texts("", tables):
         letter, why = first_unseen(value), ""
-        if letter:
+        if letter and not is_key and unicodedata.category(letter) == "Cc":
+            why = f"expected {_ONE_LINE_WORDS}; correct it"
+        elif letter:
             why = describe(letter) if first_unseen(letter) else "it holds too many marks on one letter; remove them"
-        elif key in _NAMES and (letter := foreign_letter(value)):
+            why = f"a key of it: {why}" if is_key else why
+        elif key.rpartition(".")[2] in _NAMES and not is_key and (letter := foreign_letter(value)):
             why = f"its {value!r} holds {unicodedata.name(letter).lower()} (U+{ord(letter):04X}) within a Latin word"
             why += "; write the letter in its place that it looks like"
         if why:
-            raise UserError(f"{_line_with(letter, text)}{key}: {why}")
+            raise UserError(f"{_line_with(letter, text)}{key or 'file'}: {why}")
 
 
-def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Yield each text within a value with its key, and each key of a table with the key of the table."""
+def _texts(key: str, value: Any) -> Iterator[tuple[str, str, bool]]:
+    """Yield (key, text, False) for each text in a value, and (key of the table, key, True) for each key of a table."""
     if isinstance(value, str):
-        yield key, value
+        yield key, value, False
     elif isinstance(value, dict):
         for name, inner in value.items():
-            yield key, name
-            yield from _texts(name, inner)
+            yield key, name, True
+            yield from _texts(f"{key}.{name}" if key else name, inner)
     elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(key, inner)
+        for number, inner in enumerate(value):
+            yield from _texts(f"{key}[{number}]", inner)
 
 
 def _line_with(letter: str, text: str) -> str:

@@ -35,9 +35,7 @@ def cleaned(report: Report) -> Report:
         {name: clean(value) if isinstance(value, str) else value for name, value in row.items()} for row in report.rows
     ]
     names = [row["advertiser"] for row in report.parts if isinstance(row.get("advertiser"), str)]
-    alikes = (
-        f"advertiser {in_words(name)} looks like {in_words(other)} and is another" for name, other in alike(names)
-    )
+    alikes = (f"advertiser {in_words(name)} looks like {in_words(other)}, another" for name, other in alike(names))
     notes = dict.fromkeys((*report.notes, *alikes))
     return structs.replace(report, title=clean(report.title), rows=rows, notes=tuple(map(clean, notes)))
 
