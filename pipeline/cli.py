@@ -25,7 +25,7 @@ from pipeline.clean import clean
 from pipeline.errors import UserError
 from pipeline.operator.drawing import draw, rows
 from pipeline.operator.models import check_models, pull_models
-from pipeline.settings import Station, check, demo_station, load
+from pipeline.settings import Station, check, demo_station, load, need_campaigns
 from pipeline.system import plain
 from pipeline.version import version
 
@@ -155,6 +155,7 @@ def _run(
 def check_command(station_file: Path | None) -> None:
     """Validate a station file and print its graph; without STATION_FILE the demo's."""
     station = _station(station_file)
+    need_campaigns(station_file, station)
     check_models(station_file, station)
     table = Table(title=f"{station.station.name}: mode {station.station.mode}", title_justify="left")
     for name in ("process", "count", "takes", "gives"):
@@ -233,6 +234,7 @@ def reload(station_file: Path | None, name: str | None) -> None:
         station_file = Path(followed)
     station = _station(station_file)
     running = _running(name) if name else _running(station.station.name, "station.name")
+    need_campaigns(station_file, station)
     check_models(station_file, station)
     pull_models(station)
     click.echo(ask(running, Reload(station_file=str(station_file.resolve()))))

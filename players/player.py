@@ -50,7 +50,7 @@ class Player:
     def __init__(self, job: Job) -> None:
         """Take the display and show the house card.
 
-        Raises UserError where mode `target` lacks the notice, or where there is no folder of campaigns.
+        Raises UserError where mode `target` lacks the notice.
         """
         self._job = job
         if job.station.station.mode == "target" and not job.screen.notice:

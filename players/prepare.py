@@ -121,8 +121,6 @@ class Preparation:
         self._zone = ZoneInfo(job.station.station.timezone)
         self._folder = open_folder(job.station.ads.campaigns, job.station.folder)
         self._cache_path = state_dir(job.station.station, job.station.folder) / f"media-{job.screen.name}.cache"
-        if not self._folder.is_dir() and not self._cache_path.exists():
-            raise UserError(f"ads.campaigns: no folder {self._folder}; name one, or 'demo' for the built-in ads")
         self._rng = Random()
         self._watcher: CatalogueWatcher | None = None
         self._ledger: Ledger | None = None

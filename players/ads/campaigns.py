@@ -47,6 +47,8 @@ def load_catalogue(
     Each of the station's `screens` keeps a ledger of its own, so each may spend an equal part of a budget. Raises
     UserError where there is no folder, or where it cannot be read.
     """
+    if not os.path.isdir(folder):
+        raise UserError(f"ads.campaigns: no folder {folder}; name one, or 'demo' for the built-in ads")
     reader = Reader(folder, zone, default_duration_s, cache, screens)
     try:
         catalogue = reader.read()
@@ -70,11 +72,9 @@ class Reader:
     def __init__(
         self, folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None, screens: int
     ) -> None:
-        """Take what is known from before. UserError: there is no folder, and never was one that was read."""
+        """Take what is known from before. The folder need not be there yet."""
         self._folder = folder.absolute()
         self.known = read_known(cache)
-        if not folder.is_dir() and not any(path.startswith(f"{self._folder}/") for path in self.known.campaigns):
-            raise UserError(f"ads.campaigns: no folder {folder}; name one, or 'demo' for the built-in ads")
         self._zone = zone
         self._default_ms = round(default_duration_s * 1000)
         self._cache_path = cache

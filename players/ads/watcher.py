@@ -28,7 +28,7 @@ class CatalogueWatcher:
     def __init__(
         self, folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None = None, screens: int = 1
     ) -> None:
-        """Read the folder. Raises UserError where there is none, and never was one that was read."""
+        """Read the folder, or wait for it where it is not there yet."""
         self._folder = folder
         self._reader = Reader(folder, zone, default_duration_s, cache, screens)
         self._catalogue = Catalogue((), (), zone)
@@ -42,7 +42,7 @@ class CatalogueWatcher:
         self._look()
         self._thread = threading.Thread(target=self._watch, name="campaigns", daemon=True)
         self._thread.start()
-        if not self._catalogue.lines and not self._catalogue.house:
+        if not self._trouble and not self._catalogue.lines and not self._catalogue.house:
             self._examined.wait(FIRST_S)
 
     def poll(self) -> Catalogue:
@@ -121,6 +121,7 @@ class CatalogueWatcher:
         """Log once that the folder fails, and once that it is back."""
         before, self._trouble = self._trouble, trouble
         if trouble and not before:
-            log("campaigns_away", severity="warning", why=trouble, meanwhile="what is loaded plays on")
+            meanwhile = "what is loaded plays on" if self._was_read else "the house card is shown"
+            log("campaigns_away", severity="warning", why=trouble, meanwhile=meanwhile)
         elif before and not trouble:
             log("campaigns_back", severity="notice", folder=self._folder)

@@ -113,6 +113,7 @@ MISTAKES = {
         ["report", "plays", "--station", "moon.toml"],
         "moon.toml: station.venue_type: no venue 'outdoor.moon' in",
     ),
+    "no campaigns": (["check", "away.toml"], "away.toml: ads.campaigns: no folder "),
     "nothing to scale": (["scale", "detect", "2"], "no station is running"),
     "nothing to tap": (["tap"], "no station is running"),
     "a station of no name": (["tap", "--station", "x"], "--station x: is not running"),
@@ -130,6 +131,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[s
     (tmp_path / "crossed.toml").write_text(STATION + f'[detect]\nmodel = "{WEIGHTS}"\n')
     (tmp_path / "crew.toml").write_text(STATION.replace("detect", "detct"))
     (tmp_path / "idle.toml").write_text(STATION.replace("detect = 2", "detect = 0"))
+    (tmp_path / "away.toml").write_text(STATION + '[ads]\ncampaigns = "stick"\n')
     (tmp_path / "moon.toml").write_text(STATION.replace("[station]", '[station]\nvenue_type = "outdoor.moon"'))
     done = stationcast(*arguments, cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""

@@ -62,7 +62,7 @@ MISTAKES = {
     ),
     "a camera of no name": (CAMERA + '[[screens]]\ncameras = ["b"]', "screens[0].cameras: no camera 'b'; there are a"),
     "no notice": (CAMERA + "[[screens]]\nnotice = false", "does not run without the on-screen notice"),
-    "no ads": (CAMERA + '[ads]\ncampaigns = "nowhere"', "ads.campaigns: no folder"),
+    "ads in a file": (CAMERA + '[ads]\ncampaigns = "station.toml"', "station.toml is no folder; name one, or 'demo'"),
     "a key of the program's own": ('folder = "/"\n' + CAMERA, "folder: unknown key"),
     "an endless number": (CAMERA + "fps = inf", "cameras[0].fps"),
     "no number": (CAMERA + "fps = nan", "cameras[0].fps"),

@@ -197,6 +197,27 @@ def test_a_player_starts_while_its_folder_is_away(configure: Configure, tmp_path
         run_until(player, lambda: shown_ad(player) == 2)
 
 
+def test_a_player_starts_before_its_stick_was_ever_there(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder of the station file is a link into a stick, which mounts late."""
+    settings = configure(HOUSE, ANY)
+    (tmp_path / "ads").rename(tmp_path / "stick")
+    (tmp_path / "ads").symlink_to(tmp_path / "mounted")
+    with playing(settings) as player:
+        run_until(player, lambda: player.status["campaigns_problem"])
+        until_s = time.monotonic() + 3
+        run_until(player, lambda: time.monotonic() > until_s, each=lambda: assert_something_is_shown(player))
+        (tmp_path / "stick").rename(tmp_path / "mounted")
+        returned_s = time.monotonic()
+        run_until(player, lambda: shown_ad(player) == 2)
+        assert time.monotonic() - returned_s < BACK_S * SLACK
+        run_until(player, lambda: not player.status["campaigns_problem"])
+    said = capsys.readouterr().err
+    assert_said_once(said)
+    assert "it is not there" in said and "the house card is shown" in said
+
+
 def test_what_could_not_be_read_at_the_start_plays_when_it_can(configure: Configure, tmp_path: Path) -> None:
     """Neither size nor time of any file changes."""
     settings = configure(HOUSE, ANY)
