@@ -201,7 +201,7 @@ def test_a_film_whose_sound_lasts_longer_ends_with_its_picture(configure: Config
         ad.planned_s = 6.6
         run_until(player, lambda: player.showing is not ad)
         assert ad.planned_s < 6.5
-    film = rows(settings)[0 if rows(settings)[0]["creative"] == "film" else 1]
+    film = next(row for row in rows(settings) if row["creative"] == "film")  # house ads play until it was examined
     assert film["status"] == "played" and not film["stop_reason"]
     assert 178 <= film["frames_expected"] <= 195
     assert 5900 <= film["shown_ms"] < film["ended_mono_ns"] // 1_000_000 - film["started_mono_ns"] // 1_000_000
