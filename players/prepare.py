@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pygame
 
-from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.log import log, skip
 from pipeline.pictures import PictureError
