@@ -3,7 +3,7 @@
 `load(path)` returns a Station or raises UserError with one line that names the file, the key and the remedy.
 """
 
-import os
+import stat
 import zoneinfo
 from pathlib import Path
 from typing import Annotated, Literal
@@ -304,7 +304,7 @@ def check(station: Station) -> None:
         if model.endswith(".toml") and not (station.folder / model).is_file():
             raise UserError(f"{key}.model: no card {station.folder / model}; name one of `stationcast models list`")
     campaigns = station.folder / station.ads.campaigns
-    if station.ads.campaigns != "demo" and os.path.exists(campaigns) and not os.path.isdir(campaigns):
+    if station.ads.campaigns != "demo" and _mode(campaigns) and not stat.S_ISDIR(_mode(campaigns)):
         raise UserError(f"ads.campaigns: {campaigns} is no folder; name one, or 'demo' for the built-in ads")
 
 
@@ -312,8 +312,16 @@ def need_campaigns(path: Path | None, station: Station) -> None:
     """Raise UserError where the folder of campaigns is not there. A station that runs waits for its stick or share."""
     place = f"{path}: " if path else ""
     campaigns = station.folder / station.ads.campaigns
-    if station.ads.campaigns != "demo" and not os.path.isdir(campaigns):
+    if station.ads.campaigns != "demo" and not stat.S_ISDIR(_mode(campaigns)):
         raise UserError(f"{place}ads.campaigns: no folder {campaigns}; name one, or 'demo' for the built-in ads")
+
+
+def _mode(path: Path) -> int:
+    """Return the mode of a file or folder; 0 where it is not there, or its place fails."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
 
 
 _CAMERAS_MAX, _SCREENS_MAX, _WORKERS_MAX = 32, 8, 32
