@@ -18,6 +18,7 @@ from pipeline.graph import BROKER
 from pipeline.log import log
 from pipeline.messages import Audience, Frame
 from pipeline.operator.snapshot import ScreenState, Snapshot, Stage
+from pipeline.people import told
 from pipeline.streams import Terminal
 
 _LOOK_EVERY_S, _LINE_EVERY_S = 0.25, 10.0
@@ -65,11 +66,16 @@ def line(now: Snapshot, before: Snapshot) -> dict[str, Any]:
         "detect_fps": round(sum(_pace(stage, now, before).out_rate for stage in finders), 1),
         "dropped": now.stage(BROKER).counters["dropped"],
         "faces": sum(stage.counters["faces"] for stage in namers[:1]),
-        "present": screen.present.people if screen else 0,
+        "present": _present_word(screen.present.people if screen else 0),
         "ad": screen.ad if screen else "-",
         "why": screen.trigger if screen else "-",
         "plays": now.plays.total,
     } | {f"camera_{camera.name}": camera.state for camera in now.cameras if camera.state not in _BRIGHT}
+
+
+def _present_word(people: int) -> str:
+    """Return how many people are present as a log may keep it: `0`, `some`, or tens."""
+    return str(told(people) or "some") if people else "0"
 
 
 def render(now: Snapshot, before: Snapshot | None = None, width: int = _WIDE) -> RenderableType:

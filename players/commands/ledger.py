@@ -26,7 +26,7 @@ from players.ledger import outside, statements
 from players.ledger.acceptance import accept
 from players.ledger.chain import proving
 from players.ledger.entries import Identity
-from players.ledger.export import read_plays, write_parquet, write_plays
+from players.ledger.export import OF_PEOPLE, read_plays, write_parquet, write_plays
 from players.ledger.paths import screen_of, state_dir
 from players.ledger.signing import sign
 from players.ledger.snapshot import reading
@@ -100,6 +100,7 @@ def _identity_words(db: sqlite3.Connection) -> str:
 @ledgers_option
 @period_options
 @click.option("--campaign", help="Only this campaign's plays.")
+@click.option("--without-people", is_flag=True, help="Leave out how many people were there, and who.")
 @output_options("csv", "jsonl", "parquet", default="csv")
 def export_command(
     station_file: Path | None,
@@ -107,6 +108,7 @@ def export_command(
     since: str | None,
     until: str | None,
     campaign: str | None,
+    without_people: bool,
     output: Output,
 ) -> None:
     """Write every column of every play."""
@@ -117,6 +119,8 @@ def export_command(
     with reading(ledger_paths(station, ledger_files), station=own_name(station, ledger_files)) as db:
         tell_problems(db)
         plays = read_plays(db, *span, campaign)
+        if without_people:
+            plays = ({**play, **dict.fromkeys(OF_PEOPLE)} for play in plays)
         if output.shape == "parquet" and output.out:
             count = write_parquet(plays, output.out)
         else:

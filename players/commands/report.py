@@ -97,7 +97,7 @@ def billing_command(db: sqlite3.Connection, request: ReportRequest) -> Report:
         for problem in catalogue.problems:
             click.echo(f"problem: {problem}", err=True)
         contracts = catalogue.lines + catalogue.unplayable
-    return queries.billing(db, contracts, request.span)
+    return queries.billing(db, contracts, request.span, request.zone)
 
 
 @report.command("plays")
@@ -112,7 +112,7 @@ def plays_command(db: sqlite3.Connection, request: ReportRequest, by: str) -> Re
 @click.option("--by", default="gender,decade", show_default=True, help=f"Some of {','.join(queries.AUDIENCE_BY)}.")
 @_reported("plot_audience")
 def audience_command(db: sqlite3.Connection, request: ReportRequest, by: str) -> Report:
-    """Count the people who came, and who they were; rows of fewer than 10 people are hidden."""
+    """Count the people who came, and who they were; rows of fewer than 10 people are not listed."""
     return queries.audience(db, _names(by), request.zone, request.span)
 
 

@@ -18,6 +18,9 @@ from players.audience.present import Present, unpack
 from players.ledger.schema import column_types
 from players.ledger.spreadsheet import Csv, write_csv
 
+OF_PEOPLE = ("context", "watchers", "matched_watchers", "person_ms", "ots", "qty_multiplier", "reason", "bill_reason")
+"""Columns that tell how many people were there for a play, or who."""
+
 
 def exported() -> tuple[str, ...]:
     """Return the names of the exported columns, in order."""

@@ -5,6 +5,7 @@ jsonschema: DOOH, Device, Geo, Imp and Qty. `Imp` has only those that do not dep
 """
 
 import sqlite3
+from collections import Counter
 from datetime import datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -13,9 +14,11 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from pipeline.errors import UserError
+from pipeline.people import told
 from pipeline.settings import Screen, StationTable
 from pipeline.venues import venues
 from players.ledger.schema import OPENOOH_TAXONOMY
+from players.reports.periods import Periods
 
 OOH_DEVICE = 8
 """Device type of AdCOM: out-of-home."""
@@ -134,8 +137,8 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
     """Return {"dooh", "device", "imp"} of a screen.
 
     The multiplier is the mean number of people who could see a play. It is taken over the plays of the screen that
-    ended and were on a display, in all ledgers that `db` reads. Raises UserError where there is no such play, or where
-    the venue is unknown.
+    ended and were on a display, in all ledgers that `db` reads. Their number is that which reports tell, and
+    where they tell none there is no `qty`. Raises UserError where there is no such play, or where the venue is unknown.
     """
     if station.venue_type not in venues():
         given = f"{station.venue_type!r} is no venue" if station.venue_type else "no venue is given"
@@ -143,11 +146,16 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
             f"station.venue_type: {given} of OpenOOH 1.1; write such as 'outdoor.bus_shelters', "
             "'transit.subway.platform' or 'office_buildings.office_buildings.elevator'"
         )
-    shown, mean = db.execute(
-        "SELECT COUNT(*), AVG(qty_multiplier) FROM plays "
+    people, shown = Counter[str](), 0
+    periods = Periods(ZoneInfo(station.timezone), (None, None))
+    for started, ots in db.execute(
+        "SELECT started_utc, ots FROM plays "
         "WHERE station = ? AND screen = ? AND status IN ('played', 'partial') AND frames_presented > 0",
         (station.name, screen.name),
-    ).fetchone()
+    ):
+        shown += 1
+        people[periods.of(started)] += ots or 0
+    seen = sum(told(number) for number in people.values())
     if not shown:
         place = f"screen {screen.name!r} of station {station.name!r}"
         raise UserError(f"the ledger holds no play of {place} that ended; let it play first")
@@ -166,6 +174,6 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
             venuetypetax=OPENOOH_TAXONOMY,
         ),
         device=Device(devicetype=OOH_DEVICE, w=width_px, h=height_px, language=screen.language, geo=geo),
-        imp=Imp(id="1", qty=Qty(multiplier=round(mean, 3), sourcetype=PUBLISHER_PROVIDED)),
+        imp=Imp(id="1", qty=Qty(multiplier=round(seen / shown, 3), sourcetype=PUBLISHER_PROVIDED) if seen else UNSET),
     )
     return dict(msgspec.to_builtins(objects))

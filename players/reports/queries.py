@@ -1,7 +1,8 @@
 """Reports from ledgers: invoices, plays and audiences. Money is exact to the cent.
 
 People are estimated without telling anybody apart. Visits are counted by the quarter of an hour; groups share them as
-they share the time that people spent there. Small numbers of people are hidden (privacy.py).
+they share the time that people spent there. Numbers of people are told by fixed periods (periods.py) and rounded;
+small ones are hidden (pipeline/people.py).
 """
 
 import sqlite3
@@ -14,12 +15,13 @@ from zoneinfo import ZoneInfo
 
 from pipeline.errors import UserError
 from pipeline.messages import DECADES
+from pipeline.people import HIDDEN, told
 from players.ads.lines import WEEKDAYS, Line, money
 from players.ads.money import to_cents
 from players.audience.groups import GENDERS
 from players.ledger.billing import IN_SHORT
 from players.ledger.past import read_spend
-from players.reports.privacy import FEWEST_PEOPLE, HIDDEN, hide
+from players.reports.periods import Periods, Span
 from players.reports.report import Report
 
 AUDIENCE_BY = ("site", "screen", "day", "weekday", "hour", "gender", "decade")
@@ -30,41 +32,53 @@ _HOUR_LENGTH = len("2026-05-01T08")
 _LONGER_NAMED = 3
 """Largest number of hours that a note names."""
 
-Span = tuple[str | None, str | None]
-"""Span of time: its beginning, and its end, which is not part of it. Times are texts as in the ledger; None is open."""
+_ROUNDED = "Numbers of people are rounded to tens, month by month or day by day; fewer than 10 are hidden."
+_WHOLE_DAYS = "People are told for whole days of the station; parts of a day are left out."
 
 
-def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Span = (None, None)) -> Report:
+def billing(
+    db: sqlite3.Connection,
+    contracts: Iterable[Line] = (),
+    span: Span = (None, None),
+    zone: ZoneInfo = ZoneInfo("UTC"),  # noqa: B008
+) -> Report:
     """Return an invoice line for each line of a campaign and currency, and a total for each currency.
 
     House ads are left out: nobody pays for them. `contracts` are the lines whose budgets the invoice states.
     An amount is summed exactly and rounded once, to the smallest unit of its currency. Totals add rounded amounts.
     "left" is what remains of the whole budget of the line's id and currency, whatever the span. Money spent in another
-    currency, before the line changed it, has a row of its own.
+    currency, before the line changed it, has a row of its own. Watchers are told by the days of `zone`.
     """
     contracted = {(line.advertiser, line.campaign, line.id, line.currency): line for line in contracts}
     ever = read_spend(db)
     where, values = _span(span)
     buckets: dict[tuple[str, str, str, str], dict[str, Any]] = {}
     for key in contracted:
-        buckets[key] = {"plays": 0, "billable": 0, "micro": 0, "watchers": 0, "why": Counter()}
+        buckets[key] = {"plays": 0, "billable": 0, "micro": 0, "why": Counter()}
     for row in db.execute(
         "SELECT advertiser, campaign, line, currency, billable, bill_code, COUNT(*) AS plays, "  # noqa: S608
-        "SUM(price_micro) AS micro, SUM(COALESCE(matched_watchers, 0)) AS watchers FROM plays "
+        "SUM(price_micro) AS micro FROM plays "
         f"WHERE trigger != 'fallback'{where} GROUP BY 1, 2, 3, 4, 5, 6",
         values,
     ):
         key = row["advertiser"], row["campaign"], row["line"], row["currency"]
-        bucket = buckets.setdefault(key, {"plays": 0, "billable": 0, "micro": 0, "watchers": 0, "why": Counter()})
+        bucket = buckets.setdefault(key, {"plays": 0, "billable": 0, "micro": 0, "why": Counter()})
         bucket["plays"] += row["plays"]
         if row["billable"]:
-            bucket["watchers"] += row["watchers"]
             bucket["billable"] += row["plays"]
             bucket["micro"] += row["micro"]
         else:
             bucket["why"]["not ended" if row["bill_code"] is None else IN_SHORT[row["bill_code"]]] += row["plays"]
+    periods, people = Periods(zone, span), Counter[tuple[str, Any]]()
+    for row in db.execute(
+        "SELECT advertiser, campaign, line, currency, started_utc, matched_watchers FROM plays "  # noqa: S608
+        f"WHERE trigger != 'fallback' AND billable = 1 AND matched_watchers > 0{where}",
+        values,
+    ):
+        people[periods.of(row["started_utc"]), tuple(row)[:4]] += row["matched_watchers"]
+    watchers = _told(people)
     rows = [
-        _invoice_line(key, bucket, contracted.get(key), ever.get((key[2], key[3]), 0))
+        _invoice_line(key, bucket, watchers[key] or HIDDEN, contracted.get(key), ever.get((key[2], key[3]), 0))
         for key, bucket in sorted(buckets.items())
     ]
     totals = [
@@ -72,60 +86,63 @@ def billing(db: sqlite3.Connection, contracts: Iterable[Line] = (), span: Span =
     ]
     columns = ("advertiser", "campaign", "line", "contracted", "plays", "billable", "not billed", "watchers", "spend",
                "left", "currency")  # fmt: skip
-    notes = ("What is left is of the whole budget, not of this period's spend alone.",) if any(span) else ()
-    return Report(title="Billing", columns=columns, rows=rows + totals, totals=len(totals), notes=notes)
+    notes = ["What is left is of the whole budget, not of this period's spend alone."] if any(span) else []
+    notes += [*([_ROUNDED] if people else []), *([_WHOLE_DAYS] if periods.cuts_days else [])]
+    return Report(title="Billing", columns=columns, rows=rows + totals, totals=len(totals), notes=tuple(notes))
 
 
 def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Span = (None, None)) -> Report:
     """Return what was shown, counted by some of PLAYS_BY. Days and hours are those of `zone`.
 
-    Small numbers of watchers are hidden. Raises UserError for an unknown dimension.
+    Numbers of watchers are rounded, and small ones hidden. Raises UserError for an unknown dimension.
     """
     _known(by, PLAYS_BY)
     where, values = _span(span)
     buckets: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-    longer = set()
+    longer, periods, people = set(), Periods(zone, span), Counter[tuple[str, Any]]()
     needed = "started_utc, advertiser, campaign, line, creative, trigger, screen, billable, status, shown_ms, "
     needed += "frames_expected, frames_presented, ots"
     for row in db.execute(f"SELECT {needed} FROM plays WHERE 1{where}", values):  # noqa: S608
         local = datetime.fromisoformat(row["started_utc"]).astimezone(zone)
         longer |= _longer_hours(local)
-        bucket = buckets[tuple(_value(name, row, local) for name in by)]
+        key = tuple(_value(name, row, local) for name in by)
+        bucket = buckets[key]
         bucket["plays"] += 1
         bucket["billable"] += row["billable"] or 0
         bucket[row["status"] or "playing"] += 1
         bucket["shown_ms"] += row["shown_ms"] or 0
         bucket["expected"] += row["frames_expected"] or 0
         bucket["presented"] += row["frames_presented"] or 0
-        bucket["ots"] += row["ots"] or 0
-    hidden = hide({key: bucket["ots"] for key, bucket in buckets.items()}, len(by))
-    rows = []
+        if row["ots"]:
+            people[periods.of(row["started_utc"]), key] += row["ots"]
+    watchers, rows = _told(people), []
     for key in sorted(buckets, key=_order(by)):
-        rows.append(_plays_row(dict(zip(by, key, strict=True)), buckets[key], key in hidden))
+        rows.append(_plays_row(dict(zip(by, key, strict=True)), buckets[key], watchers[key]))
     if rows:
         total: Counter[str] = sum(buckets.values(), Counter())
-        rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total, total["ots"] < FEWEST_PEOPLE))
+        rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total, _told_in_all(people)))
     counts = ("plays", "billable", "partial", "failed", "aborted", "shown_s", "frames_pct", "watchers")
-    notes = (*_longer_note(longer, by), *_hidden_note(hidden))
+    notes = (*_longer_note(longer, by), _ROUNDED, *([_WHOLE_DAYS] if periods.cuts_days else []))
     return Report(title="Plays", columns=(*by, *counts), rows=rows, totals=min(1, len(rows)), notes=notes)
 
 
 def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Span = (None, None)) -> Report:
     """Return the estimated number of people who came, by some of AUDIENCE_BY. Days and hours are those of `zone`.
 
-    Small numbers of people are hidden. Raises UserError for an unknown dimension.
+    Numbers of people are rounded, and rows of few people are not listed. Raises UserError for an unknown dimension.
     """
     _known(by, AUDIENCE_BY)
+    periods = Periods(zone, span)
     visits: Counter[tuple[str, str, str]] = Counter()
     # A span in which a ledger was set aside and another begun has two rows: add them.
     for row in db.execute(
         "SELECT station, screen, hour_utc AS begins, visits FROM audience_hours "
         "UNION ALL SELECT station, screen, begins_utc, visits FROM audience_quarters"
     ):
-        if _within(row["begins"], span):
+        if row["visits"] and periods.of(row["begins"]):
             visits[row["station"], row["screen"], row["begins"]] += row["visits"]
-    people: Counter[tuple[Any, ...]] = Counter()
-    person_ms: Counter[tuple[Any, ...]] = Counter()
+    people: Counter[tuple[str, Any]] = Counter()
+    person_ms: Counter[tuple[str, Any]] = Counter()
     shares: dict[tuple[str, str, str], list[sqlite3.Row]] = defaultdict(list)
     for row in db.execute(
         "SELECT station, screen, hour_utc AS begins, gender, decade, person_ms FROM audience_groups "
@@ -140,18 +157,15 @@ def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: 
         all_ms = sum(group["person_ms"] for group in shares[place])
         for group in shares[place]:
             named = {**group, "site": group["station"]}
-            key = tuple(_value(name, named, local) for name in by)
+            key = periods.of(place[2]), tuple(_value(name, named, local) for name in by)
             people[key] += number * group["person_ms"] / all_ms if all_ms else 0
             person_ms[key] += group["person_ms"]
-    counts = {key: round(number) for key, number in people.items()}
-    hidden = hide(counts, len(by))
-    total, total_ms = sum(counts.values()), sum(person_ms.values())
+    counts, total, ms = _told(people), _told_in_all(people), _told_ms(people, person_ms)
     rows = []
-    for key in sorted(counts, key=_order(by)):
-        row = dict(zip(by, key, strict=True))
-        rows.append(row | (_hidden_row() if key in hidden else _people_row(counts[key], person_ms[key], total)))
-    if rows:
-        last = _people_row(total, total_ms, total) if total >= FEWEST_PEOPLE else _hidden_row()
+    for key in sorted((key for key, number in counts.items() if number), key=_order(by)):
+        rows.append(dict(zip(by, key, strict=True)) | _people_row(counts[key], ms[key], total))
+    if total:
+        last = _people_row(total, _told_ms(_whole(people), _whole(person_ms))[()], total)
         rows.append({**dict.fromkeys(by, ""), by[0]: "total", **last})
     notes = [
         "Estimated without telling anybody apart: who leaves and comes back counts again; "
@@ -163,7 +177,8 @@ def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: 
     screens = {place[:2] for place in visits}
     if len(screens) > 1:
         notes.append(f"Counted at each of {len(screens)} screens: who is seen at two of them counts twice.")
-    notes += _hidden_note(hidden)
+    notes += ["Rows of fewer than 10 people are not listed.", _ROUNDED, "No hash of the ledger covers these counts."]
+    notes += [_WHOLE_DAYS] if periods.cuts_days else []
     columns: tuple[str, ...] = (*by, "people", "share_pct", "person_hours")
     if not {"gender", "decade"} & {*by}:
         columns += ("mean_s",)
@@ -171,7 +186,11 @@ def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: 
 
 
 def _invoice_line(
-    key: tuple[str, str, str, str], bucket: dict[str, Any], contract: Line | None, ever_micro: int
+    key: tuple[str, str, str, str],
+    bucket: dict[str, Any],
+    watchers: int | str,
+    contract: Line | None,
+    ever_micro: int,
 ) -> dict[str, Any]:
     advertiser, campaign, line, currency = key
     spend = to_cents(money(bucket["micro"]), currency)
@@ -184,7 +203,7 @@ def _invoice_line(
         "plays": bucket["plays"],
         "billable": bucket["billable"],
         "not billed": ", ".join(f"{count} {why}" for why, count in sorted(bucket["why"].items())),
-        "watchers": bucket["watchers"],
+        "watchers": watchers,
         "spend": spend if currency else Decimal(0),
         "left": None if budget is None else budget - to_cents(money(ever_micro), currency),
         "currency": currency,
@@ -193,7 +212,8 @@ def _invoice_line(
 
 def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     mine = [row for row in rows if row["currency"] == currency]
-    sums = {name: sum(row[name] for row in mine) for name in ("plays", "billable", "watchers")}
+    sums: dict[str, Any] = {name: sum(row[name] for row in mine) for name in ("plays", "billable")}
+    sums["watchers"] = sum(row["watchers"] for row in mine if row["watchers"] != HIDDEN) or HIDDEN
     amounts: dict[str, Decimal | None] = {}
     for name in ("contracted", "spend", "left"):
         known = [row[name] for row in mine if row[name] is not None]
@@ -209,31 +229,49 @@ def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _plays_row(row: dict[str, Any], bucket: Counter[str], hidden: bool) -> dict[str, Any]:
+def _plays_row(row: dict[str, Any], bucket: Counter[str], watchers: int) -> dict[str, Any]:
     share = bucket["presented"] / bucket["expected"] if bucket["expected"] else 0.0
     counted = {name: bucket[name] for name in ("plays", "billable", "partial", "failed", "aborted")}
     measured = {"shown_s": round(bucket["shown_ms"] / 1000, 1), "frames_pct": round(100 * share, 1)}
-    return {**row, **counted, **measured, "watchers": HIDDEN if hidden else bucket["ots"]}
+    return {**row, **counted, **measured, "watchers": watchers or HIDDEN}
 
 
 def _people_row(people: int, person_ms: float, total: int) -> dict[str, Any]:
     return {
         "people": people,
-        "share_pct": round(100 * people / total, 1) if total else 0.0,
+        "share_pct": min(100.0, round(100 * people / total, 1)) if total else 0.0,
         "person_hours": round(person_ms / 3.6e6, 2),
         "mean_s": round(person_ms / 1000 / people, 1) if people else 0.0,
     }
 
 
-def _hidden_row() -> dict[str, Any]:
-    return {"people": HIDDEN, "share_pct": HIDDEN, "person_hours": HIDDEN, "mean_s": HIDDEN}
+def _told(people: Counter[tuple[str, Any]]) -> Counter[Any]:
+    """Return what may be told of numbers by (period, key): for each key the sum of what is told of its periods."""
+    sums: Counter[Any] = Counter()
+    for (period, key), number in people.items():
+        sums[key] += told(number) if period else 0
+    return sums
 
 
-def _hidden_note(hidden: set[tuple[Any, ...]]) -> tuple[str, ...]:
-    if not hidden:
-        return ()
-    rows = "1 row is" if len(hidden) == 1 else f"{len(hidden)} rows are"
-    return (f"{rows} hidden: fewer than {FEWEST_PEOPLE} people, or telling by subtraction.",)
+def _told_in_all(people: Counter[tuple[str, Any]]) -> int:
+    """Return what may be told of all keys together."""
+    return _told(_whole(people))[()]
+
+
+def _whole(numbers: Counter[tuple[str, Any]]) -> Counter[tuple[str, Any]]:
+    """Return numbers by (period, key) added up by (period, ())."""
+    whole: Counter[tuple[str, Any]] = Counter()
+    for (period, _), number in numbers.items():
+        whole[period, ()] += number
+    return whole
+
+
+def _told_ms(people: Counter[tuple[str, Any]], person_ms: Counter[tuple[str, Any]]) -> Counter[Any]:
+    """Return the time of the people who are told, by key: their number times the mean time of a visit."""
+    sums: Counter[Any] = Counter()
+    for (period, key), number in people.items():
+        sums[key] += round(told(number) * person_ms[period, key] / number) if period and told(number) else 0
+    return sums
 
 
 def _longer_hours(local: datetime) -> set[tuple[str, int]]:
@@ -281,9 +319,3 @@ def _known(by: tuple[str, ...], names: tuple[str, ...]) -> None:
 def _span(span: Span) -> tuple[str, list[str]]:
     wanted = [(span[0], " AND started_utc >= ?"), (span[1], " AND started_utc < ?")]
     return "".join(text for value, text in wanted if value), [value for value, _ in wanted if value]
-
-
-def _within(begins_utc: str, span: Span) -> bool:
-    """Return True if a quarter of an hour, or an hour of an old count, begins in the span."""
-    begins = begins_utc + "0000-00-00T00:00:00.000Z"[len(begins_utc) :]
-    return (span[0] is None or begins >= span[0]) and (span[1] is None or begins < span[1])

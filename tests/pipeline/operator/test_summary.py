@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from pipeline.operator.snapshot import Ages, Plays, ScreenState, Snapshot, Stage
+from pipeline.operator.snapshot import Ages, Plays, PresentPeople, ScreenState, Snapshot, Stage
 from pipeline.operator.summary import summarise
-from pipeline.operator.terminal import render
+from pipeline.operator.terminal import line, render
 
 
 def _counters(**given: int) -> dict[str, int]:
@@ -104,3 +104,14 @@ def test_lines_that_their_money_holds_are_shown_and_those_without_room_counted()
     assert len(said) == 7
     assert "line-0: its budget of 0.00 EUR [is] spent" in said[0]
     assert "3 more: stationcast status --json" in said[-1]
+
+
+def test_the_log_keeps_no_small_number_of_people() -> None:
+    said = []
+    for people in (0, 1, 9, 10, 26):
+        seen = PresentPeople(people=people, groups={"F 20-29": float(people)})
+        now = _snapshot(screens=(ScreenState(name="main", present=seen),))
+        fields = line(now, now)
+        assert "F 20-29" not in str(fields)
+        said.append(fields["present"])
+    assert said == ["0", "some", "some", "10", "30"]

@@ -272,7 +272,7 @@ def test_a_statement_of_an_empty_ledger_fits_no_other(path: Path, tmp_path: Path
     statement = sign(path, tmp_path / "key.pem")
     check_statement(path, statement)
     other = filled(tmp_path / "ledger-main.sqlite", 1)
-    with pytest.raises(UserError, match="about another ledger"):
+    with pytest.raises(UserError, match="entry 0 is not the signed one"):
         check_statement(other, statement)
 
 

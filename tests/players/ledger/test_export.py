@@ -7,8 +7,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from players.ledger.export import read_plays, write_parquet, write_plays
+from players.commands.ledger import ledger as ledger_command
+from players.ledger.export import OF_PEOPLE, read_plays, write_parquet, write_plays
 from players.ledger.ledger import Ledger
 from players.ledger.snapshot import reading
 from tests.ads import F20, HOUSE, M30, present
@@ -42,3 +44,19 @@ def test_csv_jsonl_and_parquet_say_the_same(ledger: Ledger, path: Path, tmp_path
         assert {**from_json[n], "price": Decimal(from_json[n]["price"])} == row
         assert from_csv[n]["hash"] == row["hash"]
         assert Decimal(from_csv[n]["price"]) == row["price"]
+
+
+def test_an_export_without_people_tells_how_many_were_there_in_no_column(ledger: Ledger, path: Path) -> None:
+    crowd = present(*[F20] * 7)
+    for _ in range(2):
+        play(ledger, who=crowd)
+    ledger.close()
+    words = ["export", "--ledger", str(path), "--format", "jsonl"]
+    whole, without = (CliRunner().invoke(ledger_command, [*words, *more]) for more in ([], ["--without-people"]))
+    assert json.loads(whole.stdout.splitlines()[0])["watchers"] == 7
+    for text in without.stdout.splitlines():
+        row = json.loads(text)
+        assert [name for name, value in row.items() if value is None and name in OF_PEOPLE] == [
+            name for name in row if name in OF_PEOPLE
+        ]
+        assert 7 not in row.values() and row["billable"] == 1

@@ -30,7 +30,7 @@ def test_a_signed_statement_holds_later_and_fails_after_a_change(ledger: Ledger,
     other = Ledger(path, STATION, "main")
     play(other)
     other.close()
-    with pytest.raises(UserError, match="about another ledger"):
+    with pytest.raises(UserError, match="not the signed one"):
         check_statement(path, statement)
 
 

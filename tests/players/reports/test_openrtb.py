@@ -17,7 +17,11 @@ from tests.players.recording import MOKA, STATION, Record, at
 
 def test_bid_objects_are_what_is_published_and_measured(record: Record) -> None:
     her, both = present(F20), present(F20, M30)
-    path = record([(at(4, 9), MOKA, her, 1.0), (at(4, 10), MOKA, both, 1.0), (at(4, 11), HOUSE, NOBODY, 1.0)])
+    path = record(
+        [(at(4, 9, n), MOKA, her, 1.0) for n in range(10)]
+        + [(at(4, 10, n), MOKA, both, 1.0) for n in range(10)]
+        + [(at(4, 11, n), HOUSE, NOBODY, 1.0) for n in range(10)]
+    )
     screen = Screen(name="main", width_px=1920, height_px=1080, rotation_deg=90)
     with reading([path]) as db:
         objects = openrtb.bid_objects(db, STATION, screen)

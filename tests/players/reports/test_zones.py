@@ -65,7 +65,7 @@ def expected(moment: datetime, zone: str) -> tuple[str, str, int]:
 
 
 @contextmanager
-def ledger_of(zone: str, moments: list[datetime], people: int = 12) -> Iterator[list[Path]]:
+def ledger_of(zone: str, moments: list[datetime], people: int = 20) -> Iterator[list[Path]]:
     """Record, at each moment, so many visits of one second, then a play of a house ad."""
     now = [FIRST]
 
@@ -138,7 +138,7 @@ def test_plays_and_audience_are_of_the_day_and_hour_of_the_zone(data: st.DataObj
         plays = queries.plays(db, BY, ZoneInfo(zone))
         audience = queries.audience(db, BY, ZoneInfo(zone))
     assert counted(plays, "plays") == {expected(moment, zone): 1}
-    assert counted(audience, "people") == {expected(moment, zone): 12}
+    assert counted(audience, "people") == {expected(moment, zone): 20}
 
 
 @settings(max_examples=200)
@@ -169,7 +169,7 @@ def test_a_quarter_past_midnight_is_of_the_new_day(zone: str, when: datetime, ho
     moment = when.replace(tzinfo=ZoneInfo(zone))
     since = utc_bound("2026-04-06", ZoneInfo(zone)), utc_bound(next_day("2026-04-06"), ZoneInfo(zone))
     with ledger_of(zone, [moment, moment - timedelta(days=1)]) as paths, reading(paths) as db:
-        for make, number, value in ((queries.plays, "plays", 1), (queries.audience, "people", 12)):
+        for make, number, value in ((queries.plays, "plays", 1), (queries.audience, "people", 20)):
             made = make(db, BY, ZoneInfo(zone), since)
             assert counted(made, number) == {("2026-04-06", "mon", hour): value}
 
@@ -181,7 +181,7 @@ def test_the_reports_of_a_station_in_kolkata_are_of_its_own_sixth_of_april(tmp_p
     words = ["--station", str(station), "--by", "day,hour", "--since", "2026-04-06", "--until", "2026-04-06"]
     words += ["--format", "json"]
     with ledger_of("Asia/Kolkata", [datetime(2026, 4, 5, 18, 45, tzinfo=UTC)]) as paths:
-        for name, number, value in (("plays", "plays", 1), ("audience", "people", 12)):
+        for name, number, value in (("plays", "plays", 1), ("audience", "people", 20)):
             done = CliRunner().invoke(report_command, [name, *words, "--ledger", str(paths[0])])
             assert done.exit_code == 0, done.output
             rows = [(row["day"], row["hour"], row[number]) for row in json.loads(done.stdout)["rows"]]
@@ -202,7 +202,7 @@ def test_an_hour_that_comes_twice_is_one_row_and_said() -> None:
     ):
         every = [first + timedelta(minutes=15 * n) for n in range(times)]
         with ledger_of(zone, every) as paths, reading(paths) as db:
-            for make, number, each in ((queries.plays, "plays", 1), (queries.audience, "people", 12)):
+            for make, number, each in ((queries.plays, "plays", 1), (queries.audience, "people", 20)):
                 made = make(db, ("day", "hour"), ZoneInfo(zone))
                 rows = {row["hour"]: row[number] for row in made.parts}
                 assert rows[hour] == each * sum(expected(moment, zone)[2] == hour for moment in every)
@@ -225,10 +225,10 @@ def test_hours_of_utc_that_an_older_version_counted_stay_and_are_told_as_what_th
             kolkata = queries.audience(db, ("day", "hour"), ZoneInfo("Asia/Kolkata"))
             seoul = queries.audience(db, ("day", "hour"), ZoneInfo("Asia/Seoul"))
     assert [(row["day"], row["hour"], row["people"]) for row in kolkata.parts] == [
-        ("2026-04-05", 22, 20), ("2026-04-06", 0, 12),
+        ("2026-04-05", 22, 20), ("2026-04-06", 0, 20),
     ]  # fmt: skip
     assert [any("older versions" in note for note in made.notes) for made in (kolkata, seoul)] == [True, False]
-    assert sum(row["people"] for row in seoul.parts) == 32
+    assert sum(row["people"] for row in seoul.parts) == 40
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.filter_too_much])
