@@ -88,7 +88,7 @@ def test_no_pair_of_reports_tells_a_number_that_is_hidden(
 def test_a_hidden_group_of_a_day_changes_no_row_but_the_total(
     cells: Cells, gender: str, decade: str, day: int, span: tuple[str | None, str | None]
 ) -> None:
-    """A group of fewer than ten on a day is in no row of that day, and changes no row of that group on other days."""
+    """A group of fewer than ten on a day is in no row of that day, and changes no other row."""
     few, by_all = {**cells, (day, gender, decade): 3}, ("day", "gender", "decade")
     rows = people(audience_of(few), by_all, span)
     without = people(audience_of({**few, (day, gender, decade): 0}), by_all, span)
