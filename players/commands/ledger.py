@@ -71,10 +71,10 @@ def verify_command(
             strange = strange or statements.problem(path, db, kept, known)
             if strange:
                 raise UserError(f"{path}: {strange}")
-            if outside.MarkFile(path).path.exists():
+            if outside.MarkFile(path).read():
                 click.echo(f"{path}: goes on from the mark beside it")
             else:
-                click.echo(f"{path}: no mark lies beside it; whether it was rolled back is not known")
+                click.echo(f"{path}: no mark is kept beside it; whether it was rolled back is not known")
             if signed:
                 statement = _read_json(signed)
                 trusted = known or statements.public_beside(path)

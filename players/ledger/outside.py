@@ -6,12 +6,14 @@ grows. It is written after a commit, so that after a crash it may lag behind the
 
 import os
 import sqlite3
+import stat
 import zlib
 from pathlib import Path
 
 from msgspec import Struct
 
-from pipeline.private import open_file
+from pipeline.private import NotPrivateError, open_file
+from pipeline.system import plain
 from players.ledger.entries import ChainEnd, Identity, hash_of
 from players.ledger.values import read_texts, text_of
 
@@ -42,13 +44,13 @@ class MarkFile:
         self._written = 0
 
     def read(self) -> Mark | None:
-        """Return the mark; None where there is none. OSError: it cannot be read, or is another account's."""
+        """Return the mark; None where there is none. sqlite3.DatabaseError: it cannot be read."""
         try:
-            descriptor = open_file(self.path, os.O_RDONLY)
+            data = read_plain(self.path)
         except FileNotFoundError:
             return None
-        with os.fdopen(descriptor, "rb") as stream:
-            data = stream.read(2 * _RECORD_BYTES)
+        except OSError as error:
+            raise sqlite3.DatabaseError(f"its mark {self.path.name} cannot be read: {plain(error)}") from None
         records = [_record(data[:_RECORD_BYTES]), _record(data[_RECORD_BYTES:])]
         return max((mark for mark in records if mark), key=lambda mark: mark.entries, default=None)
 
@@ -70,6 +72,18 @@ class MarkFile:
         if not self.path.exists():
             return None
         return self.path.replace(self.path.with_name(f"{self.path.name}.{ending}"))
+
+
+def read_plain(path: Path) -> bytes:
+    """Return what a plain file holds, whoever owns it; links, pipes and devices are refused. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NotPrivateError("it is no plain file", path)
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read()
+    finally:
+        os.close(descriptor)
 
 
 def contradiction(db: sqlite3.Connection, mark: Mark) -> str:

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from pipeline.errors import UserError
-from pipeline.private import NotPrivateError, open_file, read_file
+from pipeline.private import open_file, read_file
 from pipeline.system import plain
 from players.ledger.entries import hash_of
-from players.ledger.outside import owner
+from players.ledger.outside import owner, read_plain
 
 Statement = dict[str, Any]
 _FIRST = "0" * 64
@@ -112,11 +112,9 @@ def read_statements(file: Path, public: str = "") -> list[Statement]:
     All must be signed by one key: `public` if given, else that of the first.
     """
     try:
-        lines = read_file(file).decode("utf-8").splitlines()
+        lines = read_plain(file).decode("utf-8").splitlines()
     except FileNotFoundError:
         return []
-    except NotPrivateError as error:
-        raise UserError(f"{file}: {error.strerror}; move it away, or name another with --statements") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: {plain(error) if isinstance(error, OSError) else 'not signed statements'}") from None
     found: list[Statement] = []

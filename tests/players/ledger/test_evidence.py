@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -371,3 +372,25 @@ def test_an_old_ledger_is_told_to_be_without_identity(path: Path) -> None:
 
 def test_it_is_said_that_no_hash_covers_the_audience(spent: Path) -> None:
     assert "no hash covers its counts of the audience" in run("verify", "--ledger", spent).stdout
+
+
+@pytest.mark.parametrize("what", ["fifo", "link", "folder", "noise", "huge"])
+def test_a_mark_that_is_none_is_said_in_one_line_and_holds_nobody_up(spent: Path, what: str) -> None:
+    mark = MarkFile(spent).path
+    mark.unlink()
+    if what == "fifo":
+        os.mkfifo(mark)
+    elif what == "link":
+        mark.symlink_to("/dev/zero")
+    elif what == "folder":
+        mark.mkdir()
+    else:
+        mark.write_bytes(b"\xff\0 x" * 3 if what == "noise" else b"a 99999999999 b c\n" * 10_000)
+    done = run("verify", "--ledger", spent)
+    book = Ledger(spent, STATION, "main")
+    if what in ("noise", "huge"):
+        assert done.exit_code == 0 and book.accepts_paid
+    else:
+        assert done.exit_code == 2 and "its mark ledger-main.mark cannot be read" in done.output
+        assert "cannot be read" in book.problem and play(book) is None
+    book.close()
