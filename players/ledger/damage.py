@@ -67,8 +67,11 @@ def in_words(error: Exception) -> str:
     return _WORDS.get(code & 0xFF, f"it cannot be read or written (SQLite says {code}); look at the disk")
 
 
-def begin(path: Path, station: str, screen: str) -> None:
-    """Make a new ledger of a screen, which appears whole at its place. Raises OSError and sqlite3.Error."""
+def begin(path: Path, station: str = "", screen: str = "") -> None:
+    """Make a new ledger, which appears whole at its place. Raises OSError and sqlite3.Error.
+
+    Its first entry names the station and the screen; without a station it has none.
+    """
     new = path.with_name(path.name + ".new")
     for ending in _BESIDE:
         new.with_name(new.name + ending).unlink(missing_ok=True)
@@ -78,7 +81,8 @@ def begin(path: Path, station: str, screen: str) -> None:
         db.execute("PRAGMA synchronous = OFF")  # it is synchronised once, whole
         db.execute("PRAGMA journal_mode = MEMORY")
         migrate(db)
-        Identity(uuid.uuid4().hex, station, screen, clock.utc_text(clock.now())).write(db)
+        if station:
+            Identity(uuid.uuid4().hex, station, screen, clock.utc_text(clock.now())).write(db)
     finally:
         db.close()
     _synchronise(new)
