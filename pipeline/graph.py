@@ -72,49 +72,28 @@ class Row(Struct, frozen=True, kw_only=True):
         return self.kind == "worker" and self.per == "station" and not self.in_order
 
 
+_CAPTURE_MIB = 2048
+"""7680x4320 in H.264 took 1300 at most, a picture of 50 million pixels 770."""
 _CLASSIFY = Row(
-    name="classify",
-    stage="stages.classify:Classify",
-    takes=Faces,
-    gives=Audience,
-    ahead=True,
-    reads=("station", "classify"),
-    modes=_NAMING,
-)
+    name="classify", stage="stages.classify:Classify", takes=Faces, gives=Audience,
+    ahead=True, reads=("station", "classify"), modes=_NAMING,
+)  # fmt: skip
 TABLE = (
     Row(
-        name="capture",
-        stage="stages.capture.stage:Capture",
-        gives=Frame,
-        per="camera",
-        rings="own",
-        nice=5,
-        memory_mib=2048,  # 7680x4320 in H.264 took 1300 at most, a picture of 50 million pixels 770
+        name="capture", stage="stages.capture.stage:Capture", gives=Frame,
+        per="camera", rings="own", nice=5, memory_mib=_CAPTURE_MIB,
     ),
     Row(
-        name="detect",
-        stage="stages.detect:Detect",
-        takes=Frame,
-        gives=Faces,
-        rings="all",
-        reads=("station", "detect", "classify"),
-        nice=5,
+        name="detect", stage="stages.detect:Detect", takes=Frame, gives=Faces,
+        rings="all", reads=("station", "detect", "classify"), nice=5,
     ),
     _CLASSIFY,
     msgspec.structs.replace(_CLASSIFY, stage="stages.classify:Count", modes=("count",)),
     Row(
-        name="player",
-        stage="players.player:Player",
-        takes=Audience,
-        per="screen",
-        keep="all",
-        batch=64,
-        ticks=True,
-        reads=("station", "choose", "ads"),
-        display=True,
-        modes=_ALL,
+        name="player", stage="players.player:Player", takes=Audience,
+        per="screen", keep="all", batch=64, ticks=True, reads=("station", "choose", "ads"), display=True, modes=_ALL,
     ),
-)
+)  # fmt: skip
 
 
 def roles(table: tuple[Row, ...] = TABLE) -> tuple[str, ...]:
