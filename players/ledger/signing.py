@@ -77,6 +77,8 @@ def load_key(path: Path) -> Ed25519PrivateKey:
     except FileNotFoundError:
         pass
     except NotPrivateError as error:
+        if not path.is_file():
+            raise UserError(f"{path}: not an unencrypted PEM key; name another with --key") from None
         raise UserError(f"{path}: {error.strerror}, so its key may be known; name another with --key") from None
     except OSError as error:
         raise UserError(f"{path}: {plain(error)}, or name another with --key") from None
