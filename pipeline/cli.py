@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -331,6 +332,22 @@ def main() -> None:
         _main()
 
 
+def _in_our_words(message: str) -> str:
+    """Return what click says of an argument without the words of programmers."""
+    for theirs, ours in (
+        (
+            r"(?:Path|File|Directory) ('.*') is not readable",
+            r"\1: this user may not read it; change its rights (chmod)",
+        ),
+        (r"is not a valid integer(?: range)?", "is no whole number"),
+        (r"is not a valid float(?: range)?", "is no number"),
+        (r"is not in the range (\S+?)<=x<=(\S+?)\.?$", r"is out of reach; write \1 to \2"),
+        (r"is not in the range x>=(\S+?)\.?$", r"is too small; write \1 or more"),
+    ):
+        message = re.sub(theirs, ours, message)
+    return message.rstrip(".")
+
+
 def _main() -> None:
     stdout = sys.stdout
     try:
@@ -343,7 +360,7 @@ def _main() -> None:
     except click.ClickException as error:
         if isinstance(error, click.UsageError) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
             place = error.ctx.command_path if error.ctx else "stationcast"
-            error = UserError(f"{error.format_message().rstrip('.')}; see `{place} --help`")
+            error = UserError(f"{_in_our_words(error.format_message())}; see `{place} --help`")
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any, Literal
 
 from pipeline.clean import clean
+from pipeline.system import plain
 
 Severity = Literal["debug", "info", "notice", "warning", "err"]
 _LEVELS: dict[Severity, int] = {"err": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
@@ -70,5 +71,7 @@ def skipped_status() -> dict[str, dict[str, int]]:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, OSError):
+        value = (f"{value.filename}: " if value.filename else "") + plain(value)
     text = clean(" ".join(str(value).split()))
     return repr(text) if " " in text or not text else text

@@ -62,9 +62,15 @@ def ledger_paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]
         return list(ledger_files)
     for file in lost(state_dir(station.station, station.folder)):
         click.echo(f"problem: {file}: a damaged ledger; what it held is in no report and no budget", err=True)
-    found = sorted(state_dir(station.station, station.folder).glob("ledger-*.sqlite"))
+    place = state_dir(station.station, station.folder)
+    found = sorted(place.glob("ledger-*.sqlite"))
+    for mark in sorted(place.glob("ledger-*.mark")):
+        if (ledger := mark.with_suffix(".sqlite")) not in found:
+            gone = f"{ledger}: it is gone; put it back, or say `stationcast ledger accept-loss`"
+            if not found:
+                raise UserError(gone)
+            click.echo(f"problem: {gone}", err=True)
     if not found:
-        place = state_dir(station.station, station.folder)
         raise UserError(f"{place}: there is no ledger yet; let the station play first, or name one with --ledger")
     return found
 

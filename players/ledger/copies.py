@@ -45,6 +45,10 @@ def unsound(paths: list[Path]) -> Iterator[None]:
 
 def _copy(path: Path, folder: Path) -> Path:
     """Copy a ledger and its log, again until neither changed meanwhile."""
+    if path.is_symlink() and not path.exists():
+        raise UserError(f"{path}: it is a link that leads nowhere; put the ledger back, or name another")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: it is no plain file, and so no ledger; put the ledger back, or name another")
     if not path.is_file():
         raise UserError(f"{path}: there is no such ledger; let the station play first")
     folder.mkdir()

@@ -113,6 +113,16 @@ MISTAKES = {
         ["report", "plays", "--station", "moon.toml"],
         "moon.toml: station.venue_type: no venue 'outdoor.moon' in",
     ),
+    "too many workers": (
+        ["scale", "detect", "99"],
+        "'WORKERS': 99 is out of reach; write 1 to 32; see `stationcast sc",
+    ),
+    "workers of no number": (["scale", "detect", "x"], "'WORKERS': 'x' is no whole number; see `stationcast scale"),
+    "no messages": (
+        ["tap", "--count", "0"],
+        "'--count': 0 is too small; write 1 or more; see",
+    ),
+    "a time of no number": (["run", "--duration", "soon"], "'--duration': 'soon' is no number; see `stationcast run"),
     "no campaigns": (["check", "away.toml"], "away.toml: ads.campaigns: no folder "),
     "nothing to scale": (["scale", "detect", "2"], "no station is running"),
     "nothing to tap": (["tap"], "no station is running"),

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,17 @@ def lines_of(station_file: Path, journal: bool) -> list[str]:
     ):
         os.close(write_end)
         return lines.read().splitlines()
+
+
+def test_what_the_system_refuses_is_said_in_plain_words(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "skipped", Counter())
+    with pytest.raises(OSError) as caught:
+        tmp_path.read_bytes()
+    log.skip("not_written", error=caught.value)
+    said = capsys.readouterr().err
+    assert f"error='{tmp_path}: it is a folder; name a file'" in said and "Errno" not in said
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_the_commands_from_ledger_to_invoice(record: Record, tmp_path: Path) -> 
         ),
         (("ledger", "export", *named, "--since", ""), "'' is no day or time"),
         (("ledger", "sign", *named, "--key", "/proc/none/key.pem"), "cannot be written"),
-        (("ledger", "sign", *named, "--key", str(tmp_path)), "not an unencrypted PEM key"),
+        (("ledger", "sign", *named, "--key", str(tmp_path)), "it is no plain file"),
         (("ledger", "verify", *named, "--signed", str(tmp_path)), "not a signed statement"),
         (("report", "billing", *named, *named), "is in two of the ledgers"),
         (
@@ -85,11 +85,27 @@ def test_the_commands_from_ledger_to_invoice(record: Record, tmp_path: Path) -> 
     assert "holds what was signed" in held.stdout
 
 
+def test_a_ledger_that_is_gone_is_not_one_that_never_was(tmp_path: Path) -> None:
+    station = tmp_path / "station.toml"
+    station.write_text('[station]\nname = "x"\nmode = "off"\nstate_dir = "state"\n')
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "ledger-main.mark").touch()
+    for name in ("report", "plays"), ("ledger", "verify"):
+        done = stationcast(*name, "--station", str(station))
+        assert done.returncode == 2 and "ledger-main.sqlite: it is gone; put it back" in done.stderr
+    (state / "ledger-main.sqlite").mkdir()
+    assert "it is no plain file" in stationcast("ledger", "verify", "--station", str(station)).stderr
+    (state / "ledger-main.sqlite").rmdir()
+    (state / "ledger-main.sqlite").symlink_to("/none")
+    assert "a link that leads nowhere" in stationcast("ledger", "verify", "--station", str(station)).stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (("ledger", "verify", "--ledger", "/none.sqlite"), "/none.sqlite: there is no such ledger"),
-        (("ledger", "verify", "--ledger", "/"), "/: there is no such ledger"),
+        (("ledger", "verify", "--ledger", "/"), "/: it is no plain file, and so no ledger"),
         (("campaigns", "simulate", "--begin", "9999-12-31"), "--begin: 9999-12-31 is out of reach"),
         (("report", "billing"), "there is no ledger yet; let the station play first"),
         (("report", "plays", "--ledger", "/none", "--since", "soon"), "'soon' is no day or time"),
