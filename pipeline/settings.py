@@ -241,6 +241,8 @@ def _at_home(station: Station) -> Station:
 
 def check(station: Station) -> None:
     """Check keys against each other and against files. Raise UserError that names the key and the remedy."""
+    if len(station.cameras) > _CAMERAS_MAX or len(station.screens) > _SCREENS_MAX:
+        raise UserError(f"cameras, screens: more than {_CAMERAS_MAX} and {_SCREENS_MAX}; split the station")
     for key, names in (
         ("cameras", [camera.name for camera in station.cameras]),
         ("screens", [screen.name for screen in station.screens]),
@@ -272,8 +274,6 @@ def check(station: Station) -> None:
         raise UserError("screens: none; add a [[screens]] table")
     if station.station.mode != "off" and not station.cameras:
         raise UserError("cameras: none; add a [[cameras]] table, or set station.mode = 'off'")
-    if len(station.cameras) > _CAMERAS_MAX or len(station.screens) > _SCREENS_MAX:
-        raise UserError(f"cameras, screens: more than {_CAMERAS_MAX} and {_SCREENS_MAX}; split the station")
     known = {camera.name for camera in station.cameras}
     for i, screen in enumerate(station.screens):
         for name in screen.cameras:

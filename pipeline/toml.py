@@ -14,8 +14,11 @@ from pipeline.errors import UserError
 from pipeline.text import describe
 
 _STRINGS_AND_COMMENTS = re.compile(
-    r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*', re.DOTALL
+    r'"""(?:[^"\\]|\\.|"(?!""))*(?:"""|\Z)|\'\'\'.*?(?:\'\'\'|\Z)|"(?:[^"\\\n]|\\.)*"?|\'[^\'\n]*\'?|#[^\n]*', re.DOTALL
 )
+"""Strings and comments. One that is not closed ends with its line or the text, so that no sign is looked at twice."""
+BYTES_MAX = 4 << 20
+"""Largest TOML file."""
 _SMART_QUOTES = re.compile("[“”„‟«»‘’‚‛「」＂]")
 _HINTS = (
     ("duplicate key", "the key or table is there twice; remove one"),
@@ -42,6 +45,8 @@ _NOT_TOML = "not TOML: "
 
 def parse_toml(text: str) -> dict[str, Any]:
     """Return the keys and values of a TOML text. UserError, without a file's name: line, mistake and remedy."""
+    if len(text) > BYTES_MAX:
+        raise UserError(f"it is larger than {BYTES_MAX >> 20} MiB; split it")
     try:  # not tomllib: that takes eight times as long, and minutes for a file that is meant to keep it busy
         values = dict(rtoml.loads(text))
     except rtoml.TomlParsingError as error:

@@ -22,7 +22,7 @@ from pipeline.clean import clean, first_unseen
 from pipeline.errors import UserError
 from pipeline.system import plain
 from pipeline.text import decode, describe
-from pipeline.toml import explain, parse_toml
+from pipeline.toml import BYTES_MAX, explain, parse_toml
 from players.ads.lines import MINUTES_A_DAY, WEEKDAYS, Creative, Line, Target, budget_part
 from players.ads.money import check_currency, parse_amount
 from players.ads.names import foreign_letter
@@ -35,6 +35,8 @@ _ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
 """Pattern of text without control characters, which move a terminal's cursor or break a row of a table."""
 _ONE_LINE_WORDS = "text of one line, without control characters"
 Text = Annotated[str, Meta(max_length=200, pattern=_ONE_LINE, description=_ONE_LINE_WORDS)]
+CREATIVES_MAX = 10_000
+"""Largest number of creatives of a campaign file."""
 _NAMES = ("advertiser", "separation", "title")
 """Keys of the names that people read."""
 _AMOUNTS = ("budget", "price", "cpm")
@@ -115,14 +117,17 @@ def parse(path: str, inside: Path) -> CampaignFile:
             info = os.stat(path)
         if not stat.S_ISREG(info.st_mode):
             raise UserError(f"{name}: it is not a regular file; put a text file there")
-        if info.st_size > 4 << 20:
-            raise UserError(f"{name}: it is larger than 4 MiB; split the campaign")
         with open(path, "rb", buffering=0) as file:
-            text = decode(file.readall())
+            data = file.read(BYTES_MAX + 1) or b""
+        if len(data) > BYTES_MAX:
+            raise UserError(f"{name}: it is larger than {BYTES_MAX >> 20} MiB; split the campaign")
+        text = decode(data)
         tables = parse_toml(text)
         _check_signs(tables, text)
         _read_amounts(tables, text)
         campaign = msgspec.convert(tables, CampaignFile)
+        if sum(len(line.creatives) for line in campaign.lines) > CREATIVES_MAX:
+            raise UserError(f"{name}: lines: more than {CREATIVES_MAX} creatives; split the campaign")
         for i, line in enumerate(campaign.lines):
             _check_line(f"lines[{i}]", line)
     except UserError as error:

@@ -6,6 +6,7 @@ is read as one of the original layout (folders.py).
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -30,6 +31,10 @@ SETTLE_S = 2.0
 """Time for which a film must not change before it is examined: one that is still being copied may look whole."""
 AGAIN_S, AGAIN_S_MAX = 2.0, 600.0
 """Time until a file that could not be read is tried again; doubled each time, up to the second, if it took too long."""
+FILES_MAX = 20_000
+"""Largest number of campaign files of a folder."""
+PROBLEMS_A_FILE = 100
+"""Largest number of problems that are told of the media of one campaign file."""
 _GROWS = "it is still being written; it plays when it is whole"
 _NEW = "it is being examined; it plays when that is done"
 
@@ -152,10 +157,10 @@ class Reader:
             tuple(line for line in lines if line.house),
             self._zone,
             version,
-            tuple(problems),
+            tuple(_shortened(problems)),
             unplayable,
             silent,
-            tuple(waiting),
+            tuple(_shortened(waiting)),
             tuple(unused(self._folder, set(self._media))),
         )
 
@@ -211,7 +216,11 @@ class Reader:
     def _campaigns(self, problems: list[str]) -> Iterator[tuple[str, CampaignFile]]:
         """Yield each campaign file and its content, the last good one where the present one is broken."""
         files = [(path, stamp) for path, stamp in self._files.items() if is_campaign_file(path)]
-        for path, stamp in files:
+        if len(files) > FILES_MAX:
+            files.sort(key=lambda file: file[0] not in self._settled)  # those that play go on
+            left = len(files) - FILES_MAX
+            problems.append(f"{self._folder}: {left} campaign files over {FILES_MAX} are left out; put them elsewhere")
+        for path, stamp in files[:FILES_MAX]:
             if not is_text(path):
                 problems.append(f"{basename(path)!a}: {NOT_TEXT}")
                 continue
@@ -355,6 +364,19 @@ class Reader:
         if answer is None or answer[0] != self._media[place]:
             return _NEW, None
         return (answer[1]["problem"], None) if "problem" in answer[1] else ("", answer)
+
+
+def _shortened(told: list[str]) -> Iterator[str]:
+    """Yield what is told of media; of each campaign file the first PROBLEMS_A_FILE, then how many more there are."""
+    counts: Counter[str] = Counter()
+    for text in told:
+        file, creative, _ = text.partition(": creative ")
+        counts[file] += bool(creative)
+        if not creative or counts[file] <= PROBLEMS_A_FILE:
+            yield text
+    for file, count in counts.items():
+        if count > PROBLEMS_A_FILE:
+            yield f"{file}: {count - PROBLEMS_A_FILE} more creatives of it cannot be shown; mend those named first"
 
 
 def _ids(campaign: CampaignFile) -> list[tuple[str, str]]:

@@ -18,13 +18,14 @@ def week_minutes(line: Line) -> NDArray[np.bool_]:
 
     Row 0: within the day on which a daypart begins. Row 1: after the midnight that it runs over.
     """
-    week = np.zeros((2, 7 * MINUTES_A_DAY), dtype=bool)
-    for weekday in line.weekdays:
-        for first, stop in line.dayparts:
-            length = (stop - first) % MINUTES_A_DAY or MINUTES_A_DAY
-            minutes = first + np.arange(length)
-            week[minutes // MINUTES_A_DAY, (weekday * MINUTES_A_DAY + minutes) % week.shape[1]] = True
-    return week
+    open_minutes = np.zeros(2 * MINUTES_A_DAY, dtype=bool)  # of a day and the one after it
+    for first, stop in line.dayparts:
+        open_minutes[first : first + ((stop - first) % MINUTES_A_DAY or MINUTES_A_DAY)] = True
+    week = np.zeros((2, 7, MINUTES_A_DAY), dtype=bool)
+    days = np.array(line.weekdays, dtype=np.intp)
+    week[0, days] = open_minutes[:MINUTES_A_DAY]
+    week[1, (days + 1) % 7] = open_minutes[MINUTES_A_DAY:]
+    return week.reshape(2, -1)
 
 
 class Arrays:

@@ -2,7 +2,9 @@
 
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from pipeline.log import log, skip
@@ -11,12 +13,27 @@ from players.ads.catalogue import Catalogue
 from players.ads.examination import Examination
 from players.ads.places import PlaceError
 
+_Told = TypeVar("_Told")
 CLOSE_S = 1.0
 """Longest that a player that stops waits for the watcher: examining a film may take longer than it has."""
 FIRST_S = 10.0
 """Longest wait at a start for the first media to be examined, where none is known from before."""
 SLOW_S = 5.0
 """Time after which a disk that has not answered is told of."""
+
+
+LINES_MAX = 20
+"""Largest number of lines of the log that one change of the folder makes of one kind of event."""
+
+
+def _new(event: str, now: Iterable[_Told], before: Iterable[_Told]) -> list[_Told]:
+    """Return what was not told before, at most LINES_MAX of it; the log tells how much more there is."""
+    known = set(before)
+    new = [told for told in now if told not in known]
+    if len(new) > LINES_MAX:
+        more = len(new) - LINES_MAX
+        log("campaign_more", severity="notice", of=event, more=more, all_by="stationcast campaigns check")
+    return new[:LINES_MAX]
 
 
 class CatalogueWatcher:
@@ -104,15 +121,12 @@ class CatalogueWatcher:
         if self._was_read and now.says == before.says:
             return
         self._catalogue = now
-        for problem in now.problems:
-            if problem not in before.problems:
-                log("campaign_problem", severity="warning", problem=problem)
-        for text in now.waiting:
-            if text not in before.waiting:
-                log("campaign_waits", medium=text)
-        for name, why in now.unused:
-            if (name, why) not in before.unused:
-                log("campaign_unused", severity="notice", file=name, why=why)
+        for problem in _new("campaign_problem", now.problems, before.problems):
+            log("campaign_problem", severity="warning", problem=problem)
+        for text in _new("campaign_waits", now.waiting, before.waiting):
+            log("campaign_waits", medium=text)
+        for name, why in _new("campaign_unused", now.unused, before.unused):
+            log("campaign_unused", severity="notice", file=name, why=why)
         if self._was_read:
             log("campaigns_read", lines=len(now.lines), house=len(now.house))
         self._was_read = True

@@ -61,6 +61,10 @@ def held_by_money(catalogue: Catalogue, history: History, moment: Moment, most: 
     return held
 
 
+_LINES_MAX = 20
+"""Largest number of lines of the log that one change makes."""
+
+
 class HeldLog:
     """Log of held lines: each is told of once a reason, and once more when it plays again."""
 
@@ -69,12 +73,15 @@ class HeldLog:
 
     def tell(self, held: dict[str, Held], lines: Iterable[Line]) -> None:
         """Log what is new. Reasons that pass, such as hours and even pacing, are told of once a line."""
-        for name, (kind, why) in held.items():
-            if self._said.get(name) != kind:
-                log("line_held", severity="warning" if kind in ("overspent", "media") else "notice", line=name, why=why)
+        new = [(name, kind, why) for name, (kind, why) in held.items() if self._said.get(name) != kind]
+        for name, kind, why in new[:_LINES_MAX]:
+            log("line_held", severity="warning" if kind in ("overspent", "media") else "notice", line=name, why=why)
+        if len(new) > _LINES_MAX:
+            more = len(new) - _LINES_MAX
+            log("line_held", severity="notice", line=f"{more} more", why="stationcast campaigns check tells all")
         over = {name for name, kind in self._said.items() if name not in held and kind not in PASSING}
         if over:
-            for name in over & {line.id for line in lines}:
+            for name in sorted(over & {line.id for line in lines})[:_LINES_MAX]:
                 log("line_plays_again", severity="notice", line=name)
         self._said = {name: kind for name, kind in self._said.items() if name not in over}
         self._said |= {name: kind for name, (kind, _) in held.items()}
