@@ -73,6 +73,7 @@ def fails(error: OSError) -> str:
     words = {
         errno.ENOENT: "it is not there",
         errno.ENOTDIR: "it is not there",
+        errno.ELOOP: "it is a link that leads to itself",
         errno.EACCES: "this user may not read it",
         errno.EPERM: "this user may not read it",
         errno.EIO: "the disk fails",

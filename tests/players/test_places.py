@@ -218,6 +218,20 @@ def test_a_player_starts_before_its_stick_was_ever_there(
     assert "it is not there" in said and "the house card is shown" in said
 
 
+def test_a_player_starts_whose_folder_is_a_link_to_itself(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = configure(HOUSE, ANY)
+    (tmp_path / "ads").rename(tmp_path / "mended")
+    (tmp_path / "ads").symlink_to("ads")
+    with playing(settings) as player:
+        run_until(player, lambda: "leads to itself" in player.status["campaigns_problem"])
+        (tmp_path / "ads").unlink()
+        (tmp_path / "mended").rename(tmp_path / "ads")
+        run_until(player, lambda: shown_ad(player) == 2)
+    assert_said_once(capsys.readouterr().err)
+
+
 def test_what_could_not_be_read_at_the_start_plays_when_it_can(configure: Configure, tmp_path: Path) -> None:
     """Neither size nor time of any file changes."""
     settings = configure(HOUSE, ANY)

@@ -4,12 +4,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from bench.rig import coded_ads
-from pipeline.errors import UserError
-from pipeline.settings import Ads
 from players import player as player_module
 from players.ads.campaigns import Reader
 from players.audience.present import AudienceWindow
@@ -76,13 +73,6 @@ def test_a_medium_that_was_exchanged_is_shown_only_after_it_was_examined(
         plays = player.status["plays"]["by_ad"].get("house", 0)
         run_until(player, lambda: player.status["plays"]["by_ad"].get("house", 0) >= plays + 2)
     assert {row["creative"]: row["line"] for row in rows(settings)[-2:]} == {"house": "house"}
-
-
-def test_a_missing_folder_of_campaigns_is_the_users_error(configure: Configure) -> None:
-    settings = configure(HOUSE)
-    with pytest.raises(UserError, match=r"ads\.campaigns"):
-        station = msgspec.structs.replace(settings.station, ads=Ads(campaigns="nowhere"))
-        Player(msgspec.structs.replace(settings, station=station))
 
 
 def _never(player: Player, ad: int) -> None:
