@@ -16,6 +16,8 @@ _SHOWN_FORMATS = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u08
 """Format characters that are seen: signs of Arabic, Syriac and Kaithi that stand over or under numbers."""
 _MARKS_MAX = 8
 """Largest number of marks on one letter; more of them would cover the lines above and below."""
+_MAY_BE_HEAPED = re.compile(f"[^\0-\u02ff\u4e00-\u9fff\uac00-\ud7a3]{{{_MARKS_MAX + 1}}}")
+"""Run of letters long enough that all of them may be marks: none of Latin, Chinese or Korean."""
 _ZWNJ, _ZWJ = "\u200c", "\u200d"
 _JOINING = re.compile(r"^(ARABIC|SYRIAC|NKO|MONGOLIAN|MANDAIC|HANIFI ROHINGYA) ")
 _EMOJI_SIGNS = "\u2194-\u21aa\u2300-\u27bf\u2934\u2935\u2b05-\u2b55\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
@@ -92,7 +94,7 @@ def _base(before: str) -> str:
 
 def _heaped(text: str) -> bool:
     """Return whether a letter has more marks than any script writes."""
-    if text.isascii() or len(text) <= _MARKS_MAX:
+    if not _MAY_BE_HEAPED.search(text):
         return False
     run = 0
     for letter in text:

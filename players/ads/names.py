@@ -47,6 +47,13 @@ _OWN_LOOK = frozenset("ΓΔΘΛΞΠΣΦΨΩ")
 """Greek capitals that look like no Latin letter, though their small ones may."""
 
 
+MAY_DECEIVE = re.compile(
+    "[\u0370-\u058f\u05d0-\u05ea\u13a0-\u13ff\u1c80-\u1c8f\u1d26-\u1d2b"
+    "\u1f00-\u1fff\u2c80-\u2dff\ua4d0-\uabbf\U00010400-\U000118ff]"
+)
+"""Letters of the scripts that may pass for Latin ones, and some others."""
+
+
 def look(name: str) -> str:
     """Return what is the same for names that people read as one.
 
