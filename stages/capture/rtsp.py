@@ -16,7 +16,7 @@ from stages.capture.trouble import NO_CODEC, NO_VIDEO, SourceError
 
 _BODY_BYTES = 64 << 10
 _ALIVE_S = 20.0
-"""Time between two signs of life; cameras end a session that gives none for 60 s."""
+"""Longest time between two signs of life; cameras end a session that gives none for 60 s, or for what they tell."""
 _EARLY_MAX = 256
 _REDIRECTS_MAX, _TRIES_MAX = 3, 3
 _PAYLOAD_TYPES = {26: "JPEG", 32: "MPV"}
@@ -47,10 +47,12 @@ class RtspSession:
         """Yield the stream that FFmpeg's decoder reads, in pieces."""
         yield self.codec.prefix
         while True:
-            if time.monotonic() - self._alive_s > _ALIVE_S:
+            if time.monotonic() - self._alive_s > self._alive_every_s:
                 self._alive_s = time.monotonic()
                 self._send("GET_PARAMETER" if self._knows_get_parameter else "OPTIONS", self._base)
             data = self._early.popleft() if self._early else self._next()
+            if isinstance(data, tuple) and data[0].status == 401:
+                self._login.learn(data[0])  # its nonce is for the next sign of life
             packet = rtp.packet(data) if isinstance(data, bytes) else None
             if packet is not None:
                 yield self.codec.unpack(packet)
@@ -89,7 +91,10 @@ class RtspSession:
         if given and (not channels or "/TCP" not in given.upper()):
             raise SourceError(self._address.refusal(461))
         self._channel = int(channels[1]) if channels else 0
-        self._session = f"Session: {head.get('session').partition(';')[0].strip()}\r\n"
+        session, _, more = head.get("session").partition(";")
+        self._session = f"Session: {session.strip()}\r\n"
+        timeout_s = re.search(r"timeout *= *([0-9]{1,6})", more)
+        self._alive_every_s = min(_ALIVE_S, max(1.0, int(timeout_s[1]) / 3)) if timeout_s else _ALIVE_S
         self._base = base
         head, _ = self._ask("PLAY", base, "Range: npt=0.000-\r\n")
         self._must_hold(head)
