@@ -82,6 +82,7 @@ class RtspSession:
             self._base = self._address.base + self._address.target
         self._must_hold(head)
         base = _printable(head.get("content-base") or head.get("content-location")) or self._base
+        base = self._address.base + base if base.startswith("/") else base
         track = _track(body.decode(errors="replace"), base)
         transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
         head, _ = self._ask("SETUP", track.control, transport)

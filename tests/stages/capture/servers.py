@@ -190,7 +190,11 @@ class RtspCamera:
         location: str = "",
         sdp: str = _SDP,
         transport: str = "RTP/AVP/TCP;unicast;interleaved=0-1",
+        base: str = "{url}/",
     ) -> None:
+        self.asked: list[str] = []
+        """Methods with their URLs, in order."""
+        self._base = base
         self._status, self._films, self._codec, self._silent = status, films, codec, silent
         self._location, self._sdp, self._transport = location, sdp, transport
         self._over = threading.Event()
@@ -239,6 +243,7 @@ class RtspCamera:
 
     def _answer(self, connection: socket.socket, request: str) -> None:
         method, url, *_ = request.split(" ")
+        self.asked.append(f"{method} {url}")
         headers = {
             name.lower(): value.strip() for name, _, value in (x.partition(":") for x in request.split("\r\n")[1:])
         }
@@ -248,7 +253,8 @@ class RtspCamera:
         elif method == "DESCRIBE":
             status, body = self._status, self._sdp.format(codec=self._codec) if self._status == 200 else ""
             more = f"Location: {self._location}\r\n" if self._location else ""
-            more += f"Content-Type: application/sdp\r\nContent-Base: {url}/\r\nContent-Length: {len(body)}\r\n"
+            more += f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n"
+            more += f"Content-Base: {self._base.format(url=url)}\r\n"
         elif method == "SETUP" and "TCP" not in headers["transport"]:
             status = 461
         elif method == "SETUP":

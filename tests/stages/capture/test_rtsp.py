@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.settings import Camera
 from stages.capture.connection import Address
 from stages.capture.rtsp import RtspSession
+from tests.stages.capture.servers import RtspCamera
 from tests.stages.capture.test_guest import raw_camera
 
 _DATE = "Date: Sun, Nov 29 2026 15:26:17 GMT\r\n"
@@ -72,3 +73,10 @@ def test_a_session_of_a_few_seconds_is_kept_alive_also_with_a_new_nonce() -> Non
         finally:
             session.close()
     assert kept[:2] == list(_NONCES)
+
+
+def test_tracks_are_asked_for_below_a_base_without_its_host() -> None:
+    with RtspCamera(base="/media/live/") as camera:
+        url = f"rtsp://127.0.0.1:{camera.port}/live"
+        RtspSession(Address.of(url), Camera(name="door", source=url), Path()).close()
+        assert f"SETUP rtsp://127.0.0.1:{camera.port}/media/live/track1" in camera.asked
