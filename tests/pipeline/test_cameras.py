@@ -250,7 +250,7 @@ def test_check_says_which_sources_cannot_be_opened_now(tmp_path: Path) -> None:
 
 
 def test_a_file_that_the_user_may_not_read_is_a_problem_now(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | 0o055)
     (tmp_path / "v.mp4").touch(0o000)
     camera = "Camera(name='hall', source='v.mp4')"

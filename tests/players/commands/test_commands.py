@@ -69,7 +69,7 @@ def test_the_commands_from_ledger_to_invoice(record: Record, tmp_path: Path) -> 
         ),
         (("ledger", "export", *named, "--since", ""), "'' is no day or time"),
         (("ledger", "sign", *named, "--key", "/proc/none/key.pem"), "cannot be written"),
-        (("ledger", "sign", *named, "--key", str(tmp_path)), "it is no plain file"),
+        (("ledger", "sign", *named, "--key", str(tmp_path)), "name another with --key"),
         (("ledger", "verify", *named, "--signed", str(tmp_path)), "not a signed statement"),
         (("report", "billing", *named, *named), "is in two of the ledgers"),
         (
