@@ -39,7 +39,12 @@ def test_sound_is_decoded_and_played_where_there_is_a_device(
 def test_no_more_sound_is_made_of_a_frame_than_is_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
     with av.open(str(tmp_path / "slow.mkv"), "w") as container:
+        video = container.add_stream("libx264", rate=10)
+        video.width = video.height = 64
         stream = container.add_stream("pcm_s16le", rate=10)
+        picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        for packets in (video.encode(picture), video.encode(None)):
+            container.mux(packets)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 4000), np.int16), format="s16", layout="mono")
         frame.sample_rate = 10
         container.mux(stream.encode(frame))
