@@ -3,6 +3,7 @@
 `load(path)` returns a Station or raises UserError with one line that names the file, the key and the remedy.
 """
 
+import re
 import stat
 import zoneinfo
 from pathlib import Path
@@ -196,6 +197,8 @@ class Station(Section, frozen=True, kw_only=True):
 
 def load(path: Path) -> Station:
     """Read a station file. Raise UserError with one line that names the file, the key and the remedy."""
+    if re.match("(?i)[a-z]+:/", str(path)):  # it may hold a password, so nothing of it is shown
+        raise UserError("a URL is no station file; write it as a camera's source into one")
     text = read_text(path)
     try:
         raw = parse_toml(text)

@@ -132,3 +132,10 @@ def test_the_modes_need_what_they_say(tmp_path: Path) -> None:
 def test_the_demo_station_is_whole() -> None:
     station = demo_station()
     assert station.station.name == "demo" and len(station.cameras) == 2 and station.ads.campaigns == "demo"
+
+
+def test_a_url_in_place_of_a_station_file_is_refused_without_a_word_of_it() -> None:
+    with pytest.raises(UserError) as refused:
+        load(Path("rtsp://admin:s3cret@camera/1"))
+    assert "a URL is no station file" in str(refused.value)
+    assert "s3cret" not in str(refused.value)
