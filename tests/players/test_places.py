@@ -113,7 +113,7 @@ def test_a_folder_that_may_not_be_read_for_a_while(
     assert "this user may not read it" in said
 
 
-@pytest.mark.parametrize("file", ["young.png", "film.mp4"])
+@pytest.mark.parametrize("file", ["young.png", pytest.param("film.mp4", marks=pytest.mark.slow)])
 def test_a_disk_that_hangs_for_seconds_quarantines_nothing(
     configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str
 ) -> None:

@@ -62,7 +62,7 @@ def run(folder: Path, words: str, **more: object) -> subprocess.CompletedProcess
     return subprocess.run(command(folder, words), cwd=folder, env=environment, timeout=HANG_S, check=False, **streams)
 
 
-@pytest.mark.parametrize("locale", ["latin-1", "C"])
+@pytest.mark.parametrize("locale", [pytest.param("latin-1", marks=pytest.mark.slow), "C"])
 def test_every_command_speaks_in_every_locale(station: Path, locale: str) -> None:
     for words in COMMANDS:
         done = run(station, words, env=LOCALES[locale])
