@@ -152,7 +152,9 @@ def test_another_account_is_not_answered(running: RunningStation) -> None:
 
 
 # Root without CAP_SYS_PTRACE may no more than any other account: PR_CAPBSET_DROP is 24, the capability's number 19.
-_WEAK = "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 19); os.execv(sys.executable, ['python', *sys.argv[1:]])"
+_WEAK = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 19); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
 WEAK_PYTHON = [sys.executable, "-I", "-c", _WEAK]
 _SPY = """
 import os, sys
