@@ -28,11 +28,9 @@ def turned(points: Points, yaw_rad: float, pitch_rad: float) -> Points:
     face to the right of the picture, positive pitch turns it up. Parts of the head that the photo does not show repeat
     its edge. The surroundings move along with the edge of the head.
     """
-    (cos_y, sin_y), (cos_p, sin_p) = ((np.cos(angle), np.sin(angle)) for angle in (yaw_rad, pitch_rad))
-    across = np.array([[cos_y, 0, sin_y], [0, 1, 0], [-sin_y, 0, cos_y]])
-    turn = np.array([[1, 0, 0], [0, cos_p, -sin_p], [0, sin_p, cos_p]]) @ across
+    turn, middle = turning(yaw_rad, pitch_rad)
     seen = np.zeros((*points.shape[:-1], 3))
-    seen[..., :2] = points - _MIDDLE + _FOLLOWS * (turn @ (0, 0, _HEAD[2]))[:2]
+    seen[..., :2] = points - middle
     # Turn the lines of sight through the points back, instead of the head: it is then as in the photo.
     start, sight = np.einsum("...i,ij->...j", seen, turn), turn[2]  # (@ would start threads)
     squared = ((sight / _HEAD) ** 2).sum()
@@ -46,6 +44,14 @@ def turned(points: Points, yaw_rad: float, pitch_rad: float) -> Points:
     beyond = (seen - np.einsum("...j,ij->...i", edge, turn))[..., :2]
     found = _shown(np.where(met, hit, edge)) + np.where(met, 0, beyond)
     return found + _MIDDLE
+
+
+def turning(yaw_rad: float, pitch_rad: float) -> tuple[Points, Points]:
+    """Return the rotation of a head [3, 3] and where its middle is then, [2] in face boxes from the face's box."""
+    (cos_y, sin_y), (cos_p, sin_p) = ((np.cos(angle), np.sin(angle)) for angle in (yaw_rad, pitch_rad))
+    across = np.array([[cos_y, 0, sin_y], [0, 1, 0], [-sin_y, 0, cos_y]])
+    turn = np.array([[1, 0, 0], [0, cos_p, -sin_p], [0, sin_p, cos_p]]) @ across
+    return turn, _MIDDLE - _FOLLOWS * (turn @ (0, 0, _HEAD[2]))[:2]
 
 
 def turned_px(points_px: Points, spec: CropSpec, yaw_rad: float, pitch_rad: float) -> Points:
