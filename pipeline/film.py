@@ -5,10 +5,11 @@ The one place that knows how the file of a film is read. The examiner of media, 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import av
 import numpy as np
@@ -18,7 +19,11 @@ from numpy.typing import NDArray
 
 from pipeline import matroska, mp4
 from pipeline.frames import Fit, FrameFilters, Pixels, Size, as_seen, deinterlacer, notes, upright_px
+from pipeline.kinds import DECODERS, FILMS, sniff_film
+from pipeline.medium import BUFFER_BYTES, opened
 
+CODECS = tuple(DECODERS)
+"""Codecs that are read at all: by cameras that are files, and by `detect`. Screens play fewer."""
 _SEEK_S = 1.0
 """Time before a part of an edit list at which decoding begins, or at the key frame before it."""
 _INSTANT_S = 0.0005
@@ -43,46 +48,59 @@ class Shown(NamedTuple):
 class Film:
     """Film in a file, open for reading. The caller closes it, or uses it in a `with` statement.
 
-    Raises av.FFmpegError or OSError where the file cannot be read as a film, ValueError where no picture is in it.
+    What is in it, its first bytes say: FFmpeg never guesses, so that a file is the same film to all who open it.
+    Raises av.FFmpegError or OSError where the file cannot be read as a film, ValueError where it is none that is
+    known. MediumError: it is no plain file, or has changed.
     """
 
     def __init__(
         self,
-        path: Path,
+        source: Path | BinaryIO,
         *,
-        container_format: str | None = None,
+        codecs: Collection[str] = CODECS,
         threads: int = 0,
         pixels_max: int | None = None,
         fit: Callable[[int, int], Fit] = as_seen,
         pixel_format: str = "bgr24",
     ) -> None:
-        """Open a film.
+        """Open a film; a source that was open before stays so.
 
-        `threads` is for decoding; 0 leaves it to FFmpeg. A frame of more than `pixels_max` pixels is an error, at any
-        time. `fit` places a picture, given its upright width and height in px; `picture` returns `pixel_format`.
+        A codec that is none of `codecs` (FFmpeg's names) is refused. `threads` is for decoding; 0 leaves it to FFmpeg.
+        A frame of more than `pixels_max` pixels is an error, at any time. `fit` places a picture, given its upright
+        width and height in px; `picture` returns `pixel_format`.
         """
-        self._path = path
-        tracks = mp4.read_tracks(path) if mp4.is_mp4(path) else {}
-        options = {"protocol_whitelist": "file"} | ({"ignore_editlist": "1"} if tracks else {})
-        self.container = av.open(str(path), format=container_format, options=options)
+        self._own = opened(source) if isinstance(source, Path) else None
+        self._file: BinaryIO = self._own or source  # type: ignore[assignment]
+        decoders = ",".join(chain(*(DECODERS[codec] for codec in codecs)))
+        try:
+            self.kind = kind_of(self._file)
+            tracks = mp4.read_tracks(self._file) if self.kind == "mp4" else {}
+            cut = matroska.read_facts(self._file).cut if self.kind == "matroska" else None
+            self.container = open_container(self._file, decoders, {"ignore_editlist": "1"} if tracks else {})
+        except BaseException:
+            if self._own is not None:
+                self._own.close()
+            raise
         try:
             self.stream = main_video(self.container)
-            if self.stream.codec_context is None:
-                raise ValueError("its codec is unknown; export it as h264")
+            codec = "" if self.stream.codec_context is None else self.codec
+            if codec not in codecs:
+                known = ", ".join(codecs)
+                raise ValueError(f"codec {codec or 'unknown'} is not played; known: {known}; export it as h264")
             self._track = tracks.get(self.stream.id, mp4.Track())
-            self._cut = self._track.cut(self.stream.width, self.stream.height)
-            if "matroska" in self.container.format.name:
-                self._cut = matroska.read_facts(path).cut
+            self._cut = cut or self._track.cut(self.stream.width, self.stream.height)
             self._decoder = self.stream.codec_context
             if self.codec == "vp9" and self.stream.metadata.get("alpha_mode") == "1":
                 self._decoder = av.VideoCodecContext.create("libvpx-vp9", "r")  # FFmpeg's own leaves the alpha out
+            options = {"codec_whitelist": decoders}
             self._decoder.thread_type = "AUTO"
             self._decoder.thread_count = threads
             if pixels_max is not None:
-                self._decoder.options = {"max_pixels": str(pixels_max)}  # holds for later frames of another size too
+                options |= {"max_pixels": str(pixels_max)}  # holds for later frames of another size too
+            self._decoder.options = options
             self.fps = float(self.stream.average_rate or self.stream.guessed_rate or Fraction(25))
         except BaseException:
-            self.container.close()
+            self.close()
             raise
         self._frame_filters = FrameFilters(fit, pixel_format)
         self._ended_s = 0.0
@@ -94,8 +112,10 @@ class Film:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the film, and the file if this object has opened it."""
         self.container.close()
+        if self._own is not None:
+            self._own.close()
 
     @property
     def _pixels(self) -> Pixels:
@@ -116,17 +136,22 @@ class Film:
             return 0  # a part of them, which need not be counted
         return self.stream.frames
 
-    def length_s(self) -> float:
+    def length_s(self, frames_max: int | None = None) -> float:
         """Return the length in s, from the start of the first frame to the end of the last; 0 where there is none.
 
         It comes from the packets and the edit list, never from a header. All packets are read, so `frames` gives
-        nothing after this. Raises ValueError where the file is not whole.
+        nothing after this. Raises ValueError where the file is not whole, or has more than `frames_max` frames.
         """
-        if not (mp4.is_whole(self._path) if mp4.is_mp4(self._path) else matroska.read_facts(self._path).whole):
+        at = self._file.tell()
+        whole = mp4.is_whole(self._file) if self.kind == "mp4" else matroska.read_facts(self._file).whole
+        self._file.seek(at)
+        if not whole:
             raise ValueError("it ends in the middle; copy it anew")
         base_s = float(self.stream.time_base or 0)
         first = end = last = None
-        for packet in self.container.demux(self.stream):
+        for number, packet in enumerate(self.container.demux(self.stream)):
+            if frames_max is not None and number > frames_max:
+                raise ValueError(f"it has more than {frames_max} frames; export it anew, or cut it into parts")
             if packet.is_corrupt and packet.size:
                 raise ValueError("it is damaged in the middle; export or copy it anew")
             if packet.pts is None or not packet.size or packet.is_discard:
@@ -248,6 +273,26 @@ class Film:
         Raises ColourError where its colours cannot be told.
         """
         return notes(frame, self._pixels)
+
+
+def kind_of(file: BinaryIO) -> str:
+    """Return the kind of film in a file, a key of `kinds.FILMS`. Raises ValueError where it is none that is known."""
+    file.seek(0)
+    kind = sniff_film(file.read(4096))
+    if kind not in FILMS:
+        raise ValueError("it cannot be decoded: it is no film of a known kind; export it as MP4 with H.264")
+    return kind
+
+
+def open_container(file: BinaryIO, decoders: str, options: dict[str, str]) -> av.container.InputContainer:
+    """Open a film as the kind that its first bytes tell. No other file is opened, whatever is written in it.
+
+    `decoders` are FFmpeg's names of those that may look at it. Raises as `kind_of` does, and av.FFmpegError.
+    """
+    demuxer = FILMS[kind_of(file)]
+    file.seek(0)
+    options = options | {"protocol_whitelist": "none", "codec_whitelist": decoders}
+    return av.open(file, "r", format=demuxer, options=options, buffer_size=BUFFER_BYTES)
 
 
 def main_video(container: av.container.InputContainer) -> av.VideoStream:

@@ -3,6 +3,45 @@
 This module imports none of ours, so that `models` may use it.
 """
 
+FILMS = {
+    "mp4": "mov",
+    "matroska": "matroska",
+    "AVI": "avi",
+    "MPEG": "mpegts",
+    "MPEG program": "mpeg",
+    "MPEG video": "mpegvideo",
+    "H.264": "h264",
+    "H.265": "hevc",
+    "FLV": "flv",
+    "WMV": "asf",
+    "Ogg": "ogg",
+    "MXF": "mxf",
+    "GIF": "gif",
+}
+"""Kinds of films that are read at all, and FFmpeg's demuxer of each. `mp4` stands for .mov too, `matroska` for WebM."""
+SCREEN_CODECS = ("h264", "hevc", "vp9", "av1", "prores")
+"""Codecs that screens play, by FFmpeg's names."""
+DECODERS: dict[str, tuple[str, ...]] = {
+    "h264": ("h264",),
+    "hevc": ("hevc",),
+    "vp9": ("vp9", "libvpx-vp9"),
+    "av1": ("libdav1d", "av1"),
+    "prores": ("prores",),
+    **{
+        name: (name,)
+        for name in ("vp8", "mpeg1video", "mpeg2video", "mpeg4", "h263", "mjpeg", "wmv1", "wmv2", "wmv3", "vc1")
+    },
+    **{name: (name,) for name in ("msmpeg4v2", "theora", "dvvideo", "dnxhd", "ffv1", "rawvideo", "gif", "png")},
+    "msmpeg4v3": ("msmpeg4",),
+    "flv1": ("flv",),
+}
+"""Codecs that are read at all, and FFmpeg's decoders of each."""
+SOUND_DECODERS = (
+    *("aac", "mp3float", "mp3", "mp2float", "mp2", "opus", "libopus", "vorbis", "flac", "alac", "ac3"),
+    *("eac3", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_u8"),
+)
+"""FFmpeg's decoders of the sound of films."""
+
 SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".avif", ".avifs"}
     | {".tif", ".tiff", ".bmp", ".dib", ".heic", ".heif"}
@@ -42,15 +81,21 @@ _BEGINNINGS: dict[str, tuple[bytes, ...]] = {
     "gzip": (b"\x1f\x8b",),
     "raw": (b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"II*\0\x10\0\0\0CR"),
 }
+JPEG_SCAN = b"\xff\xda"
+"""Mark with which each scan of a JPEG file begins."""
 _TS = ((0, 188), (4, 192))
 """Place of the first sync byte 0x47 of an MPEG transport stream, and the length of its packets."""
 _FILM_BEGINNINGS = {
-    "MPEG": (b"\0\0\1\xba", b"\0\0\1\xb3"),
+    "MPEG program": (b"\0\0\1\xba",),
+    "MPEG video": (b"\0\0\1\xb3",),
     "FLV": (b"FLV\1",),
     "WMV": (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",),
     "Ogg": (b"OggS",),
     "MXF": (b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02",),
+    "GIF": _BEGINNINGS["GIF"],
 }
+_MP4_BOXES = frozenset((b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"uuid", b"styp", b"sidx"))
+"""Boxes with which .mp4 and .mov files begin."""
 
 
 def sniff(head: bytes) -> str:
@@ -82,11 +127,8 @@ def sniff(head: bytes) -> str:
 
 
 def sniff_film(head: bytes) -> str:
-    """Return the kind of film that begins with these bytes (512 or more); empty where it is unknown.
-
-    `mp4`, which stands for .mov too, and `matroska`, which stands for WebM, are FFmpeg's names of what is played.
-    """
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+    """Return the kind of film that begins with these bytes (512 or more), a key of FILMS; empty where it is unknown."""
+    if head[4:8] in _MP4_BOXES:
         return "mp4"
     if head.startswith(b"\x1aE\xdf\xa3"):
         return "matroska"
@@ -96,4 +138,9 @@ def sniff_film(head: bytes) -> str:
         len(head) > first + 2 * step and {head[first + n * step] for n in range(3)} == {0x47} for first, step in _TS
     ):
         return "MPEG"
+    begin = head[4 - (head[:4] != b"\0\0\0\1") :][:1] if head.startswith((b"\0\0\1", b"\0\0\0\1")) else b""
+    if begin and begin[0] & 0x9F in (7, 9):  # an SPS or a delimiter (ITU-T H.264, 7.4.1)
+        return "H.264"
+    if begin and begin[0] in (0x40, 0x46):  # a VPS or a delimiter (ITU-T H.265, 7.4.2.2)
+        return "H.265"
     return next((kind for kind, beginnings in _FILM_BEGINNINGS.items() if head.startswith(beginnings)), "")

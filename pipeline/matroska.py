@@ -3,9 +3,9 @@
 The format is EBML (RFC 8794) and Matroska (RFC 9559).
 """
 
+import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 _MAGIC = b"\x1a\x45\xdf\xa3"
 _SEGMENT, _TRACKS, _CLUSTER, _ENTRY, _VIDEO = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE, 0xE0
@@ -27,13 +27,13 @@ class Facts(NamedTuple):
     """Px that are cut off the pictures of the first track that has any: at the left, top, right and bottom."""
 
 
-def read_facts(path: Path) -> Facts:
+def read_facts(file: BinaryIO) -> Facts:
     """Return the facts about a file; those of a whole one without edges where it is no Matroska file."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES_MAX)
+    file.seek(0)
+    head = file.read(_HEAD_BYTES_MAX)
     if not head.startswith(_MAGIC):
         return Facts(True, _NO_CUT)
-    bytes_in_all = path.stat().st_size
+    bytes_in_all = file.seek(0, os.SEEK_END)
     for element, begin, size in _elements(head, 0, bytes_in_all):
         if element == _SEGMENT:
             whole = size is None or begin + size <= bytes_in_all

@@ -3,15 +3,17 @@
 FFmpeg follows edit lists itself, but loses the time of frames where parts are joined, and frames that lie across a cut.
 """
 
+import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 MOOV_BYTES_MAX = 64 << 20
 """Largest description of a film that is read; a longer one counts as without edit list and aperture."""
 ENTRIES_MAX = 1000
 """Largest number of entries of an edit list; a longer one counts as without."""
+BOXES_MAX = 100_000
+"""Largest number of boxes at the top of a file that are looked at; a film in fragments has two for each."""
 _SAMPLE_ENTRY_BYTES = 78
 """Length of the fixed part of the description of a picture's format."""
 
@@ -51,20 +53,15 @@ class Track(NamedTuple):
         return left, top, width_px - left - round(width), height_px - top - round(height)
 
 
-def is_mp4(path: Path) -> bool:
-    """Return True where the file begins as .mp4 and .mov files do."""
-    with path.open("rb") as file:
-        return file.read(12)[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-
-
-def is_whole(path: Path) -> bool:
+def is_whole(file: BinaryIO) -> bool:
     """Return False where a box at the top of an .mp4 or .mov file ends behind the end of the file."""
-    return all(end <= path.stat().st_size for _, _, end in _top(path))
+    length = file.seek(0, os.SEEK_END)
+    return all(end <= length for _, _, end in _top(file))
 
 
-def read_tracks(path: Path) -> dict[int, Track]:
+def read_tracks(file: BinaryIO) -> dict[int, Track]:
     """Return the tracks of an .mp4 or .mov file by their number; those that are damaged are left out."""
-    moov = _moov(path)
+    moov = _moov(file)
     tracks = {}
     for kind, body in _boxes(moov):
         if kind == b"trak":
@@ -76,32 +73,32 @@ def read_tracks(path: Path) -> dict[int, Track]:
     return tracks
 
 
-def _moov(path: Path) -> bytes:
+def _moov(file: BinaryIO) -> bytes:
     """Return the content of the box that describes the film; empty where there is none."""
-    for kind, begin, end in _top(path):
+    for kind, begin, end in _top(file):
         if kind == b"moov" and end - begin <= MOOV_BYTES_MAX:
-            with path.open("rb") as file:
-                file.seek(begin)
-                return file.read(end - begin)
+            file.seek(begin)
+            return file.read(end - begin)
     return b""
 
 
-def _top(path: Path) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (kind, start of content, end) of the boxes at the top of a file."""
-    with path.open("rb") as file:
-        at, end = 0, path.stat().st_size
-        while at + 8 <= end:
-            file.seek(at)
-            head = file.read(16)
-            size, kind = struct.unpack(">I4s", head[:8])
-            begin = 8
-            if size == 1 and len(head) == 16:
-                size, begin = struct.unpack(">Q", head[8:])[0], 16
-            size = size or end - at
-            if size < begin:
-                return
-            yield kind, at + begin, at + size
-            at += size
+def _top(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (kind, start of content, end) of the boxes at the top of a file, at most BOXES_MAX."""
+    at, end = 0, file.seek(0, os.SEEK_END)
+    for _ in range(BOXES_MAX):
+        file.seek(at)
+        head = file.read(16)
+        if len(head) < 8:
+            return
+        size, kind = struct.unpack(">I4s", head[:8])
+        begin = 8
+        if size == 1 and len(head) == 16:
+            size, begin = struct.unpack(">Q", head[8:])[0], 16
+        size = size or end - at
+        if size < begin:
+            return
+        yield kind, at + begin, at + size
+        at += size
 
 
 def _boxes(content: bytes, at: int = 0) -> Iterator[tuple[bytes, bytes]]:

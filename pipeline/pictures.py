@@ -1,7 +1,7 @@
 """Reader of picture files: upright, in the colours of an ordinary screen (sRGB), still or animated.
 
 The screen, the examination of media, `detect`, training and folders of images as cameras all read pictures here. What a
-file is, its content says, not its name. This module imports of ours only `kinds` and `profiles`, so that `models` may
+file is, its content says, not its name. This module imports of ours only others that read media, so that `models` may
 use it.
 """
 
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 
-from pipeline.kinds import REFUSED, TAKEN, sniff
+from pipeline.kinds import JPEG_SCAN, REFUSED, TAKEN, sniff
+from pipeline.medium import MediumError, opened
 from pipeline.profiles import (
     ADOBE_GAMMA,
     ADOBE_RGB,
@@ -46,6 +47,8 @@ ANIMATED_PIXELS_MAX = 10_000_000
 """Largest number of pixels of one frame of an animated picture: somewhat more than 4K."""
 ANIMATION_PIXELS_MAX = 400_000_000
 """Largest number of pixels of all frames of an animated picture together."""
+SCANS_MAX = 200
+"""Largest number of scans of a JPEG file. Programs write about ten; each takes as long as a picture to decode."""
 HEAD_BYTES = 1 << 20
 """Length of a file's beginning in which its kind and its code points of colour are looked for."""
 DELAY_MS_MIN, DELAY_MS_INSTEAD = 10, 100
@@ -86,9 +89,11 @@ class Picture:
         self._own: BinaryIO | None = None
         if isinstance(source, Path):
             try:
-                source = self._own = source.open("rb")
+                source = self._own = opened(source)
             except OSError as error:
                 raise PictureError(plain(error)) from error
+            except MediumError as error:
+                raise PictureError(str(error)) from None
         self._stream = source
         try:
             self._image = self._open()
@@ -165,6 +170,8 @@ class Picture:
             raise PictureError(_NO_HEIC)
         _silence()
         with _plain_words(self._pixels_max):
+            if self.kind == "JPEG":
+                self._check_scans()
             return Image.open(self._stream, formats=("JPEG", "MPO") if self.kind == "JPEG" else (self.kind,))
 
     def _find_out(self) -> None:
@@ -205,6 +212,20 @@ class Picture:
         width_px, height_px = self._image.size
         if width_px * height_px > self._pixels_max:
             raise _too_many(f"{width_px}x{height_px} pixels", self._pixels_max)
+
+    def _check_scans(self) -> None:
+        """Refuse a JPEG that goes over its pixels again and again: each scan takes as long as a picture.
+
+        Within pixels, and within most notes of a camera, the mark of a scan cannot occur.
+        """
+        count = 0
+        for part in iter(lambda: self._stream.read(HEAD_BYTES), b""):
+            count += part.count(JPEG_SCAN)
+        self._stream.seek(0)
+        if count > SCANS_MAX:
+            raise PictureError(
+                f"it is a JPEG in {count} passes; at most {SCANS_MAX}: save it anew with a picture program"
+            )
 
     def _in_srgb(self, image: "Image.Image") -> "Image.Image":
         """Return a picture of mode L, RGB, CMYK or LAB as RGB in sRGB, by its profile or tags where it has such."""
@@ -349,7 +370,7 @@ def _plain_words(pixels_max: int) -> Iterator[None]:
 
     try:
         yield
-    except (PictureError, MemoryError):
+    except (PictureError, MemoryError, MediumError):
         raise
     except Image.DecompressionBombError as error:
         pixels = next((int(word) for word in str(error).replace("(", "").split() if word.isdigit()), 0)

@@ -4,6 +4,7 @@ Each mistake is left out and said in one line (`Catalogue.problems`); the rest p
 is read as one of the original layout (folders.py).
 """
 
+import base64
 import os
 import time
 from collections import Counter
@@ -349,6 +350,8 @@ class Reader:
                 duration_ms=duration_ms,
                 width_px=found["width_px"],
                 height_px=found["height_px"],
+                blocks=base64.b64decode(found["blocks"]),
+                container=found["container"],
                 codec=found["codec"],
                 notes=tuple(found["notes"]),
                 sound=table.sound,

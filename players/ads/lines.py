@@ -22,8 +22,9 @@ Stamp = tuple[int, int, int]
 class Creative(Struct, frozen=True, kw_only=True):
     """One picture or film that was examined and can be played.
 
-    `path` is absolute. `sha256` is of the whole file, as it was when it had that `stamp`. Width and height are as seen.
-    `notes` say in a few words each what is done to it before it is shown.
+    `path` is absolute. `sha256` is of the whole file, as it was when it had that `stamp`, `blocks` are the hashes of
+    its parts (pipeline/medium.py). Width and height are as seen. `notes` say in a few words each what is done to it
+    before it is shown.
     """
 
     id: str
@@ -33,6 +34,8 @@ class Creative(Struct, frozen=True, kw_only=True):
     duration_ms: int
     width_px: int
     height_px: int
+    blocks: bytes = b""
+    container: str = ""
     codec: str = ""
     notes: tuple[str, ...] = ()
     sound: bool = False

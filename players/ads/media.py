@@ -3,8 +3,11 @@
 `probe(paths)` starts this file as a program, which forks once a media file. A file that crashes, hangs or swallows
 memory ends only its own process. The program imports of ours only what reads media, and never follows a playlist. It
 does not outlive the process that asked.
+
+A file is opened once. Its hashes are taken first; then what is decoded are blocks that still have them.
 """
 
+import base64
 import ctypes
 import hashlib
 import json
@@ -12,22 +15,28 @@ import os
 import resource
 import select
 import signal
-import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
-VIDEOS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm", ".mkv": "matroska"}
-"""Endings of the names of films, in small letters, and FFmpeg's names of their containers."""
-CODECS = ("h264", "hevc", "vp9", "av1", "prores")
+VIDEOS = (".mp4", ".m4v", ".mov", ".webm", ".mkv")
+"""Endings of the names of films, in small letters."""
+PLAYED = ("mp4", "matroska")
+"""Kinds of films that are played (`kinds.FILMS`): .mp4 and .mov, .mkv and .webm."""
+HEAD_BYTES = 4096
+"""Length of the beginning of a file that says of what kind it is."""
 IMAGE_BYTES_MAX, VIDEO_BYTES_MAX = 64 << 20, 4 << 30
 SIDE_PX_MAX = 16384
 DURATION_MS_MIN, DURATION_MS_MAX = 1000, 600_000
 MEMORY_BYTES_MAX = 3 << 30
+FRAMES_MAX = 240 * DURATION_MS_MAX // 1000
+"""Largest number of frames of a film, whatever its header says: 240 a second for as long as an ad may last."""
+STILL_CPU_S_MAX = 8.0
+"""Longest processor time that a still picture may take to decode: each play of it takes as long again."""
 CPU_S_MAX = 20
 WALL_S_MAX = 40.0
 FILM_CPU_S_MAX, FILM_WALL_S_MAX = 120, 240.0
@@ -39,7 +48,7 @@ _NICE = 10
 _PR_SET_PDEATHSIG = 1
 _ROOT = Path(__file__).resolve().parents[2]
 """Folder of our packages."""
-_READERS = ("colours", "film", "frames", "kinds", "matroska", "mp4", "pictures", "profiles")
+_READERS = ("colours", "film", "frames", "kinds", "matroska", "medium", "mp4", "pictures", "profiles")
 """Modules of `pipeline` that read media."""
 
 
@@ -52,8 +61,9 @@ def examiner() -> str:
 def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
     """Return for each file what was found in it, or {problem}: one line of text.
 
-    Found are kind, codec, width_px and height_px as seen, duration_ms, sound and sha256. `notes` say what is done to
-    the medium, each in a few words.
+    Found are kind, container and codec, width_px and height_px as seen, duration_ms and sound. `notes` say what is
+    done to the medium, each in a few words. `sha256` is there wherever the file could be read, `blocks` (as in
+    pipeline/medium.py, in Base64) where it can be shown. Paths are absolute and without links.
     """
     wanted = list(dict.fromkeys(paths))
     answers: dict[Path, dict[str, Any]] = {}
@@ -137,10 +147,14 @@ def _in_child(path: Path) -> dict[str, Any]:
     _, status = os.waitpid(child, 0)
     if answer is None:
         return {"problem": f"it could not be read within {_wall_s_max(path):g} s; save it smaller", "again": True}
-    try:
-        return dict(json.loads(answer))
-    except ValueError:
-        return {"problem": f"reading it {_how_it_ended(status, path)}; save it anew with another program, or smaller"}
+    told: dict[str, Any] = {}
+    for line in answer.splitlines():
+        told |= json.loads(line)
+    if status:
+        told["problem"] = f"reading it {_how_it_ended(status, path)}; save it anew with another program, or smaller"
+    if "problem" in told:
+        told.pop("blocks", None)
+    return told
 
 
 def _read_all(fd: int, deadline_s: float) -> bytes | None:
@@ -181,53 +195,75 @@ def _examine_and_exit(path: Path, writer: int) -> NoReturn:
             (resource.RLIMIT_CORE, 0),
         ):
             resource.setrlimit(limit, (most, most))
-        try:
-            answer = _examine(path)
-        except MemoryError:
-            answer = {"problem": "it needs too much memory; save it smaller"}
-        except Exception as error:
-            answer = {"problem": " ".join(f"it cannot be decoded ({type(error).__name__}: {error})".split())[:300]}
-        os.write(writer, json.dumps(answer).encode())
+        with open(writer, "w") as answers:
+            for told in _answers(path):
+                answers.write(json.dumps(told) + "\n")
+                answers.flush()
         code = 0
     finally:
         os._exit(code)
 
 
-def _examine(path: Path) -> dict[str, Any]:
+def _answers(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what is found in a file, part by part; its hashes come before any decoder sees it."""
+    from pipeline.medium import Medium, MediumError, fingerprint, open_plain
+
+    try:
+        fd = open_plain(path)
+        problem = _refused(path, fd)
+        if problem:
+            yield {"problem": problem}
+            return
+        hashes = fingerprint(fd)
+        yield {"sha256": hashes.sha256, "blocks": base64.b64encode(hashes.blocks).decode()}
+        medium = Medium(fd, hashes.blocks)
+        found = _examine(path, medium.buffered())
+        yield {"problem": "it changes while it is examined", "again": True} if medium.changed else found
+    except MediumError as error:
+        yield {"problem": str(error), "again": True}
+    except MemoryError:
+        yield {"problem": "it needs too much memory; save it smaller"}
+    except Exception as error:
+        yield {"problem": " ".join(f"it cannot be decoded ({type(error).__name__}: {error})".split())[:300]}
+
+
+def _is_picture(path: Path, head: bytes) -> bool:
+    from pipeline.kinds import SUFFIXES, sniff
+
+    return path.suffix.lower() in SUFFIXES or bool(sniff(head))
+
+
+def _refused(path: Path, fd: int) -> str:
+    """Return why an open file is not even looked into; empty where it is."""
     from pipeline.kinds import SUFFIXES, sniff, sniff_film
 
-    suffix = path.suffix.lower()
-    info = path.stat()
-    if not stat.S_ISREG(info.st_mode):
-        return {"problem": "it is not a regular file"}
-    with path.open("rb") as stream:
-        head = stream.read(4096)
-    is_picture = suffix in SUFFIXES or bool(sniff(head))
-    if not info.st_size:
-        return {"problem": "it is empty (0 bytes); copy it here again"}
-    container = sniff_film(head)
-    if container and container not in VIDEOS.values() and not sniff(head):
-        return {"problem": f"it is a film in {container}, which is not played; export it as MP4 with H.264"}
-    if not is_picture and suffix not in VIDEOS:
+    size_bytes, head = os.fstat(fd).st_size, os.pread(fd, HEAD_BYTES, 0)
+    is_picture, container = _is_picture(path, head), sniff_film(head)
+    if not size_bytes:
+        return "it is empty (0 bytes); copy it here again"
+    if container and container not in PLAYED and not sniff(head):
+        return f"it is a film in {container.split()[0]}, which is not played; export it as MP4 with H.264"
+    if not is_picture and path.suffix.lower() not in VIDEOS:
         known = " ".join([*sorted(SUFFIXES), *VIDEOS])
-        return {"problem": f"unknown kind {suffix!r}; save it as one of {known}"}
+        return f"unknown kind {path.suffix.lower()!r}; save it as one of {known}"
     most = IMAGE_BYTES_MAX if is_picture else VIDEO_BYTES_MAX
-    if info.st_size > most:
-        return {"problem": f"it is larger than {most >> 20} MiB; save it smaller"}
-    found = _image(path, head) if is_picture else _video(path, container or VIDEOS[suffix])
-    if "problem" not in found:
-        with path.open("rb") as stream:
-            found["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return found
+    return f"it is larger than {most >> 20} MiB; save it smaller" if size_bytes > most else ""
 
 
-def _image(path: Path, head: bytes) -> dict[str, Any]:
+def _examine(path: Path, file: BinaryIO) -> dict[str, Any]:
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    return _image(file, head) if _is_picture(path, head) else _video(path, file)
+
+
+def _image(file: BinaryIO, head: bytes) -> dict[str, Any]:
     """Decode the whole picture, every frame of an animated one, as the player will."""
     from pipeline.kinds import sniff_film
     from pipeline.pictures import NotAPictureError, Picture, PictureError
 
+    began_s = time.process_time()
     try:
-        with Picture(path) as picture:
+        with Picture(file) as picture:
             if picture.animated:
                 for _ in picture.frames():
                     pass
@@ -240,19 +276,23 @@ def _image(path: Path, head: bytes) -> dict[str, Any]:
         return {"problem": str(error)}
     except PictureError as error:
         return {"problem": str(error)}
+    took_s = time.process_time() - began_s
+    if not picture.animated and took_s > STILL_CPU_S_MAX:
+        return {"problem": f"it takes {took_s:.0f} s of a processor to decode; save it anew, or smaller"}
     return {"kind": "image", "width_px": image.width, "height_px": image.height, "duration_ms": 0, "sound": False} | {
+        "container": picture.kind.lower(),
         "codec": picture.kind.lower(),
         "notes": picture.notes,
     }
 
 
-def _video(path: Path, container_format: str) -> dict[str, Any]:
+def _video(path: Path, file: BinaryIO) -> dict[str, Any]:
     import av
 
     try:
-        found = _film(path, container_format)
+        found = _film(file)
         if "problem" not in found:
-            found["duration_ms"] = _duration_ms(path, container_format)
+            found["duration_ms"] = _duration_ms(file)
     except av.FFmpegError:
         return {"problem": f"it cannot be decoded: it is damaged, or no {path.suffix} film; export or copy it anew"}
     except ValueError as error:
@@ -260,7 +300,7 @@ def _video(path: Path, container_format: str) -> dict[str, Any]:
     if "problem" in found:
         return found
     if DURATION_MS_MIN <= found["duration_ms"] <= DURATION_MS_MAX:
-        damage = _damage(path, container_format, found["duration_ms"] / 1000)
+        damage = _damage(file, found["duration_ms"] / 1000)
         return {"problem": damage} if damage else found
     limits = f"at least {DURATION_MS_MIN // 1000}, at most {DURATION_MS_MAX // 1000}"
     advice = "save a still picture as .png or .jpg, or export a longer film"
@@ -269,16 +309,16 @@ def _video(path: Path, container_format: str) -> dict[str, Any]:
     return {"problem": f"it lasts {found['duration_ms'] / 1000:g} s; {limits}; {advice}"}
 
 
-def _film(path: Path, container_format: str) -> dict[str, Any]:
+def _film(file: BinaryIO) -> dict[str, Any]:
     """Return what the first frames of a film tell, or {problem}."""
     from pipeline.film import Film
+    from pipeline.kinds import SCREEN_CODECS
     from pipeline.pictures import PIXELS_MAX
 
-    with Film(path, container_format=container_format, threads=1) as film:
+    with Film(file, codecs=SCREEN_CODECS, threads=1) as film:
         codec = film.stream.codec_context
-        if film.codec not in CODECS:
-            known = ", ".join(CODECS)
-            return {"problem": f"codec {film.codec} is not played; known: {known}; export it as h264"}
+        if film.stream.frames > FRAMES_MAX:
+            return {"problem": f"it says that it has {film.stream.frames} frames; at most {FRAMES_MAX}: export it anew"}
         if not 0 < codec.width * codec.height <= PIXELS_MAX or max(codec.width, codec.height) > SIDE_PX_MAX:
             return {"problem": f"a frame of {codec.width}x{codec.height} pixels cannot be played; export it smaller"}
         frames = list(islice(film.decoded(), 5))
@@ -291,12 +331,13 @@ def _film(path: Path, container_format: str) -> dict[str, Any]:
             "width_px": width_px,
             "height_px": height_px,
             "sound": bool(film.container.streams.audio),
+            "container": film.kind,
             "codec": film.codec,
             "notes": film.notes(told),
         }
 
 
-def _damage(path: Path, container_format: str, length_s: float) -> str:
+def _damage(file: BinaryIO, length_s: float) -> str:
     """Decode a film from its first frame to its last; return what is damaged, or nothing.
 
     Of a film that takes too long, what is left is passed over up to its last seconds.
@@ -304,11 +345,12 @@ def _damage(path: Path, container_format: str, length_s: float) -> str:
     import av
 
     from pipeline.film import Film
+    from pipeline.kinds import SCREEN_CODECS
 
     until_cpu_s, until_s = time.process_time() + DECODING_CPU_S, time.monotonic() + DECODING_WALL_S
     at_s = 0.0
     try:
-        with Film(path, container_format=container_format, threads=1) as film:
+        with Film(file, codecs=SCREEN_CODECS, threads=1) as film:
             for at_s, _, frame in film.timed():
                 if frame.is_corrupt:
                     return _damaged(at_s)
@@ -316,7 +358,7 @@ def _damage(path: Path, container_format: str, length_s: float) -> str:
                     break
             else:
                 return ""
-        with Film(path, container_format=container_format, threads=1) as film:
+        with Film(file, codecs=SCREEN_CODECS, threads=1) as film:
             base_s = float(film.stream.time_base or 1)
             begins = (film.stream.start_time or 0) * base_s
             at_s = max(at_s, length_s - TAIL_S)
@@ -333,11 +375,12 @@ def _damaged(at_s: float) -> str:
     return f"its picture is damaged after {at_s:.1f} s; export or copy it anew"
 
 
-def _duration_ms(path: Path, container_format: str) -> int:
+def _duration_ms(file: BinaryIO) -> int:
     from pipeline.film import Film
+    from pipeline.kinds import SCREEN_CODECS
 
-    with Film(path, container_format=container_format) as film:
-        return round(film.length_s() * 1000)
+    with Film(file, codecs=SCREEN_CODECS) as film:
+        return round(film.length_s(FRAMES_MAX) * 1000)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Sources of pictures: the built-in scene, folders of images, video files, webcams and network streams."""
 
 import os
-import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from pipeline.colours import ColourError
 from pipeline.film import Film, Shown
 from pipeline.kinds import sniff
 from pipeline.log import log, skip, skipped
+from pipeline.medium import MediumError, open_plain
 from pipeline.pictures import Picture, PictureError
 from pipeline.settings import Camera
 from stages.capture import sample
@@ -138,17 +138,16 @@ def _opened(path: Path, *, follow: bool) -> BinaryIO:
     Raises PictureError.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
+        file = os.fdopen(open_plain(path if follow else path.parent.resolve() / path.name, follow=follow), "rb")
     except OSError as error:
         raise PictureError(f"cannot read it: {error.strerror}") from error
-    file = os.fdopen(fd, "rb")
-    facts = os.fstat(fd)
-    if stat.S_ISREG(facts.st_mode) and facts.st_size <= _PICTURE_BYTES_MAX:
+    except MediumError as error:
+        raise PictureError(str(error)) from error
+    size_bytes = os.fstat(file.fileno()).st_size
+    if size_bytes <= _PICTURE_BYTES_MAX:
         return file
     file.close()
-    if stat.S_ISREG(facts.st_mode):
-        raise PictureError(f"it has {facts.st_size >> 20} MiB; at most {_PICTURE_BYTES_MAX >> 20}: save it smaller")
-    raise PictureError("it is no plain file; copy the picture itself here")
+    raise PictureError(f"it has {size_bytes >> 20} MiB; at most {_PICTURE_BYTES_MAX >> 20}: save it smaller")
 
 
 class VideoFile:
@@ -170,7 +169,7 @@ class VideoFile:
         try:
             # Every further decoder thread would hold one frame back.
             self._film = Film(self._path, threads=1, pixels_max=PIXELS_MAX)
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, ValueError, MediumError) as error:
             raise SourceError(f"{self._path} is no film that can be read; give one such as H.264 in MP4") from error
         self._frames: Iterator[Shown] = self._film.frames()
         self._length_s = 0.0

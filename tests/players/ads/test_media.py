@@ -1,5 +1,6 @@
 """Media: what is found in them, and hostile ones."""
 
+import hashlib
 import os
 import shutil
 import struct
@@ -17,6 +18,7 @@ from PIL import Image
 from players.ads import media
 from players.screen import pictures
 from players.screen.layout import Layout
+from tests import hostile
 from tests.ads import BROKEN_EXIF
 from tests.conftest import lives, wait_for
 from tests.films import coded, edit, quarters, write_film, write_numbered
@@ -215,6 +217,38 @@ def test_a_medium_that_cannot_be_shown_is_one_line(folder: Path) -> None:
         assert "\n" not in problem
 
 
+def test_two_films_in_one_file_are_one_to_who_examines_and_none_to_who_guesses(folder: Path) -> None:
+    hostile.two_films(folder / "film.mp4")
+    hostile.two_films(folder / "other.mp4", b"abcd")
+    answers = {path.name: found for path, found in media.probe([folder / "film.mp4", folder / "other.mp4"]).items()}
+    assert (answers["film.mp4"]["container"], answers["film.mp4"]["codec"]) == ("mp4", "h264")
+    assert "no film of a known kind" in answers["other.mp4"]["problem"]
+
+
+def test_a_picture_that_is_slow_by_design_is_refused_at_once(folder: Path) -> None:
+    """Decoding it would take 15 s; it has less than 300 KB."""
+    path = hostile.slow_jpeg(folder / "latte.jpg", 2400)
+    used_s = os.times().children_user
+    (found,) = media.probe([path]).values()
+    assert "it is a JPEG in 2401 passes; at most 200: save it anew" in found["problem"]
+    assert found["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest(), "whoever remembers refusals needs it"
+    assert os.times().children_user - used_s < 5
+
+
+def test_a_link_put_in_after_a_file_was_found_is_not_followed(folder: Path) -> None:
+    outside = folder.parent / "secret.png"
+    Image.new("RGB", (8, 8)).save(outside)
+    (folder / "link.png").symlink_to(outside)
+    (folder / "inner").symlink_to(folder)
+    os.mkfifo(folder / "fifo.png")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    names = ["link.png", "inner/latte.png", "fifo.png", "zero.png", "latte.png"]
+    answers = media.probe(folder / name for name in names)
+    assert ["problem" in answers[folder / name] for name in names] == [True] * 4 + [False]
+    assert all(answers[folder / name].get("again") for name in names[:4])
+    assert "sha256" not in answers[folder / "link.png"]
+
+
 def make_bad_media(folder: Path) -> None:
     outside = folder.parent / "secret.png"
     Image.new("RGB", (8, 8)).save(outside)
@@ -254,8 +288,8 @@ def test_a_file_that_kills_or_hangs_its_examiner_takes_nothing_along(
         Path(media.__file__)
         .read_text()
         .replace(
-            "def _examine(path: Path) -> dict[str, Any]:",
-            "def _examine(path: Path) -> dict[str, Any]:\n"
+            "def _examine(path: Path, file: BinaryIO) -> dict[str, Any]:",
+            "def _examine(path: Path, file: BinaryIO) -> dict[str, Any]:\n"
             "    if 'memory' in path.name: bytearray(64 << 30)\n"
             "    if 'crash' in path.name: os.kill(os.getpid(), signal.SIGSEGV)\n"
             "    if 'hang' in path.name: time.sleep(60)\n"
@@ -283,7 +317,7 @@ def test_a_file_that_kills_or_hangs_its_examiner_takes_nothing_along(
 
 def test_who_examines_a_file_dies_with_who_asked(folder: Path) -> None:
     program = folder.parent / "hangs.py"
-    signature = "def _examine(path: Path) -> dict[str, Any]:"
+    signature = "def _examine(path: Path, file: BinaryIO) -> dict[str, Any]:"
     program.write_text(Path(media.__file__).read_text().replace(signature, f"{signature}\n    time.sleep(60)"))
     Image.new("RGB", (8, 8)).save(folder / "a.png")
     ask = "import sys; from pathlib import Path; from players.ads import media; media.__file__ = sys.argv[1]; "
