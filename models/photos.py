@@ -21,7 +21,7 @@ from models.options import Number
 from pipeline.streams import Terminal, json_text
 
 if TYPE_CHECKING:
-    from models.session import Estimate
+    from models.estimate import Estimate
 
 _URL = re.compile(r"(?i)[a-z]+:/")
 """Beginning of a URL. A path has lost its second `/`."""

@@ -21,13 +21,13 @@ from models.cards import (
     DECADES,
     FAIRFACE_EDGES,
     AgeHead,
-    Gender,
     GenderHead,
     Golden,
     Input,
     ModelError,
     Network,
 )
+from models.estimate import Estimate, estimate
 from models.onnx_file import what_is_outside
 from models.trial import ensure_tried
 
@@ -49,20 +49,6 @@ class Outputs(Struct, frozen=True):
     """Probabilities of the decades, float32 [n, 9]."""
     p_fairface: NDArray[np.float32]
     """Probabilities of FairFace's ranges of age, float32 [n, 9]."""
-
-
-class Estimate(Struct, frozen=True):
-    """Estimate for one face by the card's thresholds. `age_years` and `decade` are None if the age is too unsure."""
-
-    gender: Gender
-    p_male: float
-    age_years: float | None
-    decade: int | None
-    p_decade: tuple[float, ...]
-
-
-NOTHING_KNOWN = Estimate("unknown", 0.5, None, None, (1 / len(DECADES),) * len(DECADES))
-"""Estimate for a face that was not classified, or for which the model gives no number."""
 
 
 class Classifier:
@@ -118,20 +104,9 @@ class Classifier:
         Below the card's thresholds it is `unknown`; for numbers that are not finite it is NOTHING_KNOWN.
         """
         return [
-            self._decide(float(p_male), float(age), p_decade)
+            estimate(float(p_male), float(age), p_decade.tolist(), self._unknown)
             for p_male, age, p_decade in zip(outputs.p_male, outputs.age_years, outputs.p_decade, strict=True)
         ]
-
-    def _decide(self, p_male: float, age_years: float, p_decade: NDArray[np.float32]) -> Estimate:
-        if not np.isfinite(p_male + age_years):
-            return NOTHING_KNOWN
-        gender: Gender = "unknown"
-        if max(p_male, 1 - p_male) >= self._unknown.gender:
-            gender = "M" if p_male > 0.5 else "F"
-        decade = int(p_decade.argmax())
-        sure = bool(p_decade[decade] >= self._unknown.decade)
-        probabilities = tuple(float(p) for p in p_decade)
-        return Estimate(gender, p_male, age_years if sure else None, decade if sure else None, probabilities)
 
     def _check_golden(self, golden: Golden) -> None:
         try:

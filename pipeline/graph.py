@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from pipeline.errors import UserError
-from pipeline.messages import Audience, Faces, Frame, Message
+from pipeline.messages import Answered, Audience, Faces, Frame, Message
 from pipeline.settings import Mode, Station
 
 BROKER = "broker"
@@ -50,6 +50,8 @@ class Row(Struct, frozen=True, kw_only=True):
     much older: not for a stage whose step takes long."""
     rings: Literal["none", "own", "all"] = "none"
     """Cameras whose frames the stage touches."""
+    sees: bool = False
+    """True if the stage's Job holds the tables of all cameras. A change of them is told to its `update`."""
     reads: tuple[str, ...] = ()
     """Tables of the station file that the stage's Job holds. A change of them replaces its processes."""
     display: bool = False
@@ -75,8 +77,8 @@ class Row(Struct, frozen=True, kw_only=True):
 _CAPTURE_MIB = 2048
 """7680x4320 in H.264 took 1300 at most, a picture of 50 million pixels 770."""
 _CLASSIFY = Row(
-    name="classify", stage="stages.classify:Classify", takes=Faces, gives=Audience,
-    ahead=True, reads=("station", "classify"), modes=_NAMING,
+    name="classify", stage="stages.classify:Classify", takes=Faces, gives=Answered,
+    keep="all", ahead=True, reads=("station", "classify"), modes=_NAMING,
 )  # fmt: skip
 TABLE = (
     Row(
@@ -84,11 +86,15 @@ TABLE = (
         per="camera", rings="own", nice=5, memory_mib=_CAPTURE_MIB,
     ),
     Row(
-        name="detect", stage="stages.detect:Detect", takes=Frame, gives=Faces,
-        rings="all", reads=("station", "detect", "classify"), nice=5,
+        name="detect", stage="stages.detect.stage:Detect", takes=Frame, gives=Faces,
+        rings="all", sticky=True, sees=True, reads=("station", "detect", "classify"), nice=5,
     ),
     _CLASSIFY,
     msgspec.structs.replace(_CLASSIFY, stage="stages.classify:Count", modes=("count",)),
+    Row(
+        name="people", stage="stages.people.stage:People", takes=Answered, gives=Audience,
+        keep="all", batch=64, in_order=True, sees=True, reads=("station", "classify"),
+    ),
     Row(
         name="player", stage="players.player:Player", takes=Audience,
         per="screen", keep="all", batch=64, ticks=True, reads=("station", "choose", "ads"), display=True, modes=_ALL,

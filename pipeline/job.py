@@ -18,6 +18,8 @@ class Job(Struct, frozen=True, kw_only=True):
     depends on what its row names, so that a change of anything else leaves its processes alone."""
     camera: Camera = cast(Camera, UNSET)
     """The camera of this process; UNSET where the row has not one process for each."""
+    cameras: dict[str, Camera] = {}
+    """Tables of all cameras by name, without their sources, where the row `sees` them; `update` tells of others."""
     screen: Screen = cast(Screen, UNSET)
     """The screen of this process; UNSET where the row has not one process for each."""
     screens: int = 1
@@ -33,15 +35,22 @@ def job_of(group: Group, station: Station, rings: dict[str, RingRef], run_starte
     row, name = group.row, group.instance
     cameras = {camera.name: camera for camera in station.cameras} if row.per == "camera" else {}
     screens = {screen.name: screen for screen in station.screens} if row.per == "screen" else {}
+    seen = {camera.name: _without_source(camera) for camera in station.cameras} if row.sees else {}
     shown = {"none": {}, "own": {name: rings[name]} if name in rings else {}, "all": rings}[row.rings]
     return Job(
         station=narrowed(station, row.reads),
         camera=cameras.get(name, cast(Camera, UNSET)),
+        cameras=seen,
         screen=screens.get(name, cast(Screen, UNSET)),
         screens=len(screens) or 1,
         rings=shown,
         run_started_ms=run_started_ms,
     )
+
+
+def _without_source(camera: Camera) -> Camera:
+    """Return the table without where the frames come from, as URLs hold passwords."""
+    return msgspec.structs.replace(camera, source="", ca_file="", certificate_sha256="")
 
 
 def narrowed(station: Station, tables: tuple[str, ...]) -> Station:

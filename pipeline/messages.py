@@ -19,8 +19,13 @@ Probability = Annotated[float, Meta(ge=0, le=1)]
 BoxPx = tuple[CoordPx, CoordPx, CoordPx, CoordPx]
 PointPx = tuple[CoordPx, CoordPx]
 Gender = Literal["M", "F", "unknown"]
+TrackId = Annotated[str, Meta(pattern=r"^([0-9a-f]{16})?\Z")]
+AngleDeg = Annotated[float, Meta(ge=-180, le=180)]
+Years = Annotated[float, Meta(ge=0, le=120)]
+Decades = Annotated[tuple[Probability, ...], Meta(max_length=9)]
 
 MAX_FACES = 64
+FaceNumber = Annotated[int, Meta(ge=0, lt=MAX_FACES)]
 DECADES = ("0-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70-79", "80+")
 
 
@@ -30,6 +35,11 @@ class Message(Struct, frozen=True, kw_only=True, tag_field="type"):
     camera: Name
     seq: Count
     captured_ns: Ns
+
+    @property
+    def counted(self) -> int:
+        """Number of faces, answers or people that it tells of."""
+        return 0
 
 
 class Frame(Message, frozen=True, kw_only=True, tag="frame.1"):
@@ -47,22 +57,47 @@ class Face(Struct, frozen=True, kw_only=True):
     box_px: BoxPx
     score: Probability
     keypoints_px: Annotated[tuple[PointPx, ...], Meta(max_length=6)] = ()
+    track: TrackId = ""
+    """Random name of the person while in view of this camera, 16 hexadecimal digits. It dies with the track and is
+    written nowhere."""
+    since_ns: Ns = 0
+    """Time of the first frame in which the track was found; 0 where nobody is followed."""
+    yaw_deg: AngleDeg | None = None
+    """Turn of the head from the camera, positive to the person's left; None where it cannot be told."""
+    pitch_deg: AngleDeg | None = None
+    """Tilt of the head from the camera, positive upwards; None where it cannot be told."""
+    quality: Probability = 0.0
+    """Worth of the face's crop for an answer, by size, sharpness and frontality; 0 where it was not judged."""
 
 
-class Faces(Message, frozen=True, kw_only=True, tag="faces.1"):
-    """The faces of one frame, which may be none. `crops[i]` is uint8 RGB [crop_px, crop_px, 3] of `faces[i]`; on the
-    wire the crops follow the message as parts of their own. In mode `count` nobody is classified: there are none."""
+class Faces(Message, frozen=True, kw_only=True, tag="faces.2"):
+    """The people found in one frame, who may be none. `crops[i]` is uint8 RGB [crop_px, crop_px, 3] of the face with
+    number `asked[i]`: those worth asking the classifier about. On the wire the crops follow the message as parts of
+    their own. In mode `count` nobody is classified: there are none."""
 
     width_px: Px
     height_px: Px
     detected_ns: Ns
     faces: Annotated[tuple[Face, ...], Meta(max_length=MAX_FACES)]
     crop_px: Annotated[int, Meta(ge=0, le=512)] = 0
+    asked: Annotated[tuple[FaceNumber, ...], Meta(max_length=MAX_FACES)] = ()
     crops: Annotated[tuple[bytes, ...], Meta(max_length=MAX_FACES)] = ()
 
+    @property
+    def counted(self) -> int:
+        """Number of faces."""
+        return len(self.faces)
+
     @classmethod
-    def of(cls, frame: Frame, faces: tuple[Face, ...] = (), crops: tuple[bytes, ...] = (), crop_px: int = 0) -> "Faces":
-        """Return the faces found in a frame, detected now."""
+    def of(
+        cls,
+        frame: Frame,
+        faces: tuple[Face, ...] = (),
+        crops: tuple[bytes, ...] = (),
+        crop_px: int = 0,
+        asked: tuple[int, ...] | None = None,
+    ) -> "Faces":
+        """Return the faces found in a frame, detected now. Without `asked` the crops are of the first faces."""
         return cls(
             camera=frame.camera,
             seq=frame.seq,
@@ -72,36 +107,41 @@ class Faces(Message, frozen=True, kw_only=True, tag="faces.1"):
             detected_ns=time.monotonic_ns(),
             faces=faces,
             crop_px=crop_px,
+            asked=tuple(range(len(crops))) if asked is None else asked,
             crops=crops,
         )
 
 
-class Person(Struct, frozen=True, kw_only=True):
-    """A classified face. `p_decade` follows DECADES. The gender is `unknown` where the model is not sure enough of it;
-    `age_years` and `decade` are None where it is not sure enough of the age."""
+class Answer(Struct, frozen=True, kw_only=True):
+    """Calibrated answer of the classifier about one crop, before anything becomes `unknown`. `p_decade` follows
+    DECADES."""
 
-    box_px: BoxPx
-    score: Probability
-    gender: Gender
+    face: FaceNumber
+    """Number of the face in the message."""
     p_male: Probability
-    age_years: Annotated[float, Meta(ge=0, le=120)] | None
-    decade: Annotated[int, Meta(ge=0, le=8)] | None
-    p_decade: Annotated[tuple[Probability, ...], Meta(max_length=len(DECADES))]
+    age_years: Years
+    p_decade: Decades
 
 
-class Audience(Message, frozen=True, kw_only=True, tag="audience.1"):
-    """People in one frame of one camera."""
+class Answered(Message, frozen=True, kw_only=True, tag="answered.1"):
+    """The faces of one frame with the classifier's answers about those it was asked about, who may be none."""
 
     width_px: Px
     height_px: Px
     detected_ns: Ns
     classified_ns: Ns
-    faces: Annotated[tuple[Person, ...], Meta(max_length=MAX_FACES)]
+    faces: Annotated[tuple[Face, ...], Meta(max_length=MAX_FACES)]
+    answers: Annotated[tuple[Answer, ...], Meta(max_length=MAX_FACES)] = ()
     model_sha256: Annotated[str, Meta(max_length=64)] = ""
 
+    @property
+    def counted(self) -> int:
+        """Number of answers."""
+        return len(self.answers)
+
     @classmethod
-    def of(cls, faces: Faces, people: tuple[Person, ...] = (), model_sha256: str = "") -> "Audience":
-        """Return the people of a frame whose faces were found, classified now."""
+    def of(cls, faces: Faces, answers: tuple[Answer, ...] = (), model_sha256: str = "") -> "Answered":
+        """Return the answers about a frame's faces, classified now."""
         return cls(
             camera=faces.camera,
             seq=faces.seq,
@@ -110,8 +150,80 @@ class Audience(Message, frozen=True, kw_only=True, tag="audience.1"):
             height_px=faces.height_px,
             detected_ns=faces.detected_ns,
             classified_ns=time.monotonic_ns(),
-            faces=people,
+            faces=faces.faces,
+            answers=answers,
             model_sha256=model_sha256,
+        )
+
+
+class Person(Struct, frozen=True, kw_only=True):
+    """Somebody who is there. `p_decade` follows DECADES. The gender is `unknown` where the answers are not sure enough
+    of it; `age_years` and `decade` are None where they are not sure enough of the age."""
+
+    box_px: BoxPx
+    """Box of the face in the last frame in which it was found."""
+    score: Probability
+    gender: Gender
+    p_male: Probability
+    age_years: Years | None
+    decade: Annotated[int, Meta(ge=0, le=8)] | None
+    p_decade: Decades
+    track: TrackId = ""
+    """Name of the person while in view, as in `Face.track`."""
+    since_ns: Ns = 0
+    """Time since which the person is there."""
+    seen_ns: Ns = 0
+    """Time of the last frame in which the face was found."""
+    p_minor: Probability | None = None
+    """Probability that the person is under 20; None where nothing was answered."""
+    answers: Count = 0
+    """Number of answers that were fused."""
+    looking: bool | None = None
+    """True while the head faces the screen, False while it does not; None where that cannot be told."""
+    looking_since_ns: Ns | None = None
+    """Start of the present look; None where the person does not look."""
+    attention_ms: Count = 0
+    """Sum of all looks so far."""
+    watched: bool = False
+    """True once there was a confirmed look."""
+
+
+class Audience(Message, frozen=True, kw_only=True, tag="audience.2"):
+    """Everybody who is in view of one camera at the time of one frame, also who was not found in that very frame."""
+
+    width_px: Px
+    height_px: Px
+    detected_ns: Ns
+    classified_ns: Ns
+    people: Annotated[tuple[Person, ...], Meta(max_length=MAX_FACES)]
+    group: Annotated[str, Meta(max_length=64)] = ""
+    """Name of the cameras that see the same people; empty for a camera of its own."""
+    leads: bool = True
+    """True if this camera's people count for its group now; the others of the group see the same people."""
+    model_sha256: Annotated[str, Meta(max_length=64)] = ""
+
+    @property
+    def counted(self) -> int:
+        """Number of people."""
+        return len(self.people)
+
+    @classmethod
+    def of(
+        cls, answered: Answered, people: tuple[Person, ...] = (), *, group: str = "", leads: bool = True
+    ) -> "Audience":
+        """Return who is there at the time of a frame."""
+        return cls(
+            camera=answered.camera,
+            seq=answered.seq,
+            captured_ns=answered.captured_ns,
+            width_px=answered.width_px,
+            height_px=answered.height_px,
+            detected_ns=answered.detected_ns,
+            classified_ns=answered.classified_ns,
+            people=people,
+            group=group,
+            leads=leads,
+            model_sha256=answered.model_sha256,
         )
 
 

@@ -49,7 +49,7 @@ class StationTable(Section, frozen=True, kw_only=True):
 
 
 class Camera(Section, frozen=True, kw_only=True):
-    """One source of frames; repeat the table for each camera. Do not let two cameras see the same people."""
+    """One source of frames; repeat the table for each camera."""
 
     name: Name
     """Name of the camera."""
@@ -69,6 +69,12 @@ class Camera(Section, frozen=True, kw_only=True):
     half a minute of them, and turns again when the camera is mounted another way."""
     mirror: bool = False
     """Swap left and right, after the turn."""
+    group: Annotated[str, Meta(max_length=32)] = ""
+    """Name of the cameras that see the same people. Those of one group count a person once: the camera that sees most
+    leads. Empty means that nobody else's camera sees these people."""
+    reach: Literal["auto", "near", "far"] = "auto"
+    """Distance at which people are looked for. `near` searches the whole frame, for faces from about 100 px in 1080p.
+    `far` finds smaller faces too, within `detect.budget`. `auto` is far for frames from 1280 px width on."""
     ca_file: str = ""
     """File of certificates (PEM) of the authority that signed the camera's, for `rtsps://` and `https://`. Where it is
     empty, the authorities that this machine trusts hold. The certificate must name the host of the URL."""
@@ -89,6 +95,8 @@ class Detect(Section, frozen=True, kw_only=True):
     """Largest number of faces taken from one frame. Of more faces, the largest are kept."""
     max_frame_age_ms: Annotated[int, Meta(ge=10, le=1500)] = 500
     """Longest that a frame may wait. A frame that waited longer is dropped and counted, not searched for faces."""
+    budget: Annotated[float, Meta(ge=1, le=100)] = 3.0
+    """Most that the search of one frame of a far-reaching camera may cost, on average, in searches of a whole frame."""
     threads: Annotated[int, Meta(ge=1, le=64)] = 1
     """Threads with which one worker scales pictures. The model itself takes what MediaPipe gives it."""
 

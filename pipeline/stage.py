@@ -243,7 +243,7 @@ def _feed(stage: Stage, batch: list[Any], outbox: Outbox, cell: Cell) -> bool:
         for result in stage.step(batch):
             cell.beat()  # a batch may take longer than the supervisor's patience
             cell.add("out" if outbox.send(result) else "dropped")
-            cell.add("faces", len(getattr(result, "faces", ())))
+            cell.add("faces", result.counted)
             cell.left(max(0, time.monotonic_ns() - result.captured_ns))
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]

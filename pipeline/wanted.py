@@ -19,7 +19,7 @@ class Order(Struct, kw_only=True):
 
     def says_the_same_as(self, other: "Order") -> bool:
         """Return whether a process of this order can go on under the other one: what differs can be told to it."""
-        alike = msgspec.structs.replace(other.job, screens=self.job.screens)
+        alike = msgspec.structs.replace(other.job, screens=self.job.screens, cameras=self.job.cameras)
         return self.group == other.group and self.job == alike
 
 

@@ -14,7 +14,7 @@ import msgspec
 import zmq
 
 from pipeline.errors import UserError
-from pipeline.messages import AnyMessage, Credit, Faces, message_types
+from pipeline.messages import Answered, AnyMessage, Credit, Faces, message_types
 
 MAX_PART_BYTES = 1 << 20
 _IPC_PATH_BYTES = 107
@@ -40,10 +40,18 @@ def decode_head(parts: Sequence[bytes]) -> AnyMessage:
         message = _decoder.decode(parts[0])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError) as error:
         raise WireError(str(error)) from None
-    wanted = [message.crop_px**2 * 3] * len(message.faces) if isinstance(message, Faces) and message.crop_px else []
+    wanted = [message.crop_px**2 * 3] * len(message.asked) if isinstance(message, Faces) else []
     if [len(part) for part in parts[1:]] != wanted or (isinstance(message, Faces) and message.crops):
-        raise WireError("the crops do not fit the faces")
+        raise WireError("the crops do not fit what is asked")
+    if isinstance(message, (Faces, Answered)) and not _numbers_fit(message):
+        raise WireError("a number of a face is of none")
     return message
+
+
+def _numbers_fit(message: Faces | Answered) -> bool:
+    """Tell whether every face that is asked or answered about is there, and each once."""
+    numbers = message.asked if isinstance(message, Faces) else [answer.face for answer in message.answers]
+    return len(set(numbers)) == len(numbers) and all(number < len(message.faces) for number in numbers)
 
 
 def decode(parts: Sequence[bytes]) -> AnyMessage:

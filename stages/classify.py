@@ -1,17 +1,18 @@
-"""The classify stage: estimate gender and age of each face, as far as the model is sure."""
+"""The classify stage: answer for each crop what gender and age the model sees in it."""
 
 from collections.abc import Iterator
 from itertools import accumulate
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.assets import resolve
 from models.cards import ModelError
-from models.session import NOTHING_KNOWN, Classifier, Estimate
+from models.session import Classifier
 from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.log import skip
-from pipeline.messages import Audience, Face, Faces, Person
+from pipeline.messages import Answer, Answered, Faces
 
 _MAX_AGE_YEARS = 120.0
 _FACES_MAX = 64
@@ -19,7 +20,7 @@ _FACES_MAX = 64
 
 
 class Classify:
-    """Stage that makes one `Audience` of each `Faces`. The crops of many messages go through the model together."""
+    """Stage that makes one `Answered` of each `Faces`. The crops of many messages go through the model together."""
 
     def __init__(self, job: Job) -> None:
         wanted = job.station.classify
@@ -34,35 +35,48 @@ class Classify:
             "card_sha256": self._classifier.sha256,
         }
 
-    def step(self, batch: list[Faces]) -> Iterator[Audience]:
-        """Classify every face that came with a crop of the right size; skip the others."""
+    def step(self, batch: list[Faces]) -> Iterator[Answered]:
+        """Answer every crop of the right size, skip the others, and let all faces through."""
         while batch:
             faces = accumulate(len(message.crops) for message in batch)
             count = max(1, sum(so_far <= _FACES_MAX for so_far in faces))
             yield from self._classify_batch(batch[:count])
             batch = batch[count:]
 
-    def _classify_batch(self, batch: list[Faces]) -> Iterator[Audience]:
+    def _classify_batch(self, batch: list[Faces]) -> Iterator[Answered]:
         size_px = self._classifier.size_px
-        usable: list[list[Face]] = []
+        usable: list[list[int]] = []
         crops = []
         for message in batch:
             usable.append([])
-            for face, crop in zip(message.faces, message.crops, strict=False):
+            for face, crop in zip(message.asked, message.crops, strict=True):
                 if len(crop) != size_px * size_px * 3:
                     skip("wrong_crop", camera=message.camera, bytes=len(crop))
                     continue
                 usable[-1].append(face)
                 crops.append(np.frombuffer(crop, np.uint8).reshape(size_px, size_px, 3))
-            for _ in range(len(message.faces) - len(message.crops)):
-                skip("face_without_crop", camera=message.camera)
-        estimates = iter(self._classifier.classify(np.stack(crops)) if crops else [])
+        answers = self._answers(crops)
         for message, faces in zip(batch, usable, strict=True):
-            known = [next(estimates) for _ in faces]
-            for _ in range(known.count(NOTHING_KNOWN)):
-                skip("no_number", camera=message.camera)
-            people = tuple(map(_person, faces, known))
-            yield Audience.of(message, people, self._classifier.sha256)
+            told = []
+            for face in faces:
+                answer = next(answers)
+                if answer is None:
+                    skip("no_number", camera=message.camera)
+                    continue
+                told.append(Answer(face=face, p_male=answer[0], age_years=answer[1], p_decade=answer[2]))
+            yield Answered.of(message, tuple(told), self._classifier.sha256)
+
+    def _answers(self, crops: list[NDArray[np.uint8]]) -> Iterator[tuple[float, float, tuple[float, ...]] | None]:
+        """Yield p_male, age and p_decade for each crop; None where they are no numbers."""
+        if not crops:
+            return
+        outputs = self._classifier.run(np.stack(crops))
+        p_male = np.clip(outputs.p_male, 0, 1)
+        age_years = np.clip(outputs.age_years, 0, _MAX_AGE_YEARS)
+        p_decade = np.clip(outputs.p_decade, 0, 1)
+        finite = np.isfinite(p_male + age_years + p_decade.sum(axis=1))
+        for i, ok in enumerate(finite):
+            yield (float(p_male[i]), float(age_years[i]), tuple(map(float, p_decade[i]))) if ok else None
 
     def close(self) -> None:
         """Release nothing."""
@@ -74,23 +88,10 @@ class Count:
     def __init__(self, _job: Job) -> None:
         self.status = {"model": "", "device": "", "card_sha256": ""}
 
-    def step(self, batch: list[Faces]) -> Iterator[Audience]:
-        """Yield one `Audience` of people of whom nothing is known for each `Faces`."""
+    def step(self, batch: list[Faces]) -> Iterator[Answered]:
+        """Let all faces through, without an answer."""
         for message in batch:
-            yield Audience.of(message, tuple(_person(face, NOTHING_KNOWN) for face in message.faces))
+            yield Answered.of(message)
 
     def close(self) -> None:
         """Release nothing."""
-
-
-def _person(face: Face, estimate: Estimate) -> Person:
-    age_years = estimate.age_years
-    return Person(
-        box_px=face.box_px,
-        score=face.score,
-        gender=estimate.gender,
-        p_male=min(1.0, max(0.0, estimate.p_male)),
-        age_years=None if age_years is None else min(_MAX_AGE_YEARS, max(0.0, age_years)),
-        decade=estimate.decade,
-        p_decade=estimate.p_decade,
-    )

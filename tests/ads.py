@@ -51,7 +51,7 @@ def frame(at_ns: int, *people: Person, camera: str = "cam") -> Audience:
         height_px=1000,
         detected_ns=at_ns,
         classified_ns=at_ns,
-        faces=people,
+        people=people,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from pipeline.job import Job
 from pipeline.messages import Faces, Frame
-from stages.detect import Detect
+from stages.detect.stage import Detect
 
 TIMES = 6
 AT_LEAST_S = 0.04

@@ -13,10 +13,11 @@ from msgspec import Struct
 
 from pipeline.graph import TABLE, Row
 from pipeline.job import Job
-from pipeline.messages import Audience, Face, Faces, Frame, Message, Person
+from pipeline.messages import Answer, Answered, Audience, Face, Faces, Frame, Message
 from pipeline.ring import Ring
 
 CROP_PX = 32
+P_DECADE = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class Camera:
@@ -108,21 +109,8 @@ class Namer:
         for message in batch:
             assert message.crops[0][0] == message.seq % 251
             time.sleep(float(os.environ.get("TOY_PONDER_MS", "0")) / 1000)
-            yield Audience.of(
-                message,
-                tuple(
-                    Person(
-                        box_px=face.box_px,
-                        score=face.score,
-                        gender="F",
-                        p_male=0.1,
-                        age_years=35.0,
-                        decade=3,
-                        p_decade=(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-                    )
-                    for face in message.faces
-                ),
-            )
+            answers = (Answer(face=i, p_male=0.1, age_years=35.0, p_decade=P_DECADE) for i in message.asked)
+            yield Answered.of(message, tuple(answers))
 
     def close(self) -> None:
         pass
@@ -204,8 +192,10 @@ class Passer:
         pass
 
 
-_TOYS = {"capture": "Camera", "detect": "Finder", "classify": "Namer", "player": "Wall"}
+_TOYS = {"capture": "Camera", "detect": "Finder", "classify": "Namer", "people": "", "player": "Wall"}
 TOYS: tuple[Row, ...] = tuple(
-    msgspec.structs.replace(row, stage=f"tests.toys:{_TOYS[row.name]}") for row in TABLE if row.name in _TOYS
+    msgspec.structs.replace(row, stage=f"tests.toys:{_TOYS[row.name]}" if _TOYS[row.name] else row.stage)
+    for row in TABLE
+    if row.name in _TOYS
 )
-"""The stage table with toys in it; stages that have none are left out."""
+"""The stage table with toys in it, but for the real stage of people; stages that have none are left out."""

@@ -27,7 +27,8 @@ from bench.rig.stages import SCENE_STEP_S
 from models.assets import resolve
 from models.crop import crop_face
 from models.detector import DetectedFace, FaceDetector
-from models.session import Classifier, Estimate
+from models.estimate import Estimate
+from models.session import Classifier
 from pipeline.errors import UserError
 from pipeline.messages import Audience, Person
 from players.ads.campaigns import DEMO, load_catalogue
@@ -141,7 +142,7 @@ class Chooser:
                 height_px=sample.HEIGHT_PX,
                 detected_ns=now_ns,
                 classified_ns=now_ns,
-                faces=people,
+                people=people,
             )
         )
         present, moment = self._window.present(now_ns), Moment(datetime.now(UTC), now_ns)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.job import Job
-from pipeline.messages import Audience, Face, Faces, Frame
+from pipeline.messages import Answered, Face, Faces, Frame
 from pipeline.ring import Ring
 from stages.capture import sample
 from stages.classify import Classify
@@ -116,7 +116,7 @@ class CountingClassify(Classify):
         self._sizes: Counter[str] = Counter()
         self.status: dict[str, Any] = {}
 
-    def step(self, batch: list[Faces]) -> Iterator[Audience]:
+    def step(self, batch: list[Faces]) -> Iterator[Answered]:
         """Count the batch and classify it."""
         self._sizes[str(len(batch))] += 1
         self.status = {"batches": dict(self._sizes)}
@@ -129,11 +129,11 @@ class KnownClassify:
     def __init__(self, _job: Job) -> None:
         self._work_s = float(os.environ["BENCH_CLASSIFY_MS"]) / 1e3
 
-    def step(self, batch: list[Faces]) -> Iterator[Audience]:
-        """Yield one empty `Audience` a message, after the known time."""
+    def step(self, batch: list[Faces]) -> Iterator[Answered]:
+        """Yield one empty `Answered` a message, after the known time."""
         time.sleep(self._work_s)
         for message in batch:
-            yield Audience.of(message)
+            yield Answered.of(message)
 
     def close(self) -> None:
         """Release nothing."""

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from pipeline.messages import Audience, Faces, Frame
+from pipeline.messages import Answered, Audience, Faces, Frame
 from pipeline.operator.snapshot import Ages, Snapshot, Stage
 
 
 def summarise(snapshot: Snapshot) -> dict[str, Any]:
     """Return the figures of a run from the snapshot taken when it has ended. Rates are those since it was ready."""
-    frame, faces, audience = (kind.__name__ for kind in (Frame, Faces, Audience))
+    frame, faces, answered, audience = (kind.__name__ for kind in (Frame, Faces, Answered, Audience))
     cameras = _one([stage for stage in snapshot.stages if stage.gives == frame])
     finders = _one([stage for stage in snapshot.stages if stage.takes == frame])
-    namers = _one([stage for stage in snapshot.stages if stage.takes == faces and stage.gives == audience])
+    namers = _one([stage for stage in snapshot.stages if stage.takes == faces and stage.gives == answered])
     screens = _one([stage for stage in snapshot.stages if stage.takes == audience and not stage.gives])
     overtaken = sum(n for link, n in snapshot.dropped.items() if link.startswith(f"{frame.lower()}>"))
     return {

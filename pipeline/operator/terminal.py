@@ -16,7 +16,7 @@ from rich.table import Table
 from pipeline.cells import quantile_ms
 from pipeline.graph import BROKER
 from pipeline.log import log
-from pipeline.messages import Audience, Frame
+from pipeline.messages import Faces, Frame
 from pipeline.operator.snapshot import ScreenState, Snapshot, Stage
 from pipeline.people import told
 from pipeline.streams import Terminal
@@ -61,11 +61,11 @@ def line(now: Snapshot, before: Snapshot) -> dict[str, Any]:
     """Return the station as the fields of one log line."""
     screen = next(iter(now.screens), None)
     finders = [stage for stage in now.stages if stage.takes == Frame.__name__]
-    namers = [stage for stage in now.stages if stage.gives == Audience.__name__]
+    followers = [stage for stage in now.stages if stage.gives == Faces.__name__]
     return {
         "detect_fps": round(sum(_pace(stage, now, before).out_rate for stage in finders), 1),
         "dropped": now.stage(BROKER).counters["dropped"],
-        "faces": sum(stage.counters["faces"] for stage in namers[:1]),
+        "faces": sum(stage.counters["faces"] for stage in followers[:1]),
         "present": _present_word(screen.present.people if screen else 0),
         "ad": screen.ad if screen else "-",
         "why": screen.trigger if screen else "-",

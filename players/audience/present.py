@@ -60,7 +60,7 @@ class AudienceWindow:
     def add(self, audience: Audience) -> None:
         """Take in the people of one frame. Frames may come late, but those of one camera come in order."""
         row = np.zeros(3 * _BINS + _AGES)
-        for person in audience.faces:
+        for person in audience.people:
             _count(row, person, audience.height_px)
         frames = self._frames.setdefault(audience.camera, deque())
         apart_ns = audience.captured_ns - frames[-1][0] if frames else 0
@@ -69,7 +69,7 @@ class AudienceWindow:
         )  # the shorter of two pauses: a single long one is an outage
         self._apart_ns[audience.camera] = apart_ns
         self._kept_ns[audience.camera] = max(self.present_ns, min(3 * slow_ns // 2, _KEPT_MAX_NS))
-        frames.append((audience.captured_ns, len(audience.faces), row))
+        frames.append((audience.captured_ns, len(audience.people), row))
         while frames[0][0] < audience.captured_ns - self.present_ns:
             frames.popleft()
         self._model_sha256 = audience.model_sha256 or self._model_sha256

@@ -204,7 +204,7 @@ def _present(people: tuple[Passer, ...]) -> Present:
             height_px=1080,
             detected_ns=0,
             classified_ns=0,
-            faces=tuple(_persons(people)),
+            people=tuple(_persons(people)),
         )
     )
     return window.present(0)

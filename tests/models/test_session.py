@@ -12,7 +12,8 @@ import pytest
 
 from models.assets import Model, resolve
 from models.cards import AgeHead, GenderHead, ModelError
-from models.session import NOTHING_KNOWN, AgeDecoder, Classifier, _p_male, cuda_missing, golden_crops
+from models.estimate import NOTHING_KNOWN
+from models.session import AgeDecoder, Classifier, _p_male, cuda_missing, golden_crops
 from tests.conftest import HANG_S
 
 

@@ -26,13 +26,14 @@ FACES = Faces(
     detected_ns=3,
     faces=(FACE, FACE),
     crop_px=4,
+    asked=(0, 1),
     crops=(b"a" * 48, b"b" * 48),
 )
 PERSON = Person(
     box_px=(1.0, 2.0, 3.0, 4.0), score=1.0, gender="F", p_male=0.1, age_years=33.0, decade=3, p_decade=(0.0,) * 9
 )
 AUDIENCE = Audience(
-    camera="c", seq=1, captured_ns=2, width_px=640, height_px=480, detected_ns=3, classified_ns=4, faces=(PERSON,)
+    camera="c", seq=1, captured_ns=2, width_px=640, height_px=480, detected_ns=3, classified_ns=4, people=(PERSON,)
 )
 CREDIT = Credit(group="detect", worker="detect.0", incarnation="x", received=0)
 
@@ -46,7 +47,7 @@ def test_round_trip_alone_and_in_a_batch(message: object) -> None:
 
 def test_any_messagepack_reader_understands_the_wire() -> None:
     read = msgpack.unpackb(wire.encode(FACES)[0])
-    assert read["type"] == "faces.1" and read["faces"][0]["box_px"] == [1.0, 2.0, 3.0, 4.0]
+    assert read["type"] == "faces.2" and read["faces"][0]["box_px"] == [1.0, 2.0, 3.0, 4.0]
     assert wire.decode([msgpack.packb(msgpack.unpackb(wire.encode(FRAME)[0]))]) == FRAME
 
 
@@ -73,7 +74,9 @@ HOSTILE = {
     "path as a name": [msgpack.packb(_PLAIN | {"camera": "../../etc/passwd"})],
     "long name": [msgpack.packb(_PLAIN | {"camera": "a" * 65})],
     "not a number": [msgspec.msgpack.encode(msgspec.structs.replace(FACE, score=float("nan")))],
-    "too many faces": [msgspec.msgpack.encode(msgspec.structs.replace(FACES, faces=(FACE,) * 65, crops=(), crop_px=0))],
+    "too many faces": [
+        msgspec.msgpack.encode(msgspec.structs.replace(FACES, faces=(FACE,) * 65, asked=(), crops=(), crop_px=0))
+    ],
     "a crop too few": wire.encode(FACES)[:-1],
     "a crop too many": [*wire.encode(FACES), b"c" * 48],
     "a crop of another size": [*wire.encode(FACES)[:-1], b"b" * 47],

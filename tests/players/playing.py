@@ -52,7 +52,7 @@ def audience(*people: Person, camera: str = "a") -> Audience:
         height_px=720,
         detected_ns=now_ns,
         classified_ns=now_ns,
-        faces=people,
+        people=people,
         model_sha256="ab" * 32,
     )
 

@@ -30,7 +30,7 @@ from pipeline.messages import Frame
 from pipeline.ring import Ring
 from pipeline.settings import Detect as DetectTable
 from pipeline.settings import Station, StationTable
-from stages.detect import Detect
+from stages.detect.stage import Detect
 from tests.conftest import HANG_S
 from tests.films import edit, write_film, write_numbered
 

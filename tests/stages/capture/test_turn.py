@@ -16,7 +16,7 @@ from pipeline.settings import Station, StationTable
 from stages.capture import sample
 from stages.capture.stage import Capture
 from stages.capture.turn import ALERT_NS
-from stages.detect import Detect
+from stages.detect.stage import Detect
 from tests.stages.capture.conftest import Clock, open_capture, run, write_video
 
 RED, GREEN, BLUE, WHITE = (0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 255)
