@@ -112,7 +112,7 @@ class Faces(Message, frozen=True, kw_only=True, tag="faces.2"):
         )
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class FaceAnswer(Struct, frozen=True, kw_only=True):
     """Calibrated answer of the classifier about one crop, before anything becomes `unknown`. `p_decade` follows
     DECADES."""
 
@@ -131,7 +131,7 @@ class Answered(Message, frozen=True, kw_only=True, tag="answered.1"):
     detected_ns: Ns
     classified_ns: Ns
     faces: Annotated[tuple[Face, ...], Meta(max_length=MAX_FACES)]
-    answers: Annotated[tuple[Answer, ...], Meta(max_length=MAX_FACES)] = ()
+    answers: Annotated[tuple[FaceAnswer, ...], Meta(max_length=MAX_FACES)] = ()
     model_sha256: Annotated[str, Meta(max_length=64)] = ""
 
     @property
@@ -140,7 +140,7 @@ class Answered(Message, frozen=True, kw_only=True, tag="answered.1"):
         return len(self.answers)
 
     @classmethod
-    def of(cls, faces: Faces, answers: tuple[Answer, ...] = (), model_sha256: str = "") -> "Answered":
+    def of(cls, faces: Faces, answers: tuple[FaceAnswer, ...] = (), model_sha256: str = "") -> "Answered":
         """Return the answers about a frame's faces, classified now."""
         return cls(
             camera=faces.camera,

@@ -12,7 +12,7 @@ from models.session import Classifier
 from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.log import skip
-from pipeline.messages import Answer, Answered, Faces
+from pipeline.messages import Answered, FaceAnswer, Faces
 
 _MAX_AGE_YEARS = 120.0
 _FACES_MAX = 64
@@ -36,7 +36,7 @@ class Classify:
         }
 
     def step(self, batch: list[Faces]) -> Iterator[Answered]:
-        """Answer every crop of the right size, skip the others, and let all faces through."""
+        """FaceAnswer every crop of the right size, skip the others, and let all faces through."""
         while batch:
             faces = accumulate(len(message.crops) for message in batch)
             count = max(1, sum(so_far <= _FACES_MAX for so_far in faces))
@@ -63,7 +63,7 @@ class Classify:
                 if answer is None:
                     skip("no_number", camera=message.camera)
                     continue
-                told.append(Answer(face=face, p_male=answer[0], age_years=answer[1], p_decade=answer[2]))
+                told.append(FaceAnswer(face=face, p_male=answer[0], age_years=answer[1], p_decade=answer[2]))
             yield Answered.of(message, tuple(told), self._classifier.sha256)
 
     def _answers(self, crops: list[NDArray[np.uint8]]) -> Iterator[tuple[float, float, tuple[float, ...]] | None]:

@@ -111,7 +111,7 @@ def test_what_the_station_says_of_the_sample_camera_is_true(station_file: Path, 
     assert 0.5 * stages["detect"]["out"] < stages["classify"]["in"] <= stages["detect"]["out"]
     overtaken = stages["detect"]["out"] - stages["classify"]["in"]  # results that a newer one of the camera overtook
     assert 0 <= summary["faces"]["detected"] - summary["faces"]["classified"] <= 2 * overtaken
-    assert summary["restarts"] == dict.fromkeys(("capture", "detect", "classify", "player", "broker"), 0)
+    assert summary["restarts"] == dict.fromkeys(("capture", "detect", "classify", "people", "player", "broker"), 0)
 
     [ledger] = (tmp_path / "state").glob("*.sqlite")
     with reading([ledger]) as database:
@@ -180,7 +180,7 @@ def test_a_killed_stage_is_back_sooner_than_a_station_starts_and_the_screen_play
         start_s = max(2.0, supervisor.ready_s - began_s)
         player = _child(supervisor, "player")
         wait_for(lambda: player.cell["in"] > 5, "the first people")
-        for role in ("capture", "detect", "classify", "broker"):
+        for role in ("capture", "detect", "classify", "people", "broker"):
             child = _child(supervisor, role)
             painted = player.cell.status()["frames_presented"]
             assert child.process
@@ -202,7 +202,7 @@ def test_a_killed_stage_is_back_sooner_than_a_station_starts_and_the_screen_play
         assert time.monotonic() - killed_s - waited_for_a_core_s(player.process.pid) < start_s
         wait_for(lambda: player.cell.status()["plays"]["total"] > plays, "plays to be counted on")
     assert summarise(supervisor.snapshot())["restarts"] == dict.fromkeys(
-        ("capture", "detect", "classify", "player", "broker"), 1
+        ("capture", "detect", "classify", "people", "player", "broker"), 1
     )
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from pipeline.graph import TABLE, Row
 from pipeline.job import Job
-from pipeline.messages import Answer, Answered, Audience, Face, Faces, Frame, Message
+from pipeline.messages import Answered, Audience, Face, FaceAnswer, Faces, Frame, Message
 from pipeline.ring import Ring
 
 CROP_PX = 32
@@ -109,7 +109,7 @@ class Namer:
         for message in batch:
             assert message.crops[0][0] == message.seq % 251
             time.sleep(float(os.environ.get("TOY_PONDER_MS", "0")) / 1000)
-            answers = (Answer(face=i, p_male=0.1, age_years=35.0, p_decade=P_DECADE) for i in message.asked)
+            answers = (FaceAnswer(face=i, p_male=0.1, age_years=35.0, p_decade=P_DECADE) for i in message.asked)
             yield Answered.of(message, tuple(answers))
 
     def close(self) -> None:

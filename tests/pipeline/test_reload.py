@@ -79,7 +79,7 @@ def test_a_camera_is_added_and_removed_and_the_others_go_on(running: RunningStat
         assert text == "toys: adds capture.new; replaces detect"
         _moves_on(supervisor, "c0", "c1", "new")
         after = _pids(supervisor)
-        stays = ("broker", "capture.c0", "capture.c1", "classify.0", "player.main")
+        stays = ("broker", "capture.c0", "capture.c1", "classify.0", "people.0", "player.main")
         assert {name: after.get(name) for name in stays} == {name: before[name] for name in stays}
         assert set(after) - set(stays) == {"capture.new", "detect.1"}, "the new worker has a socket of its own"
         assert _reload(supervisor, first) == "toys: removes capture.new; replaces detect"
@@ -246,7 +246,7 @@ def test_adding_and_removing_a_camera_leaves_nothing_behind(running: RunningStat
         wait_for(lambda: held() == before, f"{before} as before, not {held()}", timeout_s=10)
         after_mb = (mine.memory_info().rss / 1e6, broker.memory_info().rss / 1e6)
         assert after_mb[0] < memory_mb[0] + 4 and after_mb[1] < memory_mb[1] + 2, (memory_mb, after_mb)
-        assert len(supervisor.children) == 5 + 2, "one past of cameras, one of detection"
+        assert len(supervisor.children) == 6 + 2, "one past of cameras, one of detection"
         _moves_on(supervisor, "c0")
     _accounted_for(supervisor)
 

@@ -61,12 +61,12 @@ def test_every_frame_goes_through_every_stage(running: RunningStation) -> None:
     frames = summary["frames"]
     assert 0 <= frames["captured"] - frames["processed"] - frames["dropped"] <= 1
     assert summary["faces"]["detected"] == frames["processed"] > 40
-    assert summary["restarts"] == {"capture": 0, "detect": 0, "classify": 0, "player": 0, "broker": 0}
+    assert summary["restarts"] == {"capture": 0, "detect": 0, "classify": 0, "people": 0, "player": 0, "broker": 0}
     assert summary["plays"] == {"total": 1, "billable": 0, "by_ad": {"toy": 1}}
     for hop in ("capture_to_detect", "capture_to_audience"):
         latency = summary["latency_ms"][hop]
         assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["max"]
-    assert set(summary["stages"]) == {"capture", "detect", "classify", "player", "broker"}
+    assert set(summary["stages"]) == {"capture", "detect", "classify", "people", "player", "broker"}
 
 
 def test_a_stage_between_two_others_is_one_row(running: RunningStation) -> None:
@@ -77,13 +77,13 @@ def test_a_stage_between_two_others_is_one_row(running: RunningStation) -> None:
         assert request_scale("toys", "pass", 3) == "pass: 2 -> 3 workers"
         wait_for(lambda: supervisor.snapshot().stage("pass").counters["out"] > 20, "twenty messages through it")
     summary = summarise(supervisor.snapshot())
-    assert list(summary["stages"]) == ["capture", "detect", "pass", "classify", "player", "broker"]
+    assert list(summary["stages"]) == ["capture", "detect", "pass", "classify", "people", "player", "broker"]
     passed = summary["stages"]["pass"]
     assert passed["out"] == passed["in"] > 10 and summary["stages"]["classify"]["in"] <= passed["out"]
     assert summary["restarts"]["pass"] == 0 and summary["frames"]["processed"] > 10
 
 
-@pytest.mark.parametrize("worker", ["capture.c0", "detect.0", "classify.0", "player.main", "broker"])
+@pytest.mark.parametrize("worker", ["capture.c0", "detect.0", "classify.0", "people.0", "player.main", "broker"])
 def test_a_killed_process_is_replaced_and_results_flow_again(running: RunningStation, worker: str) -> None:
     with running() as supervisor:
         _flows(supervisor)
@@ -375,7 +375,7 @@ def test_a_machine_that_stood_still_costs_no_process(tmp_path: Path) -> None:
     summary_file = tmp_path / "restarts.json"
     supervisor = subprocess.Popen([sys.executable, "-c", _STATION, str(summary_file)], cwd=Path(__file__).parents[2])
     parent = psutil.Process(supervisor.pid)
-    wait_for(lambda: len(parent.children()) == 6, "the children")
+    wait_for(lambda: len(parent.children()) == 7, "the children")
     time.sleep(1)
     everybody = [parent, *parent.children()]
     for process in everybody:
@@ -473,7 +473,8 @@ def test_worker_counts_come_from_the_file(running: RunningStation) -> None:
     with running(workers={"detect": 2, "classify": 2}) as supervisor:
         names = sorted(child.worker for child in supervisor.children)
     assert names == [
-        "broker", "capture.c0", "capture.c1", "classify.0", "classify.1", "detect.0", "detect.1", "player.main",
+        "broker", "capture.c0", "capture.c1", "classify.0", "classify.1", "detect.0", "detect.1", "people.0",
+        "player.main",
     ]  # fmt: skip
 
 
@@ -527,7 +528,7 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_cleans_up() ->
         with supervisor:
             assert supervisor.stderr and any(" ready " in line for line in iter(supervisor.stderr.readline, ""))
             children = psutil.Process(supervisor.pid).children(recursive=True)
-            assert len(children) == 6
+            assert len(children) == 7
             supervisor.kill()
         wait_for(lambda children=children: not any(map(lives, children)), "the children's end")
 
@@ -535,7 +536,7 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_cleans_up() ->
 def test_children_that_are_still_loading_do_not_outlive_the_supervisor() -> None:
     supervisor = subprocess.Popen([sys.executable, "-c", _STATION, os.devnull], cwd=Path(__file__).parents[2])
     parent = psutil.Process(supervisor.pid)
-    wait_for(lambda: len(parent.children()) == 4, "the broker, the player and the workers")
+    wait_for(lambda: len(parent.children()) == 5, "the broker, the player and the workers")
     children = parent.children()
     supervisor.kill()
     supervisor.wait()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline import wire
 from pipeline.control import Answer, Scale
 from pipeline.errors import UserError
-from pipeline.messages import Audience, Credit, Face, Faces, Frame, Person, message_types
+from pipeline.messages import Answered, Audience, Credit, Face, FaceAnswer, Faces, Frame, Person, message_types
 
 FRAME = Frame(camera="c", seq=1, captured_ns=2, slot=3, version=4, width_px=640, height_px=480)
 FACE = Face(box_px=(1.0, 2.0, 3.0, 4.0), score=0.5, keypoints_px=((1.0, 2.0),) * 6)
@@ -32,13 +32,15 @@ FACES = Faces(
 PERSON = Person(
     box_px=(1.0, 2.0, 3.0, 4.0), score=1.0, gender="F", p_male=0.1, age_years=33.0, decade=3, p_decade=(0.0,) * 9
 )
+ANSWER = FaceAnswer(face=1, p_male=0.1, age_years=33.0, p_decade=(0.0,) * 9)
+ANSWERED = Answered.of(FACES, (ANSWER,))
 AUDIENCE = Audience(
     camera="c", seq=1, captured_ns=2, width_px=640, height_px=480, detected_ns=3, classified_ns=4, people=(PERSON,)
 )
 CREDIT = Credit(group="detect", worker="detect.0", incarnation="x", received=0)
 
 
-@pytest.mark.parametrize("message", [FRAME, FACES, AUDIENCE, CREDIT], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("message", [FRAME, FACES, ANSWERED, AUDIENCE, CREDIT], ids=lambda m: type(m).__name__)
 def test_round_trip_alone_and_in_a_batch(message: object) -> None:
     assert wire.decode(wire.encode(message)) == message
     parts = wire.split(wire.join([wire.encode(m) for m in (FACES, message, FRAME)]))
@@ -77,6 +79,9 @@ HOSTILE = {
     "too many faces": [
         msgspec.msgpack.encode(msgspec.structs.replace(FACES, faces=(FACE,) * 65, asked=(), crops=(), crop_px=0))
     ],
+    "a face asked that is none": wire.encode(msgspec.structs.replace(FACES, asked=(0, 2))),
+    "a face asked twice": wire.encode(msgspec.structs.replace(FACES, asked=(1, 1))),
+    "an answer about no face": wire.encode(msgspec.structs.replace(ANSWERED, answers=(ANSWER, ANSWER))),
     "a crop too few": wire.encode(FACES)[:-1],
     "a crop too many": [*wire.encode(FACES), b"c" * 48],
     "a crop of another size": [*wire.encode(FACES)[:-1], b"b" * 47],

@@ -41,12 +41,19 @@ def test_a_running_station_answers_with_everything(running: RunningStation) -> N
         snapshot = _asked()
         assert (snapshot.station, snapshot.mode, snapshot.ready) == ("toys", "target", True)
         assert 0 < snapshot.measured_s < 600 and 0 <= snapshot.at_ms - snapshot.started_ms < 600_000
-        names = ["broker", "player.main", "capture.c0", "capture.c1", "detect.0", "detect.1", "classify.0"]
+        names = ["broker", "player.main", "capture.c0", "capture.c1", "detect.0", "detect.1", "classify.0", "people.0"]
         assert sorted(process.name for process in snapshot.processes) == sorted(names)
         for process in snapshot.processes:
             assert process.state == "ready" and process.pid and psutil.Process(process.pid).is_running()
             assert process.restarts == process.failures == 0 and process.silent_s < 5
-        assert [stage.name for stage in snapshot.stages] == ["capture", "detect", "classify", "player", "broker"]
+        assert [stage.name for stage in snapshot.stages] == [
+            "capture",
+            "detect",
+            "classify",
+            "people",
+            "player",
+            "broker",
+        ]
         detect = snapshot.stage("detect")
         assert (detect.takes, detect.gives, detect.processes, detect.ready) == ("Frame", "Faces", 2, 2)
         assert detect.counters["out"] > 10 and detect.since_ready["out"] > 0
@@ -55,7 +62,7 @@ def test_a_running_station_answers_with_everything(running: RunningStation) -> N
         assert sum(ages.counts.values()) == detect.counters["out"] + detect.counters["dropped"]
         assert {camera.name for camera in snapshot.cameras} == {"c0", "c1"}
         assert [screen.name for screen in snapshot.screens] == ["main"] and snapshot.plays.total == 1
-        assert set(snapshot.dropped) == {"frame>detect", "faces>classify", "audience>player.main"}
+        assert set(snapshot.dropped) == {"frame>detect", "faces>classify", "answered>people", "audience>player.main"}
         assert snapshot.alerts == ()
     ended = supervisor.snapshot()
     assert {process.state for process in ended.processes} == {"ended"} and ended.alerts == ()

@@ -35,7 +35,7 @@ FINDER = Stage(
     age_out=Ages(p50_ms=1.0, p95_ms=2.0, p99_ms=3.0, max_ms=4.0),
 )
 FOLLOWER = Stage(name="follower", takes="Faces", gives="Faces", counters=_counters(faces=29))
-NAMER = Stage(name="namer", takes="Faces", gives="Audience", counters=_counters(faces=28))
+NAMER = Stage(name="namer", takes="Faces", gives="Answered", counters=_counters(faces=28))
 WALL = Stage(name="wall", takes="Audience", since_ready=_since(cpu_s=2) | {"in": 70}, age_in=Ages(p50_ms=9.0))
 ALL = (EYE, FINDER, FOLLOWER, NAMER, WALL, Stage(name="broker"))
 
