@@ -96,7 +96,7 @@ class Detect(Section, frozen=True, kw_only=True):
     max_frame_age_ms: Annotated[int, Meta(ge=10, le=1500)] = 500
     """Longest that a frame may wait. A frame that waited longer is dropped and counted, not searched for faces."""
     budget: Annotated[float, Meta(ge=1, le=100)] = 3.0
-    """Most that the search of one frame of a far-reaching camera may cost, on average, in searches of a whole frame."""
+    """Largest cost of the search of one frame of a far-reaching camera, on average, in searches of a whole frame."""
     threads: Annotated[int, Meta(ge=1, le=64)] = 1
     """Threads with which one worker scales pictures. The model itself takes what MediaPipe gives it."""
 
