@@ -240,6 +240,7 @@ class Player:
             "display_lost": not self.painter.visible,
             "ledger_problem": self._preparation.ledger_problem,
             "held": self._preparation.held,
+            "quarantined": self._preparation.quarantined,
             "campaigns_problem": self._preparation.campaigns_problem,
             "screenshot": str(self._screenshot.path) if self._screenshot else "",
             "frames_presented": presented,

@@ -11,20 +11,21 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 import pygame
 
 from pipeline.job import Job
-from pipeline.log import log, skip
+from pipeline.log import skip
 from pipeline.pictures import PictureError
 from players.ads.campaigns import open_folder
 from players.ads.catalogue import Catalogue
-from players.ads.lines import Creative, Line
-from players.ads.places import fails, read_failure, stamp_of
+from players.ads.lines import Creative
+from players.ads.places import stamp_of
+from players.ads.quarantine import Quarantine
 from players.ads.watcher import CatalogueWatcher
 from players.audience.present import NOBODY, Present
 from players.choice.choose import Decision, Rules, choose, moment_in
-from players.choice.held import Held, HeldLog
+from players.choice.failures import Failures
+from players.choice.held import LISTED, HeldLog
 from players.choice.terms import held_now
 from players.ledger.clock import boot_id
 from players.ledger.exposure import Exposure, Shown
@@ -38,13 +39,6 @@ from players.screen.moving import Moving
 from players.screen.sound import Sound
 from players.screen.video import Video
 
-QUARANTINE_S = 600.0
-"""Time for which a creative that failed stays off the screen, unless the campaigns change before."""
-RETRY_S = 2.0
-"""Time for which a creative stays off the screen where not the medium but its disk, share or stick failed.
-
-After a film that did not begin in time it is doubled each time, up to QUARANTINE_S.
-"""
 FIRST_FRAME_TIMEOUT_S = 3.0
 """Longest wait for the first frame of a film."""
 TRIES = 5
@@ -119,14 +113,14 @@ class Preparation:
         self._job = job
         self._zone = ZoneInfo(job.station.station.timezone)
         self._folder = open_folder(job.station.ads.campaigns, job.station.folder)
-        self._cache_path = state_dir(job.station.station, job.station.folder) / f"media-{job.screen.name}.cache"
+        state = state_dir(job.station.station, job.station.folder)
+        self._cache_path = state / f"media-{job.screen.name}.cache"
+        self._quarantine = Quarantine(state / f"quarantine-{job.screen.name}.cache")
+        self._failures = Failures(self._quarantine)
         self._rng = Random()
         self._watcher: CatalogueWatcher | None = None
+        self._version = ""
         self._ledger: Ledger | None = None
-        self._failed: dict[str, float] = {}
-        self._late_s: dict[str, float] = {}
-        self._unreadable: set[str] = set()
-        self._playable: tuple[Catalogue, frozenset[str], Catalogue] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="preparation")
 
     def prepare(self, present: Present, layout: Layout, left_s: float, card_on: bool) -> "Future[ReadyAd | None]":
@@ -174,6 +168,11 @@ class Preparation:
         return self._ledger.problem if self._ledger else ""
 
     @property
+    def quarantined(self) -> dict[str, str]:
+        """Reason of each creative that is kept away because it failed; at most held.LISTED of them."""
+        return dict(islice(self._failures.held.items(), LISTED))
+
+    @property
     def campaigns_problem(self) -> str:
         """Reason why the folder of campaigns, or a part of it, cannot be read now; empty where it can."""
         return self._watcher.problem if self._watcher else ""
@@ -209,11 +208,10 @@ class Preparation:
             try:
                 ad = _load(decision, layout)
             except Exception as error:
-                self._fail(decision.creative, f"{type(error).__name__}: {error}", late=isinstance(error, LateError))
+                why, late = f"{type(error).__name__}: {error}", isinstance(error, LateError)
+                self._failures.fail(decision.creative, decision.line, why, late=late)
                 continue
-            self._late_s.pop(decision.creative.id, None)
-            if decision.creative.id in self._unreadable:
-                self._unreadable.clear()
+            self._failures.loaded()
             if decision.line.house and decision.creative.kind == "image":
                 self.standby = ad.picture
             return ad
@@ -221,26 +219,21 @@ class Preparation:
 
     def _tell_held(self, ledger: Ledger, rules: Rules) -> None:
         """Say which lines do not play, and why: for the operator, and what is new in the log."""
-        self._catalogue()
-        if self._playable is None:
-            return
-        newest, seen = self._playable[0], self._job.station.station.mode != "off"
-        long = {name for name, until_s in self._failed.items() if until_s > time.monotonic() + 2 * RETRY_S}
+        newest, seen = self._newest(), self._job.station.station.mode != "off"
         held = held_now(newest, ledger.history, moment_in(0.0), rules, people_seen=seen)
-        for line in newest.lines if long else ():
-            if all(creative.id in long for creative in line.creatives):
-                held[line.id] = Held("failed", "all its media failed on the screen; they are tried again in 10 minutes")
+        held |= self._failures.lines_held(newest)
         self.held = {name: why for name, (_, why) in held.items()}
         self._held_log.tell(held, newest.lines)
 
     def _load_standby(self, layout: Layout) -> None:
         """Load the first house picture, so that there is one when the folder of campaigns fails."""
-        still = (ad for line in self._catalogue().house for ad in line.creatives if ad.kind == "image")
-        for creative in islice(still, 1):
+        house = self._catalogue().house
+        still = ((ad, line) for line in house for ad in line.creatives if ad.kind == "image")
+        for creative, line in islice(still, 1):
             try:
                 self.standby = pictures.load(creative.path, layout)
             except Exception as error:
-                self._fail(creative, f"{type(error).__name__}: {error}")
+                self._failures.fail(creative, line, f"{type(error).__name__}: {error}")
 
     def _start(self, ad: ReadyAd) -> bool:
         ledger = self._open_ledger()
@@ -257,55 +250,30 @@ class Preparation:
     def _end(self, ad: ReadyAd, shown: Shown) -> None:
         ad.release()
         if ad.failure:
-            self._fail(ad.creative, ad.failure)
+            self._failures.fail(ad.creative, ad.decision.line, ad.failure, shown=True)
+        elif shown.status == "played":
+            self._failures.shown_whole(ad.creative)
         if self._ledger and ad.play_id:
             self._ledger.end(ad.play_id, shown)
             self.plays = self._ledger.totals()
 
-    def _fail(self, creative: Creative, why: str, *, late: bool = False) -> None:
-        """Keep a creative off the screen for a while: a short one where not the medium but its place failed."""
-        off_s = QUARANTINE_S
-        place = _place_failure(creative)
-        if place:
-            off_s = RETRY_S
-            if not self._unreadable:  # one is enough: its place fails, and so all that is there
-                log("creative_unreadable", severity="warning", creative=creative.id, error=place)
-            self._unreadable.add(creative.id)
-        elif late:
-            off_s = min(self._late_s.get(creative.id, RETRY_S), QUARANTINE_S)
-            self._late_s[creative.id] = 2 * off_s
-        if not place:
-            log("creative_failed", severity="warning", creative=creative.id, error=why, off_s=off_s)
-        self._failed[creative.id] = time.monotonic() + off_s
-
     def _catalogue(self) -> Catalogue:
         """Return the newest catalogue, without the creatives that failed."""
+        return self._failures.rest(self._newest())
+
+    def _newest(self) -> Catalogue:
+        """Return the newest catalogue; the folder is first read here."""
         if self._watcher is None:
-            job = self._job
+            ads, screens = self._job.station.ads, self._job.screens
             self._watcher = CatalogueWatcher(
-                self._folder, self._zone, job.station.ads.default_duration_s, self._cache_path, job.screens
+                self._folder, self._zone, ads.default_duration_s, self._cache_path, screens, self._quarantine
             )
         newest = self._watcher.poll()
-        if self._playable is None or self._playable[0].version != newest.version:
-            self._failed.clear()
-            if any(creative.kind == "video" for creative in newest.creatives):
-                # Loading FFmpeg's libraries stops every thread: do it while a picture stands still.
-                import pipeline.film  # noqa: F401
-        now_s = time.monotonic()
-        failed = frozenset(name for name, until_s in self._failed.items() if until_s > now_s)
-        if self._playable is None or self._playable[0] is not newest or self._playable[1] != failed:
-            self._playable = (newest, failed, _without(newest, failed) if failed else newest)
-        return self._playable[2]
-
-
-def _place_failure(creative: Creative) -> str:
-    """Return why a file cannot be read, or is not the one that was examined; empty where the medium is to blame."""
-    try:
-        if stamp_of(creative.path) != creative.stamp:
-            return "it is not there, or has changed"
-    except OSError as error:
-        return fails(error)
-    return read_failure(creative.path)
+        if newest.version != self._version and any(creative.kind == "video" for creative in newest.creatives):
+            # Loading FFmpeg's libraries stops every thread: do it while a picture stands still.
+            import pipeline.film  # noqa: F401
+        self._version = newest.version
+        return newest
 
 
 def _logged(work: Callable[..., None]) -> Callable[..., None]:
@@ -318,16 +286,6 @@ def _logged(work: Callable[..., None]) -> Callable[..., None]:
             skip(f"{work.__name__.strip('_')}_failed", error=f"{type(error).__name__}: {error}")
 
     return run
-
-
-def _without(catalogue: Catalogue, failed: frozenset[str]) -> Catalogue:
-    """Return the catalogue without the creatives of these ids, and without lines that have no other."""
-
-    def rest(lines: tuple[Line, ...]) -> tuple[Line, ...]:
-        kept = [(line, tuple(c for c in line.creatives if c.id not in failed)) for line in lines]
-        return tuple(msgspec.structs.replace(line, creatives=creatives) for line, creatives in kept if creatives)
-
-    return Catalogue(rest(catalogue.lines), rest(catalogue.house), catalogue.zone, catalogue.version)
 
 
 def _load(decision: Decision, layout: Layout) -> ReadyAd:

@@ -154,6 +154,8 @@ class ScreenState(Struct, frozen=True, kw_only=True):
     """Reason why only house ads play; empty while the ledger is well."""
     held: dict[str, str] = {}
     """Reason of each paid line that does not play though its dates allow it."""
+    quarantined: dict[str, str] = {}
+    """Reason of each creative that is kept off the screen for a while because it failed."""
     campaigns_problem: str = ""
     """Reason why the folder of campaigns cannot be read now; empty where it can."""
     frames_presented: int = 0

@@ -182,7 +182,7 @@ def _screen_lines(screen: ScreenState, alone: bool) -> list[str]:
         f"[b]on screen{'' if alone else f' {screen.name}'}[/]  {escape(screen.title or screen.ad)}   "
         f"[dim]{escape(screen.reason)}[/]",
     ]
-    held = [f"{escape(name)}: {escape(why)}" for name, why in screen.held.items()]
+    held = [f"{escape(name)}: {escape(why)}" for name, why in (screen.held | screen.quarantined).items()]
     more = len(held) - _HELD_LINES
     lines += [f"[b]not played[/]  {text}" for text in held[:_HELD_LINES]]
     lines += [f"[b]not played[/]  {more} more: stationcast status --json"] if more > 0 else []

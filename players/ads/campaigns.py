@@ -22,9 +22,12 @@ from players.ads.campaign_file import CampaignFile, LineTable, line_of, parse
 from players.ads.catalogue import Catalogue
 from players.ads.examination import examine, is_film
 from players.ads.folders import NOT_TEXT, folder_campaign, folder_target, listed
-from players.ads.known import Answer, Known, read_known, write_known
+from players.ads.known import Answer, read_known, write_known
 from players.ads.lines import Creative, Line, Stamp
+from players.ads.media import Examiner
 from players.ads.places import MediaFolder, PlaceError, fails, ignored, is_campaign_file, is_text, stamp_of
+from players.ads.quarantine import Quarantine
+from players.ads.turns import Wanted
 from players.ads.unused import unused
 
 DEMO = Path(__file__).parents[1] / "demo"
@@ -55,14 +58,19 @@ def load_catalogue(
     """
     if not os.path.isdir(folder):
         raise UserError(f"ads.campaigns: no folder {folder}; name one, or 'demo' for the built-in ads")
-    reader = Reader(folder, zone, default_duration_s, cache, screens)
+    quarantine = Quarantine()
+    reader = Reader(folder, zone, default_duration_s, cache, screens, quarantine)
     try:
         catalogue = reader.read()
         if reader.growing:
             time.sleep(SETTLE_S)
             catalogue = reader.read()
         if reader.wanted:
-            reader.learn(examine(reader.wanted, reader.known.media))
+            with Examiner() as examiner:
+                for path, wanted in sorted(reader.wanted.items()):
+                    answer, _ = examine(examiner, path, wanted, reader.known, quarantine)
+                    if answer is not None:
+                        reader.learn({path: answer})
             catalogue = reader.read()
         reader.keep()
         if not catalogue.waiting:
@@ -76,9 +84,16 @@ class Reader:
     """Reader of one folder, again and again. Unchanged files are not parsed twice. It examines no medium itself."""
 
     def __init__(
-        self, folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None, screens: int
+        self,
+        folder: Path,
+        zone: ZoneInfo,
+        default_duration_s: float,
+        cache: Path | None,
+        screens: int,
+        quarantine: Quarantine,
     ) -> None:
         """Take what is known from before. The folder need not be there yet."""
+        self._quarantine = quarantine
         self._folder = folder.absolute()
         self.known = read_known(cache)
         self._zone = zone
@@ -96,8 +111,8 @@ class Reader:
         self._first_seen: dict[str, tuple[Stamp, float]] = {}
         self._again: dict[str, tuple[float, float]] = {}
         self._read_again = False
-        self.wanted: dict[str, Stamp] = {}
-        """Media that are to be examined, and their stamps."""
+        self.wanted: dict[str, Wanted] = {}
+        """Media that are to be examined."""
         self.growing: set[str] = set()
         """Films that may still be written."""
         self.trouble = ""
@@ -123,8 +138,11 @@ class Reader:
     def learn(self, answers: Mapping[str, Answer]) -> None:
         """Take answers about media, for the next `read`."""
         for path, answer in answers.items():
-            self.known.media[path] = answer
-            if answer[1].get("again"):
+            self.known.learn(path, answer)
+            if "unfinished" in answer[1]:
+                pause_s = self._quarantine.left_s(answer[1].get("sha256", ""))
+                self._again[path] = (time.monotonic() + (pause_s or AGAIN_S_MAX), pause_s)
+            elif answer[1].get("again"):
                 _, pause_s = self._again.get(path, (0.0, AGAIN_S / 2))
                 pause_s = AGAIN_S if answer[1].get("place") else min(2 * pause_s, AGAIN_S_MAX)
                 self._again[path] = (time.monotonic() + pause_s, pause_s)
@@ -167,7 +185,7 @@ class Reader:
 
     def keep(self) -> None:
         """Write what is known, for the next start."""
-        write_known(self._cache_path, Known(self._playing(), self.known.media))
+        write_known(self._cache_path, self.known, self._playing())
 
     def _list(self) -> tuple[list[str], dict[str, Stamp]]:
         """Return the names in the folder, and the stamps of its campaign files.
@@ -200,8 +218,7 @@ class Reader:
 
     def _forget(self) -> None:
         """Drop from the cache what is not in use."""
-        self.known.campaigns = {k: v for k, v in self.known.campaigns.items() if k in self._files}
-        self.known.media = {k: v for k, v in self.known.media.items() if k in self._media}
+        self.known.forget(set(self._files), set(self._media))
         self._again = {k: v for k, v in self._again.items() if k in self._media}
         self._first_seen = {k: v for k, v in self._first_seen.items() if k in self._media}
 
@@ -270,14 +287,24 @@ class Reader:
         """Note which media are to be examined: new ones, and those that could not be read before."""
         self.wanted, self.growing = {}, set()
         now_s = time.monotonic()
-        for place in self._places.values():
+        good = {place for place in self._media if self._found(place)[1] is not None}
+        established = {
+            self._settled[path].advertiser
+            for (path, _), place in self._places.items()
+            if place in self.known.media and "problem" not in self.known.media[place][1]
+        }
+        for (path, _), place in self._places.items():
+            if place in good or place in self.wanted or place in self.growing:
+                continue
             stamp, known = self._media[place], self.known.media.get(place)
             is_new = known is None or known[0] != stamp
             was_so_long = known is not None and known[0][0] == stamp[0]
             if is_new and is_film(place) and not was_so_long and self._is_fresh(place):
                 self.growing.add(place)
             elif is_new or self._again.get(place, (now_s + 1, 0.0))[0] <= now_s:
-                self.wanted[place] = stamp
+                advertiser = self._settled[path].advertiser
+                whose = advertiser, self._settled[path].campaign
+                self.wanted[place] = Wanted(stamp, *whose, established=advertiser in established)
                 if not is_new:
                     self._again[place] = (now_s + AGAIN_S_MAX, self._again[place][1])
 

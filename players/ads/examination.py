@@ -1,19 +1,25 @@
-"""Examination of media beside all else: a thread that asks `media.probe`, pictures first, then film by film."""
+"""Examination of media beside all else: two threads, of pictures and of films, ask one examiner each, in turns.
 
-import hashlib
+What is known of a content, good or bad, is not examined again under another name or time.
+"""
+
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.log import skip
-from players.ads.known import Answer
-from players.ads.lines import Stamp
-from players.ads.media import VIDEOS, probe
+from players.ads.known import Answer, Known
+from players.ads.media import VIDEOS, Examiner
 from players.ads.places import read_failure, stamp_of
+from players.ads.quarantine import Quarantine
+from players.ads.turns import Turns, Used, Wanted
 
-_TOGETHER = 200
-"""Largest number of pictures that are examined at once."""
+_IDLE_S = 20.0
+"""Time for which an examiner that has nothing to do is kept."""
+_LOOKED_AT = 1000
+"""Largest number of known contents that a file of the same size is compared with, the newest."""
 
 
 def is_film(path: str) -> bool:
@@ -21,68 +27,76 @@ def is_film(path: str) -> bool:
     return Path(path).suffix.lower() in VIDEOS
 
 
-def examine(wanted: Mapping[str, Stamp], known: Mapping[str, Answer]) -> dict[str, Answer]:
-    """Return the answers about media of these paths and stamps; media that changed meanwhile are left out.
+def examine(
+    examiner: Examiner, path: str, wanted: Wanted, known: Known, quarantine: Quarantine
+) -> tuple[Answer | None, float]:
+    """Return the answer about one medium, None where it changed meanwhile, and the time that it took, in s.
 
-    A file of the same content as before keeps its `known` answer. An answer has the key `again` where it is to be asked
-    for again, and also `place` where not the medium but its place failed.
+    The time is that of the processor, or all of it where the examination did not finish. An answer has the key `again`
+    where it is to be asked for again, and also `place` where not the medium but its place failed.
     """
-    answers = {path: (stamp, known[path][1]) for path, stamp in wanted.items() if _is_same(path, stamp, known)}
-    for path in wanted.keys() & known.keys():
-        if known[path][1].get("place") and (failure := read_failure(path)):
-            answers[path] = (wanted[path], _of_place(failure))  # as before: no process is needed to tell
-    for place, found in probe(map(Path, sorted(wanted.keys() - answers.keys()))).items():
-        path = str(place)
-        if "problem" in found and (failure := read_failure(path)):
-            found = _of_place(failure)
-        answers[path] = (wanted[path], found)
-    return {path: answer for path, answer in answers.items() if _stamp_now(path) == answer[0]}
+    stamp, before = wanted.stamp, known.media.get(path)
+    if before and before[1].get("place") and (failure := read_failure(path)):
+        return (stamp, _of_place(failure)), 0.0  # as before: no process is needed to tell
+    began_s = time.monotonic()
+    seen = known.of_size(stamp[0])[-_LOOKED_AT:] + quarantine.of_size(stamp[0])[-_LOOKED_AT:]
+    found = examiner.ask(Path(path), seen)
+    took_s = found.pop("cpu_s", 0.0)
+    if "unfinished" in found:
+        took_s = max(took_s, time.monotonic() - began_s)
+    sha256 = found.get("sha256", "")
+    if sha256 in seen:
+        failed = quarantine.failure(sha256)
+        problem = {"problem": failed.why, "unfinished": True} if failed else {"problem": "it changed", "again": True}
+        found = known.contents.get(sha256) or found | problem
+    elif "problem" in found and (failure := read_failure(path)):
+        found = _of_place(failure)
+    elif "unfinished" in found and sha256:
+        quarantine.fail(sha256, found["problem"], found["bytes"])
+    return ((stamp, found) if _is_still(path, wanted) else None), took_s
 
 
 def _of_place(failure: str) -> dict[str, Any]:
     return {"problem": failure, "again": True, "place": True}
 
 
-def _is_same(path: str, stamp: Stamp, known: Mapping[str, Answer]) -> bool:
-    """Return True where a file has other times than when it was examined, and the same content."""
-    before = known.get(path)
-    if before is None or "sha256" not in before[1] or before[0][0] != stamp[0]:
-        return False
+def _is_still(path: str, wanted: Wanted) -> bool:
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == before[1]["sha256"]
+        return stamp_of(path) == wanted.stamp
     except OSError:
         return False
-
-
-def _stamp_now(path: str) -> Stamp | None:
-    try:
-        return stamp_of(path)
-    except OSError:
-        return None
 
 
 class Examination:
-    """Thread that examines what is wanted, and calls `done` after each answer."""
+    """Threads that examine what is wanted, and call `done` after each answer."""
 
-    def __init__(self, done: Callable[[], None]) -> None:
-        self._done = done
+    def __init__(self, known: Known, quarantine: Quarantine, done: Callable[[], None]) -> None:
+        self._known, self._quarantine, self._done = known, quarantine, done
         self._changed = threading.Condition()
-        self._wanted: dict[str, Stamp] = {}
-        self._known: Mapping[str, Answer] = {}
+        self._used = Used()
+        self._lanes = {is_films: Turns(self._used) for is_films in (False, True)}
+        self._current: dict[str, Wanted] = {}
         self._answers: dict[str, Answer] = {}
         self._closing = False
-        self._current: dict[str, Stamp] = {}
-        self._thread = threading.Thread(target=self._run, name="examination", daemon=True)
-        self._thread.start()
+        self._examiners = {is_films: Examiner() for is_films in self._lanes}
+        self._threads = [
+            threading.Thread(target=self._run, args=(is_films,), name="examination", daemon=True)
+            for is_films in self._lanes
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def want(self, wanted: Mapping[str, Stamp], known: Mapping[str, Answer]) -> None:
-        """Replace what is to be examined next. `known` are answers from before."""
+    def want(self, wanted: Mapping[str, Wanted]) -> None:
+        """Replace what is to be examined next."""
         with self._changed:
-            done = {path: answer[0] for path, answer in self._answers.items()} | self._current
-            self._wanted = {path: stamp for path, stamp in wanted.items() if done.get(path) != stamp}
-            self._known = dict(known)
-            self._changed.notify()
+            done = {path: answer[0] for path, answer in self._answers.items()}
+            done |= {path: medium.stamp for path, medium in self._current.items()}
+            left = {path: medium for path, medium in wanted.items() if done.get(path) != medium.stamp}
+            for is_films in self._lanes:
+                mine = {path: medium for path, medium in left.items() if is_film(path) == is_films}
+                self._lanes[is_films] = Turns(self._used, mine)
+            self._used.forget()
+            self._changed.notify_all()
 
     def take(self) -> dict[str, Answer]:
         """Return the answers since the last call."""
@@ -94,37 +108,42 @@ class Examination:
     def busy(self) -> bool:
         """True while something is examined or is to be, or answers are not taken yet."""
         with self._changed:
-            return bool(self._current or self._wanted or self._answers)
+            return bool(self._current or self._answers or any(lane.wanted for lane in self._lanes.values()))
 
     def close(self, timeout_s: float) -> None:
-        """Examine nothing more; wait so long for what is being examined."""
+        """Examine nothing more, and end what is being examined."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
-        self._thread.join(timeout_s)
+            self._changed.notify_all()
+        for is_films, thread in zip(self._examiners, self._threads, strict=True):
+            self._examiners[is_films].kill()
+            thread.join(timeout_s)
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._wanted and not self._closing:
-                    self._changed.wait()
-                if self._closing:
-                    return
-                batch = self._current = self._next()
-                known = self._known
-            try:
-                answers = examine(batch, known)
-            except Exception as error:
-                skip("examination_failed", error=f"{type(error).__name__}: {error}")
-                late: dict[str, Any] = {"problem": "it cannot be examined now", "again": True}
-                answers = {path: (stamp, late) for path, stamp in batch.items()}
-            with self._changed:
-                self._answers |= answers
-                self._current = {}
-            self._done()
+    def _run(self, is_films: bool) -> None:
+        with self._examiners[is_films] as examiner:
+            while (taken := self._next(is_films)) is not None:
+                path, wanted = taken
+                answer: Answer | None
+                try:
+                    answer, took_s = examine(examiner, path, wanted, self._known, self._quarantine)
+                except Exception as error:
+                    skip("examination_failed", error=f"{type(error).__name__}: {error}")
+                    answer, took_s = (wanted.stamp, {"problem": "it cannot be examined now", "again": True}), 0.0
+                with self._changed:
+                    self._used.charge(wanted, took_s)
+                    del self._current[path]
+                    if answer is not None:
+                        self._answers[path] = answer
+                self._done()
 
-    def _next(self) -> dict[str, Stamp]:
-        """Take the next media from those that are wanted: pictures together, or one film, the smallest."""
-        pictures = [path for path in self._wanted if not is_film(path)][:_TOGETHER]
-        batch = pictures or [min(self._wanted, key=lambda path: self._wanted[path][0])]
-        return {path: self._wanted.pop(path) for path in batch}
+    def _next(self, is_films: bool) -> tuple[str, Wanted] | None:
+        """Wait for the next medium, and take it; None at the end."""
+        with self._changed:
+            while not self._closing:
+                if (taken := self._lanes[is_films].take()) is not None:
+                    self._current[taken[0]] = taken[1]
+                    return taken
+                wait_s = self._lanes[is_films].wait_s()
+                if not self._changed.wait(_IDLE_S if wait_s is None else min(wait_s, _IDLE_S)) and wait_s is None:
+                    self._examiners[is_films].rest()
+            return None

@@ -1,10 +1,11 @@
 """Results of reading and examining that outlive a restart: a file of state beside the ledger."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pipeline.log import skip
 from pipeline.private import make_folders, read_file, replacing
@@ -13,35 +14,91 @@ from players.ads.lines import Stamp
 from players.ads.media import examiner
 
 Answer = tuple[Stamp, dict[str, Any]]
-"""Stamp of a medium, and what `media.probe` found in it then."""
+"""Stamp of a medium, and what `Examiner.ask` found in it then."""
+CONTENTS_MAX = 20_000
+"""Largest number of contents that are remembered though no campaign uses them now."""
 
 
-class Known(Struct):
-    """Results by path, kept while a file's stamp stays the same: the last good campaigns, and answers about media."""
+class Known:
+    """Results of reading campaign files and examining media: by path while a stamp stays, and by content."""
 
-    campaigns: dict[str, tuple[Stamp, CampaignFile]] = {}
-    media: dict[str, Answer] = {}
+    def __init__(self, file: "_File | None" = None) -> None:
+        """Take what a file of state holds."""
+        file = file or _File()
+        self.campaigns = file.campaigns
+        """Last good version of each campaign file, and its stamp."""
+        self.contents = file.contents
+        """Results for each content that was examined to the end, good or refused, by its sha256."""
+        self.media: dict[str, Answer] = {
+            path: (stamp, file.contents[sha256])
+            for path, (stamp, sha256) in file.media.items()
+            if sha256 in file.contents
+        }
+        """Newest answer about each medium, by path."""
+        self._by_size: dict[int, list[str]] = {}
+        for sha256, found in self.contents.items():
+            self._by_size.setdefault(found["bytes"], []).append(sha256)
+
+    def of_size(self, size: int) -> list[str]:
+        """Return the sha256 of each known content of so many bytes, the newest last. Any thread may ask."""
+        return list(self._by_size.get(size, ()))
+
+    def learn(self, path: str, answer: Answer) -> None:
+        """Take an answer about a medium. That of an examination which did not finish says nothing of the content."""
+        found = answer[1]
+        self.media[path] = answer
+        if "sha256" in found and not {"unfinished", "again"} & found.keys():
+            self._drop(found["sha256"])
+            self.contents[found["sha256"]] = found
+            self._by_size.setdefault(found["bytes"], []).append(found["sha256"])
+
+    def forget(self, campaigns: set[str], media: set[str]) -> None:
+        """Drop paths that are not among these, and the contents that were seen longest ago."""
+        self.campaigns = {path: entry for path, entry in self.campaigns.items() if path in campaigns}
+        self.media = {path: answer for path, answer in self.media.items() if path in media}
+        spare = len(self.contents) - len(self.media) - CONTENTS_MAX
+        if spare > 0:
+            used = {found.get("sha256") for _, found in self.media.values()}
+            for sha256 in list(islice((name for name in self.contents if name not in used), spare)):
+                self._drop(sha256)
+
+    def _drop(self, sha256: str) -> None:
+        found = self.contents.pop(sha256, None)
+        if found is not None:
+            self._by_size[found["bytes"]].remove(sha256)
+
+
+class _File(Struct):
+    """File of state: what is known by path refers to contents by their sha256."""
+
+    campaigns: dict[str, tuple[Stamp, CampaignFile]] = field(default_factory=dict)
+    media: dict[str, tuple[Stamp, str]] = field(default_factory=dict)
+    contents: dict[str, dict[str, Any]] = field(default_factory=dict)
     examiner: str = ""
 
 
 def read_known(path: Path | None) -> Known:
     """Return what is known from before; answers of an older examiner are left out."""
     try:
-        known = msgspec.msgpack.decode(read_file(path), type=Known) if path is not None else Known()
+        file = msgspec.msgpack.decode(read_file(path), type=_File) if path is not None else _File()
     except (OSError, msgspec.DecodeError):
         return Known()
-    known.campaigns = {path: entry for path, entry in known.campaigns.items() if has_plain_amounts(entry[1])}
-    return known if known.examiner == examiner() else Known(known.campaigns)
+    file.campaigns = {path: entry for path, entry in file.campaigns.items() if has_plain_amounts(entry[1])}
+    return Known(file if file.examiner == examiner() else _File(file.campaigns))
 
 
-def write_known(path: Path | None, known: Known) -> None:
-    """Write what is known, without answers that tell of a problem: those media are examined again after a restart."""
+def write_known(path: Path | None, known: Known, campaigns: dict[str, tuple[Stamp, CampaignFile]]) -> None:
+    """Write what is known of media, and these campaigns. Answers about no content are left out, as they cost little."""
     if path is None:
         return
+    media = {
+        place: (stamp, found["sha256"])
+        for place, (stamp, found) in known.media.items()
+        if known.contents.get(found.get("sha256", "")) is found
+    }
     try:
         make_folders(path.parent)
-        examined = {path: answer for path, answer in known.media.items() if "problem" not in answer[1]}
         with replacing(path, durable=False) as draft:
-            draft.write(msgspec.msgpack.encode(Known(known.campaigns, examined, examiner())))
+            draft.write(msgspec.msgpack.encode(_File(campaigns, media, known.contents, examiner())))
     except OSError as error:
         skip("campaign_cache_not_written", error=error)

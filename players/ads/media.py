@@ -1,6 +1,6 @@
 """Examination of media files in throwaway processes with limits.
 
-`probe(paths)` starts this file as a program, which forks once a media file. A file that crashes, hangs or swallows
+An `Examiner` starts this file as a program, which forks once a media file. A file that crashes, hangs or swallows
 memory ends only its own process. The program imports of ours only what reads media, and never follows a playlist. It
 does not outlive the process that asked.
 
@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, Self
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".webm", ".mkv")
 """Endings of the names of films, in small letters."""
@@ -58,38 +58,70 @@ def examiner() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
-def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
-    """Return for each file what was found in it, or {problem}: one line of text.
+class Examiner:
+    """A program that examines media, one at a time. It is started when it is first asked, or asked after `rest`.
 
-    Found are kind, container and codec, width_px and height_px as seen, duration_ms and sound. `notes` say what is
-    done to the medium, each in a few words. `sha256` is there wherever the file could be read, `blocks` (as in
-    pipeline/medium.py, in Base64) where it can be shown. Paths are absolute and without links.
+    One thread asks; any thread may call `kill`.
     """
-    wanted = list(dict.fromkeys(paths))
-    answers: dict[Path, dict[str, Any]] = {}
-    while len(answers) < len(wanted):
-        left = [path for path in wanted if path not in answers]
-        command = [sys.executable, "-I", str(Path(__file__).resolve()), str(os.getpid()), str(_ROOT)]
+
+    def __init__(self) -> None:
+        self._program: subprocess.Popen[bytes] | None = None
+        self._killed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.rest()
+
+    def ask(self, path: Path, known: Iterable[str] = ()) -> dict[str, Any]:
+        """Return what was found in a file, or {problem}: one line of text. Its path is absolute and without links.
+
+        Found are kind, container and codec, width_px and height_px as seen, duration_ms and sound. `notes` say what is
+        done to the medium, each in a few words. `blocks` (as in pipeline/medium.py, in Base64) are told where it can be
+        shown; `sha256` and `bytes` wherever the file could be read. Of a problem, `unfinished` tells that the
+        examination hit a limit or died, `again` that it could not begin. `cpu_s` is the time of the processor that it
+        took. A file whose sha256 is in `known` is not examined: nothing else is told of it.
+        """
         try:
-            done = subprocess.run(
-                command,
-                input="".join(json.dumps(str(path)) + "\n" for path in left),
-                capture_output=True,
-                text=True,
-                timeout=sum(map(_wall_s_max, left)) + 60,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return answers | {
-                path: {"problem": f"it cannot be examined now ({type(error).__name__})", "again": True} for path in left
-            }
-        lines = done.stdout.splitlines()
-        for path, line in zip(left, lines, strict=False):
-            answers[path] = json.loads(line)
-        if len(lines) < len(left):
-            answers[left[len(lines)]] = {
-                "problem": "it cannot be examined: the examining process died; save it anew with another program"
-            }
-    return answers
+            program = self._running()
+            if program.stdin is None or program.stdout is None:
+                raise BrokenPipeError
+            program.stdin.write(json.dumps([str(path), list(known)]).encode() + b"\n")
+            program.stdin.flush()
+            answer, _ = _read(program.stdout.fileno(), time.monotonic() + _wall_s_max(path) + 60, b"\n")
+            return dict(json.loads(answer))
+        except (OSError, ValueError) as error:
+            self.rest()
+            return {"problem": f"it cannot be examined now ({type(error).__name__})", "again": True}
+
+    def rest(self) -> None:
+        """End the program, if it runs."""
+        program, self._program = self._program, None
+        if program is not None:
+            program.kill()
+            program.communicate()
+
+    def kill(self) -> None:
+        """End the program for good: who asks, or is waiting for an answer, learns that it cannot be examined now."""
+        self._killed = True
+        if program := self._program:
+            program.kill()
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._program is None:
+            command = [sys.executable, "-I", str(Path(__file__).resolve()), str(os.getpid()), str(_ROOT)]
+            pipe = subprocess.PIPE
+            self._program = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+        if self._killed:
+            self._program.kill()
+        return self._program
+
+
+def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
+    """Return for each file what an examiner finds in it."""
+    with Examiner() as examiner:
+        return {path: examiner.ask(path) for path in dict.fromkeys(paths)}
 
 
 def _is_film(path: Path) -> bool:
@@ -125,49 +157,57 @@ def _serve(parent_pid: int) -> None:
     PIL.Image.init()
 
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(_in_child(Path(json.loads(line)))) + "\n")
+        path, known = json.loads(line)
+        sys.stdout.write(json.dumps(_in_child(Path(path), known)) + "\n")
         sys.stdout.flush()
 
 
-def _in_child(path: Path) -> dict[str, Any]:
+def _in_child(path: Path, known: list[str]) -> dict[str, Any]:
+    """Examine a file in a process of its own, which tells what it finds part by part, in lines of JSON."""
     reader, writer = os.pipe()
     parent_pid = os.getpid()
     child = os.fork()
     if child == 0:
         _tie_to(parent_pid)
         os.close(reader)
-        _examine_and_exit(path, writer)
+        _examine_and_exit(path, known, writer)
     os.close(writer)
     try:
-        answer = _read_all(reader, time.monotonic() + _wall_s_max(path))
+        parts, in_time = _read(reader, time.monotonic() + _wall_s_max(path))
     finally:
         os.close(reader)
-    if answer is None:
+    if not in_time:
         os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    if answer is None:
-        return {"problem": f"it could not be read within {_wall_s_max(path):g} s; save it smaller", "again": True}
-    told: dict[str, Any] = {}
-    for line in answer.splitlines():
+    _, status, usage = os.wait4(child, 0)
+    told: dict[str, Any] = {"cpu_s": round(usage.ru_utime + usage.ru_stime, 3)}
+    for line in parts.splitlines():
         told |= json.loads(line)
-    if status:
-        told["problem"] = f"reading it {_how_it_ended(status, path)}; save it anew with another program, or smaller"
+    if not in_time:
+        problem = f"it could not be read within {_wall_s_max(path):g} s; save it smaller"
+        told |= {"problem": problem, "unfinished": True}
+    elif status:
+        problem = f"reading it {_how_it_ended(status, path)}; save it anew with another program, or smaller"
+        told |= {"problem": problem, "unfinished": True}
     if "problem" in told:
         told.pop("blocks", None)
     return told
 
 
-def _read_all(fd: int, deadline_s: float) -> bytes | None:
-    """Return all that is written to the pipe; None where it is still open at the deadline (CLOCK_MONOTONIC)."""
-    answer = b""
-    while True:
+def _read(fd: int, deadline_s: float, end: bytes = b"") -> tuple[bytes, bool]:
+    """Return what is written to a pipe until it is closed or `end` comes, and True; False first at the deadline.
+
+    The deadline is a time of CLOCK_MONOTONIC.
+    """
+    told = b""
+    while not (end and told.endswith(end)):
         ready, _, _ = select.select([fd], [], [], max(0.0, deadline_s - time.monotonic()))
         if not ready:
-            return None
+            return told, False
         part = os.read(fd, 65536)
         if not part:
-            return answer
-        answer += part
+            break
+        told += part
+    return told, True
 
 
 def _how_it_ended(status: int, path: Path) -> str:
@@ -184,7 +224,7 @@ def _cpu_s_max(path: Path) -> int:
     return FILM_CPU_S_MAX if _is_film(path) else CPU_S_MAX
 
 
-def _examine_and_exit(path: Path, writer: int) -> NoReturn:
+def _examine_and_exit(path: Path, known: list[str], writer: int) -> NoReturn:
     code = 1
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -196,7 +236,7 @@ def _examine_and_exit(path: Path, writer: int) -> NoReturn:
         ):
             resource.setrlimit(limit, (most, most))
         with open(writer, "w") as answers:
-            for told in _answers(path):
+            for told in _answers(path, known):
                 answers.write(json.dumps(told) + "\n")
                 answers.flush()
         code = 0
@@ -204,8 +244,11 @@ def _examine_and_exit(path: Path, writer: int) -> NoReturn:
         os._exit(code)
 
 
-def _answers(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what is found in a file, part by part; its hashes come before any decoder sees it."""
+def _answers(path: Path, known: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield what is found in a file, part by part; its hashes come before any decoder sees it.
+
+    A content that is known ends there.
+    """
     from pipeline.medium import Medium, MediumError, fingerprint, open_plain
 
     try:
@@ -215,7 +258,10 @@ def _answers(path: Path) -> Iterator[dict[str, Any]]:
             yield {"problem": problem}
             return
         hashes = fingerprint(fd)
-        yield {"sha256": hashes.sha256, "blocks": base64.b64encode(hashes.blocks).decode()}
+        yield {"sha256": hashes.sha256, "bytes": os.fstat(fd).st_size}
+        if hashes.sha256 in known:
+            return
+        yield {"blocks": base64.b64encode(hashes.blocks).decode()}
         medium = Medium(fd, hashes.blocks)
         found = _examine(path, medium.buffered())
         yield {"problem": "it changes while it is examined", "again": True} if medium.changed else found

@@ -12,12 +12,15 @@ from players.ads.campaigns import Reader
 from players.ads.catalogue import Catalogue
 from players.ads.examination import Examination
 from players.ads.places import PlaceError
+from players.ads.quarantine import Quarantine
 
 _Told = TypeVar("_Told")
 CLOSE_S = 1.0
 """Longest that a player that stops waits for the watcher: examining a film may take longer than it has."""
-FIRST_S = 10.0
-"""Longest wait at a start for the first media to be examined, where none is known from before."""
+FIRST_S, REST_S = 10.0, 1.0
+"""Longest waits at a start where no medium is known from before: for the first one, and then for the others."""
+TOGETHER_S = 0.5
+"""Shortest time between two catalogues, once something plays: what is examined meanwhile joins together."""
 SLOW_S = 5.0
 """Time after which a disk that has not answered is told of."""
 
@@ -43,11 +46,18 @@ class CatalogueWatcher:
     """
 
     def __init__(
-        self, folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None = None, screens: int = 1
+        self,
+        folder: Path,
+        zone: ZoneInfo,
+        default_duration_s: float,
+        cache: Path | None = None,
+        screens: int = 1,
+        quarantine: Quarantine | None = None,
     ) -> None:
         """Read the folder, or wait for it where it is not there yet."""
         self._folder = folder
-        self._reader = Reader(folder, zone, default_duration_s, cache, screens)
+        quarantine = quarantine or Quarantine()
+        self._reader = Reader(folder, zone, default_duration_s, cache, screens, quarantine)
         self._catalogue = Catalogue((), (), zone)
         self._was_read = False
         self._trouble = ""
@@ -55,12 +65,15 @@ class CatalogueWatcher:
         self._closing = threading.Event()
         self._wake = threading.Event()
         self._examined = threading.Event()
-        self._examination = Examination(self._wake.set)
+        self._examination = Examination(self._reader.known, quarantine, self._wake.set)
         self._look()
         self._thread = threading.Thread(target=self._watch, name="campaigns", daemon=True)
         self._thread.start()
         if not self._trouble and not self._catalogue.lines and not self._catalogue.house:
             self._examined.wait(FIRST_S)
+            until_s = time.monotonic() + REST_S
+            while self._catalogue.waiting and time.monotonic() < until_s:
+                self._closing.wait(0.02)
 
     def poll(self) -> Catalogue:
         """Return the newest good catalogue, without waiting."""
@@ -85,9 +98,10 @@ class CatalogueWatcher:
         self._thread.join(CLOSE_S)
 
     def _watch(self) -> None:
-        pause_s = 1.0
+        pause_s = least_s = 0.0
         while True:
-            self._wake.wait(pause_s)
+            if self._wake.wait(max(1.0, pause_s)):
+                self._closing.wait(max(TOGETHER_S, least_s) if self._catalogue.creatives else 0.0)
             self._wake.clear()
             if self._closing.is_set():
                 return
@@ -96,7 +110,7 @@ class CatalogueWatcher:
                 self._look()
             except Exception as error:
                 skip("campaigns_unreadable", error=error)
-            pause_s = max(1.0, 50 * (time.thread_time() - began_s))
+            pause_s, least_s = (times * (time.thread_time() - began_s) for times in (50, 4))
 
     def _look(self) -> None:
         """Look at the folder once, and read it where something has changed."""
@@ -115,7 +129,7 @@ class CatalogueWatcher:
     def _replace(self) -> None:
         before, now = self._catalogue, self._reader.read()
         self._reader.keep()
-        self._examination.want(self._reader.wanted, self._reader.known.media)
+        self._examination.want(self._reader.wanted)
         if now.creatives or not self._examination.busy:
             self._examined.set()
         if self._was_read and now.says == before.says:

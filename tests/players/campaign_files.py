@@ -1,12 +1,15 @@
 """Campaign files and films for the tests of ads."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import av
 import numpy as np
+import pytest
 
+from players.ads import known, media
 from players.ads.campaigns import load_catalogue
 from players.ads.catalogue import Catalogue
 
@@ -89,3 +92,19 @@ def fast_start(path: Path, seconds: int = 4) -> bytes:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path.read_bytes()
+
+
+def other_examiner(place: Path, monkeypatch: pytest.MonkeyPatch, instead: str) -> Path:
+    """Put another program in the place of the examiner: `instead` runs where a `path` is examined.
+
+    What is known stays known. Returns a file to which each path is appended that it examines.
+    """
+    examiner, told = known.examiner(), place / "examined"
+    monkeypatch.setattr(known, "examiner", lambda: examiner)
+    note = f"    with open({str(told)!r}, 'a') as told:\n        told.write(path.name + chr(10))\n    {instead}\n"
+    program = Path(media.__file__).read_text().replace("RLIMIT_FSIZE, 0)", "RLIMIT_FSIZE, 1 << 20)")
+    program = re.sub(r"def _examine\(.*\n", lambda found: found[0] + note, program)
+    (place / "other.py").write_text(program)
+    monkeypatch.setattr(media, "__file__", str(place / "other.py"))
+    told.touch()
+    return told

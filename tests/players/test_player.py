@@ -19,7 +19,7 @@ from PIL import Image
 from bench.rig import coded_ads
 from pipeline.errors import UserError
 from players import player as player_module
-from players.ads import examination, media
+from players.ads import media
 from players.player import Player, Ticker
 from players.prepare import Preparation
 from tests.players.playing import (
@@ -129,15 +129,13 @@ def test_a_film_that_breaks_half_way_is_followed_by_the_house_within_a_tick(
     settings = configure(HOUSE, line("film", "film.mp4", target="min_watchers = 0", price="1"))
     path = tmp_path / "ads" / "film.mp4"
     coded_ads.make_clip(path, 9, 90, SIZE)
-    before = media.probe([path])
+    before = media.probe([path])[path]
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 6000] = random.Random(1).randbytes(6000)
     path.write_bytes(data)
-    probe = media.probe
-    monkeypatch.setattr(
-        examination, "probe", lambda paths: {place: before.get(place, found) for place, found in probe(paths).items()}
-    )
+    ask = media.Examiner.ask
+    monkeypatch.setattr(media.Examiner, "ask", lambda *asked: before.copy() if asked[1] == path else ask(*asked))
     over: list[int] = []
 
     def watch() -> None:
@@ -153,8 +151,15 @@ def test_a_film_that_breaks_half_way_is_followed_by_the_house_within_a_tick(
         run_until(player, lambda: player.status["plays"]["by_ad"].get("house", 0) > plays, each=watch)
         run_until(player, lambda: shown_ad(player) == 1)
         run_until(player, lambda: player.status["plays"]["by_ad"]["house"] >= plays + 2)
-        assert player.status["plays"]["by_ad"]["film"] == 1
-    film = next(row for row in rows(settings) if row["creative"] == "film")
+        touched = [path, tmp_path / "ads" / "house.png"]
+        for n in range(2):
+            touched[n].touch()
+            plays = player.status["plays"]["by_ad"]["house"]
+            run_until(player, lambda plays=plays: player.status["plays"]["by_ad"]["house"] >= plays + 3)
+        assert "it is tried again in 10 min" in player.status["quarantined"]["film"]
+    with playing(settings) as player:
+        run_until(player, lambda: player.status["plays"]["by_ad"].get("house", 0) >= plays + 2)
+    (film,) = (row for row in rows(settings) if row["creative"] == "film")
     assert film["status"] == "failed" and not film["billable"] and film["stop_reason"]
     assert "creative_failed" in capsys.readouterr().err
     assert len(over) <= 2 and all(0 <= frame < 80 for frame in over), "the broken film's last frame stayed on"

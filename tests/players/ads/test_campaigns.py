@@ -1,7 +1,7 @@
 """Folders of campaigns: what is read, what a change does, and what is kept over a restart."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from threading import Event, Thread
@@ -12,11 +12,12 @@ from PIL import Image
 
 from pipeline import log as log_module
 from pipeline.errors import UserError
-from players.ads import campaign_file, examination, known, media
+from players.ads import campaign_file, known, media
 from players.ads.campaigns import DEMO, load_catalogue
+from players.ads.media import Examiner
 from players.ads.watcher import CatalogueWatcher
 from tests.conftest import HANG_S, wait_for
-from tests.players.campaign_files import GOOD, UTC, fast_start, little, read
+from tests.players.campaign_files import GOOD, UTC, fast_start, little, other_examiner, read
 
 
 def test_the_built_in_campaigns_are_sound() -> None:
@@ -42,26 +43,19 @@ def test_no_folder_and_an_empty_folder(tmp_path: Path) -> None:
 
 
 def test_a_player_that_stops_does_not_wait_for_media_that_are_examined(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "a.toml").write_text(little())
-    watcher = CatalogueWatcher(folder, UTC, 8.0)
-    examining, done = Event(), Event()
-
-    def slow(paths: Iterator[Path]) -> dict[Path, dict[str, str]]:
-        examining.set()
-        assert done.wait(HANG_S)
-        return {path: {"problem": "late"} for path in paths}
-
-    monkeypatch.setattr(examination, "probe", slow)
-    (folder / "latte.png").touch()
-    assert examining.wait(HANG_S)
+    load_catalogue(folder, UTC, 8.0, tmp_path / "cache")
+    Image.new("RGB", (8, 8)).save(folder / "new.png")
+    (folder / "b.toml").write_text(little("b", file="new.png"))
+    told = other_examiner(tmp_path, monkeypatch, f"time.sleep({HANG_S})")
+    watcher = CatalogueWatcher(folder, UTC, 8.0, tmp_path / "cache")
+    wait_for(told.read_text, "the examination")
     began_s = time.monotonic()
     watcher.close()
-    took_s = time.monotonic() - began_s
-    done.set()
-    watcher._thread.join()
-    assert took_s < HANG_S
+    assert time.monotonic() - began_s < HANG_S / 2
+    wait_for(lambda: not any(thread.is_alive() for thread in watcher._examination._threads), "the end of its threads")
 
 
 @pytest.fixture
@@ -161,7 +155,7 @@ def test_media_are_examined_again_by_a_newer_version_and_last_good_versions_kept
     (folder / "a.toml").write_text(little())
     with monkeypatch.context() as older:
         older.setattr(known, "examiner", lambda: "older")
-        older.setattr(examination, "probe", lambda paths: dict.fromkeys(paths, OLD_ANSWER))
+        older.setattr(Examiner, "ask", lambda *_: OLD_ANSWER.copy())
         assert load_catalogue(folder, UTC, 8.0, cache).creatives[0].width_px == 1
         assert load_catalogue(folder, UTC, 8.0, cache).creatives[0].width_px == 1
     (folder / "a.toml").write_text("broken")
@@ -170,7 +164,7 @@ def test_media_are_examined_again_by_a_newer_version_and_last_good_versions_kept
     assert "its last good version plays on" in catalogue.problems[0]
 
 
-OLD_ANSWER = {"kind": "image", "width_px": 1, "height_px": 1, "duration_ms": 0, "sha256": "0" * 64} | {
+OLD_ANSWER = {"kind": "image", "width_px": 1, "height_px": 1, "duration_ms": 0, "sha256": "0" * 64, "bytes": 1} | {
     "container": "png",
     "codec": "png",
     "blocks": "",
@@ -197,7 +191,7 @@ def test_unchanged_files_are_not_examined_again(folder: Path, tmp_path: Path, mo
         pytest.fail("read again")
 
     monkeypatch.setattr(campaign_file.rtoml, "loads", none)
-    monkeypatch.setattr(media.subprocess, "run", none)
+    monkeypatch.setattr(media.subprocess, "Popen", none)
     assert load_catalogue(folder, UTC, 8.0, cache).version == first.version
     cache.write_bytes(b"torn")
     monkeypatch.undo()
@@ -272,13 +266,13 @@ def test_known_media_play_at_once_while_new_ones_are_examined(
     Image.new("RGB", (16, 9)).save(folder / "new.png")
     (folder / "b.toml").write_text(little("b", file="new.png"))
     done = Event()
-    probe = examination.probe
+    ask = Examiner.ask
 
-    def late(paths: Iterator[Path]) -> dict[Path, dict[str, Any]]:
+    def late(examiner: Examiner, path: Path, seen: Iterable[str]) -> dict[str, Any]:
         assert done.wait(HANG_S)
-        return probe(paths)
+        return ask(examiner, path, seen)
 
-    monkeypatch.setattr(examination, "probe", late)
+    monkeypatch.setattr(Examiner, "ask", late)
     watcher = CatalogueWatcher(folder, UTC, 8.0, cache)
     try:
         assert lines(watcher) == ["a-line"]
@@ -299,6 +293,6 @@ def test_a_medium_of_other_times_and_the_same_content_is_not_examined_again(
     (folder / "a.toml").write_text(little("a"))
     before = load_catalogue(folder, UTC, 8.0, cache).creatives[0]
     (folder / "latte.png").touch()
-    monkeypatch.setattr(media.subprocess, "run", lambda *_: pytest.fail("examined again"))
+    other_examiner(tmp_path, monkeypatch, "os.abort()")
     after = load_catalogue(folder, UTC, 8.0, cache).creatives[0]
     assert after.sha256 == before.sha256 and after.stamp != before.stamp

@@ -1,0 +1,111 @@
+"""Examination in turns, and what is remembered of contents that were examined."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from players.ads import known, quarantine
+from players.ads.campaigns import load_catalogue
+from players.ads.quarantine import Quarantine
+from players.ads.watcher import CatalogueWatcher
+from tests.conftest import wait_for
+from tests.players.campaign_files import UTC, little, other_examiner
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "media.cache"
+
+
+def picture(folder: Path, name: str, shade: int) -> None:
+    Image.new("RGB", (16, 9), (shade % 256, shade // 256, 1)).save(folder / name)
+
+
+def sent(folder: Path, advertiser: str, number: int) -> None:
+    """Write a campaign file whose lines have a picture each, all of them different."""
+    text = f'advertiser = "{advertiser}"\ncampaign = "{advertiser}"\n'
+    for n in range(number):
+        name = f"{advertiser}-{n}"
+        picture(folder, f"{name}.png", sum(advertiser.encode()) + n)
+        text += f'[[lines]]\nid = "{name}"\n[[lines.creatives]]\nid = "{name}"\nfile = "{name}.png"\n'
+    (folder / f"{advertiser}.toml").write_text(text)
+
+
+@contextmanager
+def watching(folder: Path, cache: Path, kept: Quarantine | None = None) -> Iterator[CatalogueWatcher]:
+    watcher = CatalogueWatcher(folder, UTC, 8.0, cache, 1, kept)
+    try:
+        yield watcher
+    finally:
+        watcher.close()
+
+
+def plays(watcher: CatalogueWatcher) -> set[str]:
+    return {line.advertiser for line in watcher.poll().lines}
+
+
+def test_known_media_play_at_once_and_a_new_one_waits_for_one_of_another_advertiser(
+    folder: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(folder, "moka", 1)
+    load_catalogue(folder, UTC, 8.0, cache)
+    sent(folder, "evil", 40)
+    go = tmp_path / "go"
+    slow = f"while 'evil' in path.name and not os.path.exists({str(go)!r}): time.sleep(0.01)"
+    told = other_examiner(tmp_path, monkeypatch, slow)
+    with watching(folder, cache) as watcher:
+        assert plays(watcher) == {"moka"}
+        wait_for(told.read_text, "the first of his pictures")
+        sent(folder, "new", 3)
+        wait_for(lambda: "new-2: new-2.png: it is being" in " ".join(watcher.poll().waiting), "the new pictures")
+        go.touch()
+        wait_for(lambda: len(told.read_text().split()) == 43, "all of them")
+        wait_for(lambda: plays(watcher) == {"moka", "evil", "new"}, "all three")
+    order = [name.partition("-")[0] for name in told.read_text().split()]
+    assert order[:2] == ["evil", "new"] and order[:20].count("new") == 3
+
+
+def test_what_was_refused_is_not_examined_again_under_another_name_or_time_or_after_a_restart(
+    folder: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.toml").write_text(little("a", file="bad.png"))
+    (folder / "bad.png").write_bytes((folder / "latte.png").read_bytes()[:60])
+    (said,) = load_catalogue(folder, UTC, 8.0, cache).problems[:1]
+    told = other_examiner(tmp_path, monkeypatch, "return {'problem': 'it was examined again'}")
+    for change in (lambda: None, (folder / "bad.png").touch, lambda: (folder / "bad.png").rename(folder / "latte.png")):
+        change()
+        (folder / "a.toml").write_text(little("a", file="bad.png" if (folder / "bad.png").exists() else "latte.png"))
+        catalogue = load_catalogue(folder, UTC, 8.0, cache)
+        assert catalogue.problems[0].replace("latte", "bad") == said and not told.read_text()
+    monkeypatch.setattr(known, "examiner", lambda: "a newer one")
+    assert "it was examined again" in load_catalogue(folder, UTC, 8.0, cache).problems[0]
+
+
+def test_what_ends_its_examination_is_asked_again_later_and_later(
+    folder: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its time, nor a restart, makes it sooner."""
+    (folder / "a.toml").write_text(little("a"))
+    sent(folder, "bad", 1)
+    told = other_examiner(tmp_path, monkeypatch, "'bad' in path.name and os.abort()")
+    path = tmp_path / "state" / "quarantine.cache"
+    for times in (1, 2):
+        for _ in range(3 - times):
+            with watching(folder, cache, Quarantine(path)) as watcher:
+                wait_for(lambda: "SIGABRT" in " ".join(watcher.poll().problems), "the reason")
+                (folder / "bad-0.png").touch()
+                (folder / "other.toml").write_text(little("other"))
+                wait_for(lambda: len(watcher.poll().lines) == 2, "the change")
+                wait_for(lambda: "SIGABRT" in " ".join(watcher.poll().problems), "the reason")
+                (folder / "other.toml").unlink()
+            assert told.read_text().split().count("bad-0.png") == times
+        sha256 = hashlib.sha256((folder / "bad-0.png").read_bytes()).hexdigest()
+        failure = Quarantine(path).failure(sha256)
+        assert failure is not None and failure.count == times
+        later_s = time.time() + times * quarantine.FIRST_S + 1
+        monkeypatch.setattr(quarantine.time, "time", lambda later_s=later_s: later_s)
