@@ -1,0 +1,119 @@
+"""Attention of one person: from the angles of the head over time to looking at the screen, since when and how long.
+
+It is the head's direction that is judged, not that of the eyes.
+"""
+
+import math
+
+from msgspec import Struct
+
+ENTER_NS = 250_000_000
+"""Time within the window after which a look is confirmed; it counts from its start."""
+LEAVE_NS = 350_000_000
+"""Time outside the window after which a look has ended; it counts until the last angle within."""
+GAP_NS = 1_500_000_000
+"""Longest time without an angle that is bridged, as long as that for which a track is kept."""
+OUTER = 1.25
+"""Size of the window that a look leaves, in sizes of the one that it enters."""
+_SMOOTH_NS = 120_000_000
+"""Time constant with which angles are smoothed."""
+
+
+class Window(Struct, frozen=True):
+    """Directions in which a head looks at the screen, as `yaw_deg` and `pitch_deg` of `models.pose` tell them.
+
+    It is an ellipse around its middle, with half its width and half its height in degrees.
+    """
+
+    yaw_deg: float = 0.0
+    pitch_deg: float = 0.0
+    half_yaw_deg: float = 25.0
+    half_pitch_deg: float = 25.0
+
+    def distance(self, yaw_deg: float, pitch_deg: float) -> float:
+        """Return how far a direction is from the middle: 0 there, 1 on the edge."""
+        across = (yaw_deg - self.yaw_deg) / self.half_yaw_deg
+        return math.hypot(across, (pitch_deg - self.pitch_deg) / self.half_pitch_deg)
+
+
+class Attention:
+    """State of one person's looking, fed with the head's angles at the times of the frames.
+
+    A look begins after 0.25 s within the window and ends after 0.35 s outside a window a quarter larger. So an angle at
+    the edge does not make many looks. It lasts from its first angle within to its last. Gaps of up to 1.5 s
+    change nothing. After a longer one the state is unknown, and a look has ended with the last angle before it.
+    """
+
+    def __init__(self, window: Window, gap_ns: int = GAP_NS) -> None:
+        """Begin without knowledge. Give a longer `gap_ns` where frames come more rarely than that."""
+        self._window, self._gap_ns = window, gap_ns
+        self._yaw_deg, self._pitch_deg = 0.0, 0.0
+        self._last_ns: int | None = None
+        self._inside: bool | None = None
+        self._inside_ns = 0
+        self._past_ns, self._longest_ns = 0, 0
+        self.looking: bool | None = None
+        """True while the person looks at the screen; None while that cannot be told."""
+        self.since_ns: int | None = None
+        """Time since when `looking` is what it is; None before the first call."""
+        self.watched = False
+        """True after the first confirmed look."""
+        self.told = False
+        """True once it could be told. Without that, not to have watched means nothing."""
+
+    @property
+    def attention_ns(self) -> int:
+        """Sum of all confirmed looks, the present one up to the last angle."""
+        return self._past_ns + self._present_ns()
+
+    @property
+    def longest_ns(self) -> int:
+        """Longest confirmed look."""
+        return max(self._longest_ns, self._present_ns())
+
+    def update(self, t_ns: int, yaw_deg: float | None, pitch_deg: float | None) -> None:
+        """Take in the angles in a frame of `t_ns`, or None where they cannot be told. Older frames change nothing."""
+        if self.since_ns is None:
+            self.since_ns = t_ns
+        if self._last_ns is not None and t_ns - self._last_ns > self._gap_ns:
+            self._lose()
+        if yaw_deg is None or pitch_deg is None or (self._last_ns is not None and t_ns <= self._last_ns):
+            return
+        self._smooth(t_ns, yaw_deg, pitch_deg)
+        self._judge(t_ns)
+        self._last_ns = t_ns
+
+    def _smooth(self, t_ns: int, yaw_deg: float, pitch_deg: float) -> None:
+        share = 1.0 if self._last_ns is None else 1 - math.exp((self._last_ns - t_ns) / _SMOOTH_NS)
+        self._yaw_deg += share * (yaw_deg - self._yaw_deg)
+        self._pitch_deg += share * (pitch_deg - self._pitch_deg)
+
+    def _judge(self, t_ns: int) -> None:
+        distance = self._window.distance(self._yaw_deg, self._pitch_deg)
+        inside = distance <= (OUTER if self.looking else 1.0)
+        if inside != self._inside:
+            self._inside_ns = self._last_ns if self.looking and self._last_ns is not None else t_ns
+            self._inside = inside
+        wait_ns = ENTER_NS if inside else LEAVE_NS if self.looking else 0
+        if inside != self.looking and t_ns - self._inside_ns >= wait_ns:
+            self._turn(inside, self._inside_ns)
+
+    def _turn(self, looking: bool | None, since_ns: int) -> None:
+        if self.looking and self.since_ns is not None:
+            look_ns = since_ns - self.since_ns
+            self._past_ns += look_ns
+            self._longest_ns = max(self._longest_ns, look_ns)
+        self.looking, self.since_ns = looking, since_ns
+        self.watched |= bool(looking)
+        self.told |= looking is not None
+
+    def _lose(self) -> None:
+        """Forget the state: it is unknown since the last angle."""
+        assert self._last_ns is not None
+        self._turn(None, self._last_ns if self._inside or not self.looking else self._inside_ns)
+        self._last_ns = self._inside = None
+
+    def _present_ns(self) -> int:
+        if not self.looking or self.since_ns is None or self._last_ns is None:
+            return 0
+        return (self._last_ns if self._inside else self._inside_ns) - self.since_ns
