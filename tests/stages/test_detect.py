@@ -1,7 +1,6 @@
 """Face detection on real pictures and clips: what is found, what is not made up, and that nothing is sent anywhere."""
 
 import json
-import os
 import struct
 import subprocess
 import sys
@@ -14,23 +13,13 @@ import matplotlib
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from numpy.typing import NDArray
 from PIL import Image
 
 from models.assets import resolve
 from models.cards import ModelError
-from models.crop import crop_face
 from models.detector import FaceDetector
 from models.images import ImageError, read_frames, read_image
 from models.photos import detect
-from pipeline.errors import UserError
-from pipeline.job import Job
-from pipeline.log import skipped
-from pipeline.messages import Frame
-from pipeline.ring import Ring
-from pipeline.settings import Detect as DetectTable
-from pipeline.settings import Station, StationTable
-from stages.detect.stage import Detect
 from tests.conftest import HANG_S
 from tests.films import edit, write_film, write_numbered
 
@@ -106,72 +95,6 @@ def test_backs_of_heads_are_no_faces(detector: FaceDetector, shared_dir: Path) -
     counts = [len(detector.detect(image)) for _, image in read_frames(clip, every=10)]
     assert len(counts) == 140
     assert sum(counts) <= 0.05 * len(counts)
-
-
-@pytest.fixture
-def ring() -> Iterator[Ring]:
-    ring = Ring.create("c0", 1920 * 1080 * 3)
-    yield ring
-    ring.close()
-    os.close(ring.fd)
-
-
-def frame_of(ring: Ring, image: NDArray[np.uint8], seq: int = 0) -> Frame:
-    slot, version = ring.write(image)
-    height_px, width_px = image.shape[:2]
-    return Frame(
-        camera="c0", seq=seq, captured_ns=5, slot=slot, version=version, width_px=width_px, height_px=height_px
-    )
-
-
-def stage_of(ring: Ring, mode: str = "target", **detect: object) -> Detect:
-    return Detect(
-        Job(
-            station=Station(
-                station=StationTable(mode=mode),  # type: ignore[arg-type]
-                detect=DetectTable(**detect),  # type: ignore[arg-type]
-                folder=Path.cwd(),
-            ),
-            rings={"c0": ring.ref},
-        )
-    )
-
-
-def test_the_stage_sends_faces_with_the_crops_of_the_classifier(ring: Ring) -> None:
-    stage, image = stage_of(ring), read_image(HOPPER)
-    empty = np.zeros((720, 1280, 3), np.uint8)
-    with_face, without = stage.step([frame_of(ring, image, 1), frame_of(ring, empty, 2)])
-    stage.close()
-    assert (with_face.seq, with_face.captured_ns, with_face.width_px, with_face.height_px) == (1, 5, 512, 600)
-    assert (without.seq, without.faces, without.crops) == (2, (), ())
-    (face,) = with_face.faces
-    spec = resolve("default", Path.cwd()).card.crop
-    assert spec is not None and with_face.crop_px == spec.size_px
-    assert with_face.crops == (crop_face(image, face.box_px, face.keypoints_px, spec)[..., ::-1].tobytes(),)
-
-
-def test_a_frame_overwritten_meanwhile_is_skipped(ring: Ring) -> None:
-    stage, before = stage_of(ring), skipped["torn_frame"]
-    frames = [frame_of(ring, read_image(HOPPER), seq) for seq in range(ring.slots + 2)]
-    sent = list(stage.step(frames))
-    stage.close()
-    assert [faces.seq for faces in sent] == list(range(2, ring.slots + 2))
-    assert skipped["torn_frame"] == before + 2
-
-
-def test_in_mode_count_no_crop_is_cut(ring: Ring) -> None:
-    stage = stage_of(ring, mode="count")
-    (faces,) = stage.step([frame_of(ring, read_image(HOPPER))])
-    stage.close()
-    assert len(faces.faces) == 1
-    assert (faces.crop_px, faces.crops) == (0, ())
-
-
-def test_a_classifier_cannot_detect(ring: Ring) -> None:
-    with pytest.raises(UserError, match="give one that finds them"):
-        stage_of(ring, model="age-and-gender")
-    with pytest.raises(UserError, match="model 'yolo' is unknown"):
-        stage_of(ring, model="yolo")
 
 
 def test_the_import_is_quiet_and_brings_neither_plots_nor_audio() -> None:

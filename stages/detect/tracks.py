@@ -1,0 +1,183 @@
+"""Tracks: which face of a frame is whose of the frames before, by place, motion and size. Nothing of how a face looks
+is kept.
+
+Distances are in widths of the person's own face. A walker moves about one from frame to frame at 10 frames a second, so
+his boxes need not overlap.
+"""
+
+import math
+import secrets
+from collections.abc import Sequence
+
+from models.detector import DetectedFace
+from stages.detect.motion import Habit, Motion
+
+BRIDGE_S = 1.5
+"""Longest that a person is followed without being found."""
+_BELIEVED = 1.6
+"""Sum of the scores of a person's faces from which he is believed in: two good ones, or three poor ones."""
+_SELDOM_S = 0.5
+"""Time from frame to frame from which a person is believed in at once: there may be no second look."""
+_GUIDED_S = 1.0
+"""Longest time from frame to frame over which a speed tells a place. After a longer one, who stood is where he was."""
+_STOOD_WIDTHS, _STOOD_SIZE = 0.7, 0.15
+_ACROSS, _UPWARDS = Habit(0.15, 7.0, 12.0), Habit(0.1, 3.0, 4.0)
+"""Motion of a head, in face widths. People walk at 9 widths a second and stop within half a second."""
+_SIZE = Habit(0.07, 0.2, 0.3)
+"""Change of the logarithm of a face's width."""
+_GATE = 30.0
+"""Square of the number of standard deviations by which a person's face may be off from where it is expected."""
+_TWIN_WIDTHS = 0.4
+
+Box = tuple[float, float, float, float]
+
+
+class Track:
+    """Somebody who is being followed."""
+
+    def __init__(self, face: DetectedFace, t_ns: int) -> None:
+        x, y, w, h = face.box_px
+        self.id = secrets.token_hex(8)
+        """16 hexadecimal digits, which say nothing of the person."""
+        self.since_ns = self.seen_ns = self._at_ns = t_ns
+        self.believed = False
+        """True once there are enough faces to tell that somebody is there."""
+        self._belief = 0.0
+        self._shape = h / w
+        self._middle_px, self._unit_px = (x + w / 2, y + h / 2), w
+        self._x, self._y = Motion(0.0, _ACROSS), Motion(0.0, _UPWARDS)
+        self._size = Motion(math.log(w), _SIZE)
+
+    @property
+    def width_px(self) -> float:
+        """Width of the face that is expected now."""
+        return math.exp(self._size.value)
+
+    @property
+    def middle_px(self) -> tuple[float, float]:
+        """Middle of the face that is expected now."""
+        x_px, y_px = self._middle_px
+        return x_px + self._x.value * self._unit_px, y_px + self._y.value * self._unit_px
+
+    @property
+    def box_px(self) -> Box:
+        """Box (x, y, w, h) of the face that is expected now."""
+        (x, y), w = self.middle_px, self.width_px
+        return x - w / 2, y - w * self._shape / 2, w, w * self._shape
+
+    def move(self, t_ns: int) -> None:
+        """Move on to a time."""
+        s = (t_ns - self._at_ns) / 1e9
+        if s <= 0:
+            return
+        self._at_ns = t_ns
+        if s > _GUIDED_S:
+            self._x.rest(_STOOD_WIDTHS)
+            self._y.rest(_STOOD_WIDTHS)
+            self._size.rest(_STOOD_SIZE)
+            return
+        for motion in (self._x, self._y, self._size):
+            motion.move(s)
+
+    def cost(self, face: DetectedFace) -> float:
+        """Return how unlike the person a face is now, as a negative log likelihood; infinite if it cannot be he."""
+        away, spread = 0.0, 1.0
+        for off, motion in zip(self._off(face), (self._x, self._y, self._size), strict=True):
+            away += off**2 / motion.var
+            spread *= motion.var
+        return away + math.log(spread) if away < _GATE else math.inf
+
+    def see(self, face: DetectedFace, believe_at: float) -> None:
+        """Take in the face that was found for the person now."""
+        for off, motion in zip(self._off(face), (self._x, self._y, self._size), strict=True):
+            motion.see(off)
+        self._middle_px, before_px, self._unit_px = self.middle_px, self._unit_px, self.width_px
+        for motion in (self._x, self._y):  # in face widths, from the middle
+            motion.value = 0.0
+            motion.speed_s *= before_px / self._unit_px
+        self.noticed(face, believe_at)
+
+    def noticed(self, face: DetectedFace, believe_at: float) -> None:
+        """Count a face towards believing in the person."""
+        self.seen_ns = self._at_ns
+        self._belief += face.score
+        self.believed = self.believed or self._belief >= believe_at
+
+    def is_twin(self, face: DetectedFace) -> bool:
+        """Tell whether a face is but a second box of the person's face."""
+        dx, dy, size = self._off(face)
+        return abs(dx) < _TWIN_WIDTHS and abs(dy) < _TWIN_WIDTHS and abs(size) < 0.5
+
+    def _off(self, face: DetectedFace) -> tuple[float, float, float]:
+        """Return by how much a face is off from what is expected: across, downwards, in size."""
+        x, y, w, h = face.box_px
+        middle_x, middle_y = self.middle_px
+        return (
+            (x + w / 2 - middle_x) / self._unit_px,
+            (y + h / 2 - middle_y) / self._unit_px,
+            math.log(w) - self._size.value,
+        )
+
+
+class Tracks:
+    """Everybody who is being followed in one camera's frames, which may come at any rate."""
+
+    def __init__(self, fps: float = 10.0) -> None:
+        """Begin with nobody. `fps` is the rate at which frames are expected; their times tell the real one."""
+        self._people: list[Track] = []
+        self._period_s = 1 / fps
+        self._last_ns = 0
+
+    @property
+    def people(self) -> int:
+        """Number of people who are followed and believed in."""
+        return sum(track.believed for track in self._people)
+
+    def expected(self, t_ns: int) -> list[Track]:
+        """Move everybody on to the time of a frame, and return whoever may be found in it."""
+        if t_ns > self._last_ns:
+            if self._last_ns:
+                self._period_s += 0.2 * ((t_ns - self._last_ns) / 1e9 - self._period_s)
+            self._last_ns = t_ns
+        bridge_ns = 1e9 * max(BRIDGE_S, 1.5 * self._period_s)
+        self._people = [track for track in self._people if t_ns - track.seen_ns <= bridge_ns]
+        for track in self._people:
+            track.move(t_ns)
+        return list(self._people)
+
+    def follow(self, found: Sequence[DetectedFace], t_ns: int, size_px: tuple[int, int]) -> list[Track | None]:
+        """Take in the faces of a frame of (width, height). Return whose each is; None for a second box of one face."""
+        people = self.expected(t_ns)
+        believe_at = 0.0 if self._period_s >= _SELDOM_S else _BELIEVED
+        whose: list[Track | None] = [None] * len(found)
+        for track, i in _assigned(people, found):
+            track.see(found[i], believe_at)
+            whose[i] = track
+        taken = [track for track in whose if track]
+        for i, face in enumerate(found):
+            if whose[i] is None and not any(track.is_twin(face) for track in taken):
+                track = whose[i] = Track(face, t_ns)
+                track.noticed(face, believe_at)
+                self._people.append(track)
+                taken.append(track)
+        self._people = [track for track in self._people if track.seen_ns == t_ns or _in_view(track, size_px)]
+        return whose
+
+
+def _assigned(people: Sequence[Track], found: Sequence[DetectedFace]) -> list[tuple[Track, int]]:
+    """Return pairs of a person and the number of his face, the likeliest first."""
+    costs = [(track.cost(face), i, j) for i, track in enumerate(people) for j, face in enumerate(found)]
+    pairs: list[tuple[Track, int]] = []
+    used: set[tuple[str, int]] = set()
+    for cost, i, j in sorted(costs):
+        if math.isinf(cost):
+            break
+        if ("person", i) not in used and ("face", j) not in used:
+            used |= {("person", i), ("face", j)}
+            pairs.append((people[i], j))
+    return pairs
+
+
+def _in_view(track: Track, size_px: tuple[int, int]) -> bool:
+    """Tell whether the middle of the face that is expected is inside the picture."""
+    return all(0 <= at_px < most_px for at_px, most_px in zip(track.middle_px, size_px, strict=True))
