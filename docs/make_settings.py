@@ -79,6 +79,8 @@ def _values(kind: Any) -> str:
     origin, arguments = get_origin(kind), get_args(kind)
     if kind == settings.Name:
         return "name"
+    if kind == settings.Polygon:
+        return "list of corners `[x, y]`"
     if origin is Annotated:
         [bounds] = [x for x in arguments[1:] if isinstance(x, msgspec.Meta)]
         if bounds.max_length is not None:
@@ -89,7 +91,7 @@ def _values(kind: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join(_values(x) for x in arguments if x is not NoneType)
     if origin is tuple:
-        return f"list of {_values(arguments[0])}s"
+        return "list of such lists" if arguments[0] == settings.Polygon else f"list of {_values(arguments[0])}s"
     return _PLAIN[kind]
 
 

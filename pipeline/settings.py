@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from pipeline.errors import UserError
+from pipeline.polygons import validate_polygon
 from pipeline.text import read_text
 from pipeline.toml import explain, parse_toml
 from pipeline.venues import venues
@@ -20,6 +21,7 @@ from pipeline.venues import venues
 _NAME_WORDS = "a name of 1 to 32 lower-case letters, digits, - and _, the first a letter or digit"
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z", description=_NAME_WORDS)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
+Polygon = tuple[tuple[Ratio, Ratio], ...]
 Mode = Literal["off", "count", "measure", "target"]
 
 
@@ -75,6 +77,14 @@ class Camera(Section, frozen=True, kw_only=True):
     reach: Literal["auto", "near", "far"] = "auto"
     """Distance at which people are looked for. `near` searches the whole frame, for faces from about 100 px in 1080p.
     `far` finds smaller faces too, within `detect.budget`. `auto` is far for frames from 1280 px width on."""
+    zone: Polygon = ()
+    """Polygon of the upright picture in which people count. Somebody counts while the middle of the face is in it. A
+    corner is `[x, y]` in shares of width and height; `[0, 0]` is the top left one. Empty is the whole picture."""
+    masks: tuple[Polygon, ...] = ()
+    """Polygons of the upright picture that are blanked, each as in `zone`. No other process sees what is there. They
+    need a fixed `rotation_deg`."""
+    min_face_px: Annotated[int, Meta(ge=0, le=4096)] = 0
+    """Smallest width of a face that counts, in px of the frame."""
     ca_file: str = ""
     """File of certificates (PEM) of the authority that signed the camera's, for `rtsps://` and `https://`. Where it is
     empty, the authorities that this machine trusts hold. The certificate must name the host of the URL."""
@@ -285,6 +295,8 @@ def check(station: Station) -> None:
         raise UserError("screens: none; add a [[screens]] table")
     if station.station.mode != "off" and not station.cameras:
         raise UserError("cameras: none; add a [[cameras]] table, or set station.mode = 'off'")
+    for i, camera in enumerate(station.cameras):
+        _check_polygons(f"cameras[{i}]", camera)
     known = {camera.name for camera in station.cameras}
     for i, screen in enumerate(station.screens):
         for name in screen.cameras:
@@ -317,6 +329,18 @@ def check(station: Station) -> None:
     campaigns = station.folder / station.ads.campaigns
     if station.ads.campaigns != "demo" and _mode(campaigns) and not stat.S_ISDIR(_mode(campaigns)):
         raise UserError(f"ads.campaigns: {campaigns} is no folder; name one, or 'demo' for the built-in ads")
+
+
+def _check_polygons(where: str, camera: Camera) -> None:
+    if camera.zone:
+        validate_polygon(f"{where}.zone", camera.zone)
+    for i, mask in enumerate(camera.masks):
+        validate_polygon(f"{where}.masks[{i}]", mask)
+    if camera.masks and camera.rotation_deg == "auto":
+        raise UserError(
+            f"{where}.masks: with rotation_deg = 'auto' they would lie elsewhere until faces are found; "
+            "set rotation_deg to 0, 90, 180 or 270"
+        )
 
 
 def need_campaigns(path: Path | None, station: Station) -> None:

@@ -16,6 +16,7 @@ from pipeline.messages import Frame
 from pipeline.ring import Ring
 from stages.capture import sample
 from stages.capture.live import SLICE_S
+from stages.capture.masks import blanked
 from stages.capture.network import Image
 from stages.capture.sources import Source, open_source
 from stages.capture.trouble import local_trouble
@@ -104,7 +105,7 @@ class Capture:
             rotation_wanted_deg=self._turn.wanted_deg,
         )
         self._retry_s = _RETRY_FIRST_S
-        slot, version = self._ring.write(image)
+        slot, version = self._ring.write(blanked(image, self._camera.masks))
         self._seq += 1
         return Frame(
             camera=self._camera.name,

@@ -46,6 +46,17 @@ MISTAKES = {
         CAMERA + '[station]\nstate_dir = "~nobody-of-this-name/x"',
         "station.state_dir: ~nobody-of-this-name/x: no home of such a user; write",
     ),
+    "a zone that crosses itself": (
+        CAMERA + "zone = [[0, 0], [1, 1], [1, 0], [0, 1]]",
+        "cameras[0].zone: the side from [0.0, 0.0] to [1.0, 1.0] crosses",
+    ),
+    "a zone in pixels": (CAMERA + "zone = [[0, 0], [640, 0], [640, 480]]", "cameras[0].zone[1][0]: expected"),
+    "a mask of two corners": (CAMERA + "masks = [[[0, 0], [1, 1]]]", "cameras[0].masks[0]: has 2 corners"),
+    "a mask for a list of masks": (CAMERA + "masks = [[0, 0], [1, 0], [1, 1]]", "cameras[0].masks"),
+    "masks of a camera that turns": (
+        CAMERA + 'rotation_deg = "auto"\nmasks = [[[0, 0], [1, 0], [1, 1]]]',
+        "cameras[0].masks: with rotation_deg = 'auto' they would lie elsewhere",
+    ),
     "no screens": ("screens = []\n" + CAMERA, "screens: none; add"),
     "a zone of no country": (CAMERA + '[station]\ntimezone = "Mars/North"', "station.timezone: no zone 'Mars/North'"),
     "a venue of no list": (
