@@ -7,6 +7,7 @@ QUESTIONS = {
     "transport": "bench.transport:run",
     "capture": "bench.capture:run",
     "detect": "bench.detect:run",
+    "people": "bench.people:run",
     "classify": "bench.classify:run",
     "player": "bench.player:run",
     "screen": "bench.screen:run",

@@ -8,6 +8,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -64,12 +65,10 @@ def cast(count: int, seed: int) -> list[Person]:
     """Return so many people, the same for the same seed. Their photos show them from the front."""
     random = np.random.default_rng(seed)
     heads = _photographed(random) if _PHOTOS.is_file() else _packaged(random)
-    people = []
-    for name, gender, age_years, head in heads:
-        people.append(Person(name, gender, age_years, _without_surroundings(head), _body(head, random)))
-        if len(people) == count:
-            break
-    return people
+    return [
+        Person(name, gender, age_years, _without_surroundings(head), _body(head, random))
+        for name, gender, age_years, head in islice(heads, count)
+    ]
 
 
 Head = tuple[str, Literal["M", "F"], tuple[float, float], Picture]
