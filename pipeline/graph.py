@@ -97,7 +97,8 @@ TABLE = (
     ),
     Row(
         name="player", stage="players.player:Player", takes=Audience,
-        per="screen", keep="all", batch=64, ticks=True, reads=("station", "choose", "ads"), display=True, modes=_ALL,
+        per="screen", keep="all", batch=64, ticks=True, sees=True, reads=("station", "choose", "ads"), display=True,
+        modes=_ALL,
     ),
 )  # fmt: skip
 

@@ -200,6 +200,8 @@ class Audience(Message, frozen=True, kw_only=True, tag="audience.2"):
     """Name of the cameras that see the same people; empty for a camera of its own."""
     leads: bool = True
     """True if this camera's people count for its group now; the others of the group see the same people."""
+    lasts_ms: Count = 2000
+    """Time for which this holds where no later one comes. After it the camera is not measured, which is not nobody."""
     model_sha256: Annotated[str, Meta(max_length=64)] = ""
 
     @property
@@ -209,7 +211,13 @@ class Audience(Message, frozen=True, kw_only=True, tag="audience.2"):
 
     @classmethod
     def of(
-        cls, answered: Answered, people: tuple[Person, ...] = (), *, group: str = "", leads: bool = True
+        cls,
+        answered: Answered,
+        people: tuple[Person, ...] = (),
+        *,
+        group: str = "",
+        leads: bool = True,
+        lasts_ms: int = 2000,
     ) -> "Audience":
         """Return who is there at the time of a frame."""
         return cls(
@@ -223,6 +231,7 @@ class Audience(Message, frozen=True, kw_only=True, tag="audience.2"):
             people=people,
             group=group,
             leads=leads,
+            lasts_ms=lasts_ms,
             model_sha256=answered.model_sha256,
         )
 

@@ -136,9 +136,6 @@ class Choose(Section, frozen=True, kw_only=True):
     policy: Policy = "majority"
     """Rule of the choice. `majority` serves the group with most people present. `weighted` draws by weight
     times the expected number of matching people. `random` draws every eligible line alike."""
-    present_s: Annotated[float, Meta(ge=0.1, le=60)] = 2.0
-    """Length of the window in which somebody must have been seen to be present. A camera with fewer frames counts by
-    its newest frame."""
     minors: Literal["count", "target"] = "count"
     """Role of children and teenagers. `count` counts them and never aims an ad at them. `target` lets ads be aimed at
     them, and `stationcast check` says so."""

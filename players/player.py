@@ -7,13 +7,14 @@ loading and the ledger in players/prepare.py, decoding in players/screen/video.p
 import time
 from concurrent.futures import Future
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal, TypeVar
 
 from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.log import skip
 from pipeline.messages import Audience
-from players.audience.present import NOBODY, AudienceWindow
+from players.audience.present import NOBODY, Cameras, Present
 from players.ledger.exposure import Shown
 from players.ledger.paths import state_dir
 from players.prepare import Preparation, ReadyAd
@@ -63,7 +64,7 @@ class Player:
         self._leaving: tuple[ReadyAd, Shown] | None = None
         self._house_until_s = 0.0
         self._new_frame = False
-        self._window = AudienceWindow(job.station.choose.present_s)
+        self._cameras = Cameras(_groups(job))
         self._present = NOBODY
         self._past_frames = (0, 0)
         path = screenshot_path(job, windowed=self.painter.wants_window)
@@ -74,7 +75,7 @@ class Player:
     def step(self, batch: list[Audience]) -> list[Audience]:
         """Take in who is there, play on, and wait for the next tick. Returns []."""
         for audience in batch:
-            self._window.add(audience)
+            self._cameras.add(audience)
         now_s = time.monotonic()
         if now_s >= self._refresh_due_s:
             self._refresh(now_s)
@@ -91,8 +92,9 @@ class Player:
         return []
 
     def update(self, job: Job) -> None:
-        """Take in that the station has another number of screens; the play goes on."""
+        """Take in that the station has other cameras, or another number of screens; the play goes on."""
         self._job = job
+        self._cameras.update(_groups(job))
         self.painter.alone = job.screens == 1
         self._preparation.update(job)
 
@@ -147,7 +149,7 @@ class Player:
         """
         if self._next is None:
             if left_s <= LEAD_S:
-                present = self._window.present(time.monotonic_ns())
+                present = self._cameras.present(time.monotonic_ns())
                 self._next = self._preparation.prepare(present, self.painter.layout, left_s, self.showing is None)
             return None
         if not self._next.done():
@@ -215,14 +217,13 @@ class Player:
         """Record who is present, and renew the status."""
         self._refresh_due_s = now_s + REFRESH_S
         mono_ns = time.monotonic_ns()
-        self._present = self._window.present(mono_ns)
+        self._present = self._cameras.present(mono_ns)
         self._preparation.record_audience(self._present, self.showing, mono_ns, visible=self.painter.visible)
         present, ad = self._present, self.showing
         presented, expected = self._past_frames
         if ad:
             expected_now = ad.expected_by(now_s, self._job.screen.tick_hz)
             presented, expected = presented + min(ad.presented, expected_now), expected + expected_now
-        groups = {f"{g} {d}": round(n, 1) for (g, d), n in present.groups().items() if "unknown" not in (g, d)}
         self.status = {
             "ad": ad.creative.id if ad else "house",
             "title": (ad.creative.title or ad.creative.id) if ad else "house card",
@@ -230,11 +231,7 @@ class Player:
             "target": ad.decision.target if ad else "house",
             "reason": ad.decision.reason if ad else "no ad is ready",
             "since_ms": round((time.time() - now_s + ad.began_s) * 1000) if ad else None,
-            "present": {
-                "people": present.people,
-                "groups": groups,
-                "unknown": round(present.people - sum(groups.values()), 1),
-            },
+            "present": _told(present),
             "plays": self._preparation.plays,
             "screen": self.painter.kind,
             "display_lost": not self.painter.visible,
@@ -274,6 +271,28 @@ def screenshot_path(job: Job, windowed: bool) -> Path | None:
     if screen.screenshot:
         return job.station.folder / screen.screenshot
     return None if windowed else state_dir(job.station.station, job.station.folder) / f"screen-{screen.name}.png"
+
+
+def _groups(job: Job) -> dict[str, str]:
+    """Return the cameras whose people this screen is for, each with its group; none where nobody is looked at."""
+    if job.station.station.mode == "off":
+        return {}
+    return {name: job.cameras[name].group for name in job.screen.cameras or job.cameras if name in job.cameras}
+
+
+def _told(present: Present) -> dict[str, Any]:
+    """Return who is present as the operator is told: numbers, and the median dwell so far."""
+    groups = {f"{g} {d}": round(n) for (g, d), n in present.groups().items() if "unknown" not in (g, d)}
+    dwells_s = [(person.seen_ns - person.since_ns) / 1e9 for person in present.persons if person.since_ns]
+    return {
+        "people": present.people,
+        "groups": groups,
+        "unknown": present.people - sum(groups.values()),
+        "looking": round(present.looking.sum()),
+        "watched": sum(person.watched for person in present.persons),
+        "dwell_s": round(median(dwells_s), 1) if dwells_s else None,
+        "measured": present.measured,
+    }
 
 
 def _shown(ad: ReadyAd, status: Status, why: str, expected: int = 0, presented: int = 0, shown_ms: int = 0) -> Shown:

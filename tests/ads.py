@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pipeline.messages import DECADES, Audience, Person
 from players.ads.catalogue import Catalogue
 from players.ads.lines import Creative, Line, Target
-from players.audience.present import NOBODY, AudienceWindow, Present
+from players.audience.present import NOBODY, Present, of
 from players.choice.choose import Decision, Moment, Rules, choose
 from players.choice.history import History
 
@@ -26,7 +26,9 @@ BROKEN_EXIF = b"Exif\0\0MM\0*\0\0\0\x08\0\2" + struct.pack(">HHLHHHHL4sL", 0x112
 F20, M30, F30, BOY, UNKNOWN = ("F", 25.0), ("M", 35.0), ("F", 35.0), ("M", 8.0), ("unknown", None)
 
 
-def person(gender: str = "F", age: float | None = 25.0, height_px: float = 100.0, sure: float = 0.9) -> Person:
+def person(
+    gender: str = "F", age: float | None = 25.0, height_px: float = 100.0, sure: float = 0.9, **more: Any
+) -> Person:
     decade = None if age is None else min(8, int(age) // 10)
     rest = (1 - sure) / 8
     p_decade = tuple(1 / 9 if decade is None else sure if d == decade else rest for d in range(len(DECADES)))
@@ -39,10 +41,11 @@ def person(gender: str = "F", age: float | None = 25.0, height_px: float = 100.0
         age_years=age,
         decade=decade,
         p_decade=p_decade,
+        **more,
     )
 
 
-def frame(at_ns: int, *people: Person, camera: str = "cam") -> Audience:
+def frame(at_ns: int, *people: Person, camera: str = "cam", **more: Any) -> Audience:
     return Audience(
         camera=camera,
         seq=0,
@@ -52,13 +55,12 @@ def frame(at_ns: int, *people: Person, camera: str = "cam") -> Audience:
         detected_ns=at_ns,
         classified_ns=at_ns,
         people=people,
+        **more,
     )
 
 
 def present(*people: tuple[str, float | None] | Person) -> Present:
-    window = AudienceWindow(2.0)
-    window.add(frame(10 * S, *(p if isinstance(p, Person) else person(*p) for p in people)))
-    return window.present(10 * S)
+    return of([frame(10 * S, *(p if isinstance(p, Person) else person(*p) for p in people))])
 
 
 def creative(name: str) -> Creative:

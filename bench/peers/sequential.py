@@ -32,7 +32,7 @@ from models.session import Classifier
 from pipeline.errors import UserError
 from pipeline.messages import Audience, Person
 from players.ads.campaigns import DEMO, load_catalogue
-from players.audience.present import AudienceWindow
+from players.audience.present import Cameras
 from players.choice.choose import Moment, Rules, choose
 from players.choice.history import History
 from stages.capture import sample
@@ -116,7 +116,7 @@ class Chooser:
 
     def __init__(self) -> None:
         self._catalogue = load_catalogue(DEMO, ZoneInfo("UTC"), 8.0)
-        self._window, self._history, self._random = AudienceWindow(2.0), History(), Random(1)
+        self._cameras, self._history, self._random = Cameras(), History(), Random(1)
 
     def choose(self, faces: list[DetectedFace], estimates: list[Estimate]) -> None:
         """Add the faces to the audience and choose an ad."""
@@ -133,7 +133,7 @@ class Chooser:
             )
             for face, estimate in zip(faces, estimates, strict=True)
         )
-        self._window.add(
+        self._cameras.add(
             Audience(
                 camera="bench",
                 seq=0,
@@ -145,7 +145,7 @@ class Chooser:
                 people=people,
             )
         )
-        present, moment = self._window.present(now_ns), Moment(datetime.now(UTC), now_ns)
+        present, moment = self._cameras.present(now_ns), Moment(datetime.now(UTC), now_ns)
         choose(present, self._catalogue, self._history, moment, self._random, Rules())
 
 

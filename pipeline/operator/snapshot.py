@@ -129,8 +129,16 @@ class PresentPeople(Struct, frozen=True, kw_only=True):
     """People in front of a screen: their number, and the number in each group whose gender and age are sure."""
 
     people: int = 0
-    groups: dict[str, float] = {}
-    unknown: float = 0.0
+    groups: dict[str, int] = {}
+    unknown: int = 0
+    looking: int = 0
+    """Number of those who look at the screen now."""
+    watched: int = 0
+    """Number of those who have looked at it since they came."""
+    dwell_s: float | None = None
+    """Median time for which they have been there; None where nobody is."""
+    measured: float | None = None
+    """Share of the screen's cameras that tell who is there, a group of cameras as one; None without cameras."""
 
 
 class ScreenState(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -17,7 +17,7 @@ from pipeline.cells import quantile_ms
 from pipeline.graph import BROKER
 from pipeline.log import log
 from pipeline.messages import Faces, Frame
-from pipeline.operator.snapshot import ScreenState, Snapshot, Stage
+from pipeline.operator.snapshot import PresentPeople, ScreenState, Snapshot, Stage
 from pipeline.people import told
 from pipeline.streams import Terminal
 
@@ -67,6 +67,7 @@ def line(now: Snapshot, before: Snapshot) -> dict[str, Any]:
         "dropped": now.stage(BROKER).counters["dropped"],
         "faces": sum(stage.counters["faces"] for stage in followers[:1]),
         "present": _present_word(screen.present.people if screen else 0),
+        "looking": _present_word(screen.present.looking if screen else 0),
         "ad": screen.ad if screen else "-",
         "why": screen.trigger if screen else "-",
         "plays": now.plays.total,
@@ -74,7 +75,7 @@ def line(now: Snapshot, before: Snapshot) -> dict[str, Any]:
 
 
 def _present_word(people: int) -> str:
-    """Return how many people are present as a log may keep it: `0`, `some`, or tens."""
+    """Return a number of people as a log may keep it: `0`, `some`, or tens."""
     return str(told(people) or "some") if people else "0"
 
 
@@ -175,10 +176,8 @@ def _pace(stage: Stage, now: Snapshot, before: Snapshot | None) -> _Pace:
 def _screen_lines(screen: ScreenState, alone: bool) -> list[str]:
     """Return who is there for a screen, and what is on."""
     present = screen.present
-    people = "   ".join(f"{group} {n:.1f}" for group, n in sorted(present.groups.items()))
     lines = [
-        f"[b]present[/]  {present.people}   {people}"
-        + (f"   unknown {present.unknown:.1f}" if present.unknown else ""),
+        f"[b]present[/]  {'   '.join(_present_words(present))}",
         f"[b]on screen{'' if alone else f' {screen.name}'}[/]  {escape(screen.title or screen.ad)}   "
         f"[dim]{escape(screen.reason)}[/]",
     ]
@@ -187,6 +186,24 @@ def _screen_lines(screen: ScreenState, alone: bool) -> list[str]:
     lines += [f"[b]not played[/]  {text}" for text in held[:_HELD_LINES]]
     lines += [f"[b]not played[/]  {more} more: stationcast status --json"] if more > 0 else []
     return [*lines, f"[b]screenshot[/]  {escape(screen.screenshot)}"] if screen.screenshot else lines
+
+
+def _present_words(present: PresentPeople) -> Iterator[str]:
+    """Yield how many people are there and of which groups, how many look and have looked, and how long they stay."""
+    if present.measured == 0:
+        yield "[yellow]not measured[/]: no camera tells who is there"
+        return
+    yield str(present.people)
+    if present.people:
+        yield f"looking {present.looking}"
+        yield f"have looked {present.watched}"
+    if present.dwell_s is not None:
+        yield f"dwell {present.dwell_s:.0f} s"
+    yield from (f"{group} {n}" for group, n in sorted(present.groups.items()))
+    if present.unknown:
+        yield f"unknown {present.unknown}"
+    if present.measured is not None and present.measured < 1:
+        yield f"[yellow]{present.measured:.0%} of the cameras measured[/]"
 
 
 def _ms(value: float | None) -> str:

@@ -16,7 +16,7 @@ from players.ads.catalogue import Arrays, Catalogue
 from players.ads.lines import MICRO, Creative, Line
 from players.audience.present import Present
 from players.choice.history import History
-from players.choice.matching import company_fits, matches, minors_lead, whole_people
+from players.choice.matching import company_fits, matches, minors_lead
 from players.choice.policies import POLICIES, Eligible, Lots, by_weight
 
 ELIGIBLE_MAX = 32
@@ -109,10 +109,9 @@ def _choose_paid(
 ) -> Decision | None:
     arrays = catalogue.arrays
     people = matches(present, arrays, rules.minors)
-    whole = whole_people(people)
     price_micro = arrays.price_micro
     if arrays.cpm_micro.any():
-        price_micro = price_micro + np.ceil(arrays.cpm_micro * whole[arrays.target_row] / 1000).astype(np.int64)
+        price_micro = price_micro + np.ceil(arrays.cpm_micro * people[arrays.target_row] / 1000).astype(np.int64)
     fits = _fitting(present, arrays, people, rules)
     rows = np.flatnonzero(_open(catalogue, arrays, history, moment, price_micro) & fits.take(arrays.target_row))
     if not rows.size:
@@ -131,16 +130,15 @@ def _choose_paid(
         rules,
         trigger="schedule" if line.target.anyone else "target",
         reason=f"{lots.why}; {lots.rows.size} fit, drawn with probability {drawn.probability:.3g}",
-        hits=int(whole[arrays.target_row[drawn.row]]),
+        hits=round(people[arrays.target_row[drawn.row]]),
         price=Decimal(int(price_micro[drawn.row])) / MICRO,
     )
 
 
 def _fitting(present: Present, arrays: Arrays, people: NDArray[np.float64], rules: Rules) -> NDArray[np.bool_]:
     """Tell which distinct targets fit the people present, given how many each matches: bool [targets]."""
-    whole = whole_people(people)
-    fits = company_fits(present, arrays) & (whole >= arrays.min_watchers)
-    fits &= (arrays.min_watchers > 0) | (whole >= 1) | arrays.anyone
+    fits = company_fits(present, arrays) & (people >= arrays.min_watchers)
+    fits &= (arrays.min_watchers > 0) | (people >= 1) | arrays.anyone
     fits &= people + 1e-9 >= arrays.min_share * present.people
     if not rules.targeting:
         fits &= arrays.anyone
@@ -183,7 +181,9 @@ def _choose_house(
     rows = np.flatnonzero(may if may.any() else ~may)
     if not rows.size:
         return None
-    why = "nobody is there" if not present.people else "nothing paid fits who is there"
+    why = "nothing paid fits who is there"
+    if not present.people:
+        why = "no camera tells who is there" if present.measured == 0 else "nobody is there"
     if not rules.paid:
         why = "the ledger cannot be written"
     drawn = _draw(arrays.ids, by_weight(arrays, rows, why), rng)

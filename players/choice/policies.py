@@ -56,17 +56,22 @@ def majority(eligible: Eligible, present: Present) -> Lots:
     for aim in aims(present):
         aimed = open_targets & wanting(arrays, aim, eligible.minors)
         if aimed.any():
-            why = f"most present: {aim.text} ({aim.people:.3g} of {present.people} people)"
-            return by_weight(arrays, rows[aimed[targets]], why)
+            return by_weight(arrays, rows[aimed[targets]], aim.why)
     return Lots(rows[:0], np.zeros(0), "")
 
 
 def weighted(eligible: Eligible, present: Present) -> Lots:
-    """Draw from the lines of the highest priority by weight times the expected number of matching people."""
+    """Draw from the lines of the highest priority by weight times the expected number of matching people.
+
+    Where anybody looks, only those who look are expected, each with the weight of his attention and nearness.
+    """
     arrays = eligible.arrays
     rows, weight, _ = by_weight(arrays, eligible.rows, "")
-    expected = np.tensordot(arrays.bins[eligible.minors], present.expected, 2)
-    return Lots(rows, weight * np.maximum(expected, 1e-3)[arrays.target_row[rows]], "expected matches")
+    look = bool(present.looking.any())
+    people = present.expected_appeal if look else present.expected
+    expected = np.tensordot(arrays.bins[eligible.minors], people, 2)
+    why = "watching: expected matches among those who look" if look else "expected matches"
+    return Lots(rows, weight * np.maximum(expected, 1e-3)[arrays.target_row[rows]], why)
 
 
 def random(eligible: Eligible, present: Present) -> Lots:

@@ -20,7 +20,7 @@ from pipeline.text import describe, read_text
 from pipeline.toml import explain
 from players.ads.catalogue import Catalogue
 from players.ads.lines import Line, micro
-from players.audience.present import NOBODY, AudienceWindow, Present
+from players.audience.present import NOBODY, Present, of
 from players.choice.choose import Decision, Moment, Rules, choose
 from players.choice.history import History
 from players.choice.matching import matched
@@ -194,20 +194,17 @@ def _walk(crowds: list[Crowd]) -> Callable[[float], Present]:
 
 
 def _present(people: tuple[Passer, ...]) -> Present:
-    window = AudienceWindow(1.0)
-    window.add(
-        Audience(
-            camera="simulated",
-            seq=0,
-            captured_ns=0,
-            width_px=1920,
-            height_px=1080,
-            detected_ns=0,
-            classified_ns=0,
-            people=tuple(_persons(people)),
-        )
+    audience = Audience(
+        camera="simulated",
+        seq=0,
+        captured_ns=0,
+        width_px=1920,
+        height_px=1080,
+        detected_ns=0,
+        classified_ns=0,
+        people=tuple(_persons(people)),
     )
-    return window.present(0)
+    return of([audience])
 
 
 def _persons(people: tuple[Passer, ...]) -> Iterator[Person]:

@@ -79,6 +79,12 @@ def readable(present: Present) -> dict[str, Any]:
         "expected": named(present.expected, decades),
         "nearness": named(present.nearness, decades),
         "ages": named(present.ages, range(present.ages.shape[1])),
+        "looking": named(present.looking, decades),
+        "appeal": named(present.appeal, decades),
+        "expected_appeal": named(present.expected_appeal, decades),
+        "minors": present.minors,
+        "p_minor": present.p_minor and float(f"{present.p_minor:.4g}"),
+        "measured": present.measured,
     }
 
 

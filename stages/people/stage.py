@@ -3,51 +3,39 @@
 from collections.abc import Iterator
 
 from models.cards import ModelError, find_card, read_card
-from models.estimate import NOTHING_KNOWN, Estimate, estimate
 from pipeline.errors import UserError
 from pipeline.job import Job
-from pipeline.messages import Answered, Audience, Face, Person
+from pipeline.log import skip
+from pipeline.messages import Answered, Audience
+from stages.people.presence import Presence
 
 
 class People:
-    """Stage that makes one `Audience` of each `Answered`."""
+    """Stage that makes one `Audience` of each `Answered`, but for frames that come after a later one."""
 
     def __init__(self, job: Job) -> None:
-        try:
-            card, _ = read_card(find_card(job.station.classify.model, job.station.folder))
-        except ModelError as error:
-            raise UserError(str(error)) from error
-        self._unknown = card.unknown
-        self.update(job)
+        unknown = None
+        if job.station.station.mode != "count":
+            try:
+                unknown = read_card(find_card(job.station.classify.model, job.station.folder))[0].unknown
+            except ModelError as error:
+                raise UserError(str(error)) from error
+        self._presence = Presence(job.cameras, unknown)
 
     def update(self, job: Job) -> None:
-        """Take in the cameras' tables."""
-        self._cameras = job.cameras
+        """Take in the cameras' tables. The people in view stay."""
+        self._presence.update(job.cameras)
 
     def step(self, batch: list[Answered]) -> Iterator[Audience]:
         """Yield who is there in one frame after the other."""
         for message in batch:
-            known = dict.fromkeys(range(len(message.faces)), NOTHING_KNOWN)
-            for answer in message.answers:
-                assert self._unknown, "only a card of a classifier leads to answers"
-                known[answer.face] = estimate(answer.p_male, answer.age_years, answer.p_decade, self._unknown)
-            people = tuple(map(_person, message.faces, known.values()))
-            camera = self._cameras.get(message.camera)
-            yield Audience.of(message, people, group=camera.group if camera else "")
+            if not self._presence.knows(message.camera):
+                skip("unknown_camera", camera=message.camera)
+                continue
+            audience = self._presence.take(message)
+            self._presence.left()
+            if audience:
+                yield audience
 
     def close(self) -> None:
         """Release nothing."""
-
-
-def _person(face: Face, known: Estimate) -> Person:
-    return Person(
-        box_px=face.box_px,
-        score=face.score,
-        gender=known.gender,
-        p_male=known.p_male,
-        age_years=known.age_years,
-        decade=known.decade,
-        p_decade=known.p_decade,
-        track=face.track,
-        since_ns=face.since_ns,
-    )

@@ -10,7 +10,7 @@ from PIL import Image
 
 from bench.rig import coded_ads
 from pipeline.job import Job
-from pipeline.settings import Ads, Choose, Screen, Station, StationTable
+from pipeline.settings import Ads, Screen, Station, StationTable
 from players import player as player_module
 from players.audience.present import NOBODY, Present
 from players.ledger import clock as ledger_clock
@@ -44,7 +44,6 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
         )
         station = Station(
             station=StationTable(name="test", mode=mode, state_dir="state"),  # type: ignore[arg-type]
-            choose=Choose(present_s=0.5),
             ads=Ads(campaigns="ads", default_duration_s=1.0, min_presented=0.01),
             folder=tmp_path,
         )

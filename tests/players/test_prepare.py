@@ -9,7 +9,7 @@ import pytest
 from bench.rig import coded_ads
 from players import player as player_module
 from players.ads.campaigns import Reader
-from players.audience.present import AudienceWindow
+from players.audience.present import of
 from players.player import Player
 from players.prepare import Preparation
 from players.screen.layout import Layout
@@ -34,9 +34,7 @@ def test_an_ad_is_chosen_for_the_moment_at_which_it_begins(configure: Configure)
     now = datetime.now(UTC)
     hours = f"{now:%H:%M}-{now + timedelta(minutes=2):%H:%M}"
     settings = configure(HOUSE, f"{YOUNG}".replace("target", f'dayparts = ["{hours}"]\ntarget', 1))
-    window = AudienceWindow(1.0)
-    window.add(audience(person("F", 2)))
-    present = window.present(time.monotonic_ns())
+    present = of([audience(person("F", 2))])
     preparation = Preparation(settings)
     try:
 

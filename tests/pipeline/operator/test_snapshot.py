@@ -41,7 +41,7 @@ def test_a_running_station_answers_with_everything(running: RunningStation) -> N
         snapshot = _asked()
         assert (snapshot.station, snapshot.mode, snapshot.ready) == ("toys", "target", True)
         assert 0 < snapshot.measured_s < 600 and 0 <= snapshot.at_ms - snapshot.started_ms < 600_000
-        names = ["broker", "player.main", "capture.c0", "capture.c1", "detect.0", "detect.1", "classify.0", "people.0"]
+        names = ["broker", "player.main", "capture.c0", "capture.c1", "detect.0", "detect.1", "classify.0", "people"]
         assert sorted(process.name for process in snapshot.processes) == sorted(names)
         for process in snapshot.processes:
             assert process.state == "ready" and process.pid and psutil.Process(process.pid).is_running()

@@ -1,14 +1,19 @@
-"""The people present: window, flicker, slow cameras, minors."""
+"""The people present: which cameras count, who looks, minors, and what is kept of it."""
 
+import zlib
+
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from players.audience.present import NOBODY, AudienceWindow, Present, pack, unpack
-from players.audience.quarters import AudienceCount
+from players.audience.present import NOBODY, Cameras, Present, pack, unpack
 from tests.ads import (
+    BOY,
+    F20,
+    M30,
     MS,
     S,
     frame,
@@ -17,66 +22,88 @@ from tests.ads import (
 )
 
 
-def test_one_person_seen_in_every_frame_is_one_person() -> None:
-    window = AudienceWindow(2.0)
-    for n in range(20):
-        window.add(frame(10 * S + n * 100 * MS, person("F", 25)))
-    who = window.present(12 * S)
-    assert who.people == 1
-    assert who.groups() == {("F", "20-29"): pytest.approx(1.0)}
+def test_the_newest_word_of_a_camera_says_who_is_there() -> None:
+    cameras = Cameras({"cam": ""})
+    cameras.add(frame(10 * S, person(*F20), person(*M30)))
+    assert cameras.present(10 * S).groups() == {("F", "20-29"): 1, ("M", "30-39"): 1}
+    cameras.add(frame(10_200 * MS, person(*M30)))
+    cameras.add(frame(10_100 * MS, person(*F20)))
+    assert cameras.present(10_300 * MS).groups() == {("M", "30-39"): 1}
 
 
-def test_a_missed_frame_drops_nobody_and_a_flickering_label_doubles_nobody() -> None:
-    window = AudienceWindow(2.0)
-    for n in range(20):
-        seen = [] if n % 5 == 0 else [person("F", 25 if n % 2 else 35)]
-        window.add(frame(10 * S + n * 100 * MS, *seen))
-    who = window.present(12 * S)
-    assert who.people == 1
-    assert sum(who.groups().values()) == pytest.approx(1.0)
+def test_a_camera_whose_word_no_longer_holds_is_not_measured_which_is_not_nobody() -> None:
+    cameras = Cameras({"cam": "", "slow": ""})
+    assert (cameras.present(10 * S).people, cameras.present(10 * S).measured) == (0, 0.0)
+    cameras.add(frame(10 * S, person()))
+    cameras.add(frame(10 * S, person(), camera="slow", lasts_ms=15_000))
+    assert (cameras.present(12 * S).people, cameras.present(12 * S).measured) == (2, 1.0)
+    assert (cameras.present(13 * S).people, cameras.present(13 * S).measured) == (1, 0.5)
+    assert (cameras.present(26 * S).people, cameras.present(26 * S).measured) == (0, 0.0)
+    assert Cameras().present(10 * S).measured is None
 
 
-def test_who_has_just_come_counts_at_once_and_who_left_is_gone_after_the_window() -> None:
-    window = AudienceWindow(2.0)
-    for n in range(20):
-        window.add(frame(10 * S + n * 100 * MS))
-    assert window.present(12 * S).people == 0
-    window.add(frame(12 * S, person("M", 35)))
-    assert window.present(12 * S).groups() == {("M", "30-39"): pytest.approx(1.0)}
-    for n in range(30):
-        window.add(frame(12 * S + 100 * MS + n * 100 * MS))
-    assert window.present(15 * S + 100 * MS).people == 0
+def test_who_was_last_found_too_long_ago_is_gone_although_the_camera_holds() -> None:
+    cameras = Cameras({"cam": ""})
+    cameras.add(frame(10 * S, person(seen_ns=10 * S), person(seen_ns=9 * S)))
+    assert [cameras.present(at_ns).people for at_ns in (11 * S, 11_100 * MS)] == [2, 1]
 
 
-def test_of_a_slow_camera_the_newest_frame_counts_until_the_next_is_overdue() -> None:
-    window, counted = AudienceWindow(2.0), AudienceCount()
-    people = []
-    for tick in range(600):
-        if tick % 50 == 0 and tick < 500:
-            window.add(frame(tick * 200 * MS, person()))
-        people.append(window.present(tick * 200 * MS).people)
-        counted.add(window.present(tick * 200 * MS), tick * 200 * MS, "2026-05-06T12:15")
-    assert people[100:525] == [1] * 425 and people[527:] == [0] * 73
-    assert counted._quarters["2026-05-06T12:15"][0] == 3  # the third frame says how slow it is
-    for hour_s in (3600, 7200):
-        window.add(frame(hour_s * S, person()))
-    assert [window.present(at_s * S).people for at_s in (7200, 7259, 7261)] == [1, 1, 0]
+def test_cameras_add_up() -> None:
+    cameras = Cameras({"left": "", "right": ""})
+    cameras.add(frame(10 * S, person("F", 25), camera="left"))
+    cameras.add(frame(11 * S, person("M", 35), person("M", 36), camera="right"))
+    assert cameras.present(11 * S).people == 3
 
 
-def test_after_an_outage_one_frame_does_not_count_for_longer_than_others() -> None:
-    window = AudienceWindow(2.0)
-    for at_s in (10, 11, 40):
-        window.add(frame(at_s * S, person()))
-    assert [window.present(at_s * S).people for at_s in (42, 43)] == [1, 0]
+def test_of_a_group_the_camera_that_leads_counts_and_a_person_counts_once() -> None:
+    cameras = Cameras({"left": "stop", "right": "stop", "roof": ""})
+    cameras.add(frame(10 * S, person(), person(), camera="left", group="stop", leads=True))
+    cameras.add(frame(10 * S, person(), camera="right", group="stop", leads=False))
+    who = cameras.present(10 * S)
+    assert (who.people, who.measured) == (2, 0.5)
+    cameras.add(frame(10_100 * MS, person(), person(), person(), camera="right", group="stop", leads=True))
+    assert cameras.present(10_200 * MS).people == 3  # for a moment both say that they lead
+    assert cameras.present(12_050 * MS).people == 3
 
 
-def test_cameras_add_up_and_a_silent_camera_counts_nobody() -> None:
-    window = AudienceWindow(2.0)
-    window.add(frame(10 * S, person("F", 25), camera="left"))
-    window.add(frame(11 * S, person("M", 35), person("M", 36), camera="right"))
-    assert window.present(11 * S).people == 3
-    assert window.present(12 * S + 500 * MS).people == 2
-    assert window.present(14 * S).people == 0
+def test_where_the_camera_that_leads_is_not_of_this_screen_the_one_that_sees_most_counts() -> None:
+    cameras = Cameras({"left": "stop", "right": "stop"})
+    cameras.add(frame(10 * S, person(), camera="left", group="stop", leads=False))
+    cameras.add(frame(10 * S, person(), person(), camera="right", group="stop", leads=False))
+    who = cameras.present(10 * S)
+    assert (who.people, who.measured) == (2, 1.0)
+
+
+def test_a_camera_that_is_gone_counts_nobody() -> None:
+    cameras = Cameras({"left": "", "right": ""})
+    for name in ("left", "right"):
+        cameras.add(frame(10 * S, person(), camera=name))
+    cameras.update({"right": ""})
+    assert (cameras.present(10 * S).people, cameras.present(10 * S).measured) == (1, 1.0)
+
+
+def test_who_looks_counts_by_attention_and_nearness() -> None:
+    near = person(*F20, 200, looking=True, attention_ms=2500)
+    far = person(*M30, 100, looking=True, attention_ms=9000)
+    who = present(near, far, person(*M30, 400, looking=False), person(*M30))
+    assert (who.looking[1, 2], who.looking[0, 3], who.looking.sum()) == (1, 1, 2)
+    assert (who.appeal[1, 2], who.appeal[0, 3]) == pytest.approx((0.5, 0.5))
+    assert who.expected_appeal.sum() == pytest.approx(1.0)
+    assert present(person(*F20, looking=True)).appeal.sum() == pytest.approx(0.1)
+    assert not present(person(*F20)).looking.any()
+
+
+def test_the_probability_that_anybody_is_a_minor_is_told() -> None:
+    who = present(person(*F20, p_minor=0.1), person(*BOY, p_minor=0.8), person("unknown", None))
+    assert (who.minors, who.p_minor) == (1, pytest.approx(0.82))
+    assert present(person()).p_minor is None
+
+
+def test_somebody_who_is_rather_a_minor_is_one_whatever_the_likeliest_decade() -> None:
+    girl = person("F", 22.0, p_minor=0.55)
+    who = present(girl)
+    assert (who.minors, who.groups()) == (1, {("unknown", "unknown"): 1})
+    assert not who.ages.any()
 
 
 def test_nearness_is_the_mean_height_of_the_faces_as_a_share_of_the_frame() -> None:
@@ -90,21 +117,38 @@ def numbers(columns: int, most: float) -> st.SearchStrategy[np.ndarray]:
     return arrays(np.float64, (3, columns), elements=st.just(0.0) | sizes, fill=st.just(0.0))
 
 
-@given(st.integers(0, 500), numbers(10, 300), numbers(10, 300), numbers(10, 1), numbers(121, 300))
+@given(
+    st.integers(0, 500),
+    st.lists(numbers(10, 300), min_size=6, max_size=6),
+    numbers(121, 300),
+    st.integers(0, 64),
+    st.none() | st.floats(0, 1),
+    st.none() | st.floats(0, 1),
+)
 def test_who_is_present_is_kept_to_one_in_2048(
-    people: int, bins: np.ndarray, expected: np.ndarray, nearness: np.ndarray, ages: np.ndarray
+    people: int, bins: list[np.ndarray], ages: np.ndarray, minors: int, p_minor: float | None, measured: float | None
 ) -> None:
-    kept = unpack(pack(Present(people, bins, expected, nearness, ages)), "ab")
-    assert (kept.people, kept.model_sha256) == (people, "ab")
-    for name, before in (("bins", bins), ("expected", expected), ("nearness", nearness), ("ages", ages)):
-        np.testing.assert_allclose(getattr(kept, name), before, rtol=1 / 2048, atol=3e-8)
+    names = ("bins", "expected", "nearness", "looking", "appeal", "expected_appeal")
+    before = dict(zip(names, bins, strict=True)) | {"ages": ages}
+    kept = unpack(pack(Present(people, **before, minors=minors, p_minor=p_minor, measured=measured)), "ab")
+    assert (kept.people, kept.model_sha256, kept.minors) == (people, "ab", minors)
+    assert (kept.p_minor, kept.measured) == (p_minor, measured)
+    for name, array in before.items():
+        np.testing.assert_allclose(getattr(kept, name), array, rtol=1 / 2048, atol=3e-8)
+
+
+def test_what_a_ledger_kept_before_people_were_followed_is_read() -> None:
+    half = np.array([1.0, 0.5, 0.25, 1.0], "<f2").tobytes()  # two of M 0-9 as bins, expected, nearness; one of age 0
+    plain = msgspec.msgpack.encode([2, [0, 29, 29, 29], half])
+    who = unpack(zlib.compress(plain, 9, wbits=-zlib.MAX_WBITS))
+    assert (who.people, who.bins[0, 0], who.expected[0, 0], who.nearness[0, 0], who.ages[0, 0]) == (2, 1, 0.5, 0.25, 1)
+    assert (who.minors, who.p_minor, who.measured, who.looking.any()) == (1, None, None, False)
 
 
 def test_nobody_takes_next_to_no_space_and_more_than_half_precision_holds_is_cut() -> None:
-    assert len(pack(NOBODY)) < 10
+    assert len(pack(NOBODY)) < 12
     assert not unpack(pack(NOBODY)).groups()
-    crowd = Present(100_000, np.full((3, 10), 1e5), NOBODY.expected, NOBODY.nearness, NOBODY.ages)
-    assert unpack(pack(crowd)).bins.max() == 65504
+    assert unpack(pack(Present(100_000, np.full((3, 10), 1e5)))).bins.max() == 65504
 
 
 @given(st.binary() | st.integers(1, 20).map(lambda cut: pack(present(person()))[:-cut]))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.messages import Person
 from pipeline.settings import Policy
 from players.ads.lines import MICRO, Target
-from players.audience.present import NOBODY
+from players.audience.present import NOBODY, Present
 from players.choice.choose import Moment, Rules, choose
 from players.choice.history import HOUR_NS, History
 from players.choice.matching import matched
@@ -61,6 +61,18 @@ def test_most_people_being_minors_leaves_family_and_house_ads() -> None:
     toys = line("toys", Target(ages=((0, 9),)))
     assert pick(present(BOY, BOY), toys).line.id == "house"
     assert pick(present(BOY, BOY), toys, minors=True).line.id == "toys"
+
+
+def test_minors_who_look_or_who_are_rather_minors_leave_family_and_house_ads() -> None:
+    lines = line("anyone"), line("women", Target(gender="F"))
+    assert pick(present(F30, F30, F20), *lines).trigger != "fallback"
+    assert pick(present(F30, F30, person(*BOY, looking=True)), *lines).trigger == "fallback"
+    assert pick(present(F30, person(*F20, p_minor=0.6), person("F", None, p_minor=0.7)), *lines).trigger == "fallback"
+
+
+def test_a_house_ad_says_whether_nobody_is_there_or_nobody_knows() -> None:
+    assert pick(NOBODY, line("anyone")).reason == "nobody is there"
+    assert pick(Present(0, measured=0.0), line("anyone")).reason == "no camera tells who is there"
 
 
 def test_without_targeting_only_lines_for_anyone_play_and_without_paid_only_house() -> None:

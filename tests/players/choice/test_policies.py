@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.settings import Policy
 from players.ads.lines import Target
-from players.audience.present import NOBODY, AudienceWindow
+from players.audience.present import NOBODY
 from players.choice.choose import ELIGIBLE_MAX
 from players.choice.history import History
 from players.choice.policies import POLICIES
@@ -15,9 +15,6 @@ from tests.ads import (
     F20,
     F30,
     M30,
-    MS,
-    S,
-    frame,
     line,
     person,
     pick,
@@ -38,13 +35,39 @@ def test_of_equal_groups_the_nearer_faces_win() -> None:
     assert pick(present(person(*F20, 200.0), person(*M30, 50.0)), *ads).line.id == "f20"
 
 
-def test_a_single_missed_frame_does_not_decide_between_equal_groups() -> None:
-    window = AudienceWindow(2.0)
-    for n in range(20):
-        near, far = person(*F20, 200.0), person(*M30, 50.0)
-        window.add(frame(10 * S + n * 100 * MS, *([far] if n == 7 else [near, far])))
+def test_where_anybody_looks_their_group_wins_over_the_larger_one() -> None:
     ads = line("f20", Target(gender="F", ages=((20, 29),))), line("m30", Target(gender="M", ages=((30, 39),)))
-    assert pick(window.present(12 * S), *ads).line.id == "f20"
+    looks = person(*F20, looking=True, attention_ms=1000)
+    decision = pick(present(looks, person(*M30), person(*M30)), *ads)
+    assert decision.line.id == "f20"
+    assert decision.reason.startswith("watching: F 20-29 (1 of 1 who look)")
+    assert pick(present(person(*F20, looking=False), person(*M30), person(*M30)), *ads).line.id == "m30"
+
+
+def test_of_those_who_look_attention_and_nearness_decide() -> None:
+    ads = line("f20", Target(gender="F", ages=((20, 29),))), line("m30", Target(gender="M", ages=((30, 39),)))
+    her, him = person(*F20, looking=True, attention_ms=4000), person(*M30, looking=True, attention_ms=1000)
+    assert pick(present(her, him), *ads).line.id == "f20"
+    near = person(*M30, 400, looking=True, attention_ms=3000)
+    assert pick(present(her, near), *ads).line.id == "m30"
+
+
+def test_where_no_line_is_for_those_who_look_it_goes_by_who_is_there() -> None:
+    ad = line("m30", Target(gender="M", ages=((30, 39),)))
+    looks = person(*F20, looking=True, attention_ms=1000)
+    decision = pick(present(looks, person(*M30)), ad)
+    assert decision.line.id == "m30" and decision.reason.startswith("most present: M 30-39 (1 of 2 people)")
+    unsure = person("unknown", None, looking=True)
+    assert pick(present(unsure, person(*M30)), ad, line("anyone")).line.id in ("m30", "anyone")
+
+
+def test_weighted_expects_only_those_who_look_where_anybody_does() -> None:
+    ads = line("f20", Target(gender="F", ages=((20, 29),))), line("m30", Target(gender="M", ages=((30, 39),)))
+    looks = person(*F20, looking=True, attention_ms=5000)
+    decision = pick(present(looks, person(*M30), person(*M30)), *ads, policy="weighted")
+    # Of her, .81 are a woman of 20 to 29 and .1 x .0125 a man of 30 to 39.
+    assert dict(decision.eligible)["f20"] == pytest.approx(0.81 / (0.81 + 0.00125), abs=1e-4)
+    assert decision.reason.startswith("watching: expected matches among those who look")
 
 
 def test_an_ad_of_the_winning_group_is_drawn_at_random() -> None:

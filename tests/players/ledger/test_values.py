@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,14 +19,14 @@ from pipeline.settings import Policy
 from players.ads.campaigns import DEMO, load_catalogue
 from players.ads.catalogue import Catalogue
 from players.ads.lines import Target
-from players.audience.present import AudienceWindow, Present
+from players.audience.present import Present, of
 from players.choice.choose import Moment, Rules, choose
 from players.choice.history import History
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
 from players.ledger.schema import SCHEMAS, migrate
 from players.ledger.values import from_file, pack_eligible, read_texts, to_file, unpack_eligible
-from tests.ads import MS, S, catalogue, frame, line
+from tests.ads import S, catalogue, frame, line
 from tests.players.ledger.plays import STATION, sound, table
 
 PLAYS_A_DAY = 10_800
@@ -77,7 +77,7 @@ def test_what_are_no_eligible_lines_is_a_value_error(db: sqlite3.Connection, dat
         unpack_eligible(data, read_texts(db))
 
 
-def face(rng: np.random.Generator, age: float) -> Person:
+def face(rng: np.random.Generator, age: float, **more: Any) -> Person:
     """Make a face of somebody of that age, classified as unsteadily as faces are."""
     years = float(np.clip(age + rng.normal(0, 3), 0, 99))
     odds = np.exp(-0.5 * ((np.arange(len(DECADES)) * 10 + 5 - years) / 9) ** 2) + rng.uniform(0, 0.01, 9)
@@ -90,21 +90,19 @@ def face(rng: np.random.Generator, age: float) -> Person:
         age_years=years,
         decade=int(odds.argmax()),
         p_decade=tuple((odds / odds.sum()).tolist()),
+        **more,
     )
 
 
 @pytest.fixture(scope="module")
 def passers() -> list[Present]:
-    """60 audiences before a camera of 10 frames a second: 2.4 people on average, nobody in a fifth of them."""
+    """60 audiences: 2.4 people on average, a third of whom look; nobody in a fifth of them."""
     rng = np.random.default_rng(1)
     audiences = []
     for _ in range(60):
-        window = AudienceWindow(2.0)
-        people = [rng.uniform(3, 80) for _ in range(rng.choice([0, 0, 1, 1, 2, 2, 3, 4, 5, 6]))]
-        for n in range(20):
-            faces = [face(rng, age) for age in people if rng.random() < 0.95]
-            window.add(msgspec.structs.replace(frame(n * 100 * MS, *faces), model_sha256="ab" * 32))
-        audiences.append(window.present(2 * S))
+        ages = [rng.uniform(3, 80) for _ in range(rng.choice([0, 0, 1, 1, 2, 2, 3, 4, 5, 6]))]
+        people = (face(rng, age, looking=bool(rng.random() < 0.3), attention_ms=2000) for age in ages)
+        audiences.append(of([frame(10 * S, *people, model_sha256="ab" * 32)], measured=1.0))
     return audiences
 
 

@@ -1,0 +1,180 @@
+"""The people in view of one camera: since when each is there, and what is known of each."""
+
+from msgspec import Struct, field
+
+from models.cards import Unknown
+from pipeline.messages import MAX_FACES, Answered, Face, Person
+from pipeline.settings import Camera
+from stages.people.fusion import Fused
+from stages.people.zone import Zone, inside
+
+BRIDGE_NS = 1_500_000_000
+"""Time for which somebody counts as present who is not found: a missed face drops nobody."""
+_LASTS_MIN_NS, _LASTS_MAX_NS = 2_000_000_000, 60_000_000_000
+"""Shortest and longest time for which what a camera has shown holds, however fast or slow its frames come."""
+
+
+class Visit(Struct, frozen=True, kw_only=True):
+    """The stay of one person who has left, from `person.since_ns` to `person.seen_ns`."""
+
+    camera: str
+    person: Person
+    """The person as last told."""
+    face_px: float
+    """Mean width of the face."""
+    found: int
+    """Number of frames in which the face was found."""
+
+
+class Someone(Struct):
+    """Somebody who is followed. `since_ns` and `seen_ns` are of his stay in the zone; None while he has none."""
+
+    face: Face
+    found_ns: int
+    since_ns: int | None = None
+    seen_ns: int = 0
+    found: int = 0
+    widths_px: float = 0.0
+    fused: Fused = field(default_factory=Fused)
+
+    def person(self, unknown: Unknown | None) -> Person:
+        """Return what is known. `unknown` holds the thresholds of the classifier's card; None where there is none."""
+        known, fused = self.fused.estimate(unknown), self.fused
+        return Person(
+            box_px=self.face.box_px,
+            score=self.face.score,
+            gender=known.gender,
+            p_male=known.p_male,
+            age_years=known.age_years,
+            decade=known.decade,
+            p_decade=known.p_decade,
+            track=self.face.track,
+            since_ns=self.since_ns or 0,
+            seen_ns=self.seen_ns,
+            p_minor=fused.p_minor,
+            answers=fused.answers,
+        )
+
+
+class View:
+    """The people in view of one camera.
+
+    A person is a track. Faces that nobody follows are people of their frame alone.
+    """
+
+    def __init__(self, camera: Camera, unknown: Unknown | None) -> None:
+        self.camera = camera
+        self.at_ns = -1
+        """Time of the newest frame; -1 before the first."""
+        self._unknown = unknown
+        self._people: dict[str, Someone] = {}
+        self._loose: list[Someone] = []
+        self._pauses_ns: tuple[int, int] = (0, 0)
+        self._left: list[Visit] = []
+
+    @property
+    def _zone(self) -> Zone:
+        return getattr(self.camera, "zone", ())
+
+    @property
+    def until_ns(self) -> int:
+        """Time until which the newest frame holds. Where frames come further apart, until the next is overdue by half.
+
+        Of the last two pauses the shorter one tells how far: a single long one is an outage.
+        """
+        pause_ns = max(round(1e9 / self.camera.fps), min(self._pauses_ns))
+        return self.at_ns + min(max(_LASTS_MIN_NS, 3 * pause_ns // 2), _LASTS_MAX_NS)
+
+    def take(self, message: Answered) -> bool:
+        """Take in a frame. Return whether it is newer than all before it.
+
+        One that comes late still tells of who was there and what was answered. One that is older than what is bridged
+        tells nothing.
+        """
+        at_ns = message.captured_ns
+        newest = at_ns > self.at_ns
+        if newest:
+            if self.at_ns >= 0:
+                self._pauses_ns = self._pauses_ns[1], at_ns - self.at_ns
+            self.at_ns, self._loose = at_ns, []
+        elif at_ns < self.at_ns - BRIDGE_NS:
+            return False
+        answers = {answer.face: answer for answer in message.answers}
+        for number, face in enumerate(message.faces):
+            someone = self._someone(face, at_ns)
+            if number in answers:
+                someone.fused.add(answers[number], face.quality)
+            self._saw(someone, face, at_ns, inside(self._zone, face.box_px, message.width_px, message.height_px))
+            if not face.track and newest and someone.since_ns is not None:
+                self._loose.append(someone)
+        self._forget()
+        return newest
+
+    def present(self) -> tuple[Person, ...]:
+        """Return who is present at the time of the newest frame: 64 people at most, those found last."""
+        people = [someone for someone in self._people.values() if self._is_present(someone)]
+        people.sort(key=lambda someone: -someone.seen_ns)
+        return tuple(someone.person(self._unknown) for someone in (self._loose + people)[:MAX_FACES])
+
+    def left(self) -> list[Visit]:
+        """Return the stays that have ended since this was last asked."""
+        left, self._left = self._left, []
+        return left
+
+    def close(self) -> None:
+        """End all stays."""
+        for someone in self._people.values():
+            self._end(someone)
+        self._people.clear()
+
+    def _someone(self, face: Face, at_ns: int) -> Someone:
+        known = self._people.get(face.track) if face.track else None
+        if known is None:
+            known = Someone(face=face, found_ns=at_ns)
+            if face.track:
+                self._people[face.track] = known
+        return known
+
+    def _saw(self, someone: Someone, face: Face, at_ns: int, is_inside: bool) -> None:
+        """Note that somebody was found, and begin or end his stay where he came into the zone or has left it."""
+        if at_ns >= someone.found_ns:
+            someone.face, someone.found_ns = face, at_ns
+        if not is_inside:
+            if not self._is_bridged(someone.seen_ns, at_ns):
+                self._end(someone)
+            return
+        if someone.since_ns is None:
+            # Of one whom nobody told of before, detection knows since when he is in view, not where he was.
+            known_since = face.since_ns and (not self._zone or self._is_bridged(face.since_ns, at_ns))
+            first = someone.found == 0 and known_since
+            someone.since_ns = min(face.since_ns, at_ns) if first else at_ns
+        someone.since_ns = min(someone.since_ns, at_ns)
+        someone.seen_ns = max(someone.seen_ns, at_ns)
+        someone.found += 1
+        someone.widths_px += face.box_px[2]
+
+    def _is_present(self, someone: Someone) -> bool:
+        return someone.since_ns is not None and self._is_bridged(someone.seen_ns, self.at_ns)
+
+    @staticmethod
+    def _is_bridged(seen_ns: int, at_ns: int) -> bool:
+        return seen_ns >= at_ns - BRIDGE_NS
+
+    def _forget(self) -> None:
+        """Forget who was not found for longer than is bridged, and all but the 64 who were found last."""
+        gone = [track for track, someone in self._people.items() if not self._is_bridged(someone.found_ns, self.at_ns)]
+        kept = len(self._people) - len(gone)
+        if kept > MAX_FACES:
+            oldest = sorted(self._people, key=lambda track: self._people[track].found_ns)
+            gone = oldest[: len(self._people) - MAX_FACES]
+        for track in gone:
+            self._end(self._people.pop(track))
+
+    def _end(self, someone: Someone) -> None:
+        """End somebody's stay, if there is one."""
+        if someone.since_ns is not None:
+            face_px = someone.widths_px / someone.found
+            person = someone.person(self._unknown)
+            self._left.append(Visit(camera=self.camera.name, person=person, face_px=face_px, found=someone.found))
+            someone.since_ns, someone.seen_ns = None, 0
+            someone.found, someone.widths_px = 0, 0.0
