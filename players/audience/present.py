@@ -88,7 +88,9 @@ class Cameras:
         self._groups = dict(groups)
 
     def add(self, audience: Audience) -> None:
-        """Take in who is there in one camera. One that is older than what the camera told last is passed over."""
+        """Take in who is there in one camera of the screen, but for what is older than the camera's last word."""
+        if self._groups and audience.camera not in self._groups:
+            return
         before = self._newest.get(audience.camera)
         if before is None or audience.captured_ns >= before.captured_ns:
             self._newest[audience.camera] = audience

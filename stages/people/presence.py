@@ -32,22 +32,23 @@ class Presence:
             view.camera = cameras[name]
         self._leaders.keep({name: camera.group for name, camera in cameras.items()})
 
-    def knows(self, camera: str) -> bool:
-        """Return whether there is a camera of that name."""
-        return camera in self._cameras
-
     def take(self, message: Answered) -> Audience | None:
-        """Take in a frame of a known camera. Return who is there; None where a later frame has told that already."""
-        camera = self._cameras[message.camera]
+        """Take in a frame. Return who is there; None where a later frame has told that already.
+
+        Of a camera that has just gone, or of which nobody told yet, each frame stands for itself.
+        """
+        camera = self._cameras.get(message.camera)
         view = self._views.get(message.camera)
         if view is None:
-            view = self._views[message.camera] = View(camera, self._unknown)
+            view = View(camera or Camera(name=message.camera, source=""), self._unknown)
+            if camera:
+                self._views[message.camera] = view
         if not view.take(message):
             return None
-        people, until_ns = view.present(), view.until_ns
-        leads = not camera.group or self._leaders.leads(camera.group, camera.name, len(people), view.at_ns, until_ns)
+        people, until_ns, group = view.present(), view.until_ns, view.camera.group
+        leads = not group or self._leaders.leads(group, message.camera, len(people), view.at_ns, until_ns)
         lasts_ms = (until_ns - view.at_ns) // 1_000_000
-        return Audience.of(message, people, group=camera.group, leads=leads, lasts_ms=lasts_ms)
+        return Audience.of(message, people, group=group, leads=leads, lasts_ms=lasts_ms)
 
     def left(self) -> list[Visit]:
         """Return the stays that have ended since this was last asked, camera by camera."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from models.cards import ModelError, find_card, read_card
 from pipeline.errors import UserError
 from pipeline.job import Job
-from pipeline.log import skip
 from pipeline.messages import Answered, Audience
 from stages.people.presence import Presence
 
@@ -29,9 +28,6 @@ class People:
     def step(self, batch: list[Answered]) -> Iterator[Audience]:
         """Yield who is there in one frame after the other."""
         for message in batch:
-            if not self._presence.knows(message.camera):
-                skip("unknown_camera", camera=message.camera)
-                continue
             audience = self._presence.take(message)
             self._presence.left()
             if audience:

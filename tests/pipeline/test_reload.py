@@ -79,7 +79,7 @@ def test_a_camera_is_added_and_removed_and_the_others_go_on(running: RunningStat
         assert text == "toys: adds capture.new; replaces detect"
         _moves_on(supervisor, "c0", "c1", "new")
         after = _pids(supervisor)
-        stays = ("broker", "capture.c0", "capture.c1", "classify.0", "people.0", "player.main")
+        stays = ("broker", "capture.c0", "capture.c1", "classify.0", "people", "player.main")
         assert {name: after.get(name) for name in stays} == {name: before[name] for name in stays}
         assert set(after) - set(stays) == {"capture.new", "detect.1"}, "the new worker has a socket of its own"
         assert _reload(supervisor, first) == "toys: removes capture.new; replaces detect"

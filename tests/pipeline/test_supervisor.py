@@ -83,7 +83,7 @@ def test_a_stage_between_two_others_is_one_row(running: RunningStation) -> None:
     assert summary["restarts"]["pass"] == 0 and summary["frames"]["processed"] > 10
 
 
-@pytest.mark.parametrize("worker", ["capture.c0", "detect.0", "classify.0", "people.0", "player.main", "broker"])
+@pytest.mark.parametrize("worker", ["capture.c0", "detect.0", "classify.0", "people", "player.main", "broker"])
 def test_a_killed_process_is_replaced_and_results_flow_again(running: RunningStation, worker: str) -> None:
     with running() as supervisor:
         _flows(supervisor)
@@ -473,7 +473,7 @@ def test_worker_counts_come_from_the_file(running: RunningStation) -> None:
     with running(workers={"detect": 2, "classify": 2}) as supervisor:
         names = sorted(child.worker for child in supervisor.children)
     assert names == [
-        "broker", "capture.c0", "capture.c1", "classify.0", "classify.1", "detect.0", "detect.1", "people.0",
+        "broker", "capture.c0", "capture.c1", "classify.0", "classify.1", "detect.0", "detect.1", "people",
         "player.main",
     ]  # fmt: skip
 

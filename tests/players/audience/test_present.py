@@ -79,6 +79,7 @@ def test_a_camera_that_is_gone_counts_nobody() -> None:
     for name in ("left", "right"):
         cameras.add(frame(10 * S, person(), camera=name))
     cameras.update({"right": ""})
+    cameras.add(frame(10 * S, person(), camera="left"))
     assert (cameras.present(10 * S).people, cameras.present(10 * S).measured) == (1, 1.0)
 
 

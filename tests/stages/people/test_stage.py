@@ -1,17 +1,13 @@
-"""The stage of people in a station: what it is told, what it says, and a kill of its process."""
+"""The stage of people: what it is told and what it says."""
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import UserError
 from pipeline.job import Job
-from pipeline.log import skipped
 from pipeline.settings import Classify, Station, StationTable
 from stages.people.stage import People
-from tests.conftest import RunningStation, wait_for
 from tests.stages.people.sightings import ANN, BEN, MS, S, answer, answered, camera_of, face
 
 
@@ -41,10 +37,12 @@ def test_cameras_of_other_tables_lose_nobody() -> None:
     assert (audience.group, audience.people[0].gender) == ("stop", "F")
 
 
-def test_frames_of_no_camera_of_the_station_are_passed_over() -> None:
-    stage, before = People(job(kerb="")), skipped["unknown_camera"]
-    assert list(stage.step([answered(10 * S, face(ANN), camera="elsewhere")])) == []
-    assert skipped["unknown_camera"] == before + 1
+def test_frames_of_a_camera_that_has_just_gone_stand_each_for_itself() -> None:
+    stage = People(job(kerb="", shelter=""))
+    stage.update(job(kerb=""))
+    late = answered(10 * S, face(ANN), camera="shelter"), answered(10_100 * MS, face(BEN), camera="shelter")
+    assert [[person.track for person in audience.people] for audience in stage.step([*late])] == [[ANN], [BEN]]
+    assert stage._presence._views == {}
 
 
 def test_mode_count_needs_no_model_and_a_model_that_is_not_there_is_named() -> None:
@@ -52,18 +50,3 @@ def test_mode_count_needs_no_model_and_a_model_that_is_not_there_is_named() -> N
     assert (audience.people[0].gender, audience.people[0].p_minor) == ("unknown", None)
     with pytest.raises(UserError, match="no-such-model"):
         People(job("measure", "no-such-model", kerb=""))
-
-
-def test_who_is_there_is_told_again_after_the_process_was_killed(running: RunningStation) -> None:
-    with running(cameras=1) as supervisor:
-
-        def arrived() -> int:
-            return supervisor.snapshot().stage("player").counters["in"]
-
-        wait_for(arrived, "somebody to be told of")
-        (process,) = (process for process in supervisor.snapshot().processes if process.role == "people")
-        assert process.pid
-        os.kill(process.pid, signal.SIGKILL)
-        wait_for(lambda: supervisor.snapshot().stage("people").restarts == 1, "the people process to be started again")
-        before = arrived()
-        wait_for(lambda: arrived() > before + 5, "somebody to be told of again")
