@@ -85,6 +85,17 @@ class Camera(Section, frozen=True, kw_only=True):
     need a fixed `rotation_deg`."""
     min_face_px: Annotated[int, Meta(ge=0, le=4096)] = 0
     """Smallest width of a face that counts, in px of the frame."""
+    screen_yaw_deg: Annotated[float, Meta(ge=-90, le=90)] = 0.0
+    """Turn of a head that looks at the middle of the screen. 0 faces the camera; positive is to the right of the
+    camera's picture. 0 fits a camera above or below the screen."""
+    screen_pitch_deg: Annotated[float, Meta(ge=-60, le=60)] = 0.0
+    """Tilt of that head. 0 faces the camera; positive is upwards."""
+    screen_half_yaw_deg: Annotated[float, Meta(ge=5, le=90)] = 22.0
+    """Largest turn of a head that looks at the screen, from `screen_yaw_deg`, to either side. A wide screen near
+    the people needs more."""
+    screen_half_pitch_deg: Annotated[float, Meta(ge=5, le=90)] = 16.0
+    """Largest tilt of that head from `screen_pitch_deg`, up or down. With much more, a look down at a phone would be
+    one at the screen."""
     ca_file: str = ""
     """File of certificates (PEM) of the authority that signed the camera's, for `rtsps://` and `https://`. Where it is
     empty, the authorities that this machine trusts hold. The certificate must name the host of the URL."""

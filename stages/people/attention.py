@@ -7,6 +7,8 @@ import math
 
 from msgspec import Struct
 
+from pipeline.settings import Camera
+
 ENTER_NS = 250_000_000
 """Time within the window after which a look is confirmed; it counts from its start."""
 LEAVE_NS = 350_000_000
@@ -20,28 +22,35 @@ _SMOOTH_NS = 120_000_000
 
 
 class Window(Struct, frozen=True):
-    """Directions in which a head looks at the screen, as `yaw_deg` and `pitch_deg` of `models.pose` tell them.
+    """Directions in which a head looks at the screen, as `models.pose` tells them.
 
-    It is an ellipse around its middle, with half its width and half its height in degrees.
+    It is a rectangle of angles around its middle, with half its width and half its height in degrees.
     """
 
-    yaw_deg: float = 0.0
-    pitch_deg: float = 0.0
-    half_yaw_deg: float = 25.0
-    half_pitch_deg: float = 25.0
+    yaw_deg: float
+    pitch_deg: float
+    half_yaw_deg: float
+    half_pitch_deg: float
+
+    @classmethod
+    def of(cls, camera: Camera) -> "Window":
+        """Return where the screen is as seen from a camera."""
+        return cls(
+            camera.screen_yaw_deg, camera.screen_pitch_deg, camera.screen_half_yaw_deg, camera.screen_half_pitch_deg
+        )
 
     def distance(self, yaw_deg: float, pitch_deg: float) -> float:
         """Return how far a direction is from the middle: 0 there, 1 on the edge."""
-        across = (yaw_deg - self.yaw_deg) / self.half_yaw_deg
-        return math.hypot(across, (pitch_deg - self.pitch_deg) / self.half_pitch_deg)
+        across = abs(yaw_deg - self.yaw_deg) / self.half_yaw_deg
+        return max(across, abs(pitch_deg - self.pitch_deg) / self.half_pitch_deg)
 
 
 class Attention:
     """State of one person's looking, fed with the head's angles at the times of the frames.
 
     A look begins after 0.25 s within the window and ends after 0.35 s outside a window a quarter larger. So an angle at
-    the edge does not make many looks. It lasts from its first angle within to its last. Gaps of up to 1.5 s
-    change nothing. After a longer one the state is unknown, and a look has ended with the last angle before it.
+    the edge does not make many looks. It lasts from its first angle within to its last. Gaps of up to 1.5 s change
+    nothing. After a longer one the state is unknown, and a look has ended with the last angle before it.
     """
 
     def __init__(self, window: Window, gap_ns: int = GAP_NS) -> None:
