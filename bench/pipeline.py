@@ -180,7 +180,7 @@ def _role(process: psutil.Process) -> str:
     if "run" in process.cmdline():
         return "supervisor"
     maps = {Path(part.path).name.partition("-")[0].partition(".")[0] for part in process.memory_maps()}
-    if any(name.startswith("libmediapipe") for name in maps):
+    if any(name.startswith(("libLiteRt", "libmediapipe")) for name in maps):
         return "detect"
     if any(name.startswith("onnxruntime") for name in maps):
         return "classify"

@@ -44,9 +44,10 @@ def main() -> int:
 
             Classifier(model, "cpu", tried=True)
         else:
-            from models.detector import FaceDetector
+            from models.detector import FaceDetector, RuntimeName
 
-            FaceDetector(model, tried=True).close()
+            name = msgspec.convert(guest.runtime.partition(" ")[0], RuntimeName)
+            FaceDetector(model, runtime=name, tried=True).close()
     except ModelError as error:
         sys.stdout.write(" ".join(error.message.split()))
         return REFUSED

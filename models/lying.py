@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.crop import turned
-from models.detector import DetectedFace, FaceDetector
+from models.detector import FaceDetector
+from models.face import DetectedFace
 
 TURNS_DEG = (90, 270, 180)
 """Clockwise turns that are tried, in the order in which cameras are wont to be mounted."""
@@ -50,8 +51,8 @@ class LyingWatch:
         """Take in a frame, uint8 BGR [height, width, 3], and the faces found in it. Return whether anything is new.
 
         A turned search tries one turn: every second time the one that is suspected. Where it finds faces, the opposite
-        turn is tried too, for a face upside down may pass for an upright one by chance. `turned_deg` is the turn that
-        the camera's frames have already; when it changes, the watch begins anew.
+        turn and the suspected one are tried too. A lying face may pass for an upright one by chance.
+        `turned_deg` is the turn that the camera's frames have already; when it changes, the watch begins anew.
         """
         if turned_deg != self._turned_deg:
             self._turned_deg, self.turn_deg, self.times, self._upright, self._next_ns = turned_deg, 0, 0, 0, captured_ns
@@ -68,9 +69,11 @@ class LyingWatch:
             self._wait(captured_ns)
             return False
         if turn_deg or self.times or self._upright < _AT_EASE:
-            opposite_deg = (turn_deg + 180) % 360
-            opposite = _best_upright(self._detector.detect(turned(image, opposite_deg))) if opposite_deg else upright
-            turn_deg = opposite_deg if opposite > score else turn_deg
+            scores = {turn_deg: score, 0: upright}
+            for other_deg in ((turn_deg + 180) % 360, self.turn_deg):
+                if other_deg not in scores:
+                    scores[other_deg] = _best_upright(self._detector.detect(turned(image, other_deg)))
+            turn_deg = max(scores, key=lambda deg: scores[deg])
         self._upright = 0 if turn_deg else self._upright + 1
         return self._judged(turn_deg, captured_ns)
 

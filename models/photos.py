@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 import numpy as np
@@ -15,7 +15,8 @@ from rich.table import Table
 from models.assets import resolve
 from models.cards import DECADES, DEFAULT_DETECTOR, MIN_SCORE
 from models.crop import crop_face
-from models.detector import DetectedFace, FaceDetector
+from models.detector import FaceDetector, RuntimeName
+from models.face import DetectedFace
 from models.images import ImageError, read_frames
 from models.options import Number
 from pipeline.streams import Terminal, json_text
@@ -37,6 +38,7 @@ def _shared_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--min-score", type=Number(0, 1), default=MIN_SCORE, show_default=True),
         click.option("--every", type=click.IntRange(1), default=1, help="Examine every so many frames of a video."),
         click.option("--detector", default=DEFAULT_DETECTOR, show_default=True, help="Name or card of the detector."),
+        click.option("--runtime", type=click.Choice(get_args(RuntimeName)), default="auto", show_default=True),
     )
     for option in reversed(options):
         command = option(command)
@@ -45,9 +47,11 @@ def _shared_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @_shared_options
-def detect(files: tuple[Path, ...], as_json: bool, min_score: float, every: int, detector: str) -> None:
+def detect(
+    files: tuple[Path, ...], as_json: bool, min_score: float, every: int, detector: str, runtime: RuntimeName
+) -> None:
     """Find the faces in FILES, pictures or videos."""
-    with FaceDetector(resolve(detector, Path.cwd()), min_score) as found:
+    with FaceDetector(resolve(detector, Path.cwd()), min_score, runtime=runtime) as found:
         _go_through(files, every, as_json, lambda image: [_face_as_json(face) for face in found.detect(image)])
 
 
@@ -62,6 +66,7 @@ def classify(
     min_score: float,
     every: int,
     detector: str,
+    runtime: RuntimeName,
     model: str,
     device: Any,
     threads: int,
@@ -73,7 +78,7 @@ def classify(
     classifier = Classifier(resolved, device, threads)
     spec = resolved.card.crop
     assert spec is not None  # the Classifier has refused such a card
-    with FaceDetector(resolve(detector, Path.cwd()), min_score) as found:
+    with FaceDetector(resolve(detector, Path.cwd()), min_score, runtime=runtime) as found:
 
         def examine(image: NDArray[np.uint8]) -> list[dict[str, Any]]:
             faces = found.detect(image)

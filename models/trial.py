@@ -35,6 +35,8 @@ class Guest(Struct, frozen=True):
     card_path: str
     card_sha256: str
     paths: dict[str, str]
+    runtime: str
+    """Name and version of what is to run it."""
     cpu_s: int = CPU_S
     memory_bytes: int = MEMORY_BYTES
 
@@ -50,7 +52,7 @@ def ensure_tried(model: Model, runtime: str, wall_s: float = WALL_S) -> None:
         return
     except OSError:
         pass
-    _try(model, wall_s)
+    _try(model, runtime, wall_s)
     try:
         make_folders(passed.parent)
         with replacing(passed, durable=False):
@@ -64,9 +66,9 @@ def _mark(model: Model, runtime: str) -> str:
     return hashlib.sha256("\n".join([model.card_sha256, *files, runtime, str(_TRIAL)]).encode()).hexdigest()
 
 
-def _try(model: Model, wall_s: float) -> None:
+def _try(model: Model, runtime: str, wall_s: float) -> None:
     paths = {name: str(path.resolve()) for name, path in model.paths.items()}
-    guest = Guest(str(model.card_path.resolve()), model.card_sha256, paths)
+    guest = Guest(str(model.card_path.resolve()), model.card_sha256, paths, runtime)
     environment = {"PATH": os.defpath, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     environment |= {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "LANG") if name in os.environ}
     with tempfile.TemporaryDirectory(prefix="stationcast-trial-") as empty:

@@ -191,6 +191,6 @@ def free_name(group: Group, children: Sequence[Child]) -> str:
 
 
 def _environment(group: Group | None) -> dict[str, str]:
-    """Return what a process inherits: a display only where its row says so, else MediaPipe opens OpenGL (58 MB)."""
+    """Return what a process inherits: a display only where its row says so, else a library may open OpenGL (58 MB)."""
     without = () if group and group.row.display else ("DISPLAY", "WAYLAND_DISPLAY")
     return {name: value for name, value in os.environ.items() if name not in without}

@@ -2,7 +2,7 @@
 
 `_apply` compares what is wanted with what runs: it starts what is missing, replaces what is outdated, and retires what
 is not wanted any more. Start, scale and reload only change what is wanted. The supervisor never loads OpenCV,
-MediaPipe, ONNX Runtime or pygame, and nothing it does needs a message from a child.
+LiteRT, MediaPipe, ONNX Runtime or pygame, and nothing it does needs a message from a child.
 """
 
 import contextlib

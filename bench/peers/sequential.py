@@ -26,8 +26,9 @@ from bench.rig.processes import peer
 from bench.rig.stages import SCENE_STEP_S
 from models.assets import resolve
 from models.crop import crop_face
-from models.detector import DetectedFace, FaceDetector
+from models.detector import FaceDetector
 from models.estimate import Estimate
+from models.face import DetectedFace
 from models.session import Classifier
 from pipeline.errors import UserError
 from pipeline.messages import Audience, Person

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 _PACKAGES = (
+    "ai-edge-litert",
     "av",
     "mediapipe",
     "msgspec",

@@ -18,7 +18,8 @@ from models.cards import ModelError
 from models.crop import CropSpec, crop_face, eye_direction
 from models.datasets.augment import CACHE_SPEC
 from models.datasets.index import Photos, Row
-from models.detector import DetectedFace, FaceDetector
+from models.detector import FaceDetector
+from models.face import DetectedFace
 
 PADS = (0.3, 0.6, -0.2)
 """Shares of a photo added on every side as repeated border, or cut away, before detection.
@@ -186,14 +187,7 @@ def _faces(image: NDArray[np.uint8], detector: FaceDetector, pad: float) -> list
         seen = np.ascontiguousarray(image[-y : height + y, -x : width + x])
     else:
         seen = cv2.copyMakeBorder(image, y, y, x, x, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
-    return [
-        DetectedFace(
-            box_px=(face.box_px[0] - x, face.box_px[1] - y, *face.box_px[2:]),
-            score=face.score,
-            keypoints_px=tuple((px - x, py - y) for px, py in face.keypoints_px),
-        )
-        for face in detector.detect(seen)
-    ]
+    return [face.mapped(1, 1, -x, -y) for face in detector.detect(seen)]
 
 
 def _at_median(places: Sequence[tuple[float, float, float]], image: NDArray[np.uint8]) -> Located:

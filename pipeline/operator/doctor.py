@@ -6,6 +6,7 @@ Libraries are tried in processes of their own. One that crashes or hangs is then
 import ctypes
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import resource
@@ -54,7 +55,8 @@ WINDOW_LIBRARIES = {"libX11.so.6": "libx11-6", "libXext.so.6": "libxext6"}
 
 MODULES = {
     "cv2": "frames",
-    "mediapipe.tasks.python.vision": "detection",
+    "ai_edge_litert.interpreter": "detection",
+    "mediapipe.tasks.python.vision": "another detection",
     "onnxruntime": "classification",
     "pygame": "the screen",
     "zmq": "messages",
@@ -62,6 +64,8 @@ MODULES = {
     "numpy": "pictures",
     "cryptography": "keys",
 }
+NEEDLESS = {"mediapipe": "only detect.runtime = 'mediapipe' needs it, and it has no wheel for Arm"}
+"""Packages that a station can do without, and what for."""
 
 
 class Elsewhere(Struct, frozen=True):
@@ -154,6 +158,9 @@ def _library_check(name: str, libraries: dict[str, str], status: Status) -> Chec
 def _modules() -> Iterator[Check]:
     for module, purpose in MODULES.items():
         package = module.partition(".")[0]
+        if package in NEEDLESS and not importlib.util.find_spec(package):
+            yield Check(f"{package} ({purpose})", "ok", f"not installed: {NEEDLESS[package]}")
+            continue
         answer = _run("-c", f"import {module}, {package}\nprint(getattr({package}, '__version__', ''))")
         name = f"{package} ({purpose})"
         if isinstance(answer, str):

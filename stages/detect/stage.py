@@ -29,14 +29,22 @@ class Detect:
         cv2.setNumThreads(station.detect.threads)
         try:
             model = resolve(station.detect.model, station.folder)
-            self._detector = FaceDetector(model, station.detect.min_score, min(station.detect.max_faces, MAX_FACES))
+            wanted = station.detect
+            self._detector = FaceDetector(
+                model, wanted.min_score, min(wanted.max_faces, MAX_FACES), runtime=wanted.runtime
+            )
             self._crop = None if station.station.mode == "count" else crop_spec(station)
         except ModelError as error:
             raise UserError(str(error)) from error
         self._rings = {name: Ring.at(ref) for name, ref in job.rings.items()}
         self._watches = {name: LyingWatch(self._detector) for name in job.rings}
         self._followers = {name: self._follower(job.cameras.get(name)) for name in job.rings}
-        self.status = {"model": model.card.name, "device": "cpu", "card_sha256": model.card_sha256}
+        self.status = {
+            "model": model.card.name,
+            "device": "cpu",
+            "runtime": self._detector.runtime,
+            "card_sha256": model.card_sha256,
+        }
 
     def step(self, batch: list[Frame]) -> Iterator[Faces]:
         """Yield the people of one frame after the other; skip a frame that was overwritten meanwhile."""

