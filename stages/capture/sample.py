@@ -15,41 +15,68 @@ from numpy.typing import NDArray
 
 WIDTH_PX, HEIGHT_PX = 1280, 720
 CYCLE_S = 30.0
-_WALK_S = 2.0
+TURNS_DEG = (0, 22, 44)
+"""Angles by which heads can be turned aside."""
+_FOLLOWS = 0.5
+"""Distance in widths that a face moves aside on its shoulders while the head turns by 90 degrees."""
+_TURN_S = 0.3
+_WALKS = 4.5
+"""Speed of people who come and go, in face widths a second."""
 _PEOPLE = Path(__file__).with_name("sample_people")
-_NEAR_AND_FAR = 7  # number of pre-rendered sizes of each person
+_NEAR_AND_FAR = 7
+"""Number of sizes of people who are near, as they sway to and fro while they stand."""
+_SWAYS_PX = 100.0
+"""Least width of a face whose person sways."""
 
 Box = tuple[float, float, float, float]
+Sprite = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class Person:
-    """Cut-out of a person: file name, face (x, y, w, h) in px of the file, mean width of the face in the scene."""
+    """Cut-out of a person: file name, face (x, y, w, h) in px of the file, side to which the head turns (1: right)."""
 
     name: str
     face: Box
-    face_width_px: float
+    turns: int
 
 
 @dataclass(frozen=True)
 class Visit:
-    """Visit of one person: walk in from a side, stand around `x_px` (middle of the face), leave to a side."""
+    """Visit of one person: come from a side, stand around `x_px` (middle of the face), leave to a side."""
 
     person: Person
+    face_px: float
     from_s: float
     to_s: float
     x_px: float
     enters_left: bool
     leaves_left: bool
+    away_s: tuple[float, float] = (0.0, 0.0)
+    """Time from which and time until which the head is turned aside, s."""
 
 
-HOPPER = Person("hopper", (132.6, 95.2, 169.2, 169.2), 168.0)
-COLLINS = Person("collins", (149.0, 59.0, 103.0, 103.0), 152.0)
+@dataclass(frozen=True)
+class Sight:
+    """Person in a frame: name, face box (x, y, w, h) in px, angle by which the head is turned, degrees to the right."""
+
+    name: str
+    box: Box
+    yaw_deg: int
+
+
+HOPPER = Person("hopper", (132.6, 95.2, 169.2, 169.2), 1)
+COLLINS = Person("collins", (149.0, 59.0, 103.0, 103.0), -1)
 VISITS = (
-    Visit(COLLINS, 0.5, 11.0, 420.0, True, True),
-    Visit(HOPPER, 6.0, 18.0, 860.0, False, False),
-    Visit(COLLINS, 19.5, 28.5, 700.0, False, True),
+    Visit(HOPPER, 38.0, 12.5, 29.0, 620.0, False, True),
+    Visit(HOPPER, 54.0, 0.8, 6.65, 640.0, True, False),
+    Visit(COLLINS, 52.0, 1.3, 7.52, 640.0, True, False),
+    Visit(COLLINS, 70.0, 12.5, 24.0, 250.0, True, True, (16.5, 20.0)),
+    Visit(COLLINS, 152.0, 0.5, 11.0, 420.0, True, True),
+    Visit(HOPPER, 168.0, 6.0, 18.0, 860.0, False, False, (11.5, 14.0)),
+    Visit(COLLINS, 152.0, 19.5, 28.5, 700.0, False, True),
 )
+"""Visits of each cycle, the farthest first: two pass side by side, somebody stands far away, somebody turns aside."""
 
 
 def phase_s(camera: str) -> float:
@@ -57,27 +84,32 @@ def phase_s(camera: str) -> float:
     return zlib.crc32(camera.encode()) / 2**32 * CYCLE_S
 
 
-def who_is_there(camera: str, t_s: float) -> list[tuple[str, Box]]:
-    """Return (person, face box x, y, w, h in px) of each face that is wholly in the frame taken at monotonic `t_s`."""
-    return [
-        (visit.person.name, box)
-        for visit, size, left, top in _present(camera, t_s)
-        if (box := _face_box(visit.person, size, left, top))[0] >= 0 and box[0] + box[2] <= WIDTH_PX
-    ]
+def who_is_there(camera: str, t_s: float) -> list[Sight]:
+    """Return everybody whose face is wholly in the frame taken at monotonic `t_s`, the farthest first."""
+    sights = []
+    for visit, size, turn, left, top in _present(camera, t_s):
+        box = _face_box(visit, size, turn, left, top)
+        if box[0] >= 0 and box[0] + box[2] <= WIDTH_PX:
+            sights.append(Sight(visit.person.name, box, TURNS_DEG[turn] * visit.person.turns))
+    return sights
 
 
 def prepare() -> None:
-    """Draw the background and cut out the people now (0.3 s), so that no frame has to wait for it."""
+    """Draw the background and cut out the people now (0.5 s), so that no frame has to wait for it."""
     background()
     for visit in VISITS:
-        _sprites(visit.person)
+        for size in range(_sizes(visit)):
+            _sprite(visit.person, visit.face_px, size, 0)
+        if visit.away_s[1]:
+            for turn in range(1, len(TURNS_DEG)):
+                _sprite(visit.person, visit.face_px, _sizes(visit) // 2, turn)
 
 
 def render(camera: str, t_s: float) -> NDArray[np.uint8]:
     """Return the frame taken at monotonic `t_s`: uint8 BGR [720, 1280, 3]."""
     frame = background().copy()
-    for visit, size, left, top in _present(camera, t_s):
-        colour, see_through = _sprites(visit.person)[size]
+    for visit, size, turn, left, top in _present(camera, t_s):
+        colour, see_through = _sprite(visit.person, visit.face_px, size, turn)
         height, width = colour.shape[:2]
         x0, x1 = max(left, 0), min(left + width, WIDTH_PX)
         y1 = min(top + height, HEIGHT_PX)
@@ -90,40 +122,56 @@ def render(camera: str, t_s: float) -> NDArray[np.uint8]:
     return frame
 
 
-def _scale(person: Person, size: int) -> float:
-    nearness = 0.95 + 0.1 * size / (_NEAR_AND_FAR - 1)
-    return nearness * person.face_width_px / person.face[2]
+def _sizes(visit: Visit) -> int:
+    return _NEAR_AND_FAR if visit.face_px >= _SWAYS_PX else 1
 
 
-def _face_box(person: Person, size: int, left: int, top: int) -> Box:
-    scale = _scale(person, size)
-    x, y, w, h = person.face
-    return (left + x * scale, top + y * scale, w * scale, h * scale)
+def _scale(person: Person, face_px: float, size: int) -> float:
+    nearness = 0.95 + 0.1 * size / (_NEAR_AND_FAR - 1) if face_px >= _SWAYS_PX else 1.0
+    return nearness * face_px / person.face[2]
 
 
-def _present(camera: str, t_s: float) -> list[tuple[Visit, int, int, int]]:
-    """Return (visit, index of size, left in px, top in px) of each cut-out in the scene, back to front."""
+def _face_box(visit: Visit, size: int, turn: int, left: int, top: int) -> Box:
+    scale = _scale(visit.person, visit.face_px, size)
+    x, y, w, h = visit.person.face
+    aside = visit.person.turns * _FOLLOWS * math.sin(math.radians(TURNS_DEG[turn])) * w
+    return (left + (x + aside) * scale, top + y * scale, w * scale, h * scale)
+
+
+def _present(camera: str, t_s: float) -> list[tuple[Visit, int, int, int, int]]:
+    """Return (visit, index of size, index of turn, left in px, top in px) of each cut-out in the scene."""
     t = (t_s + phase_s(camera)) % CYCLE_S
     return [(visit, *_place(visit, t)) for visit in VISITS if visit.from_s <= t < visit.to_s]
 
 
-def _place(visit: Visit, t: float) -> tuple[int, int, int]:
+def _place(visit: Visit, t: float) -> tuple[int, int, int, int]:
     since, left_s = t - visit.from_s, visit.to_s - t
-    size = round((0.5 + 0.5 * math.sin(0.9 * since)) * (_NEAR_AND_FAR - 1))
-    person, scale = visit.person, _scale(visit.person, size)
+    away_s = min(t - visit.away_s[0], visit.away_s[1] - t)
+    turn = min(len(TURNS_DEG) - 1, int(away_s / _TURN_S) + 1) if away_s > 0 else 0
+    sways = _sizes(visit)
+    size = sways // 2 if turn else round((0.5 + 0.5 * math.sin(0.9 * since)) * (sways - 1))
+    person, scale = visit.person, _scale(visit.person, visit.face_px, size)
     width, height = _cutout_size(person, scale)
     face_middle = (person.face[0] + person.face[2] / 2) * scale
     outside_left, outside_right = -width + face_middle, WIDTH_PX + face_middle
-    x = visit.x_px + 12 * math.sin(0.7 * since)
+    x = visit.x_px + 0.07 * visit.face_px * math.sin(0.7 * since)
     walking = 0.0
-    if since < _WALK_S:
-        walking = 1 - since / _WALK_S
-        x += ((outside_left if visit.enters_left else outside_right) - x) * walking
-    elif left_s < _WALK_S:
-        walking = 1 - left_s / _WALK_S
-        x += ((outside_left if visit.leaves_left else outside_right) - x) * walking
-    bob = 5 * abs(math.sin(6 * t)) * min(1.0, 4 * walking) + 3 * math.sin(0.5 * since)
-    return size, round(x - face_middle), round(HEIGHT_PX - height + 9 + bob)
+    enters, leaves = (outside_left if side else outside_right for side in (visit.enters_left, visit.leaves_left))
+    enter_s, leave_s = (max(2.0, abs(visit.x_px - side) / visit.face_px / _WALKS) for side in (enters, leaves))
+    if since < enter_s:
+        walking = 1 - since / enter_s
+        x += (enters - x) * walking
+    elif left_s < leave_s:
+        walking = 1 - left_s / leave_s
+        x += (leaves - x) * walking
+    bob = 0.03 * abs(math.sin(6 * t)) * min(1.0, 4 * walking) + 0.02 * math.sin(0.5 * since)
+    top = _top_px(visit.face_px) if sways == 1 else HEIGHT_PX - height + 9
+    return size, turn, round(x - face_middle), round(top + bob * visit.face_px)
+
+
+def _top_px(face_px: float) -> float:
+    """Return where somebody far away begins: the nearer, the lower on the street the feet."""
+    return 240.0 + 1.2 * face_px
 
 
 def _cutout_size(person: Person, scale: float) -> tuple[int, int]:
@@ -132,29 +180,39 @@ def _cutout_size(person: Person, scale: float) -> tuple[int, int]:
 
 
 @lru_cache
-def cutout(person: Person) -> NDArray[np.uint8]:
-    """Return the cut-out, uint8 BGRA [height, width, 4]; raise OSError if its file is broken."""
-    data = np.frombuffer((_PEOPLE / f"{person.name}.webp").read_bytes(), np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+def cutout(person: Person, turn: int = 0) -> NDArray[np.uint8]:
+    """Return the cut-out at one of TURNS_DEG, uint8 BGRA [height, width, 4]; raise OSError if its file is broken."""
+    path = _PEOPLE / (f"{person.name}_{TURNS_DEG[turn]}.webp" if turn else f"{person.name}.webp")
+    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None or image.shape[2] != 4:
-        raise OSError(f"{_PEOPLE / person.name}.webp is not a picture with alpha; reinstall stationcast")
+        raise OSError(f"{path} is not a picture with alpha; reinstall stationcast")
     return np.asarray(image, np.uint8)
 
 
-@lru_cache
-def _sprites(person: Person) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Return for each size (colour times alpha, 255 minus alpha), both uint8 [height, width, 3]."""
-    sprites = []
-    for size in range(_NEAR_AND_FAR):
-        scale = _scale(person, size)
-        image = cutout(person).astype(np.float32)
-        alpha = image[..., 3:] / 255
-        premultiplied = np.dstack([image[..., :3] * alpha, alpha * 255])
-        shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        resized = cv2.resize(premultiplied, _cutout_size(person, scale), interpolation=shrink)
-        bgra: NDArray[np.uint8] = np.clip(resized, 0, 255).round().astype(np.uint8)
-        sprites.append((bgra[..., :3].copy(), np.repeat(~bgra[..., 3:], 3, axis=2)))
-    return sprites
+@lru_cache(maxsize=128)
+def _sprite(person: Person, face_px: float, size: int, turn: int) -> Sprite:
+    """Return (colour times alpha, 255 minus alpha), both uint8 [height, width, 3]. Whoever is far wears a coat."""
+    scale = _scale(person, face_px, size)
+    image = cutout(person, turn).astype(np.float32)
+    alpha = image[..., 3:] / 255
+    premultiplied = np.dstack([image[..., :3] * alpha, alpha * 255])
+    shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    resized = cv2.resize(premultiplied, _cutout_size(person, scale), interpolation=shrink)
+    bgra: NDArray[np.uint8] = np.clip(resized, 0, 255).round().astype(np.uint8)
+    if face_px < _SWAYS_PX:
+        bgra = _in_a_coat(bgra, face_px)
+    return bgra[..., :3].copy(), np.repeat(~bgra[..., 3:], 3, axis=2)
+
+
+def _in_a_coat(bgra: NDArray[np.uint8], face_px: float) -> NDArray[np.uint8]:
+    """Add a long coat, in the colour of the shoulders, to a cut-out that ends at the chest."""
+    length, width = round(2.4 * face_px), bgra.shape[1]
+    shoulders = bgra[-1][bgra[-1, :, 3] > 250]
+    colour = [float(value) for value in 0.8 * np.median(shoulders, axis=0)]
+    coat = np.zeros((length, width, 4), np.uint8)
+    corners = np.array([[0.08, 0], [0.92, 0], [0.8, 1], [0.2, 1]]) * (width, length)
+    cv2.fillPoly(coat, [corners.round().astype(np.int32)], (*colour[:3], 255.0), cv2.LINE_AA)
+    return np.vstack([bgra, coat])
 
 
 @lru_cache

@@ -68,13 +68,18 @@ def _maps(yaw_deg: int, pitch_deg: int) -> tuple[NDArray[np.int16], NDArray[np.u
 
 @lru_cache(maxsize=512)
 def _outline(yaw_deg: int, pitch_deg: int) -> Picture:
-    """Return the alpha of a turned head, uint8 [HEAD_PX, HEAD_PX]: what of it is seen of `turned`'s shape."""
+    at = _at(1)
+    share = outline(np.stack(np.meshgrid(at, at), -1), yaw_deg, pitch_deg)
+    return (255 * share).astype(np.uint8)
+
+
+def outline(points: NDArray[np.float64], yaw_deg: float, pitch_deg: float) -> NDArray[np.float64]:
+    """Return how much of a turned head is at points [..., 2], 0 to 1, in face boxes from the middle of its box."""
     turn, middle = turning(np.radians(yaw_deg), np.radians(pitch_deg))
     wide = (turn * _OUTLINE**2) @ turn.T
-    at = _at(1)
-    from_middle = np.stack(np.meshgrid(at, at), -1) - middle
+    from_middle = points - middle
     out = np.sqrt(np.einsum("...i,ij,...j->...", from_middle, np.linalg.inv(wide[:2, :2]), from_middle))
-    return np.clip((1.04 - out) / 0.08 * 255, 0, 255).astype(np.uint8)
+    return np.clip((1.04 - out) / 0.08, 0, 1)
 
 
 def _at(step: int) -> NDArray[np.float64]:
