@@ -41,6 +41,7 @@ _ELSEWHERE = {
     "doctor": "pipeline.operator.doctor:doctor",
     "ledger": "players.commands.ledger:ledger",
     "models": "models.commands:models",
+    "people": "stages.commands.people:people",
     "report": "players.commands.report:report",
 }
 """Commands of other folders, as `module:function`."""

@@ -10,6 +10,8 @@ from pathlib import Path
 import cv2
 import pytest
 
+from bench.rig.scenes.film import write_film
+from bench.rig.scenes.scene import Scene
 from stages.capture.sample import render
 from tests.conftest import HANG_S
 
@@ -20,11 +22,12 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.S) for lin
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the README's station file, a photo, and a ledger home of its own."""
+    """A folder with the README's station file, a photo, a film, and a ledger home of its own."""
     folder = tmp_path_factory.mktemp("readme")
     [station] = re.findall(r"```toml\n# station\.toml\n(.*?)```", TEXT, re.S)
     (folder / "station.toml").write_text(station.replace('name = "north-gate"', 'name = "north-gate"\nstate_dir = "."'))
     cv2.imwrite(str(folder / "photo.jpg"), render("left", 9.0))
+    write_film(Scene(seconds=2, size_px=(640, 360), people=1, faces_px=(120,)), folder / "film.mp4")
     return folder
 
 

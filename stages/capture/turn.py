@@ -15,6 +15,12 @@ ALERT_TIMES, ALERT_NS = 20, 120_000_000_000
 """Frames with lying faces, and the ns since the first of them, after which a camera with a fixed turn is named."""
 
 
+def mounted(image: NDArray[np.uint8], turn_deg: int, *, mirror: bool) -> NDArray[np.uint8]:
+    """Return the picture, uint8 BGR [height, width, 3], turned clockwise and then mirrored."""
+    image = turned(image, turn_deg)
+    return np.asarray(cv2.flip(image, 1), np.uint8) if mirror else image
+
+
 class Turn:
     """Turn of one camera's pictures. Detection notes in the ring how faces lie; this reads it once a frame."""
 
@@ -30,8 +36,7 @@ class Turn:
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the picture, uint8 BGR [height, width, 3], turned and then mirrored."""
-        image = turned(image, self.deg)
-        return np.asarray(cv2.flip(image, 1), np.uint8) if self._camera.mirror else image
+        return mounted(image, self.deg, mirror=self._camera.mirror)
 
     def update(self, now_ns: int) -> None:
         """Take in how faces lie: turn further pictures where the turn is `auto`, or say so where it lasts."""

@@ -1,0 +1,1 @@
+"""Commands that run stages without a station, on recorded videos."""

@@ -1,0 +1,203 @@
+"""`stationcast people`: the whole chain on recorded videos, for placing a camera and for judging the chain."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import click
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+from rich.markup import escape
+from rich.table import Table
+
+from models.options import Number
+from pipeline.cameras import public_name
+from pipeline.colours import ColourError
+from pipeline.errors import UserError
+from pipeline.film import Film
+from pipeline.medium import MediumError
+from pipeline.messages import DECADES, Audience
+from pipeline.settings import Camera, Station, load
+from pipeline.streams import Terminal, json_text
+from stages.capture.network import PIXELS_MAX
+from stages.commands.chain import Chain
+from stages.people.view import Visit
+
+OTS_S = 1.0
+"""Shortest stay of an opportunity to see (Geopath: a message must be up for 1 s to be able to be seen)."""
+WATCHER_S = 2.0
+"""Length of one look of a watcher of 2 s; no out-of-home rule asks for it."""
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--reach", type=click.Choice(["auto", "near", "far"]), help="Distance at which people are looked for.")
+@click.option("--fps", type=Number(0.001, 120), help="Frames taken a second.  [default: 10, or the camera's]")
+@click.option("--station", "station_file", type=click.Path(path_type=Path), help="Station file with models and camera.")
+@click.option("--camera", "camera_name", help="Camera of the station file whose table holds.  [default: the first]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a person, then one a file; one a line.")
+def people(
+    files: tuple[Path, ...],
+    reach: str | None,
+    fps: float | None,
+    station_file: Path | None,
+    camera_name: str | None,
+    as_json: bool,
+) -> None:
+    """Follow the people in FILES, recorded videos, as a station does. Say who was there, how long, and who looked."""
+    station = _station(station_file, camera_name, reach, fps)
+    bad = False
+    for path in files:
+        try:
+            report = _report(path, station)
+        except UserError as error:
+            error.show()
+            bad = True
+            continue
+        if as_json:
+            for row in (*report.people, report.total):
+                click.echo(json_text(row))
+        else:
+            _print(path, report)
+    if bad:
+        raise SystemExit(2)
+
+
+class _Report(Struct):
+    people: list[dict[str, Any]]
+    total: dict[str, Any]
+
+
+def _station(file: Path | None, name: str | None, reach: str | None, fps: float | None) -> Station:
+    """Return the station file's tables, or the defaults, with one camera. UserError: it has no such camera."""
+    station = load(file) if file else Station(cameras=(Camera(name="file", source="sample"),), folder=Path.cwd())
+    cameras = {camera.name: camera for camera in station.cameras}
+    if name is not None and (file is None or name not in cameras):
+        there = f"it has {', '.join(cameras)}" if file else "give --station, the file that has it"
+        raise UserError(f"--camera: no camera {name!r}; {there}")
+    if not cameras:
+        raise UserError(f"{file}: cameras: none; add a [[cameras]] table, or leave --station out")
+    camera = cameras[name] if name else station.cameras[0]
+    changes = {key: value for key, value in (("reach", reach), ("fps", fps)) if value is not None}
+    return msgspec.structs.replace(station, cameras=(msgspec.structs.replace(camera, **changes),))
+
+
+def _report(path: Path, station: Station) -> _Report:
+    chain = Chain(station)
+    try:
+        tally = _Tally(path)
+        seconds = 0.0
+        for image, at_s, until_s in _frames(path, station.cameras[0].fps):
+            seconds = until_s
+            if image is not None:
+                tally.add(chain.look(image, at_s), chain.left())
+        tally.leave(chain.end())
+        return _Report(tally.people, tally.total(seconds, chain))
+    finally:
+        chain.close()
+
+
+def _frames(path: Path, fps: float) -> Iterator[tuple[NDArray[np.uint8] | None, float, float]]:
+    """Yield each frame's pixels, uint8 BGR [height, width, 3], begin and end in s; None for pixels between those of the
+    given rate. UserError: the file is no film."""
+    if "://" in str(path) or str(path).startswith(("rtsp:/", "http:/", "https:/")):
+        raise UserError("a URL is no file; record it first, or name it as a camera's source in a station file")
+    if not path.is_file():
+        raise UserError(f"{public_name(str(path))}: no such file; give recorded videos")
+    due_s = 0.0
+    try:
+        with Film(path, threads=1, pixels_max=PIXELS_MAX) as film:
+            for shown in film.frames():
+                if shown.until_s <= due_s:
+                    yield None, shown.at_s, shown.until_s
+                    continue
+                yield film.pixels(shown.frame), max(shown.at_s, 0.0), shown.until_s
+                due_s = max(due_s + 1 / fps, shown.at_s)
+    except (av.FFmpegError, ValueError, MediumError, ColourError) as error:
+        raise UserError(f"{path}: is no film that can be read ({error}); give one such as H.264 in MP4") from error
+
+
+class _Tally:
+    """Count of the people of one file, each by a number in the order in which they left."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = str(path)
+        self._longest_look_ns: dict[str, int] = {}
+        self._watchers_2s = 0
+        self._people_max = 0
+        self.people: list[dict[str, Any]] = []
+
+    def add(self, audience: Audience, left: list[Visit]) -> None:
+        self._people_max = max(self._people_max, len(audience.people))
+        for person in audience.people:
+            if person.looking_since_ns is not None:
+                look_ns = audience.captured_ns - person.looking_since_ns
+                self._longest_look_ns[person.track] = max(look_ns, self._longest_look_ns.get(person.track, 0))
+        self.leave(left)
+
+    def leave(self, visits: list[Visit]) -> None:
+        for visit in visits:
+            person = visit.person
+            self._watchers_2s += self._longest_look_ns.pop(person.track, 0) >= WATCHER_S * 1e9
+            first_s, last_s = person.since_ns / 1e9, person.seen_ns / 1e9
+            self.people.append(
+                {
+                    "file": self._file,
+                    "person": len(self.people) + 1,
+                    "first_s": round(first_s, 2),
+                    "last_s": round(last_s, 2),
+                    "gender": person.gender,
+                    "p_male": round(person.p_male, 4),
+                    "age_years": None if person.age_years is None else round(person.age_years, 1),
+                    "decade": None if person.decade is None else DECADES[person.decade],
+                    "face_px": round(visit.face_px, 1),
+                    "watched": person.watched,
+                    "attention_s": round(person.attention_ms / 1000, 2),
+                    "dwell_s": round(last_s - first_s, 2),
+                    "calls": person.answers,
+                }
+            )
+
+    def total(self, seconds: float, chain: Chain) -> dict[str, Any]:
+        return {
+            "file": self._file,
+            "seconds": round(seconds, 2),
+            "ots": sum(row["dwell_s"] >= OTS_S for row in self.people),
+            "watchers": sum(row["watched"] for row in self.people),
+            "watchers_2s": self._watchers_2s,
+            "people_max": self._people_max,
+            "classifier_calls": chain.calls.classifier,
+            "detector_calls": round(chain.calls.detector, 1),
+            "frames": chain.calls.frames,
+        }
+
+
+def _print(path: Path, report: _Report) -> None:
+    table = Table(title=escape(str(path)), title_justify="left")
+    for name in ("person", "from s", "to s", "gender", "p(M)", "age", "decade", "face px", "looked s", "calls"):
+        table.add_column(name, justify="right")
+    for row in report.people:
+        age = "unknown" if row["age_years"] is None else f"{row['age_years']:.0f}"
+        looked = f"{row['attention_s']:.1f}" if row["watched"] else "-"
+        table.add_row(
+            str(row["person"]),
+            f"{row['first_s']:.1f}",
+            f"{row['last_s']:.1f}",
+            row["gender"],
+            f"{row['p_male']:.2f}",
+            age,
+            row["decade"] or "unknown",
+            f"{row['face_px']:.0f}",
+            looked,
+            str(row["calls"]),
+        )
+    console, total = Terminal(), report.total
+    console.print(table)
+    console.print(
+        f"{total['seconds']:.1f} s: {total['ots']} opportunities to see, {total['watchers']} watchers, "
+        f"{total['watchers_2s']} of them for 2 s, at most {total['people_max']} at once; {total['frames']} frames, "
+        f"{total['detector_calls']:.0f} searches, {total['classifier_calls']} faces classified"
+    )

@@ -1,0 +1,123 @@
+"""`stationcast people` on recorded videos: who was there, for how long, who looked, and what it cost."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bench.rig.scenes.film import write_film
+from bench.rig.scenes.scene import Scene
+from pipeline.cli import cli
+from pipeline.errors import UserError
+
+PERSON = {
+    "file", "person", "first_s", "last_s", "gender", "p_male", "age_years", "decade",
+    "face_px", "watched", "attention_s", "dwell_s", "calls",
+}  # fmt: skip
+TOTAL = {
+    "file", "seconds", "ots", "watchers", "watchers_2s", "people_max", "classifier_calls", "detector_calls", "frames",
+}  # fmt: skip
+STATION = """
+[station]
+mode = "off"
+[[cameras]]
+name = "left"
+source = "sample"
+zone = [[0, 0], [0.01, 0], [0.01, 0.01], [0, 0.01]]
+[[cameras]]
+name = "right"
+source = "sample"
+"""
+
+
+def _people(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["people", *map(str, arguments)])
+
+
+def _told(*arguments: str | Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    result = _people(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    *people, total = map(json.loads, result.stdout.splitlines())
+    assert all(set(row) == PERSON for row in people) and set(total) == TOTAL
+    return people, total
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Somebody who comes, stops and goes, 12 s at 10 fps in 1280x720."""
+    path = tmp_path_factory.mktemp("films") / "scene.mp4"
+    scene = Scene(seed=4, seconds=12, size_px=(1280, 720), people=1, faces_px=(140,), kinds=("stop",))
+    assert len(scene.visits) == 1
+    write_film(scene, path)
+    return path
+
+
+def test_somebody_who_stops_is_one_person(film: Path) -> None:
+    scene = Scene(seed=4, seconds=12, size_px=(1280, 720), people=1, faces_px=(140,), kinds=("stop",))
+    (visit,), (truth,) = scene.visits, scene.cast
+    (person,), total = _told(film, "--reach", "near")
+    assert (person["file"], person["person"], total["file"]) == (str(film), 1, str(film))
+    assert abs(person["first_s"] - visit.from_s) < 1.5 and abs(person["last_s"] - visit.to_s) < 1.5
+    assert person["dwell_s"] == pytest.approx(person["last_s"] - person["first_s"], abs=0.02)
+    assert person["gender"] in (truth.gender, "unknown") and 100 < person["face_px"] < 180
+    assert 1 <= person["calls"] <= 8 and total["classifier_calls"] == person["calls"]
+    assert (total["ots"], total["people_max"], total["frames"]) == (1, 1, 120)
+    assert total["seconds"] == pytest.approx(12, abs=0.2) and 120 <= total["detector_calls"] < 260
+    assert total["watchers"] == person["watched"] and total["watchers_2s"] <= total["watchers"]
+
+
+def test_frames_are_taken_at_the_rate_that_is_asked_for(film: Path) -> None:
+    _, total = _told(film, "--fps", "2", "--reach", "near")
+    assert total["frames"] == 24 and total["seconds"] == pytest.approx(12, abs=0.2)
+
+
+def test_a_camera_of_a_station_file_lends_its_table(film: Path, tmp_path: Path) -> None:
+    station = tmp_path / "station.toml"
+    station.write_text(STATION)
+    people, total = _told(film, "--station", station, "--fps", "5")
+    assert people == [] and total["people_max"] == total["ots"] == 0, "nobody was in the zone"
+    assert len(_told(film, "--station", station, "--camera", "right", "--fps", "5")[0]) == 1
+
+
+def test_a_table_is_for_people(film: Path) -> None:
+    result = _people(film, "--fps", "4")
+    assert "1 opportunities to see" in result.stdout and "person" in result.stdout
+
+
+MISTAKES = {
+    "a URL": (("rtsp://user:S3cret@host/x",), "a URL is no file; record it first"),
+    "nothing there": (("nowhere.mp4",), "nowhere.mp4: no such file; give recorded videos"),
+    "no film": ((__file__,), "is no film that can be read"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "says"), MISTAKES.values(), ids=MISTAKES)
+def test_a_bad_file_is_one_line(arguments: tuple[str, ...], says: str) -> None:
+    result = _people(*arguments)
+    assert result.exit_code == 2 and says in result.stderr and "S3cret" not in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_camera_that_is_none_is_named(film: Path, tmp_path: Path) -> None:
+    station = tmp_path / "station.toml"
+    station.write_text(STATION)
+    for arguments, says in (
+        (("--camera", "left"), "--camera: no camera 'left'; give --station"),
+        (("--station", station, "--camera", "up"), "--camera: no camera 'up'; it has left, right"),
+    ):
+        with pytest.raises(UserError, match=says):
+            cli(["people", str(film), *map(str, arguments)], standalone_mode=False)
+
+
+def test_three_people_walk_up_and_stand(shared_dir: Path) -> None:
+    people, total = _told(shared_dir / "clips" / "face-demographics-walking-and-pause_preview480.mp4")
+    assert sorted(row["gender"] for row in people) == ["F", "F", "M"]
+    assert (total["ots"], total["people_max"]) == (3, 3)
+
+
+@pytest.mark.slow
+def test_nobody_is_invented_of_the_backs_of_heads(shared_dir: Path) -> None:
+    people, _ = _told(shared_dir / "clips" / "one-by-one-person-detection.mp4")
+    assert people == []
