@@ -1,4 +1,7 @@
-"""Speed and recall of a station's detector, by both of its runtimes, beside MTCNN, on up to 1,000 images of 1080p."""
+"""Speed and recall of a station's detector, by both of its runtimes, and of its search far off, beside MTCNN.
+
+All images are of 1920x1080 px.
+"""
 
 import time
 from collections.abc import Callable
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 from bench.findings import Curve, Findings, Plan, Say, Table
 from bench.peers.mtcnn import Mtcnn
 from bench.rig.faces import Box, Scene, found, make_scene
+from bench.rig.reaching import BUDGET, made_up, reach, street
 from bench.timing import percentile
 from models.assets import resolve
 from models.cards import ModelError
@@ -20,6 +24,8 @@ from pipeline.errors import UserError
 
 RUNTIMES: dict[str, RuntimeName] = {"LiteRT": "litert", "MediaPipe": "mediapipe"}
 WIDTHS_PX = (200, 140, 100, 60, 40, 24)
+REACH_GOALS = {60: 0.95, 40: 0.90, 32: 0.80, 24: None}
+"""Least share of people with faces so wide that are found within a second at 10 frames a second; None: no promise."""
 _MTCNN_MIN_FACE_PX = 40
 
 Detect = Callable[[NDArray[np.uint8]], list[Box]]
@@ -45,6 +51,7 @@ def run(plan: Plan, say: Say) -> Findings:
             ways["MTCNN"] = lambda image: [(a, b, c - a, d - b) for a, b, c, d, _ in mtcnn.detect(image).tolist()]
         _rates(ways, plan, findings, say)
         _recall(ways, plan, findings, say)
+        _reach(stack.enter_context(FaceDetector(resolve("mediapipe-full-range", Path()))), ways, plan, findings, say)
     return findings
 
 
@@ -114,3 +121,34 @@ def _recall(ways: dict[str, Detect], plan: Plan, findings: Findings, say: Say) -
     findings.tables.append(Table(title=title, columns=("face width, px", *ways), rows=rows))
     x, y = "face width, px", "recall"
     findings.curves.append(Curve(title="Faces found by their width", x=x, y=y, lines=lines, log_x=True))
+
+
+def _reach(detector: FaceDetector, ways: dict[str, Detect], plan: Plan, findings: Findings, say: Say) -> None:
+    """Measure the search of a far-reaching camera on scenes with up to three people, and on empty ones."""
+    mtcnn = ways.get("MTCNN")
+    rows: list[tuple[str, ...]] = []
+    costs: list[float] = []
+    for width_px, least in list(REACH_GOALS.items())[: plan.pick(1, 4, 4)]:
+        say(f"people with faces of {width_px} px come and go")
+        scenes = [street(width_px + seed, width_px, plan.pick(4, 10, 20)) for seed in range(plan.pick(1, 2, 8))]
+        got = reach(detector, mtcnn, scenes)
+        costs.append(got.calls)
+        share = got.soon / max(1, got.people)
+        findings.measure(f"reach far, found within 1 s at {width_px} px", "of people", [share], "higher", listed=False)
+        if least is not None and plan.size == "full":
+            findings.goal(f"reach far, people of {width_px} px found within 1 s", share, at_least=least)
+        peer = "-" if got.peer_soon is None else f"{got.peer_soon / max(1, got.people):.2f}"
+        rows.append((str(width_px), str(got.people), f"{share:.2f}", peer, f"{got.calls:.2f}"))
+    title = "people found within 1 s, at 10 frames a second, with up to three people at once"
+    columns = ("face width, px", "people", "reach far", "MTCNN on every frame", "calls a frame, reach far")
+    findings.tables.append(Table(title=title, columns=columns, rows=rows))
+    say("nobody is there")
+    empty = [street(seed, None, plan.pick(1, 2, 10)) for seed in range(plan.pick(1, 4, 10))]
+    false, people, *peers = made_up(detector, mtcnn, empty, peer_every=10)
+    findings.measure("reach far, false faces on empty streets", "in 1,000 frames", [false], "lower")
+    findings.measure("reach far, people made up on empty streets", "in 1,000 frames", [people], "lower")
+    for peer_false in peers:
+        findings.measure("MTCNN, false faces on empty streets", "in 1,000 frames", [peer_false], "lower")
+    if plan.size == "full":
+        findings.goal("reach far, calls a frame", max(costs), at_most=BUDGET + 0.05)
+        findings.goal("reach far, false faces in 1,000 empty frames", false, at_most=1.0)

@@ -64,7 +64,9 @@ class FaceDetector:
         """Name of what runs the model: `litert` or `mediapipe`."""
         if not tried:
             ensure_tried(model, f"{self.runtime} {_installed(self.runtime)}")
-        self._min_score, self._max_faces = min_score, max_faces
+        self._max_faces = max_faces
+        self.min_score = min_score
+        """Least score of a face where none other is named."""
         self._runtime = _load(self.runtime, model.read(model.card.files[0].name), model.card.name, min_score)
         self.input_px = self._runtime.input_px
         """Side of the square picture that the model takes."""
@@ -77,7 +79,7 @@ class FaceDetector:
 
         Of more than `max_faces` the largest stay. It takes one run of the model, and one for each unsure face.
         """
-        least = self._min_score if min_score is None else min_score
+        least = self.min_score if min_score is None else min_score
         seen = (face if face.score >= _SURE else self.confirm(image, face, least) for face in self.find(image, least))
         largest = nlargest(self._max_faces, (face for face in seen if face), lambda face: math.prod(face.box_px[2:]))
         return sorted(largest, key=lambda face: -face.score)
@@ -91,7 +93,7 @@ class FaceDetector:
     def find_in_square(self, square: NDArray[np.uint8], min_score: float | None = None) -> list[DetectedFace]:
         """Do the same with a picture of the model's own size, uint8 RGB [input_px, input_px, 3], as it is."""
         self.runs += 1
-        return self._runtime.find(square, self._min_score if min_score is None else min_score)
+        return self._runtime.find(square, self.min_score if min_score is None else min_score)
 
     def confirm(
         self, image: NDArray[np.uint8], face: DetectedFace, min_score: float | None = None

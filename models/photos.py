@@ -19,6 +19,7 @@ from models.detector import FaceDetector, RuntimeName
 from models.face import DetectedFace
 from models.images import ImageError, read_frames
 from models.options import Number
+from models.reach.searcher import Reach, Searcher
 from pipeline.streams import Terminal, json_text
 
 if TYPE_CHECKING:
@@ -47,12 +48,29 @@ def _shared_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @_shared_options
+@click.option(
+    "--reach",
+    type=click.Choice(["near", "far", "auto"]),
+    default="near",
+    show_default=True,
+    help="far: small faces too, in 10 to 40 times the time; auto: far for pictures from 1280 px width on.",
+)
 def detect(
-    files: tuple[Path, ...], as_json: bool, min_score: float, every: int, detector: str, runtime: RuntimeName
+    files: tuple[Path, ...],
+    as_json: bool,
+    min_score: float,
+    every: int,
+    detector: str,
+    runtime: RuntimeName,
+    reach: Reach,
 ) -> None:
-    """Find the faces in FILES, pictures or videos."""
+    """Find the faces in FILES, pictures or videos, each frame by itself."""
     with FaceDetector(resolve(detector, Path.cwd()), min_score, runtime=runtime) as found:
-        _go_through(files, every, as_json, lambda image: [_face_as_json(face) for face in found.detect(image)])
+
+        def examine(image: NDArray[np.uint8]) -> list[dict[str, Any]]:
+            return [_face_as_json(face) for face in Searcher(found, reach, fps=0).search(image).faces]
+
+        _go_through(files, every, as_json, examine)
 
 
 @click.command()

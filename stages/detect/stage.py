@@ -12,6 +12,7 @@ from models.cards import ModelError
 from models.crop import CropSpec
 from models.detector import FaceDetector
 from models.lying import LyingWatch
+from models.reach.searcher import Searcher
 from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.log import skip
@@ -36,6 +37,7 @@ class Detect:
             self._crop = None if station.station.mode == "count" else crop_spec(station)
         except ModelError as error:
             raise UserError(str(error)) from error
+        self._budget = station.detect.budget
         self._rings = {name: Ring.at(ref) for name, ref in job.rings.items()}
         self._watches = {name: LyingWatch(self._detector) for name in job.rings}
         self._followers = {name: self._follower(job.cameras.get(name)) for name in job.rings}
@@ -68,10 +70,14 @@ class Detect:
             ring.close()
 
     def _follower(self, camera: Camera | None) -> Follower:
+        """Return a follower that looks for people as far off as the camera's table says."""
+        fps = camera.fps if camera else 10.0
+        searcher = Searcher(self._detector, camera.reach if camera else "auto", self._budget, fps)
         return Follower(
-            lambda image, _expected, _t_ns: self._detector.detect(image),
+            lambda *frame: searcher.search(*frame).faces,
             self._crop,
-            fps=camera.fps if camera else 10.0,
+            fps=fps,
+            min_face_px=camera.min_face_px if camera else 0,
         )
 
 

