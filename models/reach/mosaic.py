@@ -3,12 +3,22 @@
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec import Struct
 
 from models.crop import CropSpec, crop_face
 from models.detector import FaceDetector
 from models.face import DetectedFace
 
 Box = tuple[float, float, float, float]
+
+
+class Expected(Struct, frozen=True):
+    """Place where the face of somebody who is followed should be."""
+
+    box_px: Box
+    believed: bool = True
+    """Whether it is sure that somebody is there."""
+
 
 REGION = 2.2
 """Side of a close-up, in face widths."""
@@ -41,7 +51,7 @@ def search_mosaic(
         scale = side / cell_px
         at_x, at_y = bx + bw / 2 - side / 2 - column * side, by + bh / 2 - side / 2 - row * side
         face = face.mapped(scale, scale, at_x, at_y)
-        if face.is_sane and distance(face.box_px, boxes[i]) < _SEEN:
+        if face.is_sane() and distance(face.box_px, boxes[i]) < _SEEN:
             found[i].append(face)
     return found
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.detector import FaceDetector
 from models.face import DetectedFace
-from models.reach.mosaic import Box, is_same, search_mosaic
+from models.reach.mosaic import Box, Expected, is_same, search_mosaic
 from models.reach.motion import Motion
 from models.reach.tiles import Tile, Turns, tiles_of
 
@@ -26,9 +26,9 @@ _SURE, _SURE_PX = 0.75, 20.0
 """Score and width in the model's input of a face that needs no second look."""
 _FOLLOWED = 0.6
 """Share of the least score that is enough for somebody who is followed."""
-_NEW = 1.1
-"""Least mean of the scores of somebody new, in least scores. Nothing in 36 empty streets reaches it (.46 where .55 is
-asked); it costs 1 in 12 of the looks that show a face."""
+_NEW = 1.2
+"""Least mean of the scores of somebody new, in least scores. Nothing in 36 empty streets comes near it (.48 where .6 is
+asked), hardly a back of a head reaches it, and it costs 1 in 10 of the looks that show a face."""
 _THIRD_LOOKS = 3
 """Most third looks for each call of close-ups. They may overdraw the budget, which later frames pay back."""
 _BESIDE = 0.8
@@ -58,7 +58,7 @@ class _Cell(Struct, frozen=True):
     """Place of a close-up: of somebody followed, of a candidate with its score from afar, or of what moves."""
 
     box_px: Box
-    followed: bool = False
+    believed: bool = False
     score: float | None = None
 
 
@@ -74,11 +74,8 @@ class Searcher:
         self._size_px = (0, 0)
         self._first = 0
 
-    def search(self, image: NDArray[np.uint8], followed: Sequence[Box] = (), t_ns: int = 0) -> Found:
-        """Find the faces of a frame, uint8 BGR [H, W, 3], taken at `t_ns`.
-
-        `followed` are the boxes, px, where the faces of people who are followed should be.
-        """
+    def search(self, image: NDArray[np.uint8], followed: Sequence[Expected] = (), t_ns: int = 0) -> Found:
+        """Find the faces of a frame, uint8 BGR [H, W, 3], taken at `t_ns`, those of whoever is `followed` too."""
         before = self._detector.runs
         if self._reach == "near" or (self._reach == "auto" and image.shape[1] < FAR_FROM_PX):
             faces = self._detector.detect(image)
@@ -86,12 +83,12 @@ class Searcher:
             faces = self._far(image, followed, t_ns)
         return Found(faces, self._detector.runs - before)
 
-    def _far(self, image: NDArray[np.uint8], followed: Sequence[Box], t_ns: int) -> list[DetectedFace]:
+    def _far(self, image: NDArray[np.uint8], followed: Sequence[Expected], t_ns: int) -> list[DetectedFace]:
         height, width = image.shape[:2]
         if self._turns is None or self._size_px != (width, height):
             self._size_px, self._turns = (width, height), Turns(tiles_of(width, height, self._detector.input_px))
         turns = self._turns
-        self._motion.look(image, t_ns, followed)
+        self._motion.look(image, t_ns, [each.box_px for each in followed if each.believed])
         self._calls = min(self._calls + self._budget, _SAVED * max(self._budget, 1.0))
         if self._calls < (2 if self._budget < 2 else 1):  # one to look for the new, one for what was seen before
             return []
@@ -108,7 +105,7 @@ class Searcher:
         self._calls -= self._detector.runs - started
         kept = _merged(faces)
         for each in candidates:
-            new = not any(is_same(each.face.box_px, box, _BESIDE) for box in followed)
+            new = not any(is_same(each.face.box_px, known.box_px, _BESIDE) for known in followed)
             if new and any(is_same(each.face.box_px, face.box_px) for face in kept):
                 turns.appeared(each.tile, t_ns)
         return kept
@@ -132,19 +129,19 @@ class Searcher:
         return kept
 
     def _cells(
-        self, followed: Sequence[Box], sure: list[DetectedFace], candidates: list[_Candidate], close_ups: float
+        self, followed: Sequence[Expected], sure: list[DetectedFace], candidates: list[_Candidate], close_ups: float
     ) -> list[_Cell]:
         """Choose the places of close-ups: those of the followed, in turns if need be, then the best candidates'."""
-        seen = {i for i, box in enumerate(followed) if any(is_same(face.box_px, box) for face in sure)}
+        seen = {i for i, each in enumerate(followed) if any(is_same(face.box_px, each.box_px) for face in sure)}
         turn = [(self._first + i) % len(followed) for i in range(len(followed))]
         due = [i for i in turn if i not in seen]
         most = 4 * close_ups if len(due) < 4 * close_ups else 9 * close_ups
         taken = due[: int(min(most, len(due)))]
         if len(taken) < len(due):
             self._first = due[len(taken)]
-        cells = [_Cell(followed[i], followed=True) for i in taken]
+        cells = [_Cell(followed[i].box_px, believed=followed[i].believed) for i in taken]
         for each in candidates:
-            near = any(is_same(each.face.box_px, box, _BESIDE) for box in followed)
+            near = any(is_same(each.face.box_px, known.box_px, _BESIDE) for known in followed)
             if not each.sure and not near and len(cells) < most:
                 cells.append(_Cell(each.face.box_px, score=each.face.score))
         free = int(min(4, max(0, 4 * close_ups - len(cells))))
@@ -153,7 +150,7 @@ class Searcher:
     def _close_ups(self, image: NDArray[np.uint8], cells: list[_Cell], close_ups: float) -> list[DetectedFace]:
         """Look at places close up. Return the faces that are found there.
 
-        Whoever is not followed is looked at a third time, from a little farther off, and judged by all scores.
+        Whoever is not believed in is looked at a third time, from a little farther off, and judged by all scores.
         """
         a_side = 2 if len(cells) <= 4 * close_ups else 3
         least, third_looks = self._detector.min_score, 0
@@ -163,7 +160,7 @@ class Searcher:
             found = search_mosaic(self._detector, image, [cell.box_px for cell in part], a_side, _FOLLOWED * least)
             for cell, near in zip(part, found, strict=True):
                 for face in near:
-                    if cell.followed and is_same(face.box_px, cell.box_px, _BESIDE):
+                    if cell.believed and is_same(face.box_px, cell.box_px, _BESIDE):
                         faces.append(face)
                     elif face.score >= least and third_looks < _THIRD_LOOKS * close_ups:
                         third_looks += 1

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from models.crop import CropSpec, crop_face
 from models.detector import DetectedFace
+from models.reach.mosaic import Expected
 from pipeline.messages import MAX_FACES, Face
 from stages.detect.asking import Asked, quality
-from stages.detect.tracks import Box, Track, Tracks
+from stages.detect.tracks import Track, Tracks
 
-Search = Callable[[NDArray[np.uint8], Sequence[Box], int], list[DetectedFace]]
-"""Search for the faces of a frame, uint8 BGR [height, width, 3]. It is told the boxes in which the faces of people who
-are followed are expected, and the frame's time in ns."""
+Search = Callable[[NDArray[np.uint8], Sequence[Expected], int], list[DetectedFace]]
+"""Search for the faces of a frame, uint8 BGR [height, width, 3]. It is told where the faces of people who are followed
+are expected, and the frame's time in ns."""
 _FARTHEST_PX = 65536.0
 
 
@@ -55,7 +56,7 @@ class Follower:
 
     def look(self, image: NDArray[np.uint8], t_ns: int) -> Followed:
         """Return who is in a frame, uint8 BGR [height, width, 3], that was captured at a time, ns."""
-        expected = [track.box_px for track in self._tracks.expected(t_ns)]
+        expected = [Expected(track.box_px, track.believed) for track in self._tracks.expected(t_ns)]
         found = [face for face in self._search(image, expected, t_ns) if self._counts(face)]
         found = nlargest(self._max_faces, found, lambda face: face.box_px[2] * face.box_px[3])
         height_px, width_px = image.shape[:2]

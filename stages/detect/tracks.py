@@ -16,6 +16,9 @@ BRIDGE_S = 1.5
 """Longest that a person is followed without being found."""
 _BELIEVED = 1.6
 """Sum of the scores of a person's faces from which he is believed in: two good ones, or three poor ones."""
+_DOUBT = 0.4
+"""What a frame in which the face is not found takes from that sum: a face is found in nearly every frame, what only
+looks like one now and then."""
 _SELDOM_S = 0.5
 """Time from frame to frame from which a person is believed in at once: there may be no second look."""
 _GUIDED_S = 1.0
@@ -103,6 +106,10 @@ class Track:
         self._belief += face.score
         self.believed = self.believed or self._belief >= believe_at
 
+    def missed(self) -> None:
+        """Doubt the person, who was not found in a frame, until he is believed in."""
+        self._belief = max(0.0, self._belief - _DOUBT)
+
     def is_twin(self, face: DetectedFace) -> bool:
         """Tell whether a face is but a second box of the person's face."""
         dx, dy, size = self._off(face)
@@ -154,6 +161,9 @@ class Tracks:
             track.see(found[i], believe_at)
             whose[i] = track
         taken = [track for track in whose if track]
+        for track in people:
+            if track.seen_ns != t_ns:
+                track.missed()
         for i, face in enumerate(found):
             if whose[i] is None and not any(track.is_twin(face) for track in taken):
                 track = whose[i] = Track(face, t_ns)

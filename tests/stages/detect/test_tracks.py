@@ -81,6 +81,15 @@ def test_two_who_cross_keep_their_ids() -> None:
     assert [track.id for track in followed if track] == [track.id for track in first if track]
 
 
+def test_what_looks_like_a_face_now_and_then_is_nobody_and_a_face_that_is_missed_now_and_then_is_somebody() -> None:
+    for found_in, believed in (((0,), False), ((0, 1, 3), True)):
+        tracks = Tracks()
+        for i in range(40):
+            seen = [face(900, score=0.7)] if i % 4 in found_in else []
+            tracks.follow(seen, 1 + i * SECOND_NS // 10, SIZE_PX)
+        assert tracks.people == believed
+
+
 def test_one_poor_face_is_nobody_yet() -> None:
     tracks = Tracks()
     [track] = tracks.follow([face(900, score=0.55)], 1, SIZE_PX)
