@@ -149,6 +149,11 @@ class Choose(Section, frozen=True, kw_only=True):
     policy: Policy = "majority"
     """Rule of the choice. `majority` serves the group with most people present. `weighted` draws by weight
     times the expected number of matching people. `random` draws every eligible line alike."""
+    max_priority: Annotated[int, Meta(ge=0, le=100)] = 100
+    """Highest priority that counts. Campaign files that ask for more have this one, as all others of it."""
+    max_weight: Annotated[float, Meta(gt=0, le=1e6)] | None = None
+    """Largest weight that the lines of one advertiser have together, among those that are drawn from. Neither a weight
+    nor a number of lines gives more. Without it there is no limit."""
     minors: Literal["count", "target"] = "count"
     """Role of children and teenagers. `count` counts them and never aims an ad at them. `target` lets ads be aimed at
     them, and `stationcast check` says so."""

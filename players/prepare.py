@@ -3,6 +3,7 @@
 The render loop asks for the next ad well before it needs it, and never waits.
 """
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -191,6 +192,8 @@ class Preparation:
         self.plays = ledger.totals()
         rules = Rules(
             policy=self._job.station.choose.policy,
+            max_priority=self._job.station.choose.max_priority,
+            max_weight=self._job.station.choose.max_weight or math.inf,
             minors=self._job.station.choose.minors == "target",
             targeting=self._job.station.station.mode == "target",
             paid=ledger.accepts_paid,
@@ -266,7 +269,13 @@ class Preparation:
         if self._watcher is None:
             ads, screens = self._job.station.ads, self._job.screens
             self._watcher = CatalogueWatcher(
-                self._folder, self._zone, ads.default_duration_s, self._cache_path, screens, self._quarantine
+                self._folder,
+                self._zone,
+                ads.default_duration_s,
+                self._cache_path,
+                screens,
+                self._quarantine,
+                self._open_ledger().tell_holders,
             )
         newest = self._watcher.poll()
         if newest.version != self._version and any(creative.kind == "video" for creative in newest.creatives):

@@ -8,7 +8,7 @@ import base64
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from os.path import basename
@@ -22,6 +22,7 @@ from players.ads.campaign_file import CampaignFile, LineTable, line_of, parse
 from players.ads.catalogue import Catalogue
 from players.ads.examination import examine, is_film
 from players.ads.folders import NOT_TEXT, folder_campaign, folder_target, listed
+from players.ads.holders import Holders, settle
 from players.ads.known import Answer, read_known, write_known
 from players.ads.lines import Creative, Line, Stamp
 from players.ads.media import Examiner
@@ -49,17 +50,23 @@ def open_folder(campaigns: str, folder: Path) -> Path:
 
 
 def load_catalogue(
-    folder: Path, zone: ZoneInfo, default_duration_s: float, cache: Path | None = None, screens: int = 1
+    folder: Path,
+    zone: ZoneInfo,
+    default_duration_s: float,
+    cache: Path | None = None,
+    screens: int = 1,
+    holders: Callable[[Holders], None] | None = None,
 ) -> Catalogue:
     """Read a folder once, and examine its media. A bad file is a problem of the catalogue.
 
-    Each of the station's `screens` keeps a ledger of its own, so each may spend an equal part of a budget. Raises
-    UserError where there is no folder, or where it cannot be read.
+    Each of the station's `screens` keeps a ledger of its own, so each may spend an equal part of a budget.
+    `holders` tells who held ids, where no cache does. Raises UserError where there is no folder, or where it cannot be
+    read.
     """
     if not os.path.isdir(folder):
         raise UserError(f"ads.campaigns: no folder {folder}; name one, or 'demo' for the built-in ads")
     quarantine = Quarantine()
-    reader = Reader(folder, zone, default_duration_s, cache, screens, quarantine)
+    reader = Reader(folder, zone, default_duration_s, cache, screens, quarantine, holders)
     try:
         catalogue = reader.read()
         if reader.growing:
@@ -91,11 +98,18 @@ class Reader:
         cache: Path | None,
         screens: int,
         quarantine: Quarantine,
+        holders: Callable[[Holders], None] | None = None,
     ) -> None:
-        """Take what is known from before. The folder need not be there yet."""
+        """Take what is known from before. The folder need not be there yet.
+
+        `holders` tells who held ids, where that is not known from before.
+        """
         self._quarantine = quarantine
         self._folder = folder.absolute()
+        self._groups = f"{self._folder}/folders"
         self.known = read_known(cache)
+        if holders and not self.known.holders:
+            holders(self.known.holders)
         self._zone = zone
         self._default_ms = round(default_duration_s * 1000)
         self._cache_path = cache
@@ -160,7 +174,8 @@ class Reader:
         self.trouble, self._read_again = "", False
         self._screens_read = self.screens
         self._names, self._files = self._list()
-        self._settled = self._settle(dict(self._campaigns(problems)), problems)
+        campaigns = dict(self._campaigns(problems))
+        self._settled = settle(campaigns, self._settled, self.known.holders, problems, self._groups)
         self._find(self._settled, problems)
         self._want()
         ordered = list(self._lines(self._settled, problems, waiting, silent))
@@ -259,7 +274,7 @@ class Reader:
         if not files:
             layout = folder_campaign(self._folder, problems)
             if layout is not None:
-                yield f"{self._folder}/folders", layout
+                yield self._groups, layout
 
     def _find(self, campaigns: dict[str, CampaignFile], problems: list[str]) -> None:
         """Find the path of each (campaign file, medium), and its stamp. Bad paths are problems."""
@@ -315,29 +330,6 @@ class Reader:
             self._first_seen[place] = (stamp, time.monotonic())
         seen_s = time.monotonic() - self._first_seen[place][1]
         return time.time() - stamp[2] / 1e9 < SETTLE_S and seen_s < SETTLE_S
-
-    def _settle(self, campaigns: dict[str, CampaignFile], problems: list[str]) -> dict[str, CampaignFile]:
-        """Return the campaigns whose ids nobody else uses. Unchanged files go first.
-
-        An edit that clashes keeps its last good version.
-        """
-        taken: dict[tuple[str, str], str] = {}
-        settled: dict[str, CampaignFile] = {}
-        for path in sorted(campaigns, key=lambda path: self._settled.get(path) != campaigns[path]):
-            campaign, last_good = campaigns[path], self._settled.get(path)
-            clash = _clash(campaign, taken)
-            if clash is not None:
-                kind, name = clash
-                owner = taken.get(clash, basename(path))
-                problem = f"{basename(path)}: {kind} id {name!r} is used twice (also in {owner}); rename one"
-                if last_good is None or _clash(last_good, taken) is not None:
-                    problems.append(problem)
-                    continue
-                problems.append(f"{problem}; its last good version plays on")
-                campaign = last_good
-            settled[path] = campaign
-            taken.update((key, basename(path)) for key in _ids(campaign))
-        return settled
 
     def _lines(
         self, campaigns: dict[str, CampaignFile], problems: list[str], waiting: list[str], silent: dict[str, str]
@@ -407,19 +399,3 @@ def _shortened(told: list[str]) -> Iterator[str]:
     for file, count in counts.items():
         if count > PROBLEMS_A_FILE:
             yield f"{file}: {count - PROBLEMS_A_FILE} more creatives of it cannot be shown; mend those named first"
-
-
-def _ids(campaign: CampaignFile) -> list[tuple[str, str]]:
-    """Return every id of a campaign, as (kind, id)."""
-    ids = [("campaign", campaign.campaign), *(("line", line.id) for line in campaign.lines)]
-    return ids + [("creative", creative.id) for line in campaign.lines for creative in line.creatives]
-
-
-def _clash(campaign: CampaignFile, taken: dict[tuple[str, str], str]) -> tuple[str, str] | None:
-    """Return the first (kind, id) that another file has taken or the campaign uses twice; None where all are new."""
-    seen: set[tuple[str, str]] = set()
-    for key in _ids(campaign):
-        if key in taken or key in seen:
-            return key
-        seen.add(key)
-    return None

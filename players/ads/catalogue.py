@@ -67,7 +67,7 @@ class Arrays:
         self.cpm_micro = np.array([micro(line.cpm or Decimal(0)) for line in lines], dtype=np.int64)
         self.even = np.array([line.pacing == "even" for line in lines], dtype=bool)
         self.ids = np.array([line.id for line in lines], dtype=object)
-        self.row = {line.id: row for row, line in enumerate(lines)}
+        self.row = {line.key: row for row, line in enumerate(lines)}
         rivals: dict[str, list[int]] = {}
         for row, line in enumerate(lines):
             if line.separation:

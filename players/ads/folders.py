@@ -13,6 +13,8 @@ from players.ads.media import VIDEOS
 from players.ads.places import as_seen, ignored, is_text
 from players.audience.groups import MAX_AGE_YEARS
 
+GROUPS = "folders"
+"""Advertiser of folders of groups. It holds no ids: they are the names of the folders."""
 NOT_TEXT = "there are control characters in its name, or its name is not UTF-8; rename it"
 EXAMPLES = "20's, F or 20대 여성 or 30-39 or family or default"
 _GENDERS = {
@@ -83,7 +85,7 @@ def _years(match: re.Match[str]) -> str | None:
     return f"{low}-{low + 9}"
 
 
-def folder_campaign(folder: Path, problems: list[str], advertiser: str = "folders") -> CampaignFile | None:
+def folder_campaign(folder: Path, problems: list[str], advertiser: str = GROUPS) -> CampaignFile | None:
     """Return a campaign of one line a folder and one creative a picture or film; None where no folder has the layout.
 
     Adds to `problems` one line of text for each folder or file that is left out.

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from pipeline.log import skip
 from pipeline.private import make_folders, read_file, replacing
 from players.ads.campaign_file import CampaignFile, has_plain_amounts
+from players.ads.holders import Holder, Holders
 from players.ads.lines import Stamp
 from players.ads.media import examiner
 
@@ -25,6 +26,8 @@ class Known:
     def __init__(self, file: "_File | None" = None) -> None:
         """Take what a file of state holds."""
         file = file or _File()
+        self.holders = Holders(file.holders)
+        """Holders of ids."""
         self.campaigns = file.campaigns
         """Last good version of each campaign file, and its stamp."""
         self.contents = file.contents
@@ -75,6 +78,7 @@ class _File(Struct):
     media: dict[str, tuple[Stamp, str]] = field(default_factory=dict)
     contents: dict[str, dict[str, Any]] = field(default_factory=dict)
     examiner: str = ""
+    holders: dict[str, dict[str, Holder]] = field(default_factory=dict)
 
 
 def read_known(path: Path | None) -> Known:
@@ -84,7 +88,7 @@ def read_known(path: Path | None) -> Known:
     except (OSError, msgspec.DecodeError):
         return Known()
     file.campaigns = {path: entry for path, entry in file.campaigns.items() if has_plain_amounts(entry[1])}
-    return Known(file if file.examiner == examiner() else _File(file.campaigns))
+    return Known(file if file.examiner == examiner() else _File(file.campaigns, holders=file.holders))
 
 
 def write_known(path: Path | None, known: Known, campaigns: dict[str, tuple[Stamp, CampaignFile]]) -> None:
@@ -96,9 +100,10 @@ def write_known(path: Path | None, known: Known, campaigns: dict[str, tuple[Stam
         for place, (stamp, found) in known.media.items()
         if known.contents.get(found.get("sha256", "")) is found
     }
+    file = _File(campaigns, media, known.contents, examiner(), known.holders.by_kind)
     try:
         make_folders(path.parent)
         with replacing(path, durable=False) as draft:
-            draft.write(msgspec.msgpack.encode(_File(campaigns, media, known.contents, examiner())))
+            draft.write(msgspec.msgpack.encode(file))
     except OSError as error:
         skip("campaign_cache_not_written", error=error)

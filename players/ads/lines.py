@@ -19,6 +19,10 @@ Stamp = tuple[int, int, int]
 """Size in bytes, mtime in ns and inode of a file; zeros where there is none."""
 
 
+LineKey = tuple[str, str, str]
+"""Advertiser, campaign and id of a line."""
+
+
 class Creative(Struct, frozen=True, kw_only=True):
     """One picture or film that was examined and can be played.
 
@@ -106,6 +110,11 @@ class Line(Struct, frozen=True, kw_only=True):
     price: Decimal = Decimal(0)
     cpm: Decimal | None = None
     pacing: Literal["even", "asap"] = "asap"
+
+    @property
+    def key(self) -> LineKey:
+        """Return what tells the line from all others that were ever shown."""
+        return self.advertiser, self.campaign, self.id
 
     def play_price(self, matched_watchers: int) -> Decimal:
         """Return the price of one play with so many matched watchers, rounded up to a millionth."""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -11,6 +11,7 @@ from pipeline.log import log, skip
 from players.ads.campaigns import Reader
 from players.ads.catalogue import Catalogue
 from players.ads.examination import Examination
+from players.ads.holders import Holders
 from players.ads.places import PlaceError
 from players.ads.quarantine import Quarantine
 
@@ -53,11 +54,12 @@ class CatalogueWatcher:
         cache: Path | None = None,
         screens: int = 1,
         quarantine: Quarantine | None = None,
+        holders: Callable[[Holders], None] | None = None,
     ) -> None:
-        """Read the folder, or wait for it where it is not there yet."""
+        """Read the folder, or wait for it where it is not there yet. `holders` tells who held ids before."""
         self._folder = folder
         quarantine = quarantine or Quarantine()
-        self._reader = Reader(folder, zone, default_duration_s, cache, screens, quarantine)
+        self._reader = Reader(folder, zone, default_duration_s, cache, screens, quarantine, holders)
         self._catalogue = Catalogue((), (), zone)
         self._was_read = False
         self._trouble = ""

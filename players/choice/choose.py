@@ -1,5 +1,6 @@
 """The choice of the next ad, as a pure function of the people present, the catalogue, the history and the moment."""
 
+import math
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -43,6 +44,10 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Ads may be aimed at people under 20."""
     targeting: bool = True
     """Ads may be aimed at somebody; without it (modes off, count, measure) paid lines play if they are for anyone."""
+    max_priority: int = 100
+    """Priority that counts at most, whatever a line says."""
+    max_weight: float = math.inf
+    """Weight that the lines of one advertiser have at most together, among those that are drawn from."""
     paid: bool = True
     """Paid lines play; without it (a ledger that cannot be written) only house lines do."""
 
@@ -113,10 +118,12 @@ def _choose_paid(
     if arrays.cpm_micro.any():
         price_micro = price_micro + np.ceil(arrays.cpm_micro * people[arrays.target_row] / 1000).astype(np.int64)
     fits = _fitting(present, arrays, people, rules)
-    rows = np.flatnonzero(_open(catalogue, arrays, history, moment, price_micro) & fits.take(arrays.target_row))
+    may = _open(catalogue, arrays, history, moment, price_micro) & fits.take(arrays.target_row)
+    rows = np.flatnonzero(_separate(may, catalogue, arrays, history))
     if not rows.size:
         return None
-    lots = POLICIES[rules.policy](Eligible(arrays, rows, rules.minors, rules.targeting), present)
+    eligible = Eligible(arrays, rows, rules.minors, rules.targeting, rules.max_priority, rules.max_weight)
+    lots = POLICIES[rules.policy](eligible, present)
     if not lots.rows.size:
         return None
     drawn = _draw(arrays.ids, lots, rng)
@@ -150,9 +157,9 @@ def _fitting(present: Present, arrays: Arrays, people: NDArray[np.float64], rule
 def _open(
     catalogue: Catalogue, arrays: Arrays, history: History, moment: Moment, price_micro: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Tell which lines may play now, whoever is present: bool [lines].
+    """Tell which lines may play now, whoever is present and whatever played before: bool [lines].
 
-    Dates, dayparts, money, caps, gaps and separation are looked at. `price_micro` is each line's price of one play.
+    Dates, dayparts, money, caps and gaps are looked at. `price_micro` is each line's price of one play.
     """
     local = moment.at.astimezone(catalogue.zone)
     minute = 60 * local.hour + local.minute
@@ -160,15 +167,24 @@ def _open(
     is_open, paced_micro = arrays.in_minute(local.date(), minute)
     may = is_open & (committed + price_micro <= arrays.budget_micro)
     may &= blocked_until_ns <= moment.mono_ns
-    may &= committed <= paced_micro
+    return may & (committed <= paced_micro)
+
+
+def _separate(may: NDArray[np.bool_], catalogue: Catalogue, arrays: Arrays, history: History) -> NDArray[np.bool_]:
+    """Take away the rivals of the last line from those that may play: bool [lines], both.
+
+    Where one has to wait for that, the last line's advertiser waits too: nobody gains by a name that others have.
+    """
     last = history.last
-    if last:
-        row = arrays.row.get(last.line)
-        separation = last.separation if row is None else catalogue.lines[row].separation
-        if separation in arrays.separation:
-            rivals = arrays.separation[separation]
-            may[rivals] &= arrays.advertiser[rivals] == arrays.advertiser_number.get(last.advertiser, -1)
-    return may
+    row = arrays.row.get(last.line) if last else None
+    separation = catalogue.lines[row].separation if row is not None else last.separation if last else ""
+    if last is None or separation not in arrays.separation:
+        return may
+    mine = arrays.advertiser == arrays.advertiser_number.get(last.line[0], -1)
+    rivals = np.zeros_like(may)
+    rivals[arrays.separation[separation]] = True
+    rivals &= ~mine
+    return may & ~rivals & ~mine if (may & rivals).any() else may
 
 
 def _choose_house(
@@ -186,7 +202,7 @@ def _choose_house(
         why = "no camera tells who is there" if present.measured == 0 else "nobody is there"
     if not rules.paid:
         why = "the ledger cannot be written"
-    drawn = _draw(arrays.ids, by_weight(arrays, rows, why), rng)
+    drawn = _draw(arrays.ids, by_weight(Eligible(arrays, rows, rules.minors, rules.targeting), rows, why), rng)
     return _decide(
         present,
         catalogue.house[drawn.row],

@@ -4,6 +4,7 @@ To add one: write a function like those below and give it a row in POLICIES. Add
 pipeline/settings.py, and a paragraph to docs/campaigns.md. Settings, `simulate --policy` and tests follow.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,13 +23,16 @@ class Eligible:
     """The paid lines that may be shown now to the people present; there is at least one.
 
     rows: intp [n], their rows in `arrays`. minors: whether ads may be aimed at people under 20. targeting: whether ads
-    may be aimed at anybody; without it every line here is for anyone.
+    may be aimed at anybody; without it every line here is for anyone. Priorities count up to `max_priority`, and the
+    weights of one advertiser's lines up to `max_weight` together.
     """
 
     arrays: Arrays
     rows: NDArray[np.intp]
     minors: bool
     targeting: bool
+    max_priority: int = 100
+    max_weight: float = math.inf
 
 
 class Lots(NamedTuple):
@@ -39,24 +43,29 @@ class Lots(NamedTuple):
     why: str
 
 
-def by_weight(arrays: Arrays, rows: NDArray[np.intp], why: str) -> Lots:
+def by_weight(eligible: Eligible, rows: NDArray[np.intp], why: str) -> Lots:
     """Return the lines of the highest priority among `rows`, intp [n >= 1], with their weights as odds."""
-    priority = arrays.priority[rows]
+    arrays = eligible.arrays
+    priority = np.minimum(arrays.priority[rows], eligible.max_priority)
     rows = rows[priority == priority.max()]
-    return Lots(rows, arrays.weight[rows], why)
+    weight = arrays.weight[rows]
+    if eligible.max_weight < math.inf:
+        advertiser = arrays.advertiser[rows]
+        weight = weight * np.minimum(1.0, eligible.max_weight / np.bincount(advertiser, weight)[advertiser])
+    return Lots(rows, weight, why)
 
 
 def majority(eligible: Eligible, present: Present) -> Lots:
     """Draw by priority and weight from the lines that want the first group of `aims` which any line wants."""
     arrays, rows = eligible.arrays, eligible.rows
     if not eligible.targeting:
-        return by_weight(arrays, rows, "eligible")
+        return by_weight(eligible, rows, "eligible")
     targets = arrays.target_row[rows]
     open_targets = np.bincount(targets, minlength=len(arrays.targets)) > 0
     for aim in aims(present):
         aimed = open_targets & wanting(arrays, aim, eligible.minors)
         if aimed.any():
-            return by_weight(arrays, rows[aimed[targets]], aim.why)
+            return by_weight(eligible, rows[aimed[targets]], aim.why)
     return Lots(rows[:0], np.zeros(0), "")
 
 
@@ -66,7 +75,7 @@ def weighted(eligible: Eligible, present: Present) -> Lots:
     Where anybody looks, only those who look are expected, each with the weight of his attention and nearness.
     """
     arrays = eligible.arrays
-    rows, weight, _ = by_weight(arrays, eligible.rows, "")
+    rows, weight, _ = by_weight(eligible, eligible.rows, "")
     look = bool(present.looking.any())
     people = present.expected_appeal if look else present.expected
     expected = np.tensordot(arrays.bins[eligible.minors], people, 2)

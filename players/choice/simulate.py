@@ -166,7 +166,7 @@ def goal_by_now(line: Line, simulation: Simulation) -> Decimal | None:
     """Return the money that even delivery would spend within the simulation; None without a budget and its days."""
     if line.budget is None or line.starts is None or line.ends is None:
         return None
-    row = simulation.catalogue.arrays.row[line.id]
+    row = simulation.catalogue.arrays.row[line.key]
     first, last = (_share_over(simulation.catalogue, at)[row] for at in (simulation.began, simulation.ended))
     return line.budget * Decimal(str(round(float(last - first), 9)))
 

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -98,7 +98,14 @@ def _all_lines(catalogue: Catalogue) -> tuple[Line, ...]:
 def _rules(station: Station) -> Rules:
     """Return the rules of the choice that a station sets."""
     minors, targeting = station.choose.minors == "target", station.station.mode == "target"
-    return Rules(policy=station.choose.policy, minors=minors, targeting=targeting)
+    chosen = station.choose
+    return Rules(
+        policy=chosen.policy,
+        minors=minors,
+        targeting=targeting,
+        max_priority=chosen.max_priority,
+        max_weight=chosen.max_weight or inf,
+    )
 
 
 def _lines_table(catalogue: Catalogue, held: dict[str, Held]) -> Table:

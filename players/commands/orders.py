@@ -68,9 +68,9 @@ def money_words(catalogue: Catalogue, spend: Spend, screens: int) -> MoneyWords:
             words.problems.append(f"line {line}: budget: {why}{spend.where}")
         elif line in spent:  # `unaffordable` tells of the others
             words.notes.append(f"Not played: {line}: {why}{spend.where}.")
-    currencies = {line.id: line.currency for line in parts}
-    for (line, code), micro in spend.by_order.items():
-        present = currencies.get(line)
+    currencies = {line.key: line.currency for line in parts}
+    for (*key, code), micro in spend.by_order.items():
+        line, present = key[2], currencies.get((key[0], key[1], key[2]))
         if micro and present and code != present:
             amount = as_text(money(micro), code)
             words.notes.append(f"{line}: {amount} were billed before it changed to {present}{spend.where}.")

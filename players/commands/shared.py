@@ -18,6 +18,8 @@ from pipeline.settings import Station, demo_station, load
 from pipeline.streams import Terminal, is_new_file, machine_output, new_file
 from players.ads.campaigns import load_catalogue, open_folder
 from players.ads.catalogue import Catalogue
+from players.ads.holders import Holders
+from players.ads.known import read_known
 from players.ledger.clock import next_day, utc_bound
 from players.ledger.damage import lost
 from players.ledger.paths import state_dir
@@ -53,7 +55,13 @@ def zone_of(station: Station) -> ZoneInfo:
 def load_catalogue_of(station: Station, folder: Path | None, screens: int = 1) -> Catalogue:
     """Return the catalogue of a folder, or that of the station; each of `screens` has its part of the budgets."""
     place = folder or open_folder(station.ads.campaigns, station.folder)
-    return load_catalogue(place, zone_of(station), station.ads.default_duration_s, screens=screens)
+
+    def tell_holders(holders: Holders) -> None:
+        for cache in sorted(state_dir(station.station, station.folder).glob("media-*.cache")):
+            holders.add(read_known(cache).holders)
+
+    holders = None if folder else tell_holders
+    return load_catalogue(place, zone_of(station), station.ads.default_duration_s, screens=screens, holders=holders)
 
 
 def ledger_paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]:

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from pipeline.log import log, skip
 from pipeline.settings import StationTable
+from players.ads.holders import Holders
 from players.ads.lines import Line, micro
 from players.audience.present import Present, pack
 from players.audience.quarters import AudienceCount
@@ -29,7 +30,7 @@ from players.ledger.damage import in_words
 from players.ledger.entries import ChainEnd, Started, is_open, open_starts
 from players.ledger.exposure import Shown
 from players.ledger.outside import Mark, MarkFile
-from players.ledger.past import Totals, first_of_run, read_history, totals_from
+from players.ledger.past import Totals, first_of_run, read_history, read_holders, totals_from
 from players.ledger.paths import own_files
 from players.ledger.schema import OPENOOH_TAXONOMY, newest
 
@@ -209,6 +210,14 @@ class Ledger:
             if mono_ns >= self._audience_due_ns:
                 self._audience_due_ns = mono_ns + AUDIENCE_NS
                 self._commit()
+
+    def tell_holders(self, holders: Holders) -> None:
+        """Tell who had the ids of the plays so far."""
+        with self._lock:
+            try:
+                holders.learn(read_holders(self._need_db()))
+            except (sqlite3.Error, ValueError) as error:
+                skip("ledger_unreadable", severity="err", error=error)
 
     def totals(self) -> dict[str, Any]:
         """Return {"total", "billable", "by_ad": {creative: plays}} of the plays of this run.

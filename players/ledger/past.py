@@ -3,13 +3,17 @@
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, field
 
+from players.ads.folders import GROUPS
+from players.ads.holders import Holder
 from players.choice.history import HOUR_NS, History, LastPlay, OrderKey
 from players.ledger import clock
+from players.ledger.values import read_texts, text_of
 
 ADS_LISTED = 200
 """Largest number of ads that totals list; those played least are summed under OTHER_ADS."""
@@ -59,9 +63,36 @@ def totals_from(db: sqlite3.Connection, first_seq: int) -> Totals:
 
 
 def read_spend(db: sqlite3.Connection) -> dict[OrderKey, int]:
-    """Return the millionths billed to each line in each currency, by (line, currency)."""
-    query = "SELECT line, currency, SUM(price_micro) FROM plays WHERE billable = 1 GROUP BY line, currency"
-    return {(line, currency): micro for line, currency, micro in db.execute(query)}
+    """Return the millionths billed to each order."""
+    query = "SELECT advertiser, campaign, line, currency, SUM(price_micro) FROM plays WHERE billable = 1 "
+    query += "GROUP BY 1, 2, 3, 4"
+    spend: Counter[OrderKey] = Counter()
+    name = _campaigns(db)
+    for advertiser, campaign, line, currency, micro in db.execute(query).fetchall():
+        spend[advertiser, name(campaign), line, currency] += micro
+    return dict(spend)
+
+
+def read_holders(db: sqlite3.Connection) -> Iterator[tuple[str, str, Holder]]:
+    """Yield who had each id of a campaign, line or creative as (kind, id, holder), those who played last at the end."""
+    name = _campaigns(db)
+    query = "SELECT advertiser, campaign, line, creative FROM plays GROUP BY 1, 2, 3, 4 ORDER BY MAX(started_seq)"
+    for advertiser, campaign, line, creative in db.execute(query).fetchall():
+        if advertiser != GROUPS:
+            holder = Holder(advertiser, name(campaign))
+            yield from (("campaign", holder.campaign, holder), ("line", line, holder), ("creative", creative, holder))
+
+
+def _campaigns(db: sqlite3.Connection) -> Callable[[Any], str]:
+    """Return a function that tells the name of a campaign as a file keeps it: as text, or as the number of one."""
+    texts: dict[int, str] = {}
+
+    def name(value: Any) -> str:
+        if isinstance(value, bytes) and not texts:
+            texts.update(read_texts(db))
+        return str(text_of(value, texts))
+
+    return name
 
 
 def read_history(db: sqlite3.Connection) -> History:
@@ -73,14 +104,16 @@ def read_history(db: sqlite3.Connection) -> History:
     history = History()
     history.committed = read_spend(db)
     utc, mono_ns = clock.now(), time.monotonic_ns()
-    after_ns = mono_ns
-    for line, creative, advertiser, started, started_ns in db.execute(
-        "SELECT line, creative, advertiser, started_utc, started_mono_ns FROM plays ORDER BY started_seq DESC LIMIT ?",
+    after_ns, name = mono_ns, _campaigns(db)
+    for *key, creative, started, started_ns in db.execute(
+        "SELECT advertiser, campaign, line, creative, started_utc, started_mono_ns FROM plays "
+        "ORDER BY started_seq DESC LIMIT ?",
         (_PLAYS_A_DAY,),
     ):
+        line = key[0], name(key[1]), key[2]
         began = datetime.fromisoformat(started)
         if history.last is None:
-            history.last = LastPlay(line, creative, advertiser)
+            history.last = LastPlay(line, creative)
             utc = max(utc, began)
         after_ns = started_ns if started_ns <= after_ns else 0
         age_ns = mono_ns - after_ns if after_ns else max(0, round((utc - began).total_seconds() * 1e9))

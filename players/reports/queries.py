@@ -78,7 +78,7 @@ def billing(
         people[periods.of(row["started_utc"]), tuple(row)[:4]] += row["matched_watchers"]
     watchers = _told(people)
     rows = [
-        _invoice_line(key, bucket, watchers[key] or HIDDEN, contracted.get(key), ever.get((key[2], key[3]), 0))
+        _invoice_line(key, bucket, watchers[key] or HIDDEN, contracted.get(key), ever.get(key, 0))
         for key, bucket in sorted(buckets.items())
     ]
     totals = [
@@ -94,10 +94,12 @@ def billing(
 def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Span = (None, None)) -> Report:
     """Return what was shown, counted by some of PLAYS_BY. Days and hours are those of `zone`.
 
-    Numbers of watchers are rounded, and small ones hidden. Raises UserError for an unknown dimension.
+    Numbers of watchers are rounded, and small ones hidden. An id that several had is told with their names. Raises
+    UserError for an unknown dimension.
     """
     _known(by, PLAYS_BY)
     where, values = _span(span)
+    shared = {name: _shared(db, name) for name in by if name in _OWNERS}
     buckets: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     longer, periods, people = set(), Periods(zone, span), Counter[tuple[str, Any]]()
     needed = "started_utc, advertiser, campaign, line, creative, trigger, screen, billable, status, shown_ms, "
@@ -105,7 +107,12 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
     for row in db.execute(f"SELECT {needed} FROM plays WHERE 1{where}", values):  # noqa: S608
         local = datetime.fromisoformat(row["started_utc"]).astimezone(zone)
         longer |= _longer_hours(local)
-        key = tuple(_value(name, row, local) for name in by)
+        key = tuple(
+            "/".join(row[part] for part in (*_OWNERS[name], name))
+            if row[name] in shared.get(name, ())
+            else _value(name, row, local)
+            for name in by
+        )
         bucket = buckets[key]
         bucket["plays"] += 1
         bucket["billable"] += row["billable"] or 0
@@ -183,6 +190,17 @@ def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: 
     if not {"gender", "decade"} & {*by}:
         columns += ("mean_s",)
     return Report(title="Audience", columns=columns, rows=rows, totals=min(1, len(rows)), notes=tuple(notes))
+
+
+_OWNERS = {"campaign": ("advertiser",), "line": ("advertiser", "campaign"), "creative": ("advertiser",)}
+"""Owners of each kind of id, within whom it is told apart."""
+
+
+def _shared(db: sqlite3.Connection, name: str) -> set[str]:
+    """Return the ids of a kind that more than one owner has had."""
+    query = f"SELECT DISTINCT {name}, {', '.join(_OWNERS[name])} FROM plays"  # noqa: S608
+    counts = Counter(row[0] for row in db.execute(query))
+    return {value for value, count in counts.items() if count > 1}
 
 
 def _invoice_line(

@@ -141,11 +141,13 @@ def test_who_has_an_id_keeps_it_over_a_restart(folder: Path, tmp_path: Path) -> 
     for _ in range(3):
         catalogue = load_catalogue(folder, UTC, 8.0, cache)
         assert [(line.id, line.advertiser) for line in catalogue.lines] == [("b-line", "b"), ("c-line", "c")]
-        assert [problem[:7] for problem in catalogue.problems] == ["a.toml:", "c.toml:"]
-    assert "its last good version plays on" in catalogue.problems[1]
+        assert [problem[:7] for problem in catalogue.problems] == ["c.toml:", "a.toml:"]
+    assert "its last good version plays on" in catalogue.problems[0]
     (folder / "b.toml").unlink()
     (folder / "c.toml").unlink()
-    assert [line.advertiser for line in load_catalogue(folder, UTC, 8.0, cache).lines] == ["a"]
+    catalogue = load_catalogue(folder, UTC, 8.0, cache)
+    assert not catalogue.lines
+    assert catalogue.problems[0] == "a.toml: line id 'b-line': it is that of b, campaign b; take another id"
 
 
 def test_media_are_examined_again_by_a_newer_version_and_last_good_versions_kept(

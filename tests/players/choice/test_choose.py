@@ -168,7 +168,10 @@ def test_rivals_are_not_shown_one_after_the_other() -> None:
     cola, pepper = line("cola", separation="drinks"), line("pepper", separation="drinks")
     history = History()
     history.started(cola, "x", 0, 0)
-    assert winners(present(F20), cola, pepper, history=history, draws=50) == {"cola": 50}
+    own, tea = line("own", advertiser=cola.advertiser), line("tea")
+    assert winners(present(F20), cola, pepper, own, history=history, draws=20) == {"house": 20}  # cola gains nothing
+    assert winners(present(F20), cola, pepper, own, tea, history=history, draws=20) == {"tea": 20}
+    assert set(winners(present(F20), cola, own, history=history, draws=50)) == {"cola", "own"}  # nobody waits for it
     history.started(HOUSE, "y", 0, 0)
     assert set(winners(present(F20), cola, pepper, history=history, draws=50)) == {"cola", "pepper"}
     history.started(cola, "x", 0, 0)
@@ -282,7 +285,7 @@ def test_invariants_of_every_choice(
     assert decision.matched_watchers == hits >= target.min_watchers
     assert target.anyone or hits >= 1
     assert hits + 0.5 >= target.min_share * who.people
-    assert decision.line.max_plays_per_hour is None or decision.line.id not in history.starts_ns
+    assert decision.line.max_plays_per_hour is None or decision.line.key not in history.starts_ns
     sure = sum((target.gender in (None, p.gender)) and (not target.ages or p.age_years is not None) for p in people)
     assert hits <= sure
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pytest
 
 from pipeline.settings import Policy
-from players.ads.lines import Target
+from players.ads.lines import Line, Target
 from players.audience.present import NOBODY
 from players.choice.choose import ELIGIBLE_MAX
 from players.choice.history import History
@@ -153,3 +153,17 @@ def test_of_many_lines_a_decision_lists_the_likeliest_and_the_drawn_one() -> Non
         assert {name for name, _ in named} >= {f"likely{n}" for n in range(1, ELIGIBLE_MAX)}
         assert rest[0] == "" and rest[1] == pytest.approx(1 - sum(share for _, share in named))
     assert seen[True] and seen[False]
+
+
+def test_neither_weight_nor_number_of_lines_nor_priority_gives_more_than_the_operator_allows() -> None:
+    rival = line("rival", weight=2.0)
+    flood = [line(f"l{n}", advertiser="Evil", weight=1e6, priority=100) for n in range(100)]
+    free = choose_shares(rival, *flood)
+    assert free["rival"] == 0
+    kept = choose_shares(rival, *flood, max_priority=50, max_weight=2.0)
+    assert kept["rival"] == pytest.approx(0.5, abs=0.05)
+
+
+def choose_shares(*lines: Line, **rules: Any) -> dict[str, float]:
+    drawn = Counter(pick(present(F20), *lines, seed=n, **rules).line.id for n in range(2000))
+    return {name: drawn[name] / drawn.total() for name in ("rival", "l0")}

@@ -13,13 +13,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from players.ads.holders import Holders
 from players.audience.present import NOBODY
 from players.ledger import clock, past
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
 from players.ledger.paths import ledger_path
 from players.ledger.snapshot import reading
-from tests.ads import F20, HOUSE, M30, MS, decision, present
+from tests.ads import F20, HOUSE, M30, MS, decision, pick, present
 from tests.players.ledger.plays import AD, STATION, alter, play, run_child, run_script, sound, table
 
 
@@ -133,7 +134,7 @@ def test_a_budget_is_reserved_given_back_and_never_overspent(ledger: Ledger, pat
     assert play(ledger, ad) is None
     ledger.close()
     again = Ledger(path, STATION, "main")
-    assert again.history.committed == {("f20", "EUR"): 240_000}
+    assert again.history.committed == {(*AD.key, "EUR"): 240_000}
     assert play(again, ad) is None
     again.close()
     assert sum(row["price"] for row in table(path) if row["billable"]) == Decimal("0.24")
@@ -143,6 +144,7 @@ MEASURING = """
 import os, signal, sys
 from pathlib import Path
 from pipeline.settings import StationTable
+from players.ads.holders import Holders
 from players.audience.present import NOBODY
 from players.ledger.ledger import Ledger
 from tests.ads import F20, M30, MS, present
@@ -273,3 +275,21 @@ def test_where_the_ledger_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert ledger_path(STATION, "main", Path("/x")) == tmp_path / "stationcast" / "stop-7" / "ledger-main.sqlite"
     here = msgspec.structs.replace(STATION, state_dir="state")
     assert ledger_path(here, "main", Path("/x")) == Path("/x/state/ledger-main.sqlite")
+
+
+def test_money_and_times_are_those_of_advertiser_campaign_and_line(ledger: Ledger, path: Path) -> None:
+    """Plays under the same id of somebody else, or of another campaign, take nothing from a budget, cap or gap."""
+    ad = msgspec.structs.replace(AD, budget=Decimal("0.12"), min_gap_s=60.0, max_plays_per_hour=1)
+    others = [msgspec.structs.replace(ad, advertiser="Evil"), msgspec.structs.replace(ad, campaign="other")]
+    for other in others:
+        play(ledger, other)
+    for _ in range(2):
+        history = ledger.history
+        assert [history.committed_by(line) for line in (ad, *others)] == [0, 120_000, 120_000]
+        assert pick(present(F20), ad, history=history, mono_ns=time.monotonic_ns()).line.key == ad.key
+        ledger.close()
+        ledger = Ledger(path, STATION, "main")
+    told = Holders()
+    ledger.tell_holders(told)
+    assert told.by_kind["line"][ad.id].campaign == "other"
+    ledger.close()

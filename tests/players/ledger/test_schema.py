@@ -93,7 +93,11 @@ def test_a_ledger_of_schema_1_is_written_on(v1: Path) -> None:
     """The play that was left open ends as aborted, under its own schema; the money that was spent still counts."""
     book = Ledger(v1, STATION, "main")
     assert book.accepts_paid
-    assert book.history.committed == {("women", "EUR"): 240_000, ("men", "KRW"): 700_000_000, ("crowd", "EUR"): 19_000}
+    assert book.history.committed == {
+        ("aurelle", "c-women", "women", "EUR"): 240_000,
+        ("halden", "c-men", "men", "KRW"): 700_000_000,
+        ("aurelle", "c-crowd", "crowd", "EUR"): 19_000,
+    }
     assert play(book)
     book.close()
     verdict = sound(v1)
