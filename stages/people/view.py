@@ -4,9 +4,10 @@ from msgspec import Struct, field
 
 from models.cards import Unknown
 from pipeline.messages import MAX_FACES, Answered, Face, Person
+from pipeline.polygons import inside
 from pipeline.settings import Camera
+from stages.people.attention import Attention, Window
 from stages.people.fusion import Fused
-from stages.people.zone import Zone, inside
 
 BRIDGE_NS = 1_500_000_000
 """Time for which somebody counts as present who is not found: a missed face drops nobody."""
@@ -26,20 +27,30 @@ class Visit(Struct, frozen=True, kw_only=True):
     """Number of frames in which the face was found."""
 
 
+class Stay(Struct):
+    """The time of one person in the zone, so far."""
+
+    since_ns: int
+    seen_ns: int
+    attention: Attention
+    found: int = 0
+    widths_px: float = 0.0
+    """Sum of the face's widths."""
+
+
 class Someone(Struct):
-    """Somebody who is followed. `since_ns` and `seen_ns` are of his stay in the zone; None while he has none."""
+    """Somebody who is followed, also where he does not count: `stay` is None while he is not in the zone."""
 
     face: Face
     found_ns: int
-    since_ns: int | None = None
-    seen_ns: int = 0
-    found: int = 0
-    widths_px: float = 0.0
+    stay: Stay | None = None
+    stayed: bool = False
+    """True once there was a stay."""
     fused: Fused = field(default_factory=Fused)
 
-    def person(self, unknown: Unknown | None) -> Person:
+    def person(self, stay: Stay, unknown: Unknown | None) -> Person:
         """Return what is known. `unknown` holds the thresholds of the classifier's card; None where there is none."""
-        known, fused = self.fused.estimate(unknown), self.fused
+        known, look = self.fused.estimate(unknown), stay.attention
         return Person(
             box_px=self.face.box_px,
             score=self.face.score,
@@ -49,10 +60,14 @@ class Someone(Struct):
             decade=known.decade,
             p_decade=known.p_decade,
             track=self.face.track,
-            since_ns=self.since_ns or 0,
-            seen_ns=self.seen_ns,
-            p_minor=fused.p_minor,
-            answers=fused.answers,
+            since_ns=stay.since_ns,
+            seen_ns=stay.seen_ns,
+            p_minor=self.fused.p_minor,
+            answers=self.fused.answers,
+            looking=look.looking,
+            looking_since_ns=look.since_ns if look.looking else None,
+            attention_ms=look.attention_ns // 1_000_000,
+            watched=look.watched,
         )
 
 
@@ -71,10 +86,6 @@ class View:
         self._loose: list[Someone] = []
         self._pauses_ns: tuple[int, int] = (0, 0)
         self._left: list[Visit] = []
-
-    @property
-    def _zone(self) -> Zone:
-        return getattr(self.camera, "zone", ())
 
     @property
     def until_ns(self) -> int:
@@ -104,17 +115,18 @@ class View:
             someone = self._someone(face, at_ns)
             if number in answers:
                 someone.fused.add(answers[number], face.quality)
-            self._saw(someone, face, at_ns, inside(self._zone, face.box_px, message.width_px, message.height_px))
-            if not face.track and newest and someone.since_ns is not None:
+            self._saw(someone, face, at_ns, self._is_inside(face, message))
+            if not face.track and newest:
                 self._loose.append(someone)
         self._forget()
         return newest
 
     def present(self) -> tuple[Person, ...]:
         """Return who is present at the time of the newest frame: 64 people at most, those found last."""
-        people = [someone for someone in self._people.values() if self._is_present(someone)]
-        people.sort(key=lambda someone: -someone.seen_ns)
-        return tuple(someone.person(self._unknown) for someone in (self._loose + people)[:MAX_FACES])
+        everybody = [*self._loose, *self._people.values()]
+        there = [(one, one.stay) for one in everybody if one.stay and self._is_bridged(one.stay.seen_ns, self.at_ns)]
+        there.sort(key=lambda pair: -pair[1].seen_ns)
+        return tuple(someone.person(stay, self._unknown) for someone, stay in there[:MAX_FACES])
 
     def left(self) -> list[Visit]:
         """Return the stays that have ended since this was last asked."""
@@ -140,21 +152,31 @@ class View:
         if at_ns >= someone.found_ns:
             someone.face, someone.found_ns = face, at_ns
         if not is_inside:
-            if not self._is_bridged(someone.seen_ns, at_ns):
+            if someone.stay and not self._is_bridged(someone.stay.seen_ns, at_ns):
                 self._end(someone)
             return
-        if someone.since_ns is None:
-            # Of one whom nobody told of before, detection knows since when he is in view, not where he was.
-            known_since = face.since_ns and (not self._zone or self._is_bridged(face.since_ns, at_ns))
-            first = someone.found == 0 and known_since
-            someone.since_ns = min(face.since_ns, at_ns) if first else at_ns
-        someone.since_ns = min(someone.since_ns, at_ns)
-        someone.seen_ns = max(someone.seen_ns, at_ns)
-        someone.found += 1
-        someone.widths_px += face.box_px[2]
+        stay = someone.stay = someone.stay or self._begin(someone, at_ns)
+        stay.since_ns, stay.seen_ns = min(stay.since_ns, at_ns), max(stay.seen_ns, at_ns)
+        stay.attention.update(at_ns, face.yaw_deg, face.pitch_deg)
+        stay.found += 1
+        stay.widths_px += face.box_px[2]
 
-    def _is_present(self, someone: Someone) -> bool:
-        return someone.since_ns is not None and self._is_bridged(someone.seen_ns, self.at_ns)
+    def _begin(self, someone: Someone, at_ns: int) -> Stay:
+        """Return a stay that begins now.
+
+        Of somebody of whom nobody told before, detection knows since when he is in view, but not where he was then.
+        """
+        in_view_ns = someone.face.since_ns
+        known = in_view_ns and (not self.camera.zone or self._is_bridged(in_view_ns, at_ns))
+        since_ns = min(in_view_ns, at_ns) if known and not someone.stayed else at_ns
+        someone.stayed = True
+        return Stay(since_ns=since_ns, seen_ns=at_ns, attention=Attention(Window.of(self.camera)))
+
+    def _is_inside(self, face: Face, message: Answered) -> bool:
+        """Return whether the middle of a face is in the zone, where the camera has one."""
+        x, y, width_px, height_px = face.box_px
+        middle = (x + width_px / 2) / message.width_px, (y + height_px / 2) / message.height_px
+        return not self.camera.zone or inside(self.camera.zone, *middle)
 
     @staticmethod
     def _is_bridged(seen_ns: int, at_ns: int) -> bool:
@@ -172,9 +194,7 @@ class View:
 
     def _end(self, someone: Someone) -> None:
         """End somebody's stay, if there is one."""
-        if someone.since_ns is not None:
-            face_px = someone.widths_px / someone.found
-            person = someone.person(self._unknown)
-            self._left.append(Visit(camera=self.camera.name, person=person, face_px=face_px, found=someone.found))
-            someone.since_ns, someone.seen_ns = None, 0
-            someone.found, someone.widths_px = 0, 0.0
+        stay, someone.stay = someone.stay, None
+        if stay:
+            person, face_px = someone.person(stay, self._unknown), stay.widths_px / stay.found
+            self._left.append(Visit(camera=self.camera.name, person=person, face_px=face_px, found=stay.found))

@@ -1,6 +1,7 @@
 """Frames of a camera for the tests of the people stage."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from models.cards import Unknown
 from pipeline.messages import Answered, Face, FaceAnswer, Person
@@ -13,10 +14,10 @@ ANN, BEN, CEM = "a" * 16, "b" * 16, "c" * 16
 TWENTIES = (0.01, 0.04, 0.8, 0.1, 0.01, 0.01, 0.01, 0.01, 0.01)
 
 
-def face(track: str = ANN, x: float = 0.5, since_ns: int = 0, width_px: float = 80, quality: float = 0.0) -> Face:
+def face(track: str = ANN, x: float = 0.5, since_ns: int = 0, width_px: float = 80, **more: Any) -> Face:
     """Return a face whose middle is at a share `x` of the frame's width, half-way down."""
     box_px = (1000 * x - width_px / 2, 460.0, width_px, 80.0)
-    return Face(box_px=box_px, score=0.9, track=track, since_ns=since_ns, quality=quality)
+    return Face(box_px=box_px, score=0.9, track=track, since_ns=since_ns, **more)
 
 
 def answer(

@@ -151,3 +151,42 @@ def test_at_the_end_all_who_are_there_have_left() -> None:
     assert (visit.camera, visit.found, visit.person.answers, visit.face_px) == ("kerb", 10, 10, 78)
     assert visit.person.seen_ns - visit.person.since_ns == 900 * MS
     assert who.close() == []
+
+
+def test_somebody_counts_while_the_middle_of_the_face_is_in_the_zone_and_since_he_came_into_it() -> None:
+    who = presence(camera_of(zone=((0.4, 0.0), (0.6, 0.0), (0.6, 1.0), (0.4, 1.0))))
+    assert told(who, 10 * S, face(ANN, x=0.3, since_ns=5 * S), answers=[answer(0)]) == []
+    (ann,) = told(who, 11 * S, face(ANN, x=0.45, since_ns=5 * S))
+    assert (ann.since_ns, ann.gender) == (11 * S, "F")
+    (ann,) = told(who, 12 * S, face(ANN, x=0.62, since_ns=5 * S))
+    assert ann.seen_ns == 11 * S
+    (ann,) = told(who, 12_200 * MS, face(ANN, x=0.55, since_ns=5 * S))
+    assert (ann.since_ns, ann.seen_ns) == (11 * S, 12_200 * MS)
+    assert told(who, 14 * S, face(ANN, x=0.7, since_ns=5 * S)) == []
+    (visit,) = who.left()
+    assert (visit.person.since_ns, visit.person.seen_ns, visit.found) == (11 * S, 12_200 * MS, 2)
+    (ann,) = told(who, 15 * S, face(ANN, x=0.5, since_ns=5 * S))
+    assert (ann.since_ns, ann.gender, ann.attention_ms) == (15 * S, "F", 0)
+
+
+def test_somebody_who_appears_in_the_zone_is_there_since_he_was_first_found() -> None:
+    who = presence(camera_of(zone=((0.4, 0.0), (0.6, 0.0), (0.6, 1.0), (0.4, 1.0))))
+    (ann,) = told(who, 10 * S, face(ANN, since_ns=9_700 * MS))
+    assert ann.since_ns == 9_700 * MS
+    _, ben = told(who, 10_100 * MS, face(ANN, since_ns=9_700 * MS), face(BEN, since_ns=5 * S))
+    assert ben.since_ns == 10_100 * MS
+
+
+def test_who_looks_since_when_and_for_how_long_is_told() -> None:
+    who = presence()
+    for n in range(31):
+        looks = face(ANN, yaw_deg=2.0 if 5 <= n <= 24 else 60.0, pitch_deg=0.0)
+        ann, ben = told(who, 10 * S + n * 100 * MS, looks, face(BEN))
+        assert (ben.looking, ben.watched, ben.attention_ms) == (None, False, 0)
+        if n == 20:
+            assert ann.looking and ann.watched and ann.looking_since_ns is not None
+            assert abs(ann.looking_since_ns - 10_500 * MS) <= 200 * MS
+    assert (ann.looking, ann.looking_since_ns, ann.watched) == (False, None, True)
+    assert 1700 <= ann.attention_ms <= 2200
+    (first, _) = who.close()
+    assert first.person.watched and first.person.attention_ms == ann.attention_ms
