@@ -13,7 +13,7 @@ from models.cards import DECADES, Unknown
 from models.estimate import NOTHING_KNOWN, Estimate, estimate
 from pipeline.messages import FaceAnswer
 
-_TRUST_GENDER, _TRUST_AGE = 0.6, 0.75
+_TRUST_GENDER, _TRUST_AGE = 0.5, 0.7
 """Share of the evidence of the poorest crop that is believed; of the best one all is."""
 _GROWTH = 0.15
 """Growth of the trust with the logarithm of the number of answers. More would be surer than it is right."""
