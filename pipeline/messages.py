@@ -49,6 +49,8 @@ class Frame(Message, frozen=True, kw_only=True, tag="frame.1"):
     version: Count
     width_px: Px
     height_px: Px
+    dark: bool = False
+    """True if there is no light in it: the lens is covered, or it is night. Who is there cannot be told then."""
 
 
 class Face(Struct, frozen=True, kw_only=True):
@@ -82,6 +84,8 @@ class Faces(Message, frozen=True, kw_only=True, tag="faces.2"):
     crop_px: Annotated[int, Meta(ge=0, le=512)] = 0
     asked: Annotated[tuple[FaceNumber, ...], Meta(max_length=MAX_FACES)] = ()
     crops: Annotated[tuple[bytes, ...], Meta(max_length=MAX_FACES)] = ()
+    dark: bool = False
+    """True if the frame is, as in `Frame.dark`."""
 
     @property
     def counted(self) -> int:
@@ -109,6 +113,7 @@ class Faces(Message, frozen=True, kw_only=True, tag="faces.2"):
             crop_px=crop_px,
             asked=tuple(range(len(crops))) if asked is None else asked,
             crops=crops,
+            dark=frame.dark,
         )
 
 
@@ -133,6 +138,8 @@ class Answered(Message, frozen=True, kw_only=True, tag="answered.1"):
     faces: Annotated[tuple[Face, ...], Meta(max_length=MAX_FACES)]
     answers: Annotated[tuple[FaceAnswer, ...], Meta(max_length=MAX_FACES)] = ()
     model_sha256: Annotated[str, Meta(max_length=64)] = ""
+    dark: bool = False
+    """True if the frame is, as in `Frame.dark`."""
 
     @property
     def counted(self) -> int:
@@ -153,6 +160,7 @@ class Answered(Message, frozen=True, kw_only=True, tag="answered.1"):
             faces=faces.faces,
             answers=answers,
             model_sha256=model_sha256,
+            dark=faces.dark,
         )
 
 

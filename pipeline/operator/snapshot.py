@@ -115,6 +115,8 @@ class CameraState(Struct, frozen=True, kw_only=True):
     """Clockwise turn of the pictures now."""
     rotation_wanted_deg: int | None = None
     """Value for the camera's `rotation_deg` with which faces would stand upright; None while they do."""
+    dark: bool = False
+    """True while its pictures have no light in them."""
 
 
 class Plays(Struct, frozen=True, kw_only=True):
@@ -175,8 +177,8 @@ class Alert(Struct, frozen=True):
 
     severity: Severity
     event: str
-    """One of `process_restarting`, `process_silent`, `camera_lost`, `faces_lie`, `display_lost`, `ledger_trouble` and
-    `campaigns_away`.
+    """One of `process_restarting`, `process_silent`, `camera_lost`, `camera_dark`, `faces_lie`, `display_lost`,
+    `ledger_trouble` and `campaigns_away`.
     """
     subject: str
     """Name of the process, camera or screen."""
@@ -358,6 +360,9 @@ def _camera_alerts(cameras: Sequence[CameraState]) -> Iterator[Alert]:
         if camera.state == "retrying":
             why = f": {camera.problem}" if camera.problem else ""
             yield Alert("warning", "camera_lost", camera.name, f"no picture from {camera.source}{why}")
+        elif camera.state == "live" and camera.dark:
+            text = "its pictures are black, and its people are not measured: is the lens covered, or the light off?"
+            yield Alert("warning", "camera_dark", camera.name, text)
         elif camera.rotation_wanted_deg is not None:
             lies = "upside down" if (camera.rotation_wanted_deg - camera.turned_deg) % 360 == 180 else "on their side"
             remedy = f"set rotation_deg = {camera.rotation_wanted_deg} in the camera's table"

@@ -15,6 +15,7 @@ from pipeline.log import log
 from pipeline.messages import Frame
 from pipeline.ring import Ring
 from stages.capture import sample
+from stages.capture.light import is_dark
 from stages.capture.live import SLICE_S
 from stages.capture.masks import blanked
 from stages.capture.network import Image
@@ -53,6 +54,7 @@ class Capture:
             "height_px": 0,
             "turned_deg": self._turn.deg,
             "rotation_wanted_deg": None,
+            "dark": False,
         }
 
     def step(self, _batch: list[Any]) -> list[Frame]:
@@ -96,8 +98,10 @@ class Capture:
         self._turn.update(now_ns)
         image = self._turn.apply(fit(image, self._camera.max_width_px, self._camera.max_height_px))
         height_px, width_px = image.shape[:2]
+        dark = is_dark(image)
         self._update_status(
             state="live",
+            dark=dark,
             problem="",
             width_px=width_px,
             height_px=height_px,
@@ -115,6 +119,7 @@ class Capture:
             version=version,
             width_px=width_px,
             height_px=height_px,
+            dark=dark,
         )
 
     def _note_size(self, image: Image) -> None:

@@ -18,7 +18,7 @@ class Leaders:
     """The camera that leads each group: the one that sees most.
 
     It leads until another one has seen more people for a second, so that it does not change with every missed face. A
-    camera that sees nobody gives way at once to one that sees somebody, and so does one whose frames have stopped.
+    camera that sees nobody gives way at once to one that sees somebody; so does one that is dark, or has stopped.
     """
 
     def __init__(self) -> None:
@@ -29,6 +29,9 @@ class Leaders:
         mine = self._groups.setdefault(group, _Group())
         mine.seen[camera] = people, until_ns
         measured = {name: number for name, (number, until) in mine.seen.items() if until >= at_ns}
+        if not measured:
+            mine.leader = ""
+            return False
         most = max(measured, key=lambda name: (measured[name], name == mine.leader, name == camera))
         led = measured.get(mine.leader)
         if led is None or measured[most] > led == 0:

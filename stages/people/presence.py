@@ -47,7 +47,7 @@ class Presence:
             return None
         people, until_ns, group = view.present(), view.until_ns, view.camera.group
         leads = not group or self._leaders.leads(group, message.camera, len(people), view.at_ns, until_ns)
-        lasts_ms = (until_ns - view.at_ns) // 1_000_000
+        lasts_ms = max(0, until_ns - view.at_ns) // 1_000_000
         return Audience.of(message, people, group=group, leads=leads, lasts_ms=lasts_ms)
 
     def left(self) -> list[Visit]:

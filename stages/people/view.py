@@ -85,14 +85,18 @@ class View:
         self._people: dict[str, Someone] = {}
         self._loose: list[Someone] = []
         self._pauses_ns: tuple[int, int] = (0, 0)
+        self._light_ns = -1
         self._left: list[Visit] = []
 
     @property
     def until_ns(self) -> int:
         """Time until which the newest frame holds. Where frames come further apart, until the next is overdue by half.
 
-        Of the last two pauses the shorter one tells how far: a single long one is an outage.
+        Of the last two pauses the shorter one tells how far: a single long one is an outage. A camera that has been
+        dark for longer than people are bridged tells nothing.
         """
+        if self.at_ns - self._light_ns > BRIDGE_NS:
+            return self.at_ns - 1
         pause_ns = max(round(1e9 / self.camera.fps), min(self._pauses_ns))
         return self.at_ns + min(max(_LASTS_MIN_NS, 3 * pause_ns // 2), _LASTS_MAX_NS)
 
@@ -107,6 +111,8 @@ class View:
         if newest:
             if self.at_ns >= 0:
                 self._pauses_ns = self._pauses_ns[1], at_ns - self.at_ns
+            if not message.dark:
+                self._light_ns = at_ns
             self.at_ns, self._loose = at_ns, []
         elif at_ns < self.at_ns - BRIDGE_NS:
             return False

@@ -139,6 +139,8 @@ def test_an_alert_says_why_a_camera_is_dark_and_how_faces_lie() -> None:
     console.print(render(snapshot, width=80))
     shown = " ".join(console.file.getvalue().replace("│", " ").split())  # type: ignore[attr-defined]
     assert why in shown and "faces lie upside down" in shown
+    (alert,) = _snapshot_of({"capture.c0": {"state": "live", "dark": True, "rotation_wanted_deg": 90}}).alerts
+    assert alert.event == "camera_dark" and "not measured" in alert.text
     (alert,) = _snapshot_of({"capture.c0": {"state": "live", "rotation_wanted_deg": 90}}).alerts
     assert alert.text == "faces lie on their side: set rotation_deg = 90 in the camera's table"
 

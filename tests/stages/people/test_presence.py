@@ -190,3 +190,19 @@ def test_who_looks_since_when_and_for_how_long_is_told() -> None:
     assert 1700 <= ann.attention_ms <= 2200
     (first, _) = who.close()
     assert first.person.watched and first.person.attention_ms == ann.attention_ms
+
+
+def test_a_camera_that_has_been_dark_for_longer_than_people_are_bridged_is_not_measured_and_does_not_lead() -> None:
+    who = presence(camera_of("kerb", group="stop"), camera_of("shelter", group="stop"))
+    said: dict[str, list[tuple[bool, int]]] = {"kerb": [], "shelter": []}
+    for n in range(40):
+        for name in said:
+            frame = answered(10 * S + n * 100 * MS, *([face(ANN)] if n < 10 else []), camera=name)
+            audience = who.take(msgspec.structs.replace(frame, dark=name == "kerb" and n >= 10))
+            assert audience is not None
+            said[name].append((audience.leads, audience.lasts_ms))
+    assert said["kerb"][:24] == [(True, 2000)] * 24
+    assert said["kerb"][26:] == [(False, 0)] * 14
+    assert said["shelter"][0] == (False, 2000) and said["shelter"][26:] == [(True, 2000)] * 14
+    alone = presence().take(msgspec.structs.replace(answered(10 * S), dark=True))
+    assert alone is not None and alone.lasts_ms == 0
