@@ -24,12 +24,17 @@ _SELDOM_S = 0.5
 _GUIDED_S = 1.0
 """Longest time from frame to frame over which a speed tells a place. After a longer one, who stood is where he was."""
 _STOOD_WIDTHS, _STOOD_SIZE = 0.7, 0.15
-_ACROSS, _UPWARDS = Habit(0.15, 7.0, 12.0), Habit(0.1, 3.0, 4.0)
+_ACROSS, _UPWARDS = Habit(0.12, 7.0, 12.0), Habit(0.1, 3.0, 4.0)
 """Motion of a head, in face widths. People walk at 9 widths a second and stop within half a second."""
 _SIZE = Habit(0.07, 0.2, 0.3)
 """Change of the logarithm of a face's width."""
-_GATE = 30.0
-"""Square of the number of standard deviations by which a person's face may be off from where it is expected."""
+_GATE, _GATE_OUTSIDE = 30.0, 6.0
+"""Square of the number of standard deviations by which a person's face may be off from where it is expected, inside
+the picture and outside: who has left is not whoever comes in there."""
+_UNCLEAR = 4.0
+"""Two people whose costs would differ by less if they changed places cannot be told apart now."""
+_UNCLEAR_S = 0.65
+"""Time after the last clear sight for which one waits for a clearer one, as where people pass each other."""
 _TWIN_WIDTHS = 0.4
 
 Box = tuple[float, float, float, float]
@@ -82,13 +87,13 @@ class Track:
         for motion in (self._x, self._y, self._size):
             motion.move(s)
 
-    def cost(self, face: DetectedFace) -> float:
-        """Return how unlike the person a face is now, as a negative log likelihood; infinite if it cannot be he."""
+    def cost(self, face: DetectedFace, gate: float) -> float:
+        """Return how unlike the person a face is now, as a negative log likelihood; infinite past the gate."""
         away, spread = 0.0, 1.0
         for off, motion in zip(self._off(face), (self._x, self._y, self._size), strict=True):
             away += off**2 / motion.var
             spread *= motion.var
-        return away + math.log(spread) if away < _GATE else math.inf
+        return away + math.log(spread) if away < gate else math.inf
 
     def see(self, face: DetectedFace, believe_at: float) -> None:
         """Take in the face that was found for the person now."""
@@ -153,39 +158,66 @@ class Tracks:
         return list(self._people)
 
     def follow(self, found: Sequence[DetectedFace], t_ns: int, size_px: tuple[int, int]) -> list[Track | None]:
-        """Take in the faces of a frame of (width, height). Return whose each is; None for a second box of one face."""
+        """Take in the faces of a frame of (width, height). Return whose each is.
+
+        None stands for a second box of one face, and for the face of one of two people who pass each other.
+        """
         people = self.expected(t_ns)
+        costs = [[track.cost(face, _gate(track, size_px)) for face in found] for track in people]
+        pairs = _assigned(costs)
+        unclear = {j for i, j in pairs.items() if self._is_unclear(people, costs, pairs, i)}
         believe_at = 0.0 if self._period_s >= _SELDOM_S else _BELIEVED
         whose: list[Track | None] = [None] * len(found)
-        for track, i in _assigned(people, found):
-            track.see(found[i], believe_at)
-            whose[i] = track
+        for i, j in pairs.items():
+            if j not in unclear:
+                whose[j] = people[i]
+                people[i].see(found[j], believe_at)
         taken = [track for track in whose if track]
-        for track in people:
-            if track.seen_ns != t_ns:
+        for i, track in enumerate(people):
+            if track.seen_ns != t_ns and pairs.get(i) not in unclear:
                 track.missed()
-        for i, face in enumerate(found):
-            if whose[i] is None and not any(track.is_twin(face) for track in taken):
-                track = whose[i] = Track(face, t_ns)
+        for j, face in enumerate(found):
+            if whose[j] is None and j not in unclear and not any(track.is_twin(face) for track in taken):
+                track = whose[j] = Track(face, t_ns)
                 track.noticed(face, believe_at)
                 self._people.append(track)
                 taken.append(track)
         self._people = [track for track in self._people if track.seen_ns == t_ns or _in_view(track, size_px)]
         return whose
 
+    def _is_unclear(self, people: list[Track], costs: list[list[float]], pairs: dict[int, int], i: int) -> bool:
+        """Tell whether the face of person `i` may as well be that of another, who has another face or none now.
 
-def _assigned(people: Sequence[Track], found: Sequence[DetectedFace]) -> list[tuple[Track, int]]:
-    """Return pairs of a person and the number of his face, the likeliest first."""
-    costs = [(track.cost(face), i, j) for i, track in enumerate(people) for j, face in enumerate(found)]
-    pairs: list[tuple[Track, int]] = []
-    used: set[tuple[str, int]] = set()
-    for cost, i, j in sorted(costs):
+        One of them covers the other then, and a frame later they are apart again.
+        """
+        mine = pairs[i]
+        for k, other in enumerate(people):
+            both = other.believed and people[i].believed
+            if k == i or not both or self._last_ns - min(other.seen_ns, people[i].seen_ns) > _UNCLEAR_S * 1e9:
+                continue
+            more = costs[k][mine] - costs[i][mine]
+            if k in pairs:
+                more += costs[i][pairs[k]] - costs[k][pairs[k]]
+            if more < _UNCLEAR:
+                return True
+        return False
+
+
+def _assigned(costs: list[list[float]]) -> dict[int, int]:
+    """Return the number of each person's face by that of the person, the likeliest pairs first."""
+    pairs: dict[int, int] = {}
+    faces: set[int] = set()
+    for cost, i, j in sorted((cost, i, j) for i, row in enumerate(costs) for j, cost in enumerate(row)):
         if math.isinf(cost):
             break
-        if ("person", i) not in used and ("face", j) not in used:
-            used |= {("person", i), ("face", j)}
-            pairs.append((people[i], j))
+        if i not in pairs and j not in faces:
+            pairs[i] = j
+            faces.add(j)
     return pairs
+
+
+def _gate(track: Track, size_px: tuple[int, int]) -> float:
+    return _GATE if _in_view(track, size_px) else _GATE_OUTSIDE
 
 
 def _in_view(track: Track, size_px: tuple[int, int]) -> bool:
