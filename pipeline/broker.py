@@ -54,6 +54,8 @@ class LinkQueue:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.dropped = 0
+        self.moved = 0
+        """Number of times that a camera of a sticky link came to another worker, or its worker was replaced."""
         self.owners: dict[str, str] = {}
         """Worker of each camera of a sticky link; empty while there is no worker."""
         self._waiting: OrderedDict[object, Waiting] = OrderedDict()
@@ -132,6 +134,7 @@ class LinkQueue:
         came = set(workers) - set(self._workers)
         self._workers = list(workers)
         homeless = [camera for camera, owner in self.owners.items() if owner not in workers]
+        self.moved += sum(bool(self.owners[camera]) for camera in homeless)
         for camera in homeless:
             self.owners[camera] = ""
         for camera in homeless:
@@ -142,6 +145,11 @@ class LinkQueue:
             if owned.count(most) - owned.count(least) < 2:
                 return
             self.owners[next(camera for camera, owner in self.owners.items() if owner == most)] = least
+            self.moved += 1
+
+    def replaced(self, worker: str) -> None:
+        """Note that another process has taken a worker's name, which knows nothing of its cameras."""
+        self.moved += list(self.owners.values()).count(worker)
 
     def _least_busy(self) -> str:
         owned = list(self.owners.values())
@@ -205,6 +213,7 @@ class Broker:
         self._poller = zmq.Poller()
         self._poller.register(self._inbox, zmq.POLLIN)
         self._dropped_before = dict(cell.status().get("dropped", {}))
+        self._moved_before = dict(cell.status().get("moved", {}))
         self.follow(links, ())
 
     def follow(self, links: Sequence[Link], cameras: Collection[str]) -> None:
@@ -221,6 +230,7 @@ class Broker:
             queue.drop_all()
             name = _name(queue.link)
             self._dropped_before[name] = self._dropped_before.get(name, 0) + queue.dropped
+            self._moved_before[name] = self._moved_before.get(name, 0) + queue.moved
         self._queues = [*queues, *self._taps.values()]
         self._routes = {}
         for queue in queues:
@@ -302,6 +312,9 @@ class Broker:
         if worker is not None and (credit.leaving or worker.incarnation != credit.incarnation):
             workers.pop(credit.worker).socket.close()
             worker = None
+            if not credit.leaving:
+                for queue in self._queues_to(credit.group):
+                    queue.replaced(credit.worker)
         if credit.leaving:
             self._share(credit.group)
             return
@@ -319,9 +332,11 @@ class Broker:
         worker.credited(credit, now_ns)
 
     def _share(self, group: str) -> None:
-        for queue in self._queues:
-            if queue.link.target == group:
-                queue.share(self._workers[group])
+        for queue in self._queues_to(group):
+            queue.share(self._workers[group])
+
+    def _queues_to(self, group: str) -> list[LinkQueue]:
+        return [queue for queue in self._queues if queue.link.target == group]
 
     def _dispatch(self, now_ns: int) -> None:
         for queue in self._queues:
@@ -359,7 +374,7 @@ class Broker:
         return patience_ms
 
     def _housekeeping(self, now_ns: int) -> None:
-        dropped = dict(self._dropped_before)
+        dropped, moved = dict(self._dropped_before), dict(self._moved_before)
         for queue in self._queues:
             queue.drop_old(now_ns)
             queue.forget_quiet(now_ns)
@@ -367,8 +382,10 @@ class Broker:
                 continue
             name = _name(queue.link)
             dropped[name] = dropped.get(name, 0) + queue.dropped
+            if queue.link.sticky:
+                moved[name] = moved.get(name, 0) + queue.moved
         self._cell["dropped"] = sum(dropped.values())
-        self._cell.publish({"dropped": dropped} | skipped_status())
+        self._cell.publish({"dropped": dropped, "moved": moved} | skipped_status())
         for group, workers in self._workers.items():
             for name, worker in list(workers.items()):
                 if now_ns - worker.seen_ns > _FORGET_S * 1e9:

@@ -98,6 +98,20 @@ class Finder:
             ring.close()
 
 
+class Noting(Finder):
+    """Detector that tells which cameras' frames it got in this life."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.status: dict[str, object] = {}
+        self._got: set[str] = set()
+
+    def step(self, batch: list[Frame]) -> Iterable[Message]:
+        self._got |= {frame.camera for frame in batch}
+        self.status = {"got": sorted(self._got), "pid": os.getpid()}
+        return super().step(batch)
+
+
 class Namer:
     """Everybody is a woman of thirty-five, which takes it TOY_PONDER_MS to say."""
 

@@ -206,6 +206,9 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """Stages in the order of the table, then the broker; only those that have processes."""
     dropped: dict[str, int]
     """Messages dropped by the broker, by link, such as `frame>detect`."""
+    moved: dict[str, int] = {}
+    """Times that a camera came to another worker of a sticky link, or to a new process in its place. Whoever was
+    followed in it then counts anew."""
     cameras: tuple[CameraState, ...]
     screens: tuple[ScreenState, ...]
     plays: Plays
@@ -252,6 +255,7 @@ def take(
         processes=processes,
         stages=tuple(_stage(role, graph, mine, statuses) for role, mine in by_role.items() if mine),
         dropped=dict(_sum(statuses[child.worker].get("dropped", {}) for child in children if child.group is None)),
+        moved=dict(_sum(statuses[child.worker].get("moved", {}) for child in children if child.group is None)),
         cameras=cameras,
         screens=screens,
         plays=_all_plays(children, statuses),

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from models.assets import resolve
 from models.cards import ModelError
 from models.detector import DetectedFace, FaceDetector
+from models.reach.mosaic import Expected
+from models.reach.searcher import Searcher
 from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.messages import MAX_FACES, Audience, Faces, Frame
@@ -20,16 +22,15 @@ from stages.capture.turn import mounted
 from stages.classify import Classify
 from stages.detect.follower import Follower
 from stages.detect.stage import crop_spec
-from stages.detect.tracks import Box
 from stages.people.presence import Presence
 from stages.people.view import Visit
 
 
 class Calls(Struct):
-    """Work that was done: frames seen, searches in units of one whole frame, and crops that were classified."""
+    """Work that was done: frames seen, runs of the detector, and crops that were classified."""
 
     frames: int = 0
-    detector: float = 0.0
+    detector: int = 0
     classifier: int = 0
 
 
@@ -43,12 +44,18 @@ class Chain:
         self.calls = Calls()
         try:
             model = resolve(station.detect.model, station.folder)
-            self._detector = FaceDetector(model, station.detect.min_score, min(station.detect.max_faces, MAX_FACES))
+            self._detector = FaceDetector(
+                model,
+                station.detect.min_score,
+                min(station.detect.max_faces, MAX_FACES),
+                runtime=station.detect.runtime,
+            )
             self._crop = crop_spec(station)
             unknown = resolve(station.classify.model, station.folder).card.unknown
         except ModelError as error:
             raise UserError(str(error)) from error
         self._classify = Classify(Job(station=station))
+        self._searcher = Searcher(self._detector, self._camera.reach, station.detect.budget, self._camera.fps)
         self._follower = Follower(
             self._search,
             self._crop,
@@ -81,9 +88,10 @@ class Chain:
         assert audience, "frames come in their order"
         return audience
 
-    def _search(self, image: NDArray[np.uint8], _expected: Sequence[Box], _t_ns: int) -> list[DetectedFace]:
-        self.calls.detector += 1
-        return self._detector.detect(image)
+    def _search(self, image: NDArray[np.uint8], expected: Sequence[Expected], t_ns: int) -> list[DetectedFace]:
+        found = self._searcher.search(image, expected, t_ns)
+        self.calls.detector += found.calls
+        return found.faces
 
     def left(self) -> list[Visit]:
         """Return the stays that have ended since this was last asked."""

@@ -170,7 +170,7 @@ class _Tally:
             "watchers_2s": self._watchers_2s,
             "people_max": self._people_max,
             "classifier_calls": chain.calls.classifier,
-            "detector_calls": round(chain.calls.detector, 1),
+            "detector_calls": chain.calls.detector,
             "frames": chain.calls.frames,
         }
 
@@ -199,5 +199,5 @@ def _print(path: Path, report: _Report) -> None:
     console.print(
         f"{total['seconds']:.1f} s: {total['ots']} opportunities to see, {total['watchers']} watchers, "
         f"{total['watchers_2s']} of them for 2 s, at most {total['people_max']} at once; {total['frames']} frames, "
-        f"{total['detector_calls']:.0f} searches, {total['classifier_calls']} faces classified"
+        f"{total['detector_calls']} searches, {total['classifier_calls']} faces classified"
     )

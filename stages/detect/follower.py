@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.crop import CropSpec, crop_face
 from models.detector import DetectedFace
+from models.pose import head_pose
 from models.reach.mosaic import Expected
 from pipeline.messages import MAX_FACES, Face
 from stages.detect.asking import Asked, quality
@@ -44,8 +45,11 @@ class Follower:
         min_face_px: float = 0.0,
     ) -> None:
         """Begin with nobody. Without `crop` nobody is asked about. Of more than `max_faces` the largest stay."""
-        self._search, self._crop = search, crop
-        self._max_faces, self._min_face_px = min(max_faces, MAX_FACES), min_face_px
+        self.search = search
+        self._crop = crop
+        self._max_faces = min(max_faces, MAX_FACES)
+        self.min_face_px = min_face_px
+        """Width below which a face does not count."""
         self._tracks = Tracks(fps)
         self._asked: WeakKeyDictionary[Track, Asked] = WeakKeyDictionary()
 
@@ -57,8 +61,9 @@ class Follower:
     def look(self, image: NDArray[np.uint8], t_ns: int) -> Followed:
         """Return who is in a frame, uint8 BGR [height, width, 3], that was captured at a time, ns."""
         expected = [Expected(track.box_px, track.believed) for track in self._tracks.expected(t_ns)]
-        found = [face for face in self._search(image, expected, t_ns) if self._counts(face)]
+        found = [face for face in self.search(image, expected, t_ns) if self._counts(face)]
         found = nlargest(self._max_faces, found, lambda face: face.box_px[2] * face.box_px[3])
+        boxes_px = [face.box_px for face in found]
         height_px, width_px = image.shape[:2]
         faces: list[Face] = []
         asked: list[int] = []
@@ -68,11 +73,12 @@ class Follower:
                 continue
             worth = 0.0
             if self._crop:
-                worth = quality(image, face, found)
+                worth = quality(image, face, track.width_px, boxes_px)
                 if self._asked.setdefault(track, Asked()).wants(worth, track.since_ns, t_ns):
                     asked.append(len(faces))
                     crop = crop_face(image, face.box_px, face.keypoints_px, self._crop)
                     crops.append(crop[..., ::-1].tobytes())
+            pose = head_pose(face.box_px, face.keypoints_px)
             faces.append(
                 Face(
                     box_px=face.box_px,
@@ -80,6 +86,8 @@ class Follower:
                     keypoints_px=face.keypoints_px,
                     track=track.id,
                     since_ns=track.since_ns,
+                    yaw_deg=pose.yaw_deg if pose else None,
+                    pitch_deg=pose.pitch_deg if pose else None,
                     quality=worth,
                 )
             )
@@ -88,4 +96,4 @@ class Follower:
     def _counts(self, face: DetectedFace) -> bool:
         """Return whether a face is wide enough, and every number of it small enough to be sent."""
         numbers = (*face.box_px, *(value for point in face.keypoints_px for value in point))
-        return face.box_px[2] >= self._min_face_px and all(abs(number) <= _FARTHEST_PX for number in numbers)
+        return face.box_px[2] >= self.min_face_px and all(abs(number) <= _FARTHEST_PX for number in numbers)

@@ -19,7 +19,7 @@ from pipeline.log import skip
 from pipeline.messages import MAX_FACES, Faces, Frame
 from pipeline.ring import Lying, Ring
 from pipeline.settings import Camera, Station
-from stages.detect.follower import Follower
+from stages.detect.follower import Follower, Search
 
 
 class Detect:
@@ -40,7 +40,8 @@ class Detect:
         self._budget = station.detect.budget
         self._rings = {name: Ring.at(ref) for name, ref in job.rings.items()}
         self._watches = {name: LyingWatch(self._detector) for name in job.rings}
-        self._followers = {name: self._follower(job.cameras.get(name)) for name in job.rings}
+        self._cameras = job.cameras
+        self._followers = {name: self._follower(job.cameras[name]) for name in job.rings}
         self.status = {
             "model": model.card.name,
             "device": "cpu",
@@ -63,22 +64,28 @@ class Detect:
             if watch.look(image, seen.found, frame.captured_ns, turned_deg):
                 ring.lying = Lying(turned_deg=turned_deg, turn_deg=watch.turn_deg, times=watch.times)
 
+    def update(self, job: Job) -> None:
+        """Take in the cameras' tables: who is followed goes on being followed."""
+        before, self._cameras = self._cameras, job.cameras
+        for name, follower in self._followers.items():
+            camera = job.cameras.get(name)
+            if camera and camera != before[name]:
+                follower.min_face_px = camera.min_face_px
+                follower.search = self._search(camera)
+
     def close(self) -> None:
         """Free the model and unmap the rings."""
         self._detector.close()
         for ring in self._rings.values():
             ring.close()
 
-    def _follower(self, camera: Camera | None) -> Follower:
-        """Return a follower that looks for people as far off as the camera's table says."""
-        fps = camera.fps if camera else 10.0
-        searcher = Searcher(self._detector, camera.reach if camera else "auto", self._budget, fps)
-        return Follower(
-            lambda *frame: searcher.search(*frame).faces,
-            self._crop,
-            fps=fps,
-            min_face_px=camera.min_face_px if camera else 0,
-        )
+    def _follower(self, camera: Camera) -> Follower:
+        return Follower(self._search(camera), self._crop, fps=camera.fps, min_face_px=camera.min_face_px)
+
+    def _search(self, camera: Camera) -> Search:
+        """Return a search for people as far off as the camera's table says."""
+        searcher = Searcher(self._detector, camera.reach, self._budget, camera.fps)
+        return lambda *frame: searcher.search(*frame).faces
 
 
 def crop_spec(station: Station) -> CropSpec:

@@ -29,8 +29,8 @@ _ACROSS, _UPWARDS = Habit(0.12, 7.0, 12.0), Habit(0.1, 3.0, 4.0)
 _SIZE = Habit(0.07, 0.2, 0.3)
 """Change of the logarithm of a face's width."""
 _GATE, _GATE_OUTSIDE = 30.0, 6.0
-"""Square of the number of standard deviations by which a person's face may be off from where it is expected, inside
-the picture and outside: who has left is not whoever comes in there."""
+"""Squared standard deviations by which a face may be off from where a person's is expected, inside the picture and
+outside. Who has left is not whoever comes in there."""
 _UNCLEAR = 4.0
 """Two people whose costs would differ by less if they changed places cannot be told apart now."""
 _UNCLEAR_S = 0.65

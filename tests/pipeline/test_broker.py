@@ -134,6 +134,24 @@ def test_a_sticky_camera_keeps_its_worker_while_that_lives() -> None:
     assert queue.head("w0") == [] and queue.due_in_ns(0, "w0") is None and queue.due_in_ns(0, "w1") == 0
 
 
+def test_what_a_camera_loses_with_its_worker_is_counted() -> None:
+    queue = _queue(sticky=True)
+    queue.share(["w0", "w1"])
+    for camera in "abcd":
+        _put(queue, camera, 0)
+    assert queue.moved == 0
+    queue.replaced("w0")
+    assert queue.moved == 2, "a new process of that name knows nobody"
+    queue.share(["w0"])
+    assert queue.moved == 4
+    queue.share(["w0", "w2"])
+    assert queue.moved == 6
+    queue.share([])
+    assert queue.moved == 10
+    queue.share(["w0"])
+    assert queue.moved == 10
+
+
 def test_cameras_of_a_sticky_link_move_only_when_workers_come_and_go() -> None:
     queue = _queue(sticky=True)
     for camera in "abcdef":

@@ -95,6 +95,30 @@ def test_a_killed_process_is_replaced_and_results_flow_again(running: RunningSta
     assert summarise(supervisor.snapshot())["restarts"][child.role] == 1
 
 
+def test_a_killed_worker_costs_no_other_its_cameras_and_the_station_says_how_many_were_followed_anew(
+    running: RunningStation,
+) -> None:
+    def got(worker: str) -> tuple[str, ...]:
+        """Cameras of the process that the worker is now."""
+        child = _child(supervisor, worker)
+        status = child.cell.status()
+        return tuple(status["got"]) if child.process and status.get("pid") == child.process.pid else ()
+
+    table = replaced(TOYS, "detect", "tests.toys:Noting")
+    with running(cameras=4, table=table, workers={"detect": 2}) as supervisor:
+        wait_for(lambda: len(got("detect.0")) == len(got("detect.1")) == 2, "two cameras for each worker")
+        before = got("detect.0"), got("detect.1")
+        assert set(before[0]).isdisjoint(before[1])
+        moved = supervisor.snapshot().moved.get("frame>detect", 0)
+        killed = _child(supervisor, "detect.1")
+        assert killed.process
+        killed.process.kill()
+        wait_for(lambda: killed.restarts == 1 and len(got("detect.1")) == 2, "the killed worker's cameras")
+        _flows(supervisor, cameras=4)
+        assert (got("detect.0"), got("detect.1")) == before
+        wait_for(lambda: supervisor.snapshot().moved == {"frame>detect": moved + 2}, "the count of them")
+
+
 def _slots(supervisor: Supervisor, camera: str) -> bytes:
     """All pixels in a camera's ring."""
     ref = supervisor._wanted.rings[camera]

@@ -12,7 +12,7 @@ from models.crop import turned
 from pipeline.job import Job
 from pipeline.messages import Faces
 from pipeline.ring import Lying, Ring
-from pipeline.settings import Station, StationTable
+from pipeline.settings import Camera, Station, StationTable
 from stages.capture import sample
 from stages.capture.stage import Capture
 from stages.capture.turn import ALERT_NS
@@ -92,7 +92,8 @@ class Pair:
             cv2.imwrite(str(folder / f"{i:02}.png"), image)
         self.capture: Capture = open_capture(ring, folder, str(folder), fps=1, max_height_px=1280, **knobs)
         station = Station(station=StationTable(mode="count"), folder=folder)
-        self.detect = Detect(Job(station=station, rings={"door": ring.ref}))
+        cameras = {"door": Camera(name="door", source="", fps=1)}
+        self.detect = Detect(Job(station=station, cameras=cameras, rings={"door": ring.ref}))
 
     def run(self, seconds: float, clock: Clock) -> list[Faces]:
         until_s = clock.monotonic() + seconds
