@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _ELSEWHERE = {
     "bench": "bench.commands:bench",
+    "calibrate": "stages.commands.calibrate:command",
     "campaigns": "players.commands.campaigns:campaigns",
     "classify": "models.photos:classify",
     "detect": "models.photos:detect",
@@ -251,29 +252,19 @@ def tap(name: str | None, count: int | None) -> None:
     Each message goes to one reader only: several at a time miss what the others print.
     """
     import msgpack
-    import zmq
 
-    from pipeline.graph import TAP
-    from pipeline.runtime import is_running, runtime_root
-    from pipeline.stage import Inbox, Outbox
+    from pipeline.runtime import runtime_root
+    from pipeline.tap import Tap
 
-    folder = runtime_root() / _running(name)
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    outbox = Outbox(context, folder, TAP)
-    inbox = Inbox(context, folder, f"{TAP}.{os.getpid()}", TAP, outbox)
     left = count
-    try:
+    with Tap(runtime_root() / _running(name)) as messages:
         while left is None or left > 0:
-            batch = inbox.receive_parts(patience_ms=250)[:left]
-            if not batch and not is_running(folder):
+            batch = messages.receive(patience_ms=250)
+            if batch is None:
                 return
-            for parts in batch:
-                click.echo(json.dumps(msgpack.unpackb(parts[0]), separators=(",", ":")))
+            for data in batch[:left]:
+                click.echo(json.dumps(msgpack.unpackb(data), separators=(",", ":")))
             left = None if left is None else left - len(batch)
-    finally:
-        inbox.leave()
-        context.destroy(linger=200)
-        (folder / f"{TAP}.{os.getpid()}").unlink(missing_ok=True)
 
 
 def _may_write(option: str, path: Path) -> None:

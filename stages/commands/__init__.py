@@ -1,1 +1,1 @@
-"""Commands that run stages without a station, on recorded videos."""
+"""Commands that run stages: on recorded videos, and on one camera to calibrate it."""
