@@ -124,7 +124,7 @@ def _run(
 
     On SIGHUP it follows its changed station file; without a file, or where its terminal has closed, it stops.
     """
-    from pipeline.entry import keep_to_itself
+    from pipeline.guard import keep_to_itself
     from pipeline.hangup import Reloader
     from pipeline.operator.terminal import View
     from pipeline.supervisor import Supervisor

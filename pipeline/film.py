@@ -284,14 +284,14 @@ def kind_of(file: BinaryIO) -> str:
     return kind
 
 
-def open_container(file: BinaryIO, decoders: str, options: dict[str, str]) -> av.container.InputContainer:
+def open_container(file: BinaryIO, decoders: str, options: dict[str, str] | None = None) -> av.container.InputContainer:
     """Open a film as the kind that its first bytes tell. No other file is opened, whatever is written in it.
 
     `decoders` are FFmpeg's names of those that may look at it. Raises as `kind_of` does, and av.FFmpegError.
     """
     demuxer = FILMS[kind_of(file)]
     file.seek(0)
-    options = options | {"protocol_whitelist": "none", "codec_whitelist": decoders}
+    options = (options or {}) | {"protocol_whitelist": "none", "codec_whitelist": decoders}
     return av.open(file, "r", format=demuxer, options=options, buffer_size=BUFFER_BYTES)
 
 

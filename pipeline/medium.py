@@ -28,6 +28,9 @@ _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _PASSING = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+CHANGED = "it has changed since it was examined, and is examined again"
+
+
 class MediumError(Exception):
     """A file that is not opened, or has changed. The text says why and what to do, without the file's name."""
 
@@ -169,4 +172,4 @@ class Medium(io.RawIOBase):
 
     def _other(self) -> MediumError:
         self.changed = True
-        return MediumError("it has changed since it was examined, and is examined again")
+        return MediumError(CHANGED)

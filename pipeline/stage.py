@@ -1,12 +1,11 @@
 """The one loop that runs any stage, in a process of its own, as its Spec on standard input says.
 
-The process ends when told to (SIGTERM), with its parent (pipeline/entry.py), or when its stage cannot go on.
+The process ends when told to (SIGTERM), with its parent (pipeline/guard.py), or when its stage cannot go on.
 """
 
 import importlib
 import math
 import os
-import resource
 import secrets
 import select
 import signal
@@ -27,6 +26,7 @@ from pipeline.broker import Broker
 from pipeline.cells import LOADING, READY, Cell, Cells
 from pipeline.clean import clean
 from pipeline.graph import BROKER, Group, Link
+from pipeline.guard import limit_memory
 from pipeline.job import Job, narrowed
 from pipeline.log import log, name_process, prefix, skip, skipped, skipped_status
 from pipeline.messages import AnyMessage, Credit, Message, message_types
@@ -224,13 +224,6 @@ def run_stage(spec: Spec, group: Group, job: Job, cell: Cell, news: News) -> Non
             _publish(stage, cell)
         finally:
             context.destroy(linger=200)
-
-
-def limit_memory(more_mib: int) -> None:
-    """Let the address space of this process grow by so much from now on. More raises MemoryError, in libraries too."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most_bytes = pages * resource.getpagesize() + (more_mib << 20)
-    resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
 
 
 def _feed(stage: Stage, batch: list[Any], outbox: Outbox, cell: Cell) -> bool:

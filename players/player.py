@@ -1,7 +1,7 @@
 """The player stage of one screen: it decides which ad is on, which comes next, and counts what was shown.
 
 Its loop ticks `tick_hz` times a second and waits for nothing but the next tick. Slow work is done elsewhere: choosing,
-loading and the ledger in players/prepare.py, decoding in players/screen/video.py.
+loading and the ledger in players/prepare.py, decoding in processes of its own (players/decoding).
 """
 
 import time
@@ -17,7 +17,8 @@ from pipeline.messages import Audience
 from players.audience.present import NOBODY, Cameras, Present
 from players.ledger.exposure import Shown
 from players.ledger.paths import state_dir
-from players.prepare import Preparation, ReadyAd
+from players.prepare import Preparation
+from players.ready import ReadyAd
 from players.screen.painter import Painter
 from players.screen.screenshot import Screenshot
 
@@ -33,6 +34,8 @@ HOUSE_S = 1.0
 """Shortest time of the house picture after something failed."""
 REFRESH_S = 0.2
 """Time between two recordings of the audience, and between two changes of the status."""
+MISSING_S = 0.2
+"""Time at the end of a film in which nobody misses a frame; three frames at most."""
 EARLY_SHARE, EARLY_S = 0.1, 1.0
 """Largest share, and largest time, by which a film may be shorter than its file says.
 
@@ -63,6 +66,7 @@ class Player:
         self.showing = None
         self._leaving: tuple[ReadyAd, Shown] | None = None
         self._house_until_s = 0.0
+        self._failed = ""
         self._new_frame = False
         self._cameras = Cameras(_groups(job))
         self._present = NOBODY
@@ -124,7 +128,7 @@ class Player:
             self._new_frame = True
             return
         missing_s = ad.planned_s - ad.video.ends_s
-        if ad.video.finished and missing_s > 3 / ad.video.fps:
+        if ad.video.finished and missing_s > min(3 / ad.video.fps, MISSING_S):
             if ad.video.error or missing_s > min(EARLY_SHARE * ad.planned_s, EARLY_S):
                 ad.failure = ad.video.error or "the film ended early"
             else:
@@ -134,6 +138,7 @@ class Player:
         """Put on the next ad when the present one is over, or a house picture where that cannot be done."""
         ad, left_s = self.showing, self._left_s(now_s)
         if ad and ad.failure:
+            self._failed = ad.creative.sha256
             self._show_house(ad.failure, now_s)
             return
         coming = self._make_ready(left_s, now_s)
@@ -149,6 +154,7 @@ class Player:
         """
         if self._next is None:
             if left_s <= LEAD_S:
+                self._failed = ""
                 present = self._cameras.present(time.monotonic_ns())
                 self._next = self._preparation.prepare(present, self.painter.layout, left_s, self.showing is None)
             return None
@@ -158,6 +164,10 @@ class Player:
         if coming is None:
             self._next = None
             self._house_until_s = max(self._house_until_s, now_s + HOUSE_S)
+            return None
+        if self._start is None and coming.creative.sha256 == self._failed:  # it was loaded before it failed
+            self._preparation.drop(coming)
+            self._next = None
             return None
         if self._start is None:
             if left_s <= START_LEAD_S:
@@ -204,7 +214,9 @@ class Player:
         expected = ad.expected_by(now_s, self._job.screen.tick_hz)
         presented = min(ad.presented, expected)
         self._past_frames = (self._past_frames[0] + presented, self._past_frames[1] + expected)
-        status: Status = "failed" if ad.failure else "partial" if now_s < ad.began_s + ad.planned_s else "played"
+        status: Status = "partial" if ad.failure or now_s < ad.began_s + ad.planned_s else "played"
+        if ad.failure and not presented:
+            status = "failed"
         shown_ms = round(1000 * (now_s - ad.began_s))
         self._leaving = ad, _shown(ad, status, why, expected, presented, shown_ms)
 

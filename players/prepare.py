@@ -16,88 +16,28 @@ import pygame
 
 from pipeline.job import Job
 from pipeline.log import skip
-from pipeline.pictures import PictureError
+from pipeline.medium import MediumError
 from players.ads.campaigns import open_folder
 from players.ads.catalogue import Catalogue
-from players.ads.lines import Creative
-from players.ads.places import stamp_of
+from players.ads.lines import Creative, Line
 from players.ads.quarantine import Quarantine
 from players.ads.watcher import CatalogueWatcher
 from players.audience.present import NOBODY, Present
-from players.choice.choose import Decision, Rules, choose, moment_in
+from players.choice.choose import Rules, choose, moment_in
 from players.choice.failures import Failures
 from players.choice.held import LISTED, HeldLog
 from players.choice.terms import held_now
+from players.decoding.decoders import Decoders
+from players.decoding.decoding import LateError
 from players.ledger.clock import boot_id
-from players.ledger.exposure import Exposure, Shown
+from players.ledger.exposure import Shown
 from players.ledger.ledger import Ledger
 from players.ledger.paths import ledger_path, state_dir
-from players.screen import pictures
-from players.screen import sound as sounds
-from players.screen.animation import Animation
+from players.ready import ReadyAd, load
 from players.screen.layout import Layout
-from players.screen.moving import Moving
-from players.screen.sound import Sound
-from players.screen.video import Video
 
-FIRST_FRAME_TIMEOUT_S = 3.0
-"""Longest wait for the first frame of a film."""
 TRIES = 5
 """Number of ads that are tried, one after the other, where ads cannot be loaded."""
-
-
-class LateError(PictureError):
-    """A film did not begin in the time allowed. That may be due to the film or to a slow disk."""
-
-
-class ReadyAd:
-    """An ad that is ready to be shown, and a record of what happened to it on the screen."""
-
-    def __init__(
-        self, decision: Decision, picture: pygame.Surface, video: Moving | None = None, sound: Sound | None = None
-    ) -> None:
-        self.decision = decision
-        self.picture = picture
-        """The picture, or the first frame of a moving one, as a surface of the whole screen."""
-        self.video = video
-        """The film or animated picture; None for a still picture."""
-        self._sound = sound
-        self.play_id: str | None = None
-        """Id of the row in the ledger. None for a house ad that plays while the ledger cannot be written."""
-        self.exposure = Exposure(decision)
-        self.planned_s = decision.creative.duration_ms / 1000
-        """Time for which the ad is meant to be on."""
-        self.began_s = 0.0
-        """Time of its first flip, in seconds of CLOCK_MONOTONIC."""
-        self.presented = 0
-        """Number of frames that were shown while somebody could see them."""
-        self.failure = ""
-        """Reason why the ad cannot go on; empty where it can."""
-
-    @property
-    def creative(self) -> Creative:
-        """The creative that is shown."""
-        return self.decision.creative
-
-    def expected_by(self, now_s: float, tick_hz: float) -> int:
-        """Number of frames that should have been presented by `now_s`: ticks of a picture, frames of a film."""
-        ticks = round((now_s - self.began_s) * tick_hz)
-        return ticks if self.video is None else min(max(ticks, 1), self.video.expected(now_s - self.began_s))
-
-    def begin(self, now_s: float) -> None:
-        """Start the film and its sound; the ad is on from `now_s` (CLOCK_MONOTONIC)."""
-        self.began_s = now_s
-        if self.video:
-            self.video.begin(now_s)
-        if self._sound:
-            self._sound.begin()
-
-    def release(self) -> None:
-        """Stop the film's decoder and its sound."""
-        if self.video:
-            self.video.close()
-        if self._sound:
-            self._sound.stop()
 
 
 class Preparation:
@@ -119,8 +59,8 @@ class Preparation:
         self._quarantine = Quarantine(state / f"quarantine-{job.screen.name}.cache")
         self._failures = Failures(self._quarantine)
         self._rng = Random()
+        self._decoders = Decoders()
         self._watcher: CatalogueWatcher | None = None
-        self._version = ""
         self._ledger: Ledger | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="preparation")
 
@@ -157,6 +97,7 @@ class Preparation:
     def close(self) -> None:
         """Finish what was asked for, then close the ledger and the campaigns."""
         self._thread.shutdown()
+        self._decoders.close()
         if self._ledger:
             self._ledger.close()
         if self._watcher:
@@ -209,10 +150,9 @@ class Preparation:
                     ledger.history.last = None  # the house card stays on: the ad after it follows no other ad
                 return None
             try:
-                ad = _load(decision, layout)
+                ad = load(decision, layout, self._decoders)
             except Exception as error:
-                why, late = f"{type(error).__name__}: {error}", isinstance(error, LateError)
-                self._failures.fail(decision.creative, decision.line, why, late=late)
+                self._pass_over(decision.creative, decision.line, error)
                 continue
             self._failures.loaded()
             if decision.line.house and decision.creative.kind == "image":
@@ -231,12 +171,19 @@ class Preparation:
     def _load_standby(self, layout: Layout) -> None:
         """Load the first house picture, so that there is one when the folder of campaigns fails."""
         house = self._catalogue().house
-        still = ((ad, line) for line in house for ad in line.creatives if ad.kind == "image")
+        still = ((ad, line) for line in house for ad in line.creatives if not ad.moves)
         for creative, line in islice(still, 1):
             try:
-                self.standby = pictures.load(creative.path, layout)
+                self.standby = self._decoders.still(creative, layout)
             except Exception as error:
-                self._failures.fail(creative, line, f"{type(error).__name__}: {error}")
+                self._pass_over(creative, line, error)
+
+    def _pass_over(self, creative: Creative, line: Line, error: Exception) -> None:
+        """Note that a creative could not be loaded. One that has changed is examined again."""
+        if isinstance(error, MediumError) and self._watcher:
+            self._watcher.doubt(creative.path)
+        why, late = f"{type(error).__name__}: {error}", isinstance(error, LateError | MediumError)
+        self._failures.fail(creative, line, why, late=late)
 
     def _start(self, ad: ReadyAd) -> bool:
         ledger = self._open_ledger()
@@ -277,12 +224,7 @@ class Preparation:
                 self._quarantine,
                 self._open_ledger().tell_holders,
             )
-        newest = self._watcher.poll()
-        if newest.version != self._version and any(creative.kind == "video" for creative in newest.creatives):
-            # Loading FFmpeg's libraries stops every thread: do it while a picture stands still.
-            import pipeline.film  # noqa: F401
-        self._version = newest.version
-        return newest
+        return self._watcher.poll()
 
 
 def _logged(work: Callable[..., None]) -> Callable[..., None]:
@@ -295,37 +237,3 @@ def _logged(work: Callable[..., None]) -> Callable[..., None]:
             skip(f"{work.__name__.strip('_')}_failed", error=f"{type(error).__name__}: {error}")
 
     return run
-
-
-def _load(decision: Decision, layout: Layout) -> ReadyAd:
-    """Load the picture or film of a decision.
-
-    Raises PictureError or another exception where it cannot be shown.
-    """
-    creative = decision.creative
-    if creative.kind == "image" and not pictures.moves(creative.path):
-        ad = ReadyAd(decision, pictures.load(creative.path, layout))
-    else:
-        ad = _load_moving(decision, layout)
-    if stamp_of(creative.path) != creative.stamp:
-        ad.release()
-        raise PictureError(f"{creative.path}: it has changed since it was examined, and is examined again")
-    return ad
-
-
-def _load_moving(decision: Decision, layout: Layout) -> ReadyAd:
-    creative = decision.creative
-    video: Moving = (Video if creative.kind == "video" else Animation)(creative.path, layout)
-    try:
-        video.ready.wait(FIRST_FRAME_TIMEOUT_S)
-        first = video.first()
-        if first is None:
-            if not video.error:
-                raise LateError(f"{creative.path}: no frame within the time allowed")
-            raise PictureError(f"{creative.path}: {video.error}")
-        return ReadyAd(
-            decision, first, video, sounds.load(creative.path) if creative.sound and creative.kind == "video" else None
-        )
-    except Exception:
-        video.close()
-        raise

@@ -67,15 +67,15 @@ def slow_jpeg(path: Path, scans: int, width_px: int = 5888, height_px: int = 819
     return path
 
 
-def damaged_near_its_end(path: Path) -> Path:
-    """Spoil the last packet but two of a film that lies at `path`."""
+def damaged_near_its_end(path: Path, packets_left: int = 2) -> Path:
+    """Spoil a packet of a film that lies at `path`, after which there are so many more."""
     with av.open(str(path)) as container:
         packets = sorted(
             (packet.pts, packet.pos, packet.size)
             for packet in container.demux(container.streams.video[0])
             if packet.size and packet.pts is not None and packet.pos is not None
         )
-    _, begin, size = packets[-3]
+    _, begin, size = packets[-1 - packets_left]
     content = bytearray(path.read_bytes())
     for at in range(begin + 12, begin + size):
         content[at] = (content[at] * 7 + 93) & 255

@@ -8,7 +8,7 @@ import base64
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from os.path import basename
@@ -162,6 +162,11 @@ class Reader:
                 self._again[path] = (time.monotonic() + pause_s, pause_s)
             else:
                 self._again.pop(path, None)
+
+    def forget(self, media: Iterable[str]) -> None:
+        """Drop what was found in these media: they are not shown until they were examined anew."""
+        for path in media:
+            self.known.media.pop(path, None)
 
     def read(self) -> Catalogue:
         """Return the catalogue of the folder as it is now, with the media that were examined.
@@ -370,6 +375,7 @@ class Reader:
                 width_px=found["width_px"],
                 height_px=found["height_px"],
                 blocks=base64.b64decode(found["blocks"]),
+                moves=found["moves"],
                 container=found["container"],
                 codec=found["codec"],
                 notes=tuple(found["notes"]),

@@ -28,7 +28,7 @@ class Creative(Struct, frozen=True, kw_only=True):
 
     `path` is absolute. `sha256` is of the whole file, as it was when it had that `stamp`, `blocks` are the hashes of
     its parts (pipeline/medium.py). Width and height are as seen. `notes` say in a few words each what is done to it
-    before it is shown.
+    before it is shown. `moves` is True for films and animated pictures.
     """
 
     id: str
@@ -39,6 +39,7 @@ class Creative(Struct, frozen=True, kw_only=True):
     width_px: int
     height_px: int
     blocks: bytes = b""
+    moves: bool = False
     container: str = ""
     codec: str = ""
     notes: tuple[str, ...] = ()

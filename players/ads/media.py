@@ -326,6 +326,7 @@ def _image(file: BinaryIO, head: bytes) -> dict[str, Any]:
     if not picture.animated and took_s > STILL_CPU_S_MAX:
         return {"problem": f"it takes {took_s:.0f} s of a processor to decode; save it anew, or smaller"}
     return {"kind": "image", "width_px": image.width, "height_px": image.height, "duration_ms": 0, "sound": False} | {
+        "moves": picture.animated,
         "container": picture.kind.lower(),
         "codec": picture.kind.lower(),
         "notes": picture.notes,
@@ -377,6 +378,7 @@ def _film(file: BinaryIO) -> dict[str, Any]:
             "width_px": width_px,
             "height_px": height_px,
             "sound": bool(film.container.streams.audio),
+            "moves": True,
             "container": film.kind,
             "codec": film.codec,
             "notes": film.notes(told),

@@ -66,6 +66,7 @@ class CatalogueWatcher:
         self._slow_since_s: float | None = None
         self._closing = threading.Event()
         self._wake = threading.Event()
+        self._doubted: list[str] = []
         self._examined = threading.Event()
         self._examination = Examination(self._reader.known, quarantine, self._wake.set)
         self._look()
@@ -91,6 +92,11 @@ class CatalogueWatcher:
         since_s = self._slow_since_s
         slow_s = 0.0 if since_s is None else time.monotonic() - since_s
         return self._trouble or (f"{self._folder}: it has not answered for {slow_s:.0f} s" if slow_s > SLOW_S else "")
+
+    def doubt(self, medium: Path) -> None:
+        """Have a medium examined anew: it is another than was examined, whatever its size and its times say."""
+        self._doubted.append(str(medium))
+        self._wake.set()
 
     def close(self) -> None:
         """Stop watching, without waiting for media that are being examined."""
@@ -120,7 +126,9 @@ class CatalogueWatcher:
         try:
             answers = self._examination.take()
             self._reader.learn(answers)
-            if not self._was_read or self._reader.changed() or answers or self._reader.due:
+            doubted = [self._doubted.pop() for _ in range(len(self._doubted))]
+            self._reader.forget(doubted)
+            if not self._was_read or self._reader.changed() or answers or doubted or self._reader.due:
                 self._replace()
             self._tell_trouble(self._reader.trouble)
         except PlaceError as error:

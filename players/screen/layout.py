@@ -2,8 +2,6 @@
 
 from typing import Literal, NamedTuple
 
-import pygame
-
 
 class Placement(NamedTuple):
     """Place of one picture. It is scaled to `size`, cut to `crop`, turned, and put at `at`; all in px."""
@@ -68,16 +66,3 @@ class Layout(NamedTuple):
             270: (y, w - x - width_px),
         }[self.rotation_deg]
         return left + dx, top + dy
-
-
-def blank(layout: Layout) -> pygame.Surface:
-    """Return a black surface of the whole screen, 32 bits a pixel in the byte order blue, green, red, unused.
-
-    Nearly every display uses this order, so that showing the surface is a plain copy.
-    """
-    return pygame.Surface((layout.width_px, layout.height_px), 0, 32)
-
-
-def turned(surface: pygame.Surface, layout: Layout) -> pygame.Surface:
-    """Turn an upright surface as the screen hangs. pygame turns counter-clockwise."""
-    return pygame.transform.rotate(surface, -layout.rotation_deg) if layout.rotation_deg else surface

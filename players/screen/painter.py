@@ -11,8 +11,9 @@ import pygame
 from pipeline.log import log, skip
 from pipeline.settings import Screen
 from players.screen import notice
+from players.screen.canvas import blank, turned
 from players.screen.headless import Headless
-from players.screen.layout import Layout, blank, turned
+from players.screen.layout import Layout
 from players.screen.window import ScreenError, Window, display_present
 
 REPAINT_S = 1.0

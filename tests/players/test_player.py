@@ -1,10 +1,13 @@
 """The player as a whole: the right ad for who is there, every play in the ledger."""
 
+import base64
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from fractions import Fraction
 from itertools import pairwise
@@ -18,10 +21,13 @@ from PIL import Image
 
 from bench.rig import coded_ads
 from pipeline.errors import UserError
+from pipeline.medium import fingerprint, open_plain
 from players import player as player_module
 from players.ads import media
 from players.player import Player, Ticker
 from players.prepare import Preparation
+from tests import hostile
+from tests.conftest import HANG_S
 from tests.players.playing import (
     HOUSE,
     OLD,
@@ -122,6 +128,43 @@ def test_animated_pictures_move_as_long_as_they_are_on_and_their_frames_are_coun
     assert set(seen) == {0, 1, 2, 3}
 
 
+def believed(path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """Change a film in a way that its examiner does not see, as it sees only parts of a very long one."""
+    before = media.probe([path])[path]
+    change()
+    fd = open_plain(path)
+    hashes = fingerprint(fd)
+    os.close(fd)
+    before |= {"sha256": hashes.sha256, "blocks": base64.b64encode(hashes.blocks).decode()}
+    ask = media.Examiner.ask
+    monkeypatch.setattr(media.Examiner, "ask", lambda *asked: before.copy() if asked[1] == path else ask(*asked))
+
+
+def damage_in_the_middle(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 6000] = random.Random(1).randbytes(6000)
+    path.write_bytes(data)
+
+
+def test_a_film_that_breaks_near_its_end_is_billed_by_what_was_shown(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A film that fails would else be shown again and again for nothing."""
+    settings = configure(HOUSE, line("film", "film.mp4", target='gender = "F"', price="1"))
+    ads = msgspec.structs.replace(settings.station.ads, min_presented=0.5)
+    settings = msgspec.structs.replace(settings, station=msgspec.structs.replace(settings.station, ads=ads))
+    path = tmp_path / "ads" / "film.mp4"
+    coded_ads.make_clip(path, 9, 120, SIZE)
+    believed(path, monkeypatch, lambda: hostile.damaged_near_its_end(path, packets_left=15))
+    with playing(settings) as player:
+        run_until(player, lambda: "film" in player.status["quarantined"], person("F", 2))
+    (film,) = (row for row in rows(settings) if row["creative"] == "film")
+    assert (film["status"], film["billable"]) == ("partial", 1), film["bill_reason"]
+    assert "damaged" in film["stop_reason"] or "Invalid data" in film["stop_reason"]
+    assert 60 <= film["frames_presented"] <= film["frames_expected"] <= 106 and film["shown_ms"] < 3700
+
+
 def test_a_film_that_breaks_half_way_is_followed_by_the_house_within_a_tick(
     configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,13 +172,7 @@ def test_a_film_that_breaks_half_way_is_followed_by_the_house_within_a_tick(
     settings = configure(HOUSE, line("film", "film.mp4", target="min_watchers = 0", price="1"))
     path = tmp_path / "ads" / "film.mp4"
     coded_ads.make_clip(path, 9, 90, SIZE)
-    before = media.probe([path])[path]
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 6000] = random.Random(1).randbytes(6000)
-    path.write_bytes(data)
-    ask = media.Examiner.ask
-    monkeypatch.setattr(media.Examiner, "ask", lambda *asked: before.copy() if asked[1] == path else ask(*asked))
+    believed(path, monkeypatch, lambda: damage_in_the_middle(path))
     over: list[int] = []
 
     def watch() -> None:
@@ -160,7 +197,7 @@ def test_a_film_that_breaks_half_way_is_followed_by_the_house_within_a_tick(
     with playing(settings) as player:
         run_until(player, lambda: player.status["plays"]["by_ad"].get("house", 0) >= plays + 2)
     (film,) = (row for row in rows(settings) if row["creative"] == "film")
-    assert film["status"] == "failed" and not film["billable"] and film["stop_reason"]
+    assert film["status"] == "partial" and film["stop_reason"] and not film["billable"]
     assert "creative_failed" in capsys.readouterr().err
     assert len(over) <= 2 and all(0 <= frame < 80 for frame in over), "the broken film's last frame stayed on"
 
@@ -318,3 +355,28 @@ def test_after_a_kill_it_is_back_within_two_seconds_and_counts_on(configure: Con
     plays = rows(settings)
     assert [play["status"] for play in plays[:3]] == ["aborted"] * 3
     assert not any(play["billable"] for play in plays)
+
+
+PLAYING = KILLED.replace("while True:", "while not {'young', 'film', 'moving'} <= {*player.status['plays']['by_ad']}:")
+PLAYING += """
+player.close()
+decoders = [name for name in ("av", "PIL", "cv2", "pi_heif") if name in sys.modules]
+maps = Path("/proc/self/maps").read_text()
+print("loaded", *decoders, *(name for name in ("libavcodec", "libavformat", "_imaging") if name in maps))
+"""
+
+
+def test_a_player_that_plays_all_kinds_of_media_has_loaded_nothing_that_decodes_them(
+    configure: Configure, tmp_path: Path
+) -> None:
+    ads = [line("film", "film.mp4", target="min_watchers = 0"), line("moving", "moving.gif", target="min_watchers = 0")]
+    ads.append(line("any", "young.png", target="min_watchers = 0"))
+    settings = configure(HOUSE, *ads)
+    coded_ads.make_clip(tmp_path / "ads" / "film.mp4", 9, 30, SIZE)
+    frames = [Image.fromarray(coded_ads.picture(8, frame, SIZE)) for frame in range(2)]
+    frames[0].save(tmp_path / "ads" / "moving.gif", save_all=True, append_images=frames[1:], duration=250)
+    told = msgspec.json.encode(settings, enc_hook=str)
+    command = [sys.executable, "-W", "error", "-c", PLAYING]
+    done = subprocess.run(command, input=told, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2], timeout=HANG_S)
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines()[-1] == "loaded", done.stdout

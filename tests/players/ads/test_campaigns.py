@@ -167,6 +167,7 @@ def test_media_are_examined_again_by_a_newer_version_and_last_good_versions_kept
 
 
 OLD_ANSWER = {"kind": "image", "width_px": 1, "height_px": 1, "duration_ms": 0, "sha256": "0" * 64, "bytes": 1} | {
+    "moves": False,
     "container": "png",
     "codec": "png",
     "blocks": "",

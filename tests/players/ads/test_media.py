@@ -16,8 +16,6 @@ import pytest
 from PIL import Image
 
 from players.ads import media
-from players.screen import pictures
-from players.screen.layout import Layout
 from tests import hostile
 from tests.ads import BROKEN_EXIF
 from tests.conftest import lives, wait_for
@@ -338,7 +336,6 @@ def test_a_photograph_with_more_pictures_behind_it_is_a_jpeg(folder: Path) -> No
     catalogue = read(folder)
     assert catalogue.problems == ()
     assert (catalogue.creatives[0].kind, catalogue.creatives[0].width_px) == ("image", 160)
-    assert pictures.load(catalogue.creatives[0].path, Layout(160, 90)).get_size() == (160, 90)
 
 
 def test_a_photograph_is_examined_upright_even_if_its_other_notes_are_damaged(folder: Path) -> None:

@@ -286,7 +286,7 @@ MULTIPART = (("Content-Type", "multipart/x-mixed-replace; boundary=b"),)
 _LIMITED = """
 import sys, re, time
 from pathlib import Path
-from pipeline.stage import limit_memory
+from pipeline.guard import limit_memory
 from pipeline.settings import Camera
 from stages.capture.sources import open_source
 from stages.capture import network
@@ -372,7 +372,7 @@ _SHORT_OF_MEMORY = """
 import sys
 from pathlib import Path
 from pipeline.settings import Camera
-from pipeline.stage import limit_memory
+from pipeline.guard import limit_memory
 from stages.capture.sources import open_source
 source = open_source(Camera(name="door", source="."), Path(sys.argv[1]))
 source.read()  # loads what reads pictures

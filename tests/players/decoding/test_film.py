@@ -11,58 +11,44 @@ import pygame
 import pytest
 
 from bench.rig import coded_ads
-from players.screen import video as video_module
+from pipeline.film import Film
+from players.decoding.decoders import Decoders
+from players.decoding.moving import AHEAD_FRAMES, Moving
 from players.screen.layout import Layout
-from players.screen.moving import AHEAD_FRAMES
-from players.screen.video import Video
 from tests.conftest import HANG_S, wait_for
 from tests.films import coded, corners, near, quarters, write_film
+from tests.players.decoding.opened import moving, still
 from tests.players.screen.surfaces import BLUE, GREEN, RED, WHITE, pixels
 
 SIZE = (320, 180)
 
 
-class Clock:
-    """Takes the place of the module `time` in players/screen/video.py; time passes only when the test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(video_module, "time", clock)
-    return clock
-
-
-def play(video: Video, clock: Clock, hz: float = 60.0) -> list[tuple[float, pygame.Surface]]:
+def play(video: Moving, hz: float = 60.0) -> list[tuple[float, pygame.Surface]]:
     """Return (seconds since the beginning, surface) of every frame that was due at a tick, to the film's end.
 
-    The clock waits for the decoder, so that a busy machine changes nothing.
+    It begins in an hour, and its clock waits for the decoder: no frame is late, however busy the machine is.
     """
-    began_s = clock.now_s
+    began_s = time.monotonic() + 3600
     video.begin(began_s)
-    shown = []
+    shown, at_s = [], 0.0
     while not video.finished:
-        wait_for(lambda: video._ended or len(video._queue) >= AHEAD_FRAMES, "frames of the film")
-        frame = video.due(clock.now_s)
+        wait_for(lambda: video.ended or video.waiting >= AHEAD_FRAMES, "frames of the film")
+        frame = video.due(began_s + at_s)
         if frame is not None:
-            shown.append((clock.now_s - began_s, frame.copy()))
-        clock.now_s += 1 / hz
+            shown.append((at_s, frame.copy()))
+        at_s += 1 / hz
     return shown
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "libx264"), (".mkv", "libx265"), (".webm", "libvpx-vp9")])
-def test_each_frame_comes_once_in_order_and_on_time(tmp_path: Path, clock: Clock, suffix: str, codec: str) -> None:
+def test_each_frame_comes_once_in_order_and_on_time(
+    decoders: Decoders, tmp_path: Path, suffix: str, codec: str
+) -> None:
     path = tmp_path / f"film{suffix}"
     coded_ads.make_clip(path, 5, 45, SIZE, codec=codec)
-    video = Video(path, Layout(*SIZE))
+    video = moving(decoders, path, Layout(*SIZE))
     try:
-        shown = play(video, clock)
+        shown = play(video)
     finally:
         video.close()
     codes = [coded_ads.read(pixels(surface)) for _, surface in shown]
@@ -72,36 +58,38 @@ def test_each_frame_comes_once_in_order_and_on_time(tmp_path: Path, clock: Clock
     assert video.error == "" and video.fps == pytest.approx(30, rel=0.01)
 
 
-def test_it_decodes_no_further_than_allowed(tmp_path: Path) -> None:
+def test_it_decodes_no_further_than_allowed(decoders: Decoders, tmp_path: Path) -> None:
     coded_ads.make_clip(tmp_path / "film.mp4", 1, 60, SIZE)
-    video = Video(tmp_path / "film.mp4", Layout(*SIZE))
+    video = moving(decoders, tmp_path / "film.mp4", Layout(*SIZE))
     try:
-        assert video.ready.wait(HANG_S)
+        video.wait(HANG_S)
         time.sleep(0.2)
-        assert len(video._queue) == AHEAD_FRAMES
+        assert video.waiting == AHEAD_FRAMES + 1
+        video.begin(time.monotonic())
+        assert video.due(time.monotonic()) is not None
+        wait_for(lambda: video.waiting == AHEAD_FRAMES, "the frames ahead")
     finally:
         video.close()
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 @pytest.mark.parametrize("scaling", ["fit", "fill", "stretch"])
-def test_a_film_lies_on_the_screen_like_a_picture(tmp_path: Path, rotation: int, scaling: str) -> None:
-    from players.screen import pictures
-
-    film, still = tmp_path / "film.mp4", tmp_path / "still.png"
+def test_a_film_lies_on_the_screen_like_a_picture(
+    decoders: Decoders, tmp_path: Path, rotation: int, scaling: str
+) -> None:
+    film, picture = tmp_path / "film.mp4", tmp_path / "still.png"
     coded_ads.make_clip(film, 9, 10, SIZE)
-    coded_ads.make_image(still, 9, SIZE)
+    coded_ads.make_image(picture, 9, SIZE)
     layout = Layout(300, 260, rotation, 4.0, scaling)  # type: ignore[arg-type]
-    video = Video(film, layout)
+    video = moving(decoders, film, layout)
     try:
-        assert video.ready.wait(HANG_S)
-        first = video.first()
+        first = video.wait(HANG_S)
         assert first is not None, video.error
         surface = pygame.Surface((300, 260), 0, 32)
         surface.blit(first, (0, 0))
     finally:
         video.close()
-    difference = np.abs(pixels(surface).astype(int) - pixels(pictures.load(still, layout)).astype(int))
+    difference = np.abs(pixels(surface).astype(int) - pixels(still(decoders, picture, layout)).astype(int))
     assert difference.mean() < 6
     assert (pixels(surface)[:5] == 0).all()
 
@@ -110,7 +98,7 @@ def test_a_film_lies_on_the_screen_like_a_picture(tmp_path: Path, rotation: int,
 @pytest.mark.parametrize("ratio", [Fraction(1), Fraction(2)])
 @pytest.mark.parametrize("scaling", ["fit", "fill"])
 def test_a_film_is_shown_upright_and_in_the_shape_that_its_camera_says(
-    tmp_path: Path, turned: int, ratio: Fraction, scaling: str
+    decoders: Decoders, tmp_path: Path, turned: int, ratio: Fraction, scaling: str
 ) -> None:
     """The film's maker saw red and green above, blue and white below, 160 px wide and 80 px high."""
     seen = np.zeros((80, 160, 3), np.uint8)
@@ -124,10 +112,9 @@ def test_a_film_is_shown_upright_and_in_the_shape_that_its_camera_says(
         for _ in range(10):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(stored, format="rgb24")))
         container.mux(stream.encode(None))
-    video = Video(tmp_path / "film.mp4", Layout(160, 120, scaling=scaling))  # type: ignore[arg-type]
+    video = moving(decoders, tmp_path / "film.mp4", Layout(160, 120, scaling=scaling))  # type: ignore[arg-type]
     try:
-        assert video.ready.wait(HANG_S)
-        first = video.first()
+        first = video.wait(HANG_S)
         assert first is not None, video.error
         shown = pixels(first).astype(int)
     finally:
@@ -138,11 +125,10 @@ def test_a_film_is_shown_upright_and_in_the_shape_that_its_camera_says(
         assert np.abs(shown[y, x] - colour).max() < 40
 
 
-def first_of(path: Path, layout: Layout) -> np.ndarray:
-    video = Video(path, layout)
+def first_of(decoders: Decoders, path: Path, layout: Layout) -> np.ndarray:
+    video = moving(decoders, path, layout)
     try:
-        assert video.ready.wait(HANG_S)
-        first = video.first()
+        first = video.wait(HANG_S)
         assert first is not None, video.error
         return pixels(first)
     finally:
@@ -152,13 +138,13 @@ def first_of(path: Path, layout: Layout) -> np.ndarray:
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 @pytest.mark.parametrize("scaling", ["fit", "fill"])
 def test_a_mirrored_film_with_alpha_lies_right_on_a_screen_that_hangs_in_any_way(
-    tmp_path: Path, rotation: int, scaling: str
+    decoders: Decoders, tmp_path: Path, rotation: int, scaling: str
 ) -> None:
     path = tmp_path / "film.mov"
     frame = coded(quarters(96, 64)[:, ::-1], bits=10, alpha=0.5)
     mirror = (-65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
     write_film(path, [frame] * 3, "prores_ks", display_matrix=mirror)
-    shown = first_of(path, Layout(120, 120, rotation, scaling=scaling))  # type: ignore[arg-type]
+    shown = first_of(decoders, path, Layout(120, 120, rotation, scaling=scaling))  # type: ignore[arg-type]
     upright = np.rot90(shown, rotation // 90)
     if scaling == "fit":
         assert upright[:18].max() == 0 and upright[-18:].max() == 0
@@ -169,18 +155,18 @@ def test_a_mirrored_film_with_alpha_lies_right_on_a_screen_that_hangs_in_any_way
 @pytest.mark.parametrize("name", ["pq2020.mp4", "hlg2020.mp4"])
 @pytest.mark.parametrize("size", [(640, 360), (1920, 1080)])
 def test_hdr_films_that_people_brought_have_their_colours_on_a_screen(
-    shared_dir: Path, name: str, size: tuple[int, int]
+    decoders: Decoders, shared_dir: Path, name: str, size: tuple[int, int]
 ) -> None:
-    shown = first_of(shared_dir / "cases/films" / name, Layout(*size))
+    shown = first_of(decoders, shared_dir / "cases/films" / name, Layout(*size))
     assert near(corners(shown), [(255, 0, 0), (14, 255, 9), (9, 0, 255), WHITE], 15)
 
 
-def test_a_mirrored_film_that_people_brought_is_the_right_way_round(shared_dir: Path) -> None:
-    shown = first_of(shared_dir / "cases/films/hflip.mp4", Layout(320, 180))
+def test_a_mirrored_film_that_people_brought_is_the_right_way_round(decoders: Decoders, shared_dir: Path) -> None:
+    shown = first_of(decoders, shared_dir / "cases/films/hflip.mp4", Layout(320, 180))
     assert near(corners(shown), [GREEN, RED, WHITE, BLUE])
 
 
-def test_slides_come_at_their_times_however_late_the_decoder_is(tmp_path: Path, clock: Clock) -> None:
+def test_slides_come_at_their_times_however_late_the_decoder_is(decoders: Decoders, tmp_path: Path) -> None:
     times_s = [0.0, 2.0, 2.5, 6.0]
     write_film(
         tmp_path / "film.webm",
@@ -189,9 +175,9 @@ def test_slides_come_at_their_times_however_late_the_decoder_is(tmp_path: Path, 
         times_s=times_s,
         last_s=3,
     )
-    video = Video(tmp_path / "film.webm", Layout(*SIZE))
+    video = moving(decoders, tmp_path / "film.webm", Layout(*SIZE))
     try:
-        shown = play(video, clock, hz=10)
+        shown = play(video, hz=10)
         assert [at_s for at_s, _ in shown] == pytest.approx(times_s, abs=0.11)
         assert video.ends_s == pytest.approx(9, abs=0.01)
         assert video.expected(9.0) == 4
@@ -219,11 +205,11 @@ def changing_film(path: Path, *sizes: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("scaling", ["fit", "fill"])
-def test_a_film_whose_frames_change_their_size_plays_on(tmp_path: Path, clock: Clock, scaling: str) -> None:
+def test_a_film_whose_frames_change_their_size_plays_on(decoders: Decoders, tmp_path: Path, scaling: str) -> None:
     changing_film(tmp_path / "film.webm", (64, 64), (640, 32), (32, 64))
-    video = Video(tmp_path / "film.webm", Layout(*SIZE, scaling=scaling))  # type: ignore[arg-type]
+    video = moving(decoders, tmp_path / "film.webm", Layout(*SIZE, scaling=scaling))  # type: ignore[arg-type]
     try:
-        shown = play(video, clock)
+        shown = play(video)
     finally:
         video.close()
     assert (len(shown), video.error) == (45, "")
@@ -231,64 +217,61 @@ def test_a_film_whose_frames_change_their_size_plays_on(tmp_path: Path, clock: C
         assert np.abs(pixels(surface)[90, 160].astype(int) - (200, 40, 40)).max() < 30
 
 
-def test_frames_that_grow_beyond_what_is_allowed_are_not_decoded(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(video_module, "PIXELS_MAX", 10_000)
+def test_frames_that_grow_beyond_what_is_allowed_are_not_decoded(tmp_path: Path) -> None:
     changing_film(tmp_path / "film.webm", (64, 64), (640, 32))
-    video = Video(tmp_path / "film.webm", Layout(*SIZE))
-    try:
-        assert len(play(video, clock)) <= 15
-    finally:
-        video.close()
-    assert video.error
+    seen = 0
+    with Film(tmp_path / "film.webm", pixels_max=10_000) as film, pytest.raises(av.FFmpegError):
+        for _ in film.frames():
+            seen += 1
+    assert seen <= 15
 
 
-def test_damage_half_way_is_an_error_after_the_good_frames(tmp_path: Path, clock: Clock) -> None:
+def test_damage_half_way_is_an_error_after_the_good_frames(decoders: Decoders, tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     coded_ads.make_clip(path, 1, 90, SIZE)
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 6000] = random.Random(1).randbytes(6000)
     path.write_bytes(data)
-    video = Video(path, Layout(*SIZE))
+    video = moving(decoders, path, Layout(*SIZE))
     try:
-        shown = play(video, clock)
+        shown = play(video)
     finally:
         video.close()
     assert 10 < len(shown) < 85
     assert video.error
 
 
-def test_a_film_cut_short_ends_early(tmp_path: Path, clock: Clock) -> None:
+def test_a_film_cut_short_ends_early(decoders: Decoders, tmp_path: Path) -> None:
     path = tmp_path / "film.webm"
     coded_ads.make_clip(path, 1, 60, SIZE, codec="libvpx-vp9")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    video = Video(path, Layout(*SIZE))
+    video = moving(decoders, path, Layout(*SIZE))
     try:
-        shown = play(video, clock)
+        shown = play(video)
     finally:
         video.close()
     assert 0 < len(shown) < 55
     assert video.finished
 
 
-@pytest.mark.parametrize("content", [b"", b"not a film", None])
-def test_no_film_at_all_is_an_error_at_once(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"not a film"])
+def test_no_film_at_all_is_an_error_at_once(decoders: Decoders, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "film.mp4"
-    if content is not None:
-        path.write_bytes(content)
-    video = Video(path, Layout(*SIZE))
-    assert video.ready.wait(HANG_S)
-    assert video.first() is None and video.finished and video.error
+    path.write_bytes(content)
+    video = moving(decoders, path, Layout(*SIZE))
+    assert video.wait(HANG_S) is None and video.finished and video.error
     video.close()
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        moving(decoders, path, Layout(*SIZE))
 
 
-def test_late_frames_are_left_out_and_the_film_keeps_its_time(tmp_path: Path, clock: Clock) -> None:
+def test_late_frames_are_left_out_and_the_film_keeps_its_time(decoders: Decoders, tmp_path: Path) -> None:
     coded_ads.make_clip(tmp_path / "film.mp4", 1, 60, SIZE)
-    video = Video(tmp_path / "film.mp4", Layout(*SIZE))
+    video = moving(decoders, tmp_path / "film.mp4", Layout(*SIZE))
     try:
-        shown = play(video, clock, hz=8)
+        shown = play(video, hz=8)
     finally:
         video.close()
     assert len(shown) <= 18

@@ -1,43 +1,66 @@
 """Sound of films: decoded, played where there is a device, never too long."""
 
+import time
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import msgspec
 import numpy as np
 import pygame
 import pytest
 
 from bench.rig import coded_ads
-from players.screen import sound
+from players import ready
+from players.decoding.decoders import Decoders
+from players.screen.layout import Layout
+from players.screen.pcm import BYTES, LONGEST_S, RATE_HZ
+from tests.ads import decision
+from tests.ads import line as ad_line
+from tests.conftest import HANG_S
+from tests.players.decoding.opened import creative
 
 SIZE = (320, 180)
 
 
+def heard(decoders: Decoders, path: Path) -> bytes | None:
+    """Return the samples of a film's sound; None where it has none."""
+    hearing = decoders.sound(creative(path), Layout(*SIZE))
+    try:
+        hearing.wait(HANG_S)
+        assert not hearing.error
+        return bytes(hearing.frames.view(0)) if hearing.frames.written else None
+    finally:
+        hearing.close()
+
+
 def test_sound_is_decoded_and_played_where_there_is_a_device(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    decoders: Decoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
     with_tone, silent = tmp_path / "tone.mp4", tmp_path / "silent.mp4"
     coded_ads.make_clip(with_tone, 1, 30, SIZE, tone=True)
     coded_ads.make_clip(silent, 1, 10, SIZE)
+    assert heard(decoders, silent) is None
+    chosen = msgspec.structs.replace(decision(ad_line("a")), creative=creative(with_tone, sound=True))
     try:
-        assert sound.load(silent) is None
-        tone = sound.load(with_tone)
+        ad = ready.load(chosen, Layout(*SIZE), decoders)
+        tone = ad._sound
         assert tone is not None
         assert tone._sound.get_length() == pytest.approx(1.0, abs=0.1)
-        tone.begin()
+        ad.begin(time.monotonic())
         assert pygame.mixer.get_busy()
-        tone.stop()
+        ad.release()
     finally:
         pygame.mixer.quit()
     monkeypatch.setenv("SDL_AUDIODRIVER", "no-such-driver")
-    assert sound.load(with_tone) is None
+    ad = ready.load(chosen, Layout(*SIZE), decoders)
+    ad.release()
+    assert ad._sound is None
     assert "no_sound" in capsys.readouterr().err
 
 
-def test_no_more_sound_is_made_of_a_frame_than_is_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
+def test_no_more_sound_is_made_of_a_frame_than_is_played(decoders: Decoders, tmp_path: Path) -> None:
     with av.open(str(tmp_path / "slow.mkv"), "w") as container:
         video = container.add_stream("libx264", rate=10)
         video.width = video.height = 64
@@ -49,11 +72,8 @@ def test_no_more_sound_is_made_of_a_frame_than_is_played(tmp_path: Path, monkeyp
         frame.sample_rate = 10
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    try:
-        slow = sound.load(tmp_path / "slow.mkv")
-        assert slow is not None and slow._sound.get_length() <= sound.LONGEST_S
-    finally:
-        pygame.mixer.quit()
+    slow = heard(decoders, tmp_path / "slow.mkv")
+    assert slow is not None and len(slow) <= LONGEST_S * RATE_HZ * BYTES
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
@@ -61,10 +81,9 @@ def test_no_more_sound_is_made_of_a_frame_than_is_played(tmp_path: Path, monkeyp
     ("picture_s", "sound_s", "silence_s"), [(0.0, 0.0, 0.0), (0.0, 1.0, 1.0), (2.0, 1.0, 0.0), (1.0, 2.5, 1.5)]
 )
 def test_the_sound_begins_with_its_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, picture_s: float, sound_s: float, silence_s: float
+    decoders: Decoders, tmp_path: Path, suffix: str, picture_s: float, sound_s: float, silence_s: float
 ) -> None:
     """A tone that begins before or after the picture; it lasts 3 s in all."""
-    monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
     path = tmp_path / f"film{suffix}"
     with av.open(str(path), "w") as container:
         picture = container.add_stream("libx264", rate=10)
@@ -84,12 +103,9 @@ def test_the_sound_begins_with_its_picture(
             packets += tone.encode(part)
         for packet in [*packets, *tone.encode(None)]:
             container.mux(packet)
-    try:
-        loaded = sound.load(path)
-        assert loaded is not None
-        heard = np.frombuffer(loaded._sound.get_raw(), np.int16).reshape(-1, 2)[:, 0].astype(int)
-    finally:
-        pygame.mixer.quit()
-    begins = int(np.argmax(np.abs(heard) > 1000))
+    samples = heard(decoders, path)
+    assert samples is not None
+    left = np.frombuffer(samples, np.int16).reshape(-1, 2)[:, 0].astype(int)
+    begins = int(np.argmax(np.abs(left) > 1000))
     assert begins / 48_000 == pytest.approx(silence_s, abs=0.08)
-    assert len(heard) / 48_000 == pytest.approx(3 + sound_s - picture_s, abs=0.12)
+    assert len(left) / 48_000 == pytest.approx(3 + sound_s - picture_s, abs=0.12)

@@ -1,0 +1,71 @@
+"""One decoding as the player sees it: the memory that it fills, and the process, which can be killed at any time."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+
+from pipeline.pictures import PictureError
+from players.decoding.frames import Frames
+from players.decoding.order import READY, ROOM
+
+_KILL_TIMEOUT_S = 5.0
+
+
+class LateError(PictureError):
+    """A medium was not ready in the time allowed. That may be due to the medium or to a slow disk."""
+
+
+class Decoding:
+    """One medium that is being decoded: memory for its frames, and a process that can be killed."""
+
+    def __init__(self, frames: Frames, control: socket.socket, pidfd: int) -> None:
+        self.frames = frames
+        self._control, self._pidfd = control, pidfd
+        self._gone = False
+
+    @property
+    def lives(self) -> bool:
+        """True while the process runs: what it has to say of that is taken in without waiting."""
+        while not self._gone:
+            try:
+                self._gone = not self._control.recv(64, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            except OSError:
+                self._gone = True
+        return not self._gone
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until as many frames wait as there may, or no more will come. Raises LateError after `timeout_s`."""
+        ready, _, _ = select.select([self._control], [], [], timeout_s)
+        if ready:
+            self._gone = self._control.recv(1) != READY
+        elif not self.frames.written:
+            raise LateError("it was not ready in the time allowed")
+
+    def make_room(self) -> None:
+        """Tell the process that frames were released."""
+        with contextlib.suppress(OSError):
+            self._control.send(ROOM, socket.MSG_DONTWAIT)
+
+    @property
+    def error(self) -> str:
+        """Reason why no more will come; empty while more may come, or where all came."""
+        if self.frames.ended:
+            return self.frames.error
+        if self.lives or self.frames.ended:
+            return self.frames.error if self.frames.ended else ""
+        return "its decoder died: it took too much memory or time of a processor, or the medium is damaged"
+
+    def close(self) -> None:
+        """Kill the process, and wait until it is gone."""
+        if self._pidfd < 0:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        select.select([self._pidfd], [], [], _KILL_TIMEOUT_S)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        self._control.close()

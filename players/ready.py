@@ -1,0 +1,115 @@
+"""Ads that are ready to be shown: loading them, and a record of what happened to each on the screen."""
+
+import pygame
+
+from pipeline.log import skip
+from pipeline.medium import MediumError
+from pipeline.pictures import PictureError
+from players.ads.lines import Creative
+from players.choice.choose import Decision
+from players.decoding.decoders import FIRST_FRAME_TIMEOUT_S, SOUND_TIMEOUT_S, Decoders, unshown
+from players.decoding.decoding import Decoding
+from players.decoding.moving import Moving
+from players.ledger.exposure import Exposure
+from players.screen import sound as sounds
+from players.screen.layout import Layout
+from players.screen.sound import Sound
+
+
+class ReadyAd:
+    """An ad that is ready to be shown, and a record of what happened to it on the screen."""
+
+    def __init__(
+        self, decision: Decision, picture: pygame.Surface, video: Moving | None = None, sound: Sound | None = None
+    ) -> None:
+        self.decision = decision
+        self.picture = picture
+        """The picture, or the first frame of a moving one, as a surface of the whole screen."""
+        self.video = video
+        """The film or animated picture; None for a still picture."""
+        self._sound = sound
+        self.play_id: str | None = None
+        """Id of the row in the ledger. None for a house ad that plays while the ledger cannot be written."""
+        self.exposure = Exposure(decision)
+        self.planned_s = decision.creative.duration_ms / 1000
+        """Time for which the ad is meant to be on."""
+        self.began_s = 0.0
+        """Time of its first flip, in seconds of CLOCK_MONOTONIC."""
+        self.presented = 0
+        """Number of frames that were shown while somebody could see them."""
+        self.failure = ""
+        """Reason why the ad cannot go on; empty where it can."""
+
+    @property
+    def creative(self) -> Creative:
+        """The creative that is shown."""
+        return self.decision.creative
+
+    def expected_by(self, now_s: float, tick_hz: float) -> int:
+        """Number of frames that should have been presented by `now_s`: ticks of a picture, frames of a film."""
+        ticks = round((now_s - self.began_s) * tick_hz)
+        return ticks if self.video is None else min(max(ticks, 1), self.video.expected(now_s - self.began_s))
+
+    def begin(self, now_s: float) -> None:
+        """Start the film and its sound; the ad is on from `now_s` (CLOCK_MONOTONIC)."""
+        self.began_s = now_s
+        if self.video:
+            self.video.begin(now_s)
+        if self._sound:
+            self._sound.begin()
+
+    def release(self) -> None:
+        """Stop the film's decoder and its sound."""
+        if self.video:
+            self.video.close()
+        if self._sound:
+            self._sound.stop()
+
+
+def load(decision: Decision, layout: Layout, decoders: Decoders) -> ReadyAd:
+    """Load the picture or film of a decision.
+
+    Raises PictureError, MediumError or OSError where it cannot be shown, or is not the one that was examined.
+    """
+    creative = decision.creative
+    if not creative.moves:
+        return ReadyAd(decision, decoders.still(creative, layout))
+    hearing = _begin_sound(creative, layout, decoders)
+    video: Moving | None = None
+    try:
+        video = decoders.moving(creative, layout)
+        first = video.wait(FIRST_FRAME_TIMEOUT_S)
+        if first is None:
+            raise unshown(creative, video.error)
+        return ReadyAd(decision, first, video, _sound(creative, hearing) if hearing else None)
+    except BaseException:
+        if video:
+            video.close()
+        raise
+    finally:
+        if hearing:
+            hearing.close()
+
+
+def _begin_sound(creative: Creative, layout: Layout, decoders: Decoders) -> Decoding | None:
+    """Begin to decode the sound of a film, where it is wanted and can be played."""
+    if not creative.sound or creative.kind != "video":
+        return None
+    try:
+        sounds.prepare()
+    except pygame.error as error:
+        skip("no_sound", file=creative.path, error=error)
+        return None
+    return decoders.sound(creative, layout)
+
+
+def _sound(creative: Creative, hearing: Decoding) -> Sound | None:
+    """Return the sound of a film; None where it has none. Where it cannot be had, logs why and returns None."""
+    try:
+        hearing.wait(SOUND_TIMEOUT_S)
+        if hearing.error:
+            raise PictureError(hearing.error)
+        return Sound(hearing.frames.view(0)) if hearing.frames.written else None
+    except (pygame.error, PictureError, MediumError) as error:
+        skip("no_sound", file=creative.path, error=error)
+        return None
