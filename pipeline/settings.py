@@ -91,7 +91,7 @@ class Camera(Section, frozen=True, kw_only=True):
     three keys."""
     screen_pitch_deg: Annotated[float, Meta(ge=-60, le=60)] = 0.0
     """Tilt of that head. 0 faces the camera; positive is upwards."""
-    screen_half_yaw_deg: Annotated[float, Meta(ge=5, le=90)] = 22.0
+    screen_half_yaw_deg: Annotated[float, Meta(ge=5, le=90)] = 20.0
     """Largest turn of a head that looks at the screen, from `screen_yaw_deg`, to either side. A wide screen near
     the people needs more."""
     screen_half_pitch_deg: Annotated[float, Meta(ge=5, le=90)] = 16.0

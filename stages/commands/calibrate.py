@@ -10,7 +10,7 @@ import msgspec
 
 from models.assets import resolve
 from models.cards import ModelError
-from models.detector import FaceDetector
+from models.detector import DetectedFace, FaceDetector
 from models.images import ImageError, read_frames
 from models.pose import head_pose
 from pipeline.control import Status, ask
@@ -35,8 +35,8 @@ _ENOUGH = 5
 _LAST = 0.999
 _PATIENCE_S = 60.0
 
-Seen = tuple[tuple[float, float, float, float], tuple[tuple[float, float], ...], float]
-"""Box, key points and score of a face."""
+Seen = tuple[float, float | None, float | None]
+"""Width of a face in px, and its yaw and pitch; None where they cannot be told."""
 
 
 @click.command("calibrate")
@@ -142,7 +142,7 @@ class _Session:
         if message.camera != self._camera or part < 0:
             return
         at = (self._corner + min(part, _LAST)) / len(CORNERS)
-        sample = _sample(at, [(face.box_px, face.keypoints_px, face.score) for face in message.faces])
+        sample = _sample(at, [(face.box_px[2], face.yaw_deg, face.pitch_deg) for face in message.faces])
         self._told += sample.angles_deg is not None and (self._corner < 0 or part > TURNING)
         if self._corner >= 0:
             self.samples.append(sample)
@@ -165,10 +165,10 @@ class _Session:
 
 
 def _sample(at: float, faces: list[Seen]) -> Sample:
-    by_size = sorted(faces, key=lambda face: -face[0][2])
-    pose = head_pose(*by_size[0]) if by_size else None
-    alone = len(by_size) < 2 or by_size[1][0][2] < _AS_LARGE * by_size[0][0][2]
-    return Sample(at, (pose.yaw_deg, pose.pitch_deg) if pose else None, alone)
+    by_size = sorted(faces, key=lambda face: -face[0])
+    alone = len(by_size) < 2 or by_size[1][0] < _AS_LARGE * by_size[0][0]
+    _, yaw_deg, pitch_deg = by_size[0] if by_size else (0, None, None)
+    return Sample(at, None if yaw_deg is None or pitch_deg is None else (yaw_deg, pitch_deg), alone)
 
 
 def _watch(name: str, session: _Session) -> None:
@@ -225,4 +225,9 @@ def _of_film(path: Path, station: Station | None) -> Iterator[Sample]:
     except (ModelError, ImageError) as error:
         raise UserError(str(error)) from error
     for i, faces in enumerate(found):
-        yield _sample(i / len(found), [(face.box_px, face.keypoints_px, face.score) for face in faces])
+        yield _sample(i / len(found), [_seen(face) for face in faces])
+
+
+def _seen(face: DetectedFace) -> Seen:
+    pose = head_pose(face.box_px, face.keypoints_px, face.score)
+    return face.box_px[2], pose.yaw_deg if pose else None, pose.pitch_deg if pose else None

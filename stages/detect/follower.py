@@ -78,7 +78,7 @@ class Follower:
                     asked.append(len(faces))
                     crop = crop_face(image, face.box_px, face.keypoints_px, self._crop)
                     crops.append(crop[..., ::-1].tobytes())
-            pose = head_pose(face.box_px, face.keypoints_px)
+            pose = head_pose(face.box_px, face.keypoints_px, face.score)
             faces.append(
                 Face(
                     box_px=face.box_px,

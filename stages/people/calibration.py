@@ -11,7 +11,7 @@ from stages.people.attention import Window
 
 CORNERS = ("top left", "top right", "bottom right", "bottom left")
 """Corners in the order in which they are looked at, as who looks at the screen sees them."""
-SLACK_YAW_DEG, SLACK_PITCH_DEG = 18.0, 13.0
+SLACK_YAW_DEG, SLACK_PITCH_DEG = 16.0, 13.0
 """Angles by which the window reaches beyond the corners: heads turn less than eyes do, and are told with errors."""
 TURNING = 0.4
 """Share of the time for a corner in which the head still turns to it."""

@@ -25,15 +25,17 @@ def seconds(value_ns: int | None) -> float:
     return value_ns / 1e9
 
 
-def test_a_look_is_confirmed_after_a_quarter_of_a_second_and_counts_from_its_start() -> None:
-    assert after([AT] * 3).looking is None
+def test_a_look_begins_at_once_and_counts_after_a_quarter_of_a_second_from_its_start() -> None:
+    assert after([AT]).looking is None
+    assert after([AT] * 2).looking is True
+    assert not after([AT] * 3).watched
     look = after([AT] * 11)
     assert (look.looking, look.watched, look.told) == (True, True, True)
     assert seconds(look.since_ns) == 100
     assert seconds(look.attention_ns) == pytest.approx(1)
 
 
-def test_a_glance_of_two_frames_is_no_look() -> None:
+def test_a_glance_of_two_frames_does_not_count() -> None:
     glance = after([OFF] * 5 + [AT] * 2 + [OFF] * 10)
     assert (glance.looking, glance.watched, glance.told) == (False, False, True)
     assert glance.attention_ns == 0
