@@ -1,4 +1,4 @@
-"""How soon people are found in scenes by the search of far-reaching cameras and by a detector of whole frames."""
+"""Time until people are found in scenes by the search of far-reaching cameras and by a detector of whole frames."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ Boxes = Callable[[NDArray[np.uint8]], list[Box]]
 
 
 class Reached(Struct, frozen=True):
-    """What was found of the people of some scenes."""
+    """Outcome for the people of some scenes."""
 
     people: int
     soon: int

@@ -17,7 +17,7 @@ class Expected(Struct, frozen=True):
 
     box_px: Box
     believed: bool = True
-    """Whether it is sure that somebody is there."""
+    """True if it is sure that somebody is there."""
 
 
 REGION = 2.2

@@ -1,4 +1,4 @@
-"""Where something moves in the frames of one camera."""
+"""Motion in the frames of one camera: the places where something moves."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _STEP = 4
 _GREY_LEVELS = 4.0
 """Least change of a cell's mean from frame to frame, beyond that of the light of the whole picture."""
 _KEPT = 0.8
-"""What is left of a motion in the next frame: who stops is still looked for."""
+"""Share that is left of a motion in the next frame: who stops is still looked for."""
 _OLD_NS = 1_000_000_000
 _EVERYWHERE = 0.5
 """Share of moving cells from which on the camera itself moves, or a light: then no place is better than another."""

@@ -28,9 +28,9 @@ _FOLLOWED = 0.6
 """Share of the least score that is enough for somebody who is followed."""
 _NEW = 1.2
 """Least mean of the scores of somebody new, in least scores. Nothing in 36 empty streets comes near it (.48 where .6 is
-asked), hardly a back of a head reaches it, and it costs 1 in 10 of the looks that show a face."""
+asked), and hardly a back of a head reaches it. It costs 1 in 10 of the looks that show a face."""
 _THIRD_LOOKS = 3
-"""Most third looks for each call of close-ups. They may overdraw the budget, which later frames pay back."""
+"""Largest number of third looks for each call of close-ups. They may overdraw the budget; later frames pay back."""
 _BESIDE = 0.8
 """Distance in face widths within which a face is that of the person who is followed there."""
 _SAVED = 2.0
@@ -38,7 +38,7 @@ _SAVED = 2.0
 
 
 class Found(Struct, frozen=True):
-    """What the search of a frame gave."""
+    """Result of the search of a frame."""
 
     faces: list[DetectedFace]
     """Faces in px of the frame, best first."""
@@ -47,7 +47,7 @@ class Found(Struct, frozen=True):
 
 
 class _Candidate(Struct, frozen=True):
-    """What looks like a face in a tile; `sure` if it needs no second look."""
+    """Likeness of a face in a tile; `sure` if it needs no second look."""
 
     face: DetectedFace
     tile: Tile

@@ -14,9 +14,9 @@ COARSE, FINE = 3.0, 2.0
 _OVERLAP = 0.12
 """Least overlap of neighbours, in sides of a tile: a face of 60 px is whole in one of them."""
 _WHOLE, _COARSE, _FINE = 3.0, 1.0, 0.12
-"""How often the whole frame, a coarse and a fine tile have their turn, in relation to each other."""
+"""Turns of the whole frame, of a coarse and of a fine tile, in relation to each other."""
 _COARSE_MOVING, _FINE_MOVING = 4.0, 2.0
-"""What is added to that of a tile where something moves."""
+"""Addition to that of a tile where something moves."""
 _LUCKY = 2.0
 """Times that a tile has its turn more often where most faces have appeared."""
 _HALF_LIFE_NS = 600_000_000_000

@@ -17,8 +17,8 @@ BRIDGE_S = 1.5
 _BELIEVED = 1.6
 """Sum of the scores of a person's faces from which he is believed in: two good ones, or three poor ones."""
 _DOUBT = 0.4
-"""What a frame in which the face is not found takes from that sum: a face is found in nearly every frame, what only
-looks like one now and then."""
+"""Loss of that sum by a frame in which the face is not found. A face is found in nearly every frame, and what
+only looks like one now and then."""
 _SELDOM_S = 0.5
 """Time from frame to frame from which a person is believed in at once: there may be no second look."""
 _GUIDED_S = 1.0

@@ -1,4 +1,4 @@
-"""Where something moves."""
+"""Motion: the places where something moves."""
 
 import cv2
 import numpy as np
