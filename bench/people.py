@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bench.findings import Findings, Plan, Say, Table
-from bench.rig.scenes.chains import Alone, Chain, Plain, frames_alone, photos_alone
+from bench.rig.scenes.chains import Alone, Chain, Plain, Station, frames_alone, photos_alone
 from bench.rig.scenes.film import Line
 from bench.rig.scenes.scene import Frame, Scene
 from bench.rig.scenes.score import Score, gender_right, joined, looking_right, recall, score
@@ -34,7 +34,7 @@ def run(plan: Plan, say: Say) -> Findings:
     findings = Findings()
     plain = Plain()
     try:
-        chains: dict[str, Chain] = {"plain": plain}
+        chains: dict[str, Chain] = {"plain": plain, "stationcast": Station(KINDS["street"].fps, "far")}
         found = {kind: _compare(kind, chains, plan, say) for kind in KINDS}
     finally:
         plain.close()

@@ -36,5 +36,6 @@ def test_the_plain_chain_follows_a_near_person_and_asks_each_time(monkeypatch: p
 def test_every_chain_is_measured_beside_the_goals() -> None:
     found = run_benchmark("people", Plan(size="tiny"), lambda _: None).findings
     chains, alone = found.tables
-    assert [row[0] for row in chains.rows].count("street") > 10 and "plain" in chains.columns
+    assert [row[0] for row in chains.rows].count("street") > 10 and chains.columns[-2:] == ("plain", "stationcast")
+    assert any(goal.text.startswith("street: ") for goal in found.goals)
     assert {row[0] for row in alone.rows} >= {"street", "hard"}

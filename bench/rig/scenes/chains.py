@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from msgspec import Struct
@@ -14,6 +15,10 @@ from models.assets import resolve
 from models.crop import crop_face
 from models.detector import FaceDetector
 from models.session import Classifier
+from pipeline import settings
+from pipeline.settings import Camera
+from stages.commands.chain import Chain as StationChain
+from stages.people.view import Visit
 
 _GAP_S = 1.5
 _REACH = 1.5
@@ -79,6 +84,51 @@ class Plain:
         ]
         away, name = min(near, default=(_REACH, ""))
         return name if away < _REACH else None
+
+
+class Station:
+    """Chain of a station, as `stationcast people` runs it, with the defaults of a camera of this rate and reach."""
+
+    def __init__(self, fps: float, reach: Literal["near", "far"]) -> None:
+        camera = Camera(name="scene", source="sample", fps=fps, reach=reach)
+        self._station = settings.Station(cameras=(camera,), folder=Path.cwd())
+
+    def __call__(self, frames: Iterator[Frame]) -> Ran:
+        """Follow everybody through a scene."""
+        chain = StationChain(self._station)
+        ran = Ran([], [], 0, 0)
+        try:
+            for frame in frames:
+                audience = chain.look(frame.image, frame.t_s)
+                ran.followed += [
+                    Followed(frame.t_s, person.track, person.box_px, person.looking)
+                    for person in audience.people
+                    if person.seen_ns == audience.captured_ns
+                ]
+                ran.told += map(_told, chain.left())
+            ran.told += map(_told, chain.end())
+            ran.classifier_calls, ran.detector_calls = chain.calls.classifier, chain.calls.detector
+        finally:
+            chain.close()
+        return ran
+
+    def close(self) -> None:
+        """Release nothing: each scene has its own models."""
+
+
+def _told(visit: Visit) -> Told:
+    person = visit.person
+    return Told(
+        id=person.track,
+        first_s=person.since_ns / 1e9,
+        last_s=person.seen_ns / 1e9,
+        face_px=visit.face_px,
+        gender=person.gender,
+        p_male=person.p_male if person.answers else None,
+        age_years=person.age_years,
+        attention_s=person.attention_ms / 1000,
+        calls=person.answers,
+    )
 
 
 class Alone(Struct):

@@ -10,6 +10,8 @@ Kind = Literal["pass", "stop", "two pass", "two stop", "cross", "cover"]
 _PEOPLE: dict[Kind, int] = {"pass": 1, "stop": 1, "two pass": 2, "two stop": 2, "cross": 2, "cover": 2}
 _TURN_S = 0.35
 """Time in which a head turns."""
+_HIDDEN_DEG, _HIDDEN_S = 45.0, 1.2
+"""Angle from which a face may not be found, and time after which such a head turns back: a chain bridges 1.5 s."""
 _TRIES = 20
 """Number of times that something is thought of which would end too late, until the story is taken to be full."""
 _SIDE = 1.7
@@ -206,8 +208,10 @@ class _Act:
         turns = [(start_s - 1, sign * self._random.uniform(20, 50), 0.0)]
         at_s, looks = there_s, self._random.random() < 0.7
         while at_s < leaves_s - 0.5:
-            turns.append((at_s, *(self._towards() if looks else self._away())))
-            at_s, looks = at_s + self._random.uniform(1, 3.5), not looks
+            yaw, pitch = self._towards() if looks else self._away()
+            turns.append((at_s, yaw, pitch))
+            hidden = math.hypot(yaw, pitch) > _HIDDEN_DEG
+            at_s, looks = at_s + (_HIDDEN_S if hidden else self._random.uniform(1, 3.5)), not looks
         turns.append((leaves_s - 0.3, way_out * self._random.uniform(20, 50), 0.0))
         return Visit("stop", face_px, places, tuple(turns))
 
@@ -216,5 +220,5 @@ class _Act:
 
     def _away(self) -> tuple[float, float]:
         if self._random.random() < 0.2:
-            return float(self._random.uniform(-15, 15)), float(-self._random.uniform(32, 42))
+            return float(self._random.uniform(-15, 15)), float(-self._random.uniform(30, 40))
         return self._sign() * float(self._random.uniform(35, 70)), float(self._random.uniform(-12, 8))
