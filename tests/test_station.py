@@ -82,24 +82,27 @@ def test_what_the_station_says_of_the_sample_camera_is_true(station_file: Path, 
             subprocess.run(_stationcast("tap"), stdout=out, stderr=subprocess.DEVNULL, check=False)
     assert run.returncode == 0
 
-    seen = [msg for line in tap_file.read_text().splitlines() if (msg := json.loads(line))["type"] == "audience.1"]
+    seen = [msg for line in tap_file.read_text().splitlines() if (msg := json.loads(line))["type"] == "audience.2"]
     assert len(seen) > 100
-    shown = found = invented = 0
+    shown = found = told = invented = 0
     called: dict[str, list[str]] = {"collins": [], "hopper": []}
     for message in seen:
         truth = who_is_there(message["camera"], message["captured_ns"] / 1e9)
-        shown += len(truth)
-        for face in message["faces"]:
-            [*names] = [name for name, box in truth if _overlap(face["box_px"], box) > 0.4]
-            found += len(names)
+        near = [sight for sight in truth if sight.box[2] >= 100 and sight.yaw_deg == 0]
+        now = [person for person in message["people"] if person["seen_ns"] == message["captured_ns"]]
+        shown += len(near)
+        told += len(now)
+        for person in now:
+            names = [sight.name for sight in truth if _overlap(person["box_px"], sight.box) > 0.25]
+            found += sum(_overlap(person["box_px"], sight.box) > 0.4 for sight in near)
             for name in names:
-                called[name].append(face["gender"])
+                called.setdefault(name, []).append(person["gender"])
             # Whoever is still half outside the picture is not in the truth, and may be found all the same.
-            invented += not names and 0 < face["box_px"][0] < 1270 - face["box_px"][2]
-    assert found >= 0.9 * shown > 50, f"{found} of {shown} faces found"
-    assert invented <= 0.01 * shown, f"{invented} faces invented"
+            invented += not names and 10 < person["box_px"][0] < 1270 - person["box_px"][2]
+    assert found >= 0.85 * shown > 50, f"{found} of {shown} faces found"
+    assert invented <= 0.02 * told, f"{invented} of {told} faces invented"
     # Of Grace Hopper, 78 and in a captain's cap, no model is sure; Eileen Collins is a woman or, at times, unknown.
-    assert called["collins"].count("F") > 0.6 * len(called["collins"]) > 25 and called["hopper"]
+    assert called["collins"].count("F") > 0.6 * len(called["collins"]) > 15 and called["hopper"]
     assert called["collins"].count("M") <= 0.02 * len(called["collins"])
 
     summary = json.loads(summary_file.read_text())
@@ -109,8 +112,7 @@ def test_what_the_station_says_of_the_sample_camera_is_true(station_file: Path, 
     stages = summary["stages"]
     assert 0.5 < stages["capture"]["fps"] / (2 * 6) < 1.1
     assert 0.5 * stages["detect"]["out"] < stages["classify"]["in"] <= stages["detect"]["out"]
-    overtaken = stages["detect"]["out"] - stages["classify"]["in"]  # results that a newer one of the camera overtook
-    assert 0 <= summary["faces"]["detected"] - summary["faces"]["classified"] <= 2 * overtaken
+    assert 0 < summary["faces"]["classified"] < summary["faces"]["detected"] / 5, "a few questions a person"
     assert summary["restarts"] == dict.fromkeys(("capture", "detect", "classify", "people", "player", "broker"), 0)
 
     [ledger] = (tmp_path / "state").glob("*.sqlite")
@@ -126,7 +128,7 @@ def test_what_the_station_says_of_the_sample_camera_is_true(station_file: Path, 
         # An ad is chosen up to 1.5 s before it is shown, for whoever was seen in the 2 s before; it is billable only if
         # somebody of its target was seen in the 2 s before a moment of its being shown.
         since_ns = started_ns - int((2 if billable else 4) * 1e9)
-        there = [face for m in seen if since_ns <= m["captured_ns"] <= ended_ns for face in m["faces"]]
+        there = [face for m in seen if since_ns <= m["captured_ns"] <= ended_ns for face in m["people"]]
         assert any(_fits(target, face) for face in there), f"{target}: nobody like that was there"
     # A play that began in the last second may not be on the last screenshot yet.
     last = max(i for i, row in enumerate(plays) if row[4] <= plays[-1][5] - 1e9)
