@@ -25,6 +25,8 @@ class Visit(Struct, frozen=True, kw_only=True):
     """Mean width of the face."""
     found: int
     """Number of frames in which the face was found."""
+    longest_look_ms: int = 0
+    """Length of the longest confirmed look; 0 without one."""
 
 
 class Stay(Struct):
@@ -203,4 +205,13 @@ class View:
         stay, someone.stay = someone.stay, None
         if stay:
             person, face_px = someone.person(stay, self._unknown), stay.widths_px / stay.found
-            self._left.append(Visit(camera=self.camera.name, person=person, face_px=face_px, found=stay.found))
+            longest_look_ms = stay.attention.longest_ns // 1_000_000
+            self._left.append(
+                Visit(
+                    camera=self.camera.name,
+                    person=person,
+                    face_px=face_px,
+                    found=stay.found,
+                    longest_look_ms=longest_look_ms,
+                )
+            )

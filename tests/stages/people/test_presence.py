@@ -188,8 +188,9 @@ def test_who_looks_since_when_and_for_how_long_is_told() -> None:
             assert abs(ann.looking_since_ns - 10_500 * MS) <= 200 * MS
     assert (ann.looking, ann.looking_since_ns, ann.watched) == (False, None, True)
     assert 1700 <= ann.attention_ms <= 2200
-    (first, _) = who.close()
-    assert first.person.watched and first.person.attention_ms == ann.attention_ms
+    first, second = who.close()
+    assert first.person.watched and first.person.attention_ms == first.longest_look_ms == ann.attention_ms
+    assert second.longest_look_ms == 0
 
 
 def test_a_camera_that_has_been_dark_for_longer_than_people_are_bridged_is_not_measured_and_does_not_lead() -> None:
