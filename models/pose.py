@@ -8,7 +8,7 @@ Measured frame by frame on 510 other faces of FairFace, blurred, noisy and compr
 Yaw is off by 5.5 degrees at 80 px, 6.0 at 50 px and 11 at 24 px. Pitch is off by 7.3, 7.3 and 11.
 Heads that `bench/rig/scenes` turns by 9, 21, 30 and 39 degrees are told as 9, 20, 29 and 36 (means of 60, 50 px).
 From 50 degrees on a third to a half are not found at all, and the others seem to be at 39.
-Looking is right for .92 of 100 such heads in ten poses each, at 50 and at 80 px. Half of the poses look, within 10
+Looking is right for .91 of 100 such heads in ten poses each, at 50 and at 80 px. Half of the poses look, within 10
 degrees to the side and 8 up or down. Of the others one in five looks down at a phone; the rest is turned by 35 to 70.
 """
 
