@@ -76,8 +76,7 @@ def load_catalogue(
             with Examiner() as examiner:
                 for path, wanted in sorted(reader.wanted.items()):
                     answer, _ = examine(examiner, path, wanted, reader.known, quarantine)
-                    if answer is not None:
-                        reader.learn({path: answer})
+                    reader.learn({path: answer})
             catalogue = reader.read()
         reader.keep()
         if not catalogue.waiting:

@@ -1,18 +1,18 @@
-"""Examination of media beside all else: two threads, of pictures and of films, ask one examiner each, in turns.
+"""Examination of media beside all else: two threads, of quick looks and of long ones, ask an examiner each, in turns.
 
 What is known of a content, good or bad, is not examined again under another name or time.
 """
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.log import skip
 from players.ads.known import Answer, Known
 from players.ads.media import VIDEOS, Examiner
-from players.ads.places import read_failure, stamp_of
+from players.ads.places import read_failure
 from players.ads.quarantine import Quarantine
 from players.ads.turns import Turns, Used, Wanted
 
@@ -28,9 +28,16 @@ def is_film(path: str) -> bool:
 
 
 def examine(
-    examiner: Examiner, path: str, wanted: Wanted, known: Known, quarantine: Quarantine
-) -> tuple[Answer | None, float]:
-    """Return the answer about one medium, None where it changed meanwhile, and the time that it took, in s.
+    examiner: Examiner,
+    path: str,
+    wanted: Wanted,
+    known: Known,
+    quarantine: Quarantine,
+    slow: Sequence[str] | None = None,
+) -> tuple[Answer, float]:
+    """Return the answer about one medium, and the time that it took, in s. The medium may have changed meanwhile.
+
+    A `quick` look may find {slow}: nothing that is to be learnt. Contents that are `slow` are not looked at quickly.
 
     The time is that of the processor, or all of it where the examination did not finish. An answer has the key `again`
     where it is to be asked for again, and also `place` where not the medium but its place failed.
@@ -40,8 +47,10 @@ def examine(
         return (stamp, _of_place(failure)), 0.0  # as before: no process is needed to tell
     began_s = time.monotonic()
     seen = known.of_size(stamp[0])[-_LOOKED_AT:] + quarantine.of_size(stamp[0])[-_LOOKED_AT:]
-    found = examiner.ask(Path(path), seen)
+    found = examiner.ask(Path(path), [*seen, *(slow or ())], quick=slow is not None)
     took_s = found.pop("cpu_s", 0.0)
+    if "slow" in found or (slow and found.get("sha256") in slow and found["sha256"] not in seen):
+        return (stamp, found | {"slow": True}), took_s
     if "unfinished" in found:
         took_s = max(took_s, time.monotonic() - began_s)
     sha256 = found.get("sha256", "")
@@ -53,35 +62,33 @@ def examine(
         found = _of_place(failure)
     elif "unfinished" in found and sha256:
         quarantine.fail(sha256, found["problem"], found["bytes"])
-    return ((stamp, found) if _is_still(path, wanted) else None), took_s
+    return (stamp, found), took_s
 
 
 def _of_place(failure: str) -> dict[str, Any]:
     return {"problem": failure, "again": True, "place": True}
 
 
-def _is_still(path: str, wanted: Wanted) -> bool:
-    try:
-        return stamp_of(path) == wanted.stamp
-    except OSError:
-        return False
-
-
 class Examination:
-    """Threads that examine what is wanted, and call `done` after each answer."""
+    """Threads that examine what is wanted, and call `done` after each answer.
+
+    Each medium gets a quick look first. Those that take longer are examined by the other thread, so that a new medium
+    waits for quick looks only.
+    """
 
     def __init__(self, known: Known, quarantine: Quarantine, done: Callable[[], None]) -> None:
         self._known, self._quarantine, self._done = known, quarantine, done
         self._changed = threading.Condition()
         self._used = Used()
-        self._lanes = {is_films: Turns(self._used) for is_films in (False, True)}
+        self._slow: dict[str, Wanted] = {}
+        self._slow_contents: dict[str, None] = {}
+        self._lanes = {quick: Turns(self._used) for quick in (True, False)}
         self._current: dict[str, Wanted] = {}
         self._answers: dict[str, Answer] = {}
         self._closing = False
-        self._examiners = {is_films: Examiner() for is_films in self._lanes}
+        self._examiners = {quick: Examiner() for quick in self._lanes}
         self._threads = [
-            threading.Thread(target=self._run, args=(is_films,), name="examination", daemon=True)
-            for is_films in self._lanes
+            threading.Thread(target=self._run, args=(quick,), name="examination", daemon=True) for quick in self._lanes
         ]
         for thread in self._threads:
             thread.start()
@@ -92,9 +99,11 @@ class Examination:
             done = {path: answer[0] for path, answer in self._answers.items()}
             done |= {path: medium.stamp for path, medium in self._current.items()}
             left = {path: medium for path, medium in wanted.items() if done.get(path) != medium.stamp}
-            for is_films in self._lanes:
-                mine = {path: medium for path, medium in left.items() if is_film(path) == is_films}
-                self._lanes[is_films] = Turns(self._used, mine)
+            slow = {path for path, medium in left.items() if self._is_slow(path, medium)}
+            self._slow = {path: medium for path, medium in self._slow.items() if path in slow or path in self._current}
+            for quick in self._lanes:
+                mine = {path: medium for path, medium in left.items() if (path in slow) != quick}
+                self._lanes[quick] = Turns(self._used, mine)
             self._used.forget()
             self._changed.notify_all()
 
@@ -115,35 +124,46 @@ class Examination:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        for is_films, thread in zip(self._examiners, self._threads, strict=True):
-            self._examiners[is_films].kill()
+        for quick, thread in zip(self._examiners, self._threads, strict=True):
+            self._examiners[quick].kill()
             thread.join(timeout_s)
 
-    def _run(self, is_films: bool) -> None:
-        with self._examiners[is_films] as examiner:
-            while (taken := self._next(is_films)) is not None:
+    def _is_slow(self, path: str, medium: Wanted) -> bool:
+        return path in self._slow and self._slow[path].stamp == medium.stamp
+
+    def _run(self, quick: bool) -> None:
+        with self._examiners[quick] as examiner:
+            while (taken := self._next(quick)) is not None:
                 path, wanted = taken
-                answer: Answer | None
                 try:
-                    answer, took_s = examine(examiner, path, wanted, self._known, self._quarantine)
+                    slow = list(self._slow_contents)[-_LOOKED_AT:] if quick else None
+                    answer, took_s = examine(examiner, path, wanted, self._known, self._quarantine, slow)
                 except Exception as error:
                     skip("examination_failed", error=f"{type(error).__name__}: {error}")
                     answer, took_s = (wanted.stamp, {"problem": "it cannot be examined now", "again": True}), 0.0
                 with self._changed:
                     self._used.charge(wanted, took_s)
                     del self._current[path]
-                    if answer is not None:
-                        self._answers[path] = answer
+                    if "slow" in answer[1]:
+                        self._slow[path] = wanted
+                        self._slow_contents[answer[1].get("sha256", "")] = None
+                        if len(self._slow_contents) > _LOOKED_AT:
+                            del self._slow_contents[next(iter(self._slow_contents))]
+                        self._lanes[False] = Turns(self._used, self._lanes[False].wanted | {path: wanted})
+                        self._changed.notify_all()
+                        continue
+                    self._slow_contents.pop(answer[1].get("sha256", ""), None)
+                    self._answers[path] = answer
                 self._done()
 
-    def _next(self, is_films: bool) -> tuple[str, Wanted] | None:
+    def _next(self, quick: bool) -> tuple[str, Wanted] | None:
         """Wait for the next medium, and take it; None at the end."""
         with self._changed:
             while not self._closing:
-                if (taken := self._lanes[is_films].take()) is not None:
+                if (taken := self._lanes[quick].take()) is not None:
                     self._current[taken[0]] = taken[1]
                     return taken
-                wait_s = self._lanes[is_films].wait_s()
+                wait_s = self._lanes[quick].wait_s()
                 if not self._changed.wait(_IDLE_S if wait_s is None else min(wait_s, _IDLE_S)) and wait_s is None:
-                    self._examiners[is_films].rest()
+                    self._examiners[quick].rest()
             return None

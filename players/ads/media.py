@@ -39,6 +39,8 @@ STILL_CPU_S_MAX = 8.0
 """Longest processor time that a still picture may take to decode: each play of it takes as long again."""
 CPU_S_MAX = 20
 WALL_S_MAX = 40.0
+QUICK_CPU_S, QUICK_WALL_S = 2, 10.0
+"""Limits of a quick look, after which most media are examined."""
 FILM_CPU_S_MAX, FILM_WALL_S_MAX = 120, 240.0
 """Limits of a film, whose frames are all decoded once."""
 DECODING_CPU_S, DECODING_WALL_S = 60.0, 120.0
@@ -74,20 +76,21 @@ class Examiner:
     def __exit__(self, *_: object) -> None:
         self.rest()
 
-    def ask(self, path: Path, known: Iterable[str] = ()) -> dict[str, Any]:
+    def ask(self, path: Path, known: Iterable[str] = (), *, quick: bool = False) -> dict[str, Any]:
         """Return what was found in a file, or {problem}: one line of text. Its path is absolute and without links.
 
         Found are kind, container and codec, width_px and height_px as seen, duration_ms and sound. `notes` say what is
         done to the medium, each in a few words. `blocks` (as in pipeline/medium.py, in Base64) are told where it can be
         shown; `sha256` and `bytes` wherever the file could be read. Of a problem, `unfinished` tells that the
         examination hit a limit or died, `again` that it could not begin. `cpu_s` is the time of the processor that it
-        took. A file whose sha256 is in `known` is not examined: nothing else is told of it.
+        took. A file whose sha256 is in `known` is not examined: nothing else is told of it. A `quick` look may tell
+        {slow} instead: it takes longer.
         """
         try:
             program = self._running()
             if program.stdin is None or program.stdout is None:
                 raise BrokenPipeError
-            program.stdin.write(json.dumps([str(path), list(known)]).encode() + b"\n")
+            program.stdin.write(json.dumps([str(path), list(known), quick]).encode() + b"\n")
             program.stdin.flush()
             answer, _ = _read(program.stdout.fileno(), time.monotonic() + _wall_s_max(path) + 60, b"\n")
             return dict(json.loads(answer))
@@ -157,12 +160,12 @@ def _serve(parent_pid: int) -> None:
     PIL.Image.init()
 
     for line in sys.stdin:
-        path, known = json.loads(line)
-        sys.stdout.write(json.dumps(_in_child(Path(path), known)) + "\n")
+        path, known, quick = json.loads(line)
+        sys.stdout.write(json.dumps(_in_child(Path(path), known, quick)) + "\n")
         sys.stdout.flush()
 
 
-def _in_child(path: Path, known: list[str]) -> dict[str, Any]:
+def _in_child(path: Path, known: list[str], quick: bool) -> dict[str, Any]:
     """Examine a file in a process of its own, which tells what it finds part by part, in lines of JSON."""
     reader, writer = os.pipe()
     parent_pid = os.getpid()
@@ -170,10 +173,10 @@ def _in_child(path: Path, known: list[str]) -> dict[str, Any]:
     if child == 0:
         _tie_to(parent_pid)
         os.close(reader)
-        _examine_and_exit(path, known, writer)
+        _examine_and_exit(path, known, QUICK_CPU_S if quick else _cpu_s_max(path), writer)
     os.close(writer)
     try:
-        parts, in_time = _read(reader, time.monotonic() + _wall_s_max(path))
+        parts, in_time = _read(reader, time.monotonic() + (QUICK_WALL_S if quick else _wall_s_max(path)))
     finally:
         os.close(reader)
     if not in_time:
@@ -182,6 +185,8 @@ def _in_child(path: Path, known: list[str]) -> dict[str, Any]:
     told: dict[str, Any] = {"cpu_s": round(usage.ru_utime + usage.ru_stime, 3)}
     for line in parts.splitlines():
         told |= json.loads(line)
+    if quick and (not in_time or (status and told["cpu_s"] > QUICK_CPU_S - 0.2)):
+        return {"slow": True} | {name: told[name] for name in ("sha256", "cpu_s") if name in told}
     if not in_time:
         problem = f"it could not be read within {_wall_s_max(path):g} s; save it smaller"
         told |= {"problem": problem, "unfinished": True}
@@ -224,13 +229,13 @@ def _cpu_s_max(path: Path) -> int:
     return FILM_CPU_S_MAX if _is_film(path) else CPU_S_MAX
 
 
-def _examine_and_exit(path: Path, known: list[str], writer: int) -> NoReturn:
+def _examine_and_exit(path: Path, known: list[str], cpu_s_max: int, writer: int) -> NoReturn:
     code = 1
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         for limit, most in (
             (resource.RLIMIT_AS, MEMORY_BYTES_MAX),
-            (resource.RLIMIT_CPU, _cpu_s_max(path)),
+            (resource.RLIMIT_CPU, cpu_s_max),
             (resource.RLIMIT_FSIZE, 0),
             (resource.RLIMIT_CORE, 0),
         ):

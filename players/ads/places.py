@@ -36,7 +36,9 @@ def as_seen(name: str) -> str:
 
     Unicode normal forms, the case of the ending, blanks around and marks without width do not matter.
     """
-    plain = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    plain = name
+    if not name.isascii():
+        plain = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
     plain = " ".join(unicodedata.normalize("NFC", plain).split())
     stem, dot, ending = plain.rpartition(".")
     return f"{stem.rstrip()}.{ending.lower()}" if dot else plain

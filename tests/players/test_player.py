@@ -137,7 +137,9 @@ def believed(path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[], o
     os.close(fd)
     before |= {"sha256": hashes.sha256, "blocks": base64.b64encode(hashes.blocks).decode()}
     ask = media.Examiner.ask
-    monkeypatch.setattr(media.Examiner, "ask", lambda *asked: before.copy() if asked[1] == path else ask(*asked))
+    monkeypatch.setattr(
+        media.Examiner, "ask", lambda *asked, **how: before.copy() if asked[1] == path else ask(*asked, **how)
+    )
 
 
 def damage_in_the_middle(path: Path) -> None:

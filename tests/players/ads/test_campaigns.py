@@ -157,7 +157,7 @@ def test_media_are_examined_again_by_a_newer_version_and_last_good_versions_kept
     (folder / "a.toml").write_text(little())
     with monkeypatch.context() as older:
         older.setattr(known, "examiner", lambda: "older")
-        older.setattr(Examiner, "ask", lambda *_: OLD_ANSWER.copy())
+        older.setattr(Examiner, "ask", lambda *_, **__: OLD_ANSWER.copy())
         assert load_catalogue(folder, UTC, 8.0, cache).creatives[0].width_px == 1
         assert load_catalogue(folder, UTC, 8.0, cache).creatives[0].width_px == 1
     (folder / "a.toml").write_text("broken")
@@ -271,9 +271,9 @@ def test_known_media_play_at_once_while_new_ones_are_examined(
     done = Event()
     ask = Examiner.ask
 
-    def late(examiner: Examiner, path: Path, seen: Iterable[str]) -> dict[str, Any]:
+    def late(examiner: Examiner, path: Path, seen: Iterable[str], *, quick: bool) -> dict[str, Any]:
         assert done.wait(HANG_S)
-        return ask(examiner, path, seen)
+        return ask(examiner, path, seen, quick=quick)
 
     monkeypatch.setattr(Examiner, "ask", late)
     watcher = CatalogueWatcher(folder, UTC, 8.0, cache)
