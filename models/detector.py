@@ -64,7 +64,8 @@ class FaceDetector:
         """Name of what runs the model: `litert` or `mediapipe`."""
         if not tried:
             ensure_tried(model, f"{self.runtime} {_installed(self.runtime)}")
-        self._max_faces = max_faces
+        self.max_faces = max_faces
+        """Largest number of faces of one image; of more, the largest stay."""
         self.min_score = min_score
         """Least score of a face where none other is named."""
         self._runtime = _load(self.runtime, model.read(model.card.files[0].name), model.card.name, min_score)
@@ -81,7 +82,7 @@ class FaceDetector:
         """
         least = self.min_score if min_score is None else min_score
         seen = (face if face.score >= _SURE else self.confirm(image, face, least) for face in self.find(image, least))
-        largest = nlargest(self._max_faces, (face for face in seen if face), lambda face: math.prod(face.box_px[2:]))
+        largest = nlargest(self.max_faces, (face for face in seen if face), lambda face: math.prod(face.box_px[2:]))
         return sorted(largest, key=lambda face: -face.score)
 
     def find(self, image: NDArray[np.uint8], min_score: float | None = None) -> list[DetectedFace]:

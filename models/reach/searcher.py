@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from heapq import nlargest
 from typing import Literal
 
 import numpy as np
@@ -103,7 +104,7 @@ class Searcher:
         cells = self._cells(followed, sure, candidates, close_ups)
         faces = self._close_ups(image, cells, close_ups) + sure
         self._calls -= self._detector.runs - started
-        kept = _merged(faces)
+        kept = _merged(faces, self._detector.max_faces)
         for each in candidates:
             new = not any(is_same(each.face.box_px, known.box_px, _BESIDE) for known in followed)
             if new and any(is_same(each.face.box_px, face.box_px) for face in kept):
@@ -170,10 +171,10 @@ class Searcher:
         return faces
 
 
-def _merged(faces: list[DetectedFace]) -> list[DetectedFace]:
-    """Return each face once, the first of its kind, best first."""
+def _merged(faces: list[DetectedFace], most: int) -> list[DetectedFace]:
+    """Return each face once, the first of its kind, best first. Of more than `most` the largest stay."""
     kept: list[DetectedFace] = []
     for face in faces:
         if not any(is_same(face.box_px, other.box_px) for other in kept):
             kept.append(face)
-    return sorted(kept, key=lambda face: -face.score)
+    return sorted(nlargest(most, kept, lambda face: face.box_px[2] * face.box_px[3]), key=lambda face: -face.score)

@@ -136,3 +136,10 @@ def test_faces_of_any_size_are_found_once(detector: FaceDetector) -> None:
         assert len(faces) == 1, width_px
         assert found(scene.faces[0], [faces[0].box_px])
         assert all(math.isfinite(value) for point in faces[0].keypoints_px for value in point)
+
+
+def test_of_too_many_faces_the_largest_are_kept() -> None:
+    scene = make_scene(60, 3, 6)
+    with FaceDetector(resolve("mediapipe-full-range", Path.cwd()), max_faces=2) as two:
+        faces = Searcher(two, "far", fps=0.1).search(scene.image).faces
+    assert len(faces) == 2
