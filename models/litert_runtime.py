@@ -1,4 +1,4 @@
-"""MediaPipe's face detectors run by LiteRT alone, which takes half the processor time of MediaPipe and runs on Arm.
+"""MediaPipe's face detectors run by LiteRT alone, which takes two thirds of MediaPipe's processor time and runs on Arm.
 
 What MediaPipe wraps around the model is done here in the same way: normalised input, anchors, clipped sigmoid and
 weighted suppression (mediapipe/tasks/cc/vision/face_detector/face_detector_graph.cc). LiteRT 2.3.0 connects to nothing.
