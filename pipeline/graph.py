@@ -78,7 +78,7 @@ _CAPTURE_MIB = 2048
 """7680x4320 in H.264 took 1300 at most, a picture of 50 million pixels 770."""
 _CLASSIFY = Row(
     name="classify", stage="stages.classify:Classify", takes=Faces, gives=Answered,
-    keep="all", ahead=True, reads=("station", "classify"), modes=_NAMING,
+    ahead=True, reads=("station", "classify"), modes=_NAMING,
 )  # fmt: skip
 TABLE = (
     Row(

@@ -411,13 +411,14 @@ def test_whoever_looks_on_gets_no_crops(broker: _RunningBroker, worker_of: MakeW
         detected_ns=0,
         faces=(Face(box_px=(0.0, 0.0, 1.0, 1.0), score=1.0),),
         crop_px=2,
+        asked=(0,),
         crops=(b"pixels of it",),
     )
     tap.say(0)
     wait_for(lambda: wire.try_send(tap.outbox, [b"detect", *wire.encode(faces)]), "the broker's socket")
     assert tap.inbox.poll(1000 * HANG_S)
     [head] = tap.inbox.recv_multipart()
-    assert msgspec.msgpack.decode(head)["type"] == "faces.1" and b"pixels" not in head
+    assert msgspec.msgpack.decode(head)["type"] == "faces.2" and b"pixels" not in head
 
 
 def test_a_worker_whose_name_is_no_socket_is_a_stranger(broker: _RunningBroker, worker_of: MakeWorker) -> None:
