@@ -5,7 +5,6 @@ Every mistake is a UserError of one line: file, key, remedy.
 
 import os
 import re
-import stat
 import unicodedata
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -20,6 +19,7 @@ from msgspec import Meta, Struct
 
 from pipeline.clean import clean, first_unseen
 from pipeline.errors import UserError
+from pipeline.medium import MediumError, open_plain
 from pipeline.system import plain
 from pipeline.text import decode, describe
 from pipeline.toml import BYTES_MAX, explain, parse_toml
@@ -110,15 +110,11 @@ def parse(path: str, inside: Path) -> CampaignFile:
     """
     name = clean(os.path.basename(path))
     try:
-        info = os.lstat(path)
-        if stat.S_ISLNK(info.st_mode):
-            if not Path(path).resolve(strict=True).is_relative_to(inside.resolve()):
-                raise UserError(f"{name}: it is a link out of {inside.name}; put the file itself there")
-            info = os.stat(path)
-        if not stat.S_ISREG(info.st_mode):
-            raise UserError(f"{name}: it is not a regular file; put a text file there")
-        with open(path, "rb", buffering=0) as file:
-            data = file.read(min(info.st_size, BYTES_MAX) + 1) or b""
+        real = Path(path).resolve(strict=True)
+        if not real.is_relative_to(inside.resolve()):
+            raise UserError(f"{name}: it is a link out of {inside.name}; put the file itself there")
+        with os.fdopen(open_plain(real), "rb", buffering=0) as file:  # whatever is put there after the look
+            data = file.read(min(os.fstat(file.fileno()).st_size, BYTES_MAX) + 1) or b""
         if len(data) > BYTES_MAX:
             raise UserError(f"{name}: it is larger than {BYTES_MAX >> 20} MiB; split the campaign")
         text = decode(data)
@@ -135,6 +131,8 @@ def parse(path: str, inside: Path) -> CampaignFile:
         raise UserError(problem if problem.startswith(name) else f"{name}: {problem}") from None
     except msgspec.ValidationError as error:
         raise UserError(f"{name}: {explain(error, CampaignFile)}") from None
+    except MediumError:
+        raise UserError(f"{name}: it is not a regular file; put a text file there") from None
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a link to itself
         raise UserError(f"{name}: it cannot be read: {plain(error)}") from None
     return campaign

@@ -10,6 +10,7 @@ A file is opened once. Its hashes are taken first; then what is decoded are bloc
 import base64
 import ctypes
 import hashlib
+import importlib.metadata
 import json
 import os
 import resource
@@ -50,14 +51,26 @@ _NICE = 10
 _PR_SET_PDEATHSIG = 1
 _ROOT = Path(__file__).resolve().parents[2]
 """Folder of our packages."""
+_NAMED_PICTURE = "it is a film under the name of a picture; rename it to .mp4, .webm or .mkv"
+_LIBRARIES = ("av", "pi-heif", "pillow")
+"""Packages that decode media; one that is not installed counts too."""
 _READERS = ("colours", "film", "frames", "kinds", "matroska", "medium", "mp4", "pictures", "profiles")
 """Modules of `pipeline` that read media."""
 
 
 def examiner() -> str:
-    """Return a hash of the files that examine. When one changes, every medium is examined again."""
+    """Return a hash of the files and libraries that examine. When one changes, every medium is examined again."""
     files = (Path(__file__), *(_ROOT / "pipeline" / f"{name}.py" for name in _READERS))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    libraries = " ".join(f"{name} {_installed(name)}" for name in _LIBRARIES)
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files) + libraries.encode()).hexdigest()
+
+
+def _installed(package: str) -> str:
+    """Return the version of an installed package; empty where there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 class Examiner:
@@ -294,6 +307,8 @@ def _refused(path: Path, fd: int) -> str:
         return "it is empty (0 bytes); copy it here again"
     if container and container not in PLAYED and not sniff(head):
         return f"it is a film in {container.split()[0]}, which is not played; export it as MP4 with H.264"
+    if container and not sniff(head) and path.suffix.lower() in SUFFIXES:  # told before the content is hashed:
+        return _NAMED_PICTURE  # under another name the same film is good
     if not is_picture and path.suffix.lower() not in VIDEOS:
         known = " ".join([*sorted(SUFFIXES), *VIDEOS])
         return f"unknown kind {path.suffix.lower()!r}; save it as one of {known}"
@@ -322,9 +337,7 @@ def _image(file: BinaryIO, head: bytes) -> dict[str, Any]:
             else:
                 image = picture.first((0, 0, 0))
     except NotAPictureError as error:
-        if sniff_film(head):
-            return {"problem": "it is a film under the name of a picture; rename it to .mp4, .webm or .mkv"}
-        return {"problem": str(error)}
+        return {"problem": _NAMED_PICTURE if sniff_film(head) else str(error)}
     except PictureError as error:
         return {"problem": str(error)}
     took_s = time.process_time() - began_s

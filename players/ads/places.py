@@ -11,6 +11,7 @@ import unicodedata
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.medium import MediumError, open_plain
 from players.ads.lines import Stamp
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
@@ -94,11 +95,13 @@ def read_failure(path: Path | str) -> str:
     """Return why a file cannot be read at all, in plain words; empty where it can, as far as its first 64 MiB tell."""
     left = _READ_BYTES_MAX
     try:
-        with open(path, "rb", buffering=0) as file:
+        with os.fdopen(open_plain(Path(path), follow=True), "rb", buffering=0) as file:
             while left > 0 and (part := file.read(1 << 20)):
                 left -= len(part)
     except OSError as error:
         return fails(error)
+    except MediumError:  # a pipe or device in its place: not the place is to blame
+        return ""
     return ""
 
 

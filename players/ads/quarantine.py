@@ -98,16 +98,16 @@ class Quarantine:
         """Return the media of so many bytes that failed and are kept away now."""
         return [name for name, failure in self._failed.items() if failure.bytes == size and failure.left_s]
 
-    def held(self, media: Iterable[tuple[str, str]]) -> dict[str, str]:
-        """Return which of the media, each as (sha256, advertiser), are kept away now, and why in words, by sha256."""
-        held: dict[str, str] = {}
+    def held(self, media: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Return which of the media, each as (sha256, advertiser), are kept away now, and why in words."""
+        held: dict[tuple[str, str], str] = {}
         failed = {sha256: failure for sha256, failure in self._failed.items() if failure.left_s}
         late = self._advertisers_held_s()
         for sha256, advertiser in media if failed or late else ():
             if failure := failed.get(sha256):
-                held[sha256] = f"it failed ({failure.why}); it is tried again in {in_words(failure.left_s)}"
+                held[sha256, advertiser] = f"it failed ({failure.why}); it is tried again in {in_words(failure.left_s)}"
             elif sha256 not in self._whole and (left_s := late.get(advertiser)):
-                held[sha256] = f"other media of {advertiser} failed; new ones wait for {in_words(left_s)}"
+                held[sha256, advertiser] = f"other media of {advertiser} failed; new ones wait for {in_words(left_s)}"
         return held
 
     def _advertisers_held_s(self) -> dict[str, float]:

@@ -5,6 +5,7 @@ import time
 import msgspec
 
 from pipeline.log import log
+from pipeline.medium import CHANGED
 from players.ads.catalogue import Catalogue
 from players.ads.lines import Creative, Line
 from players.ads.places import fails, read_failure, stamp_of
@@ -34,15 +35,16 @@ class Failures:
     def fail(self, creative: Creative, line: Line, why: str, *, late: bool = False, shown: bool = False) -> None:
         """Keep a creative away: for moments where its place failed or it was late, else as long as its quarantine.
 
-        `shown`: it failed while it was on the screen. A file that only changed meanwhile is no excuse then.
+        `shown`: it failed while it was on the screen. A file that only changed meanwhile is no excuse then, unless its
+        decoder saw other bytes than those that were examined: those are not to blame, and may be another's medium too.
         """
         place = _place_failure(creative)
-        if place == _CHANGED and shown:
+        if place == _CHANGED and shown and CHANGED not in why:
             place = ""
         if place or late:
-            off_s = self._pause_s.get(creative.sha256, RETRY_S)
+            off_s = self._pause_s.get(creative.id, RETRY_S)
             if late or shown:
-                self._pause_s[creative.sha256] = min(2 * off_s, FIRST_S)
+                self._pause_s[creative.id] = min(2 * off_s, FIRST_S)
             self._until_s[creative] = time.monotonic() + off_s
         else:
             off_s = self._quarantine.fail(creative.sha256, why, creative.stamp[0], line.advertiser)
@@ -58,7 +60,7 @@ class Failures:
 
     def shown_whole(self, creative: Creative) -> None:
         """Note that a creative was shown to its end."""
-        self._pause_s.pop(creative.sha256, None)
+        self._pause_s.pop(creative.id, None)
         self._quarantine.shown_whole(creative.sha256)
 
     def rest(self, newest: Catalogue) -> Catalogue:
@@ -70,7 +72,8 @@ class Failures:
         gone = {creative.id for creative in self._until_s}
         self.held = {}
         if away:
-            self.held = {ad.id: away[ad.sha256] for line in lines for ad in line.creatives if ad.sha256 in away}
+            owned = ((ad.id, (ad.sha256, line.advertiser)) for line in lines for ad in line.creatives)
+            self.held = {name: away[medium] for name, medium in owned if medium in away}
         without = frozenset(gone | self.held.keys())
         if self._rest is None or self._rest[0] is not newest or self._rest[1] != without:
             self._rest = newest, without, _without(newest, without) if without else newest

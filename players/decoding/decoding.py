@@ -59,12 +59,17 @@ class Decoding:
             return self.frames.error if self.frames.ended else ""
         return "its decoder died: it took too much memory or time of a processor, or the medium is damaged"
 
+    def kill(self) -> None:
+        """Kill the process without waiting: one that hangs in a share's read ends only with that."""
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
     def close(self) -> None:
         """Kill the process, and wait until it is gone."""
         if self._pidfd < 0:
             return
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self.kill()
         select.select([self._pidfd], [], [], _KILL_TIMEOUT_S)
         os.close(self._pidfd)
         self._pidfd = -1

@@ -30,6 +30,7 @@ class Frames:
     def __init__(self, fd: int, slots: int, slot_bytes: int) -> None:
         """Map the memory; the descriptor is left to its owner."""
         self.slots, self.slot_bytes = slots, slot_bytes
+        self._released = 0  # what the reader has set, whatever the writer made of it
         self._stride = _round_up(slot_bytes)
         self._map = mmap.mmap(fd, _PAGE + slots * self._stride)
         self._counts = np.frombuffer(self._map, np.uint64, 4)
@@ -51,17 +52,17 @@ class Frames:
 
     @property
     def written(self) -> int:
-        """Number of frames written so far, as far as it can be true."""
-        return min(int(self._counts[_WRITTEN]), self.released + self.slots)
+        """Number of frames written so far, for the reader, as far as it can be true."""
+        return max(self._released, min(int(self._counts[_WRITTEN]), self._released + self.slots))
 
     @property
     def released(self) -> int:
-        """Number of frames, from the first, that the reader needs no more; the reader sets it."""
+        """Number of frames, from the first, that the reader needs no more; the reader sets it, the writer reads it."""
         return int(self._counts[_RELEASED])
 
     @released.setter
     def released(self, count: int) -> None:
-        self._counts[_RELEASED] = count
+        self._released = self._counts[_RELEASED] = count
 
     @property
     def late(self) -> int:

@@ -47,7 +47,7 @@ class Moving:
     @property
     def waiting(self) -> int:
         """Number of frames that wait to be shown."""
-        return self._frames.written - self._given
+        return max(0, self._frames.written - self._given)
 
     @property
     def ended(self) -> bool:
@@ -109,11 +109,11 @@ class Moving:
             self._progress, self._progress_s = progress, now_s
         elif not self._stall and now_s - self._progress_s > STALLED_S:
             self._stall = f"its decoder did nothing for {STALLED_S:g} s"
-            self._decoding.close()
+            self._decoding.kill()
 
     def _surface(self, number: int) -> pygame.Surface:
         size = (self._layout.width_px, self._layout.height_px)
-        surface = pygame.image.frombuffer(self._frames.view(number), size, "BGRA")
+        surface = pygame.image.frombuffer(self._frames.slot(number).data, size, "BGRA")
         surface.set_alpha(None)
         return surface
 

@@ -19,6 +19,9 @@ _BELIEVED = 1.6
 _DOUBT = 0.4
 """Loss of that sum by a frame in which the face is not found. A face is found in nearly every frame, and what
 only looks like one now and then."""
+_LIKELY, _CERTAIN = 0.7, 0.8
+"""Scores of a person's best face. Backs of heads pass for faces again and again: below the first nobody is believed in,
+and below the second only after three times as many faces."""
 _SELDOM_S = 0.5
 """Time from frame to frame from which a person is believed in at once: there may be no second look."""
 _GUIDED_S = 1.0
@@ -50,7 +53,7 @@ class Track:
         self.since_ns = self.seen_ns = self._at_ns = t_ns
         self.believed = False
         """True once there are enough faces to tell that somebody is there."""
-        self._belief = 0.0
+        self._belief, self._best = 0.0, 0.0
         self._shape = h / w
         self._middle_px, self._unit_px = (x + w / 2, y + h / 2), w
         self._x, self._y = Motion(0.0, _ACROSS), Motion(0.0, _UPWARDS)
@@ -109,7 +112,9 @@ class Track:
         """Count a face towards believing in the person."""
         self.seen_ns = self._at_ns
         self._belief += face.score
-        self.believed = self.believed or self._belief >= believe_at
+        self._best = max(self._best, face.score)
+        needed = believe_at if self._best >= _CERTAIN else 3 * believe_at
+        self.believed = self.believed or (self._belief >= needed and self._best >= _LIKELY)
 
     def missed(self) -> None:
         """Doubt the person, who was not found in a frame, until he is believed in."""

@@ -337,8 +337,8 @@ def test_scale_and_tap_speak_to_a_running_station(running: RunningStation) -> No
         )
         done = stationcast("tap", "--count", 12)
         lines = [json.loads(line) for line in done.stdout.splitlines()]
-        assert {line["type"] for line in lines} == {"frame.1", "faces.1", "audience.1"} and len(lines) == 12
-        assert all(line["crops"] == [] for line in lines if line["type"] == "faces.1")
+        assert {line["type"] for line in lines} == {"frame.1", "faces.2", "answered.1", "audience.2"}
+        assert len(lines) == 12 and all(line["crops"] == [] for line in lines if line["type"] == "faces.2")
 
 
 def test_nothing_hostile_on_the_control_socket_ends_the_station(running: RunningStation) -> None:

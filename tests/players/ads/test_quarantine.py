@@ -39,7 +39,9 @@ def test_a_restart_forgets_no_failure(tmp_path: Path) -> None:
     kept.fail("a", "it broke", 9, EVIL)
     kept.shown_whole("good")
     again = Quarantine(tmp_path / "state" / "quarantine.cache")
-    assert again.held([("a", EVIL), ("good", EVIL)]) == {"a": "it failed (it broke); it is tried again in 10 min"}
+    assert again.held([("a", EVIL), ("good", EVIL)]) == {
+        ("a", EVIL): "it failed (it broke); it is tried again in 10 min"
+    }
     assert again.of_size(9) == ["a"] and again.of_size(8) == []
     (tmp_path / "state" / "quarantine.cache").write_bytes(b"torn")
     assert not Quarantine(tmp_path / "state" / "quarantine.cache").held([("a", EVIL)])
@@ -65,6 +67,13 @@ def test_a_medium_that_fails_takes_no_other_along(now_s: list[float]) -> None:
     assert not kept.held([("good", EVIL), ("new of Moka", MOKA)])
 
 
+def test_a_copy_of_a_rivals_new_medium_keeps_only_the_copy_away() -> None:
+    kept = Quarantine()
+    for n in range(FAILED_MAX):
+        kept.fail(f"broken{n}", "it broke", 9, EVIL)
+    assert set(kept.held([("new", MOKA), ("new", EVIL)])) == {("new", EVIL)}
+
+
 def test_to_change_a_byte_of_a_medium_that_fails_frees_it_for_a_few_times_only(now_s: list[float]) -> None:
     kept = Quarantine()
     played = 0
@@ -75,4 +84,4 @@ def test_to_change_a_byte_of_a_medium_that_fails_frees_it_for_a_few_times_only(n
             kept.fail(f"version {now_s[0]}", "it broke", 9, EVIL)
         now_s[0] += 4
     assert FAILED_MAX <= played <= FAILED_MAX + 8
-    assert "other media of Evil failed; new ones wait" in kept.held([("new", EVIL)])["new"]
+    assert "other media of Evil failed; new ones wait" in kept.held([("new", EVIL)])["new", EVIL]

@@ -254,7 +254,12 @@ def test_whatever_a_decoder_writes_is_taken_for_a_number(lie: float) -> None:
         frames.push(lie, 10**9)
         frames.ends_s = frames.fps = lie
         frames._counts[:] = (1 << 64) - 1
+        assert frames.written <= 2, "whatever it says was released"
+        frames.released = 1
+        frames._counts[:] = 0
+        assert frames.written == 1, "what was shown was written"
         frames.released = 0
+        frames._counts[:] = (1 << 64) - 1
         frames._map[2048:2052] = b"\xff" * 4
         assert 0 < frames.fps <= FPS_MAX and frames.ends_s >= 0 and not math.isnan(frames.at_s(0))
         assert frames.written <= 2 and len(frames.view(0)) <= 1000 and len(frames.error) < 1000

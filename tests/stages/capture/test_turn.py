@@ -137,7 +137,8 @@ def test_auto_turns_the_camera_upright_and_keeps_the_turn(
 
 def test_auto_leaves_an_upright_camera_as_it_is(ring: Ring, tmp_path: Path, clock: Clock, pairs: list[Pair]) -> None:
     pairs.append(pair := Pair(ring, tmp_path, 0, rotation_deg="auto"))
-    assert all(faces.faces for faces in pair.run(60, clock))
+    told = pair.run(60, clock)
+    assert sum(bool(faces.faces) for faces in told) > len(told) / 4, "people are there"
     assert pair.capture.status["turned_deg"] == 0
 
 
