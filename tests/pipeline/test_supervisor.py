@@ -410,7 +410,7 @@ def test_a_machine_that_stood_still_costs_no_process(tmp_path: Path) -> None:
     time.sleep(2)
     supervisor.terminate()
     assert supervisor.wait(timeout=HANG_S) == 0
-    assert json.loads(summary_file.read_text()) == [0] * 6
+    assert json.loads(summary_file.read_text()) == [0] * 7
 
 
 def test_a_run_of_a_given_length_ends_though_a_stage_never_starts(
@@ -583,7 +583,7 @@ def test_a_signal_to_all_processes_at_once_is_a_stop(tmp_path: Path) -> None:
         supervisor.terminate()
         supervisor.send_signal(signal.SIGCONT)
         assert " restarting " not in supervisor.stderr.read()
-    assert supervisor.returncode == 0 and json.loads(summary_file.read_text()) == [0] * 6
+    assert supervisor.returncode == 0 and json.loads(summary_file.read_text()) == [0] * 7
 
 
 def test_a_stopped_station_leaves_nothing(running: RunningStation) -> None:
