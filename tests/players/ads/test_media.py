@@ -353,6 +353,7 @@ def test_what_a_picture_is_its_content_says_and_not_its_name(folder: Path) -> No
     answers = {path.name: answer for path, answer in media.probe(sorted(folder.iterdir())).items()}
     assert {answer["kind"] for name, answer in answers.items() if name != "film.gif"} == {"image"}
     assert answers["film.gif"]["problem"].endswith("rename it to .mp4, .webm or .mkv")
+    assert "sha256" not in answers["film.gif"], "under its own name it is good: nothing is remembered of its content"
 
 
 @pytest.mark.slow
