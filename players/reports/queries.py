@@ -109,7 +109,7 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
         longer |= _longer_hours(local)
         key = tuple(
             "/".join(row[part] for part in (*_OWNERS[name], name))
-            if row[name] in shared.get(name, ())
+            if name in shared and row[name] in shared[name]
             else _value(name, row, local)
             for name in by
         )
