@@ -5,7 +5,7 @@ import zlib
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -118,7 +118,6 @@ def numbers(columns: int, most: float) -> st.SearchStrategy[np.ndarray]:
     return arrays(np.float64, (3, columns), elements=st.just(0.0) | sizes, fill=st.just(0.0))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(0, 500),
     st.lists(numbers(10, 300), min_size=6, max_size=6),
