@@ -35,8 +35,8 @@ class Failures:
     def fail(self, creative: Creative, line: Line, why: str, *, late: bool = False, shown: bool = False) -> None:
         """Keep a creative away: for moments where its place failed or it was late, else as long as its quarantine.
 
-        `shown`: it failed while it was on the screen. A file that only changed meanwhile is no excuse then, unless its
-        decoder saw other bytes than those that were examined: those are not to blame, and may be another's medium too.
+        `shown`: it failed while it was on the screen. A file that only changed meanwhile is no excuse then. It is one
+        where the decoder saw other bytes than those that were examined: these may be another's medium too.
         """
         place = _place_failure(creative)
         if place == _CHANGED and shown and CHANGED not in why:

@@ -20,8 +20,8 @@ _DOUBT = 0.4
 """Loss of that sum by a frame in which the face is not found. A face is found in nearly every frame, and what
 only looks like one now and then."""
 _LIKELY, _CERTAIN = 0.7, 0.8
-"""Scores of a person's best face. Backs of heads pass for faces again and again: below the first nobody is believed in,
-and below the second only after three times as many faces."""
+"""Scores of a person's best face. Below the first nobody is believed in, as backs of heads pass for faces again and
+again. Below the second it takes three times as many faces."""
 _SELDOM_S = 0.5
 """Time from frame to frame from which a person is believed in at once: there may be no second look."""
 _GUIDED_S = 1.0
