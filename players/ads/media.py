@@ -5,6 +5,8 @@ memory ends only its own process. The program imports of ours only what reads me
 does not outlive the process that asked.
 
 A file is opened once. Its hashes are taken first; then what is decoded are blocks that still have them.
+
+It is one file, longer than others, as it is started by its path and its two ends must agree.
 """
 
 import base64
