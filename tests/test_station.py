@@ -259,10 +259,14 @@ def test_the_other_modes(station_file: Path, mode: str, ad_may_be_targeted: bool
             assert roles == {"player", "broker"}
         else:
             wait_for(lambda: player.cell["in"] > 10, "the audience")
+            wait_for(lambda: summarise(supervisor.snapshot())["faces"]["detected"] > 0, "a face")
+            if mode == "measure":
+                wait_for(lambda: summarise(supervisor.snapshot())["faces"]["classified"] > 0, "an answer")
             assert status["trigger"] != "target" and not ad_may_be_targeted
     summary = summarise(supervisor.snapshot())
     assert summary["plays"]["billable"] == 0
-    assert (summary["faces"]["classified"] > 0) == (mode != "off")
+    assert (summary["faces"]["detected"] > 0) == (mode != "off")
+    assert (summary["faces"]["classified"] > 0) == (mode == "measure")
 
 
 def test_a_clip_of_three_people(shared_dir: Path, tmp_path: Path) -> None:

@@ -24,4 +24,4 @@ def test_without_a_network_the_rest_is_measured(tmp_path: Path, monkeypatch: pyt
     found = run_benchmark("detect", Plan(size="tiny"), lambda _: None).findings
     assert any(note.startswith("MTCNN was not measured: pip cannot") for note in found.notes)
     names = {measure.name.partition(",")[0] for measure in found.measures}
-    assert names == {"LiteRT", "LiteRT over MediaPipe", "MediaPipe"}
+    assert names == {"LiteRT", "LiteRT over MediaPipe", "MediaPipe", "reach far"}

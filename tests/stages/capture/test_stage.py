@@ -27,6 +27,7 @@ def test_sample_is_paced_and_dated(ring: Ring, tmp_path: Path, clock: Clock) -> 
         "height_px": 720,
         "turned_deg": 0,
         "rotation_wanted_deg": None,
+        "dark": False,
     }
     capture.close()
 
