@@ -3,16 +3,20 @@
 BIN := .venv/bin
 DURATION ?=
 
-.PHONY: run test test-slow lint docs lock setup setup-dev clean
+.PHONY: run test test-slow test-train lint docs lock setup setup-dev clean
 
 run: setup
 	$(BIN)/stationcast run $(STATION) $(if $(DURATION),--duration $(DURATION)) $(ARGS)
 
-test: setup-dev  # in two processes, so a training has one core
+test: setup-dev  # in two processes, so a library has one core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-slow: setup-dev
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not train" $(ARGS)
+
+test-train:  # of training, which needs PyTorch
+	@.ci/setup bench dev heic parquet train
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m train -n 2 --dist loadfile $(ARGS)
 
 lint: setup-dev
 	$(BIN)/ruff check .
@@ -30,7 +34,7 @@ setup:
 	@.ci/setup
 
 setup-dev:
-	@.ci/setup bench dev heic parquet train
+	@.ci/setup bench dev heic parquet
 
 clean:
 	rm -rf .venv out

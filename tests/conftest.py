@@ -73,6 +73,13 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say that training is not tried, where it is not: its tests need PyTorch."""
+    if "not train" in config.option.markexpr:
+        return ["training is NOT tested here: it needs PyTorch; `make test-train` does"]
+    return []
+
+
 @pytest.fixture(autouse=True)
 def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves a process, a thread of its own or a file descriptor behind."""

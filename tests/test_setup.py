@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import http.server
 import importlib.metadata
 import io
 import os
@@ -9,8 +10,10 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,8 +111,9 @@ class Place:
     def lock(self, group: str, name: str, sha256: str) -> None:
         (self.project / ".ci" / "locks" / f"{group}.txt").write_text(f"{name}==1.0 --hash=sha256:{sha256}\n")
 
-    def setup(self, *extras: str) -> subprocess.CompletedProcess[str]:
-        outside = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "XDG_CACHE_HOME": str(self.cache)}
+    def setup(self, *extras: str, index: str = "") -> subprocess.CompletedProcess[str]:
+        packages = {"PIP_INDEX_URL": index} if index else {"PIP_NO_INDEX": "1"}
+        outside = packages | {"PIP_CONFIG_FILE": os.devnull, "XDG_CACHE_HOME": str(self.cache)}
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")} | outside
         return subprocess.run(
             [".ci/setup", *extras],
@@ -145,6 +149,29 @@ def test_a_wheel_planted_in_the_cache_is_not_installed(place: Place) -> None:
     done = place.setup()
     assert done.returncode == 2 and "the packages are not all there" in done.stderr
     assert place.who("toy") == ""
+
+
+def test_what_is_fetched_is_told_with_its_size(place: Place, tmp_path: Path) -> None:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    served = tmp_path / "served"
+    for name in ("toy", "more"):
+        (served / name).mkdir(parents=True)
+        next(place.wheels.glob(f"{name}-*")).rename(served / name / f"{name}-1.0-py3-none-any.whl")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(served))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        done = place.setup("more", index=f"http://127.0.0.1:{server.server_port}/")
+        server.shutdown()
+        thread.join()
+    assert done.returncode == 0, done.stderr
+    for name in ("toy", "more"):
+        assert re.search(rf"stationcast: fetching {name}-1\.0-py3-none-any\.whl \([\d.]+ (bytes|kB)", done.stderr), (
+            done.stderr
+        )
+        assert place.who(name) == "ours"
 
 
 @pytest.mark.parametrize("folder", ["stationcast", "stationcast/wheels"])

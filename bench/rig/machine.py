@@ -19,7 +19,7 @@ _PACKAGES = (
     "numpy",
     "onnxruntime-gpu",
     "onnxruntime",
-    "opencv-python",
+    "opencv-contrib-python",
     "pygame",
     "pyzmq",
 )

@@ -41,7 +41,7 @@ def write_record(
     record |= {
         "recipe": msgspec.to_builtins(recipe),
         "data": rows | {"index_sha256": cache.sha256},
-        "versions": {name: version(name) for name in ("torch", "keras", "numpy", "opencv-python")}
+        "versions": {name: version(name) for name in ("torch", "keras", "numpy", "opencv-contrib-python")}
         | {"python": platform.python_version()},
         "device": device,
         "seconds": round(seconds, 1),

@@ -170,7 +170,7 @@ def _modules() -> Iterator[Check]:
         remedy = f"sudo apt-get install {lacks}" if lacks else "install stationcast anew into an environment of its own"
         yield Check(name, "fail", str(answer), remedy)
     versions = {name: _version(name) for name in ("opencv-python", "opencv-contrib-python")}
-    if len(set(versions.values())) > 1:
+    if len(set(versions.values()) - {_NOT_INSTALLED}) > 1:
         found = ", ".join(f"{name} {version}" for name, version in versions.items())
         yield Check("OpenCV", "fail", f"{found}: both own the folder cv2", "install both in one and the same version")
 
@@ -277,11 +277,14 @@ def _elsewhere(name: str) -> Iterator[Check]:
         yield Check(row.name, status, found, remedy)
 
 
+_NOT_INSTALLED = "not installed"
+
+
 def _version(distribution: str) -> str:
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return _NOT_INSTALLED
 
 
 def _size(n_bytes: int) -> str:

@@ -192,7 +192,7 @@ def test_a_model_of_another_layout_runs(shared_dir: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("half", [False, True])
 def test_one_file_with_both_heads_of_any_precision_and_batch(tmp_path: Path, batch: str | int, half: bool) -> None:
     """The shape of the models that we train: a gender logit and a distribution over the years 0 to 100."""
-    onnx = pytest.importorskip("onnx", reason="without the extra `train` no model can be made to test with")
+    onnx = pytest.importorskip("onnx", reason="without onnx (the extra `dev`) no model can be made to test with")
     kind, dtype = (onnx.TensorProto.FLOAT16, np.float16) if half else (onnx.TensorProto.FLOAT, np.float32)
     make = onnx.helper
     years = np.linspace(-0.02, 0.02, 101, dtype=np.float32)[None].repeat(3, 0)

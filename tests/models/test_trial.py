@@ -18,7 +18,7 @@ from models.session import Classifier
 from models.trial import MEMORY_BYTES, ensure_tried
 from tests.pipeline.test_private import SOMEBODY, as_root
 
-onnx = pytest.importorskip("onnx", reason="without the extra `train` no model can be made to test with")
+onnx = pytest.importorskip("onnx", reason="without onnx (the extra `dev`) no model can be made to test with")
 make, numpy_helper, FLOAT, INT64 = onnx.helper, onnx.numpy_helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
 SIZE_PX = 8
 

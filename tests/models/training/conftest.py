@@ -1,6 +1,7 @@
 """Fixtures of the tests of training."""
 
 import gc
+import importlib.util
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -8,6 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["test_*.py"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, so that `make test` leaves them out: they need PyTorch."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("train")
 
 
 @pytest.fixture(scope="module", autouse=True)
