@@ -100,6 +100,10 @@ TABLE = (
         per="screen", keep="all", batch=64, ticks=True, sees=True, reads=("station", "choose", "ads"), display=True,
         modes=_ALL,
     ),
+    Row(
+        name="statistics", stage="players.statistics.stage:Statistics", takes=Audience,
+        keep="all", batch=64, in_order=True, sees=True, reads=("station", "screens", "statistics"), nice=5,
+    ),
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@
 import re
 import stat
 import zoneinfo
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -211,6 +212,23 @@ class Ads(Section, frozen=True, kw_only=True):
     """Share of its frames that a billable play must have presented."""
 
 
+Days = Annotated[int, Meta(ge=1, le=36500)]
+
+
+class Statistics(Section, frozen=True, kw_only=True):
+    """Counts of the people who come, in `audience.sqlite` beside the ledger. The longer ago, the longer their periods.
+    No time may be shorter than the one above it."""
+
+    minute_days: Days = 2
+    """Days for which counts are kept by the minute. Then those of five minutes are merged."""
+    five_minute_days: Days = 14
+    """Days for which counts are kept by five minutes. Then those of an hour, by the station's clocks, are merged."""
+    hour_days: Days = 800
+    """Days for which counts are kept by the hour. Then those of a day are merged."""
+    day_days: Days = 3650
+    """Days for which counts are kept by the day. Then they are forgotten."""
+
+
 class Station(Section, frozen=True, kw_only=True):
     """Everything that a station file says."""
 
@@ -225,6 +243,7 @@ class Station(Section, frozen=True, kw_only=True):
     choose: Choose = Choose()
     screens: tuple[Screen, ...] = (Screen(),)
     ads: Ads = Ads()
+    statistics: Statistics = Statistics()
     folder: Path = field(default_factory=Path)
     """Folder of the station file, set by `load`. Relative paths in the file start here."""
 
@@ -342,6 +361,10 @@ def check(station: Station) -> None:
     for key, model in (("detect", station.detect.model), ("classify", station.classify.model)):
         if model.endswith(".toml") and not (station.folder / model).is_file():
             raise UserError(f"{key}.model: no card {station.folder / model}; name one of `stationcast models list`")
+    days = [(key, getattr(station.statistics, key)) for key in station.statistics.__struct_fields__]
+    for (shorter, few), (longer, many) in pairwise(days):
+        if many < few:
+            raise UserError(f"statistics.{longer}: {many} is less than {shorter} = {few}; make it as long at least")
     campaigns = station.folder / station.ads.campaigns
     if station.ads.campaigns != "demo" and _mode(campaigns) and not stat.S_ISDIR(_mode(campaigns)):
         raise UserError(f"ads.campaigns: {campaigns} is no folder; name one, or 'demo' for the built-in ads")

@@ -119,7 +119,7 @@ def test_a_process_that_holds_frames_dumps_no_core(station_file: Path) -> None:
     command = [sys.executable, "-P", "-m", "pipeline.cli", "run", station_file]
     with subprocess.Popen(command, cwd=station_file.parent, stdout=subprocess.DEVNULL) as station:
         parent = psutil.Process(station.pid)
-        wait_for(lambda: len(parent.children()) == 5, "the station's processes")
+        wait_for(lambda: len(parent.children()) == 7, "the station's processes")
         wait_for(lambda: all(_core_limit(child.pid) == (0, 0) for child in parent.children()), "no core dumps")
         station.terminate()
 

@@ -113,9 +113,11 @@ def test_what_the_station_says_of_the_sample_camera_is_true(station_file: Path, 
     assert 0.5 < stages["capture"]["fps"] / (2 * 6) < 1.1
     assert 0.5 * stages["detect"]["out"] < stages["classify"]["in"] <= stages["detect"]["out"]
     assert 0 < summary["faces"]["classified"] < summary["faces"]["detected"] / 5, "a few questions a person"
-    assert summary["restarts"] == dict.fromkeys(("capture", "detect", "classify", "people", "player", "broker"), 0)
+    assert summary["restarts"] == dict.fromkeys(
+        ("capture", "detect", "classify", "people", "player", "statistics", "broker"), 0
+    )
 
-    [ledger] = (tmp_path / "state").glob("*.sqlite")
+    [ledger] = (tmp_path / "state").glob("ledger-*.sqlite")
     with reading([ledger]) as database:
         plays = database.execute(
             "SELECT creative, trigger, target, billable, started_mono_ns, ended_mono_ns FROM plays ORDER BY started_utc"
@@ -182,7 +184,7 @@ def test_a_killed_stage_is_back_sooner_than_a_station_starts_and_the_screen_play
         start_s = max(2.0, supervisor.ready_s - began_s)
         player = _child(supervisor, "player")
         wait_for(lambda: player.cell["in"] > 5, "the first people")
-        for role in ("capture", "detect", "classify", "people", "broker"):
+        for role in ("capture", "detect", "classify", "people", "statistics", "broker"):
             child = _child(supervisor, role)
             painted = player.cell.status()["frames_presented"]
             assert child.process
@@ -204,7 +206,7 @@ def test_a_killed_stage_is_back_sooner_than_a_station_starts_and_the_screen_play
         assert time.monotonic() - killed_s - waited_for_a_core_s(player.process.pid) < start_s
         wait_for(lambda: player.cell.status()["plays"]["total"] > plays, "plays to be counted on")
     assert summarise(supervisor.snapshot())["restarts"] == dict.fromkeys(
-        ("capture", "detect", "classify", "people", "player", "broker"), 1
+        ("capture", "detect", "classify", "people", "player", "statistics", "broker"), 1
     )
 
 
@@ -219,7 +221,7 @@ def test_a_real_station_follows_its_file_and_cuts_no_play(station_file: Path, tm
             '[[screens]]\nname = "side"\nheadless = true\ncameras = ["far"]\n'
         )
         text = supervisor.reload(load(station_file))
-        assert text == "whole: adds capture.far, player.side; replaces detect; changes links"
+        assert text == "whole: adds capture.far, player.side; replaces detect, statistics; changes links"
         wait_for(lambda: supervisor.settled, "the station to settle")
         side = next(child for child in supervisor.children if child.instance == "side")
         wait_for(lambda: side.cell["in"] > 10, "people of the new camera")

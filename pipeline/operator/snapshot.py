@@ -172,13 +172,21 @@ class ScreenState(Struct, frozen=True, kw_only=True):
     frames_expected: int = 0
 
 
+class TodayPeople(Struct, frozen=True, kw_only=True):
+    """People of today, by the station's clocks, told as in reports: in tens, and 0 for fewer than ten."""
+
+    people: int = 0
+    watchers: int = 0
+    """Number of those who have looked at a screen."""
+
+
 class Alert(Struct, frozen=True):
     """Something that an operator should look at now."""
 
     severity: Severity
     event: str
     """One of `process_restarting`, `process_silent`, `camera_lost`, `camera_dark`, `faces_lie`, `display_lost`,
-    `ledger_trouble` and `campaigns_away`.
+    `ledger_trouble`, `campaigns_away` and `statistics_trouble`.
     """
     subject: str
     """Name of the process, camera or screen."""
@@ -213,6 +221,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     screens: tuple[ScreenState, ...]
     plays: Plays
     """Plays of all screens."""
+    today: TodayPeople | None = None
+    """People of today; None where nobody keeps statistics."""
     alerts: tuple[Alert, ...]
 
     def stage(self, name: str) -> Stage:
@@ -243,6 +253,7 @@ def take(
     processes = tuple(_process(child, now_s, bool(ended_s)) for child in children if not child.past)
     cameras = tuple(msgspec.convert(status, CameraState) for status in _of_instances(children, "camera", statuses))
     screens = tuple(msgspec.convert(status, ScreenState) for status in _of_instances(children, "screen", statuses))
+    counted = next((status for status in statuses.values() if "today" in status), {})
     return Snapshot(
         station=station.station.name,
         station_file=station_file,
@@ -259,7 +270,15 @@ def take(
         cameras=cameras,
         screens=screens,
         plays=_all_plays(children, statuses),
-        alerts=() if ended_s else (*_process_alerts(processes), *_camera_alerts(cameras), *_screen_alerts(screens)),
+        today=msgspec.convert(counted["today"], TodayPeople) if counted else None,
+        alerts=()
+        if ended_s
+        else (
+            *_process_alerts(processes),
+            *_camera_alerts(cameras),
+            *_screen_alerts(screens),
+            *_statistics_alerts(counted),
+        ),
     )
 
 
@@ -382,3 +401,8 @@ def _screen_alerts(screens: Sequence[ScreenState]) -> Iterator[Alert]:
         if screen.campaigns_problem:
             text = f"what is loaded plays on: {screen.campaigns_problem}"
             yield Alert("warning", "campaigns_away", screen.name, text)
+
+
+def _statistics_alerts(counted: dict[str, Any]) -> Iterator[Alert]:
+    if counted.get("counts_problem"):
+        yield Alert("err", "statistics_trouble", "statistics", f"counts wait in memory: {counted['counts_problem']}")

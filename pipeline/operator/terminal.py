@@ -18,7 +18,7 @@ from pipeline.graph import BROKER
 from pipeline.log import log
 from pipeline.messages import Faces, Frame
 from pipeline.operator.snapshot import PresentPeople, ScreenState, Snapshot, Stage
-from pipeline.people import told
+from pipeline.people import FEWEST_PEOPLE, told
 from pipeline.streams import Terminal
 
 _LOOK_EVERY_S, _LINE_EVERY_S = 0.25, 10.0
@@ -119,6 +119,9 @@ def render(now: Snapshot, before: Snapshot | None = None, width: int = _WIDE) ->
         for alert in alerts
     ]
     lines.append(f"[b]plays[/]  {now.plays.total}, billable {now.plays.billable}")
+    if now.today is not None:
+        watchers = f"   watched {now.today.watchers}" if now.today.watchers else ""
+        lines.append(f"[b]today[/]  {now.today.people or f'fewer than {FEWEST_PEOPLE}'} people{watchers}")
     return Group(table, Panel("\n".join(lines)), "")  # the terminal echoes ^C on the empty line
 
 

@@ -121,7 +121,7 @@ def of(audiences: Collection[Audience], measured: float | None = None, now_ns: i
     nearest = max((near for person, near in seen if person.looking), default=0.0)
     minors = 0
     for person, near in seen:
-        gender, decade = _group(person)
+        gender, decade = group_of(person)
         shares = _shares(person, gender, decade)
         bins[gender, decade] += 1
         expected += shares
@@ -241,7 +241,7 @@ def _p_minor(person: Person) -> float:
     return sum(person.p_decade[decade] for decade in MINOR_DECADES) if len(person.p_decade) == len(DECADES) else 0.0
 
 
-def _group(person: Person) -> tuple[int, int]:
+def group_of(person: Person) -> tuple[int, int]:
     """Return a person's gender and decade as indices.
 
     Both are unknown of somebody who is rather a minor, and whose likeliest decade is not one of a minor.

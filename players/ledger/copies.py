@@ -25,7 +25,7 @@ def copied(paths: list[Path]) -> Iterator[list[Path]]:
     if not paths:
         raise UserError("there is no ledger yet; let the station play first, or name a file with --ledger")
     with tempfile.TemporaryDirectory(prefix="stationcast-") as folder:
-        copies = [_copy(path, Path(folder) / str(number)) for number, path in enumerate(paths)]
+        copies = [copy_of(path, Path(folder) / str(number)) for number, path in enumerate(paths)]
         for path, copy in zip(paths, copies, strict=True):
             with unsound([path]):
                 _update(copy, path)
@@ -43,8 +43,8 @@ def unsound(paths: list[Path]) -> Iterator[None]:
         raise UserError(f"{names}: not a sound ledger: {in_words(error)}") from None
 
 
-def _copy(path: Path, folder: Path) -> Path:
-    """Copy a ledger and its log, again until neither changed meanwhile."""
+def copy_of(path: Path, folder: Path) -> Path:
+    """Copy a ledger, or a file like it, and its log into a new folder, again until neither changed meanwhile."""
     if path.is_symlink() and not path.exists():
         raise UserError(f"{path}: it is a link that leads nowhere; put the ledger back, or name another")
     if path.exists() and not path.is_file():

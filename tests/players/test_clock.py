@@ -62,7 +62,7 @@ def shifter(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 def plays(state: Path) -> list[dict[str, Any]]:
     """Return the plays so far; none while the ledger is being made."""
     try:
-        with reading(list(state.glob("*.sqlite"))) as db:
+        with reading(list(state.glob("ledger-*.sqlite"))) as db:
             return list(read_plays(db))
     except UserError:
         return []
@@ -111,5 +111,5 @@ def test_the_plays_of_a_run_are_all_counted_whatever_is_done_to_the_clock(shifte
     steps = [round((later - earlier) / timedelta(hours=1)) for earlier, later in pairwise(began)]
     assert [step for step in steps if step] == [-24, 80, -57], "the clock was set three times"
     assert [row["started_mono_ns"] for row in rows] == sorted(row["started_mono_ns"] for row in rows)
-    assert not verify(next((tmp_path / "state").glob("*.sqlite"))).problem
+    assert not verify(next((tmp_path / "state").glob("ledger-*.sqlite"))).problem
     assert 0 < said["duration_s"] < HANG_S

@@ -16,7 +16,7 @@ from pipeline.cells import Cells
 from pipeline.control import Status, ask
 from pipeline.errors import UserError
 from pipeline.job import Job
-from pipeline.operator.snapshot import Ages, Snapshot
+from pipeline.operator.snapshot import Ages, Snapshot, TodayPeople
 from pipeline.operator.terminal import render
 from pipeline.process import Child
 from pipeline.settings import Camera, Screen, Station, StationTable
@@ -143,6 +143,17 @@ def test_an_alert_says_why_a_camera_is_dark_and_how_faces_lie() -> None:
     assert alert.event == "camera_dark" and "not measured" in alert.text
     (alert,) = _snapshot_of({"capture.c0": {"state": "live", "rotation_wanted_deg": 90}}).alerts
     assert alert.text == "faces lie on their side: set rotation_deg = 90 in the camera's table"
+
+
+def test_people_of_today_and_trouble_with_their_file_are_told() -> None:
+    snapshot = _snapshot_of({"statistics": {"today": {"people": 40, "watchers": 10}, "counts_problem": "it is full"}})
+    assert snapshot.today == TodayPeople(people=40, watchers=10)
+    assert [(alert.event, alert.severity) for alert in snapshot.alerts] == [("statistics_trouble", "err")]
+    for people, words in ((40, "40 people watched 10"), (0, "fewer than 10 people")):
+        console = Console(width=80, file=StringIO())
+        today = TodayPeople(people=people, watchers=people // 4)
+        console.print(render(msgspec.structs.replace(snapshot, today=today), width=80))
+        assert words in " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
 
 
 def test_the_ages_since_an_earlier_snapshot_are_only_the_new_ones() -> None:

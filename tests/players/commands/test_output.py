@@ -127,7 +127,7 @@ def test_a_file_that_may_not_grow_is_one_line_and_never_half_there(station: Path
         resource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))
 
     if "ledger sign" in words:
-        words += f" --ledger {next(station.glob('*.sqlite'))}"
+        words += f" --ledger {next(station.glob('ledger-*.sqlite'))}"
     done = run(station, f"{words}", preexec_fn=limit)
     assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"Traceback" not in done.stderr
     assert (station / "x.csv").read_text() == "what was there before" and not list(station.glob(".x.csv*"))
