@@ -29,6 +29,7 @@ _PASSING = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 CHANGED = "it has changed since it was examined, and is examined again"
+UNREADABLE = "it cannot be read now"
 
 
 class MediumError(Exception):
@@ -105,21 +106,21 @@ def _read(fd: int, at: int) -> bytes:
 class Medium(io.RawIOBase):
     """Content of an open file, as it was when the hashes of its blocks were taken. It owns the descriptor.
 
-    A block that has changed raises MediumError, and so does every later read. Only copies are given out: what happens
-    to the file afterwards does not matter.
+    A block that has changed, or cannot be read, raises MediumError, and so does every later read. Only copies are given
+    out: what happens to the file afterwards does not matter.
     """
 
     def __init__(self, fd: int, blocks: bytes) -> None:
         """Raises MediumError where the file has another length."""
         self._fd, self._blocks, self._at = fd, blocks, 0
         self._kept: OrderedDict[int, bytes] = OrderedDict()
-        self.changed = False
-        """True once the file was found to be another one."""
+        self.trouble = ""
+        """Reason why nothing more is read: CHANGED, or UNREADABLE and why; empty while all is well."""
         self._bytes = os.fstat(fd).st_size
         if self._bytes:
             self._block((self._bytes - 1) // BLOCK_BYTES)
         if -(-self._bytes // BLOCK_BYTES) * _HASH_BYTES != len(blocks):
-            raise self._other()
+            raise self._fails(CHANGED)
 
     def buffered(self) -> BinaryIO:
         """Return a reader that is quick with small parts; closing it closes this one."""
@@ -161,15 +162,19 @@ class Medium(io.RawIOBase):
         """Return a block that is as it was."""
         block = self._kept.pop(number, b"")
         if not block:
-            block = _read(self._fd, number * BLOCK_BYTES)
-            wanted = self._blocks[number * _HASH_BYTES : (number + 1) * _HASH_BYTES]
-            if self.changed or hashlib.sha256(block).digest() != wanted:
-                raise self._other()
+            if self.trouble:
+                raise self._fails(self.trouble)
+            try:
+                block = _read(self._fd, number * BLOCK_BYTES)
+            except OSError as error:
+                raise self._fails(f"{UNREADABLE} ({error.strerror})") from None
+            if hashlib.sha256(block).digest() != self._blocks[number * _HASH_BYTES : (number + 1) * _HASH_BYTES]:
+                raise self._fails(CHANGED)
             if len(self._kept) >= _BLOCKS_KEPT:
                 self._kept.popitem(last=False)
         self._kept[number] = block
         return block
 
-    def _other(self) -> MediumError:
-        self.changed = True
-        return MediumError(CHANGED)
+    def _fails(self, why: str) -> MediumError:
+        self.trouble = why
+        return MediumError(why)

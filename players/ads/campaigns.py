@@ -8,7 +8,7 @@ import base64
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from os.path import basename
@@ -20,28 +20,22 @@ import msgspec
 from pipeline.errors import UserError
 from players.ads.campaign_file import CampaignFile, LineTable, line_of, parse
 from players.ads.catalogue import Catalogue
-from players.ads.examination import examine, is_film
+from players.ads.examination import examine
+from players.ads.examiner import Examiner
 from players.ads.folders import NOT_TEXT, folder_campaign, folder_target, listed
 from players.ads.holders import Holders, settle
-from players.ads.known import Answer, read_known, write_known
+from players.ads.known import read_known, write_known
 from players.ads.lines import Creative, Line, Stamp
-from players.ads.media import Examiner
 from players.ads.places import MediaFolder, PlaceError, fails, ignored, is_campaign_file, is_text, stamp_of
 from players.ads.quarantine import Quarantine
-from players.ads.turns import Wanted
 from players.ads.unused import unused
+from players.ads.upkeep import GROWS, NEW, SETTLE_S, Upkeep
 
 DEMO = Path(__file__).parents[1] / "demo"
-SETTLE_S = 2.0
-"""Time for which a film must not change before it is examined: one that is still being copied may look whole."""
-AGAIN_S, AGAIN_S_MAX = 2.0, 600.0
-"""Time until a file that could not be read is tried again; doubled each time, up to the second, if it took too long."""
 FILES_MAX = 20_000
 """Largest number of campaign files of a folder."""
 PROBLEMS_A_FILE = 100
 """Largest number of problems that are told of the media of one campaign file."""
-_GROWS = "it is still being written; it plays when it is whole"
-_NEW = "it is being examined; it plays when that is done"
 
 
 def open_folder(campaigns: str, folder: Path) -> Path:
@@ -69,14 +63,14 @@ def load_catalogue(
     reader = Reader(folder, zone, default_duration_s, cache, screens, quarantine, holders)
     try:
         catalogue = reader.read()
-        if reader.growing:
+        if reader.upkeep.growing:
             time.sleep(SETTLE_S)
             catalogue = reader.read()
-        if reader.wanted:
+        if reader.upkeep.wanted:
             with Examiner() as examiner:
-                for path, wanted in sorted(reader.wanted.items()):
+                for path, wanted in sorted(reader.upkeep.wanted.items()):
                     answer, _ = examine(examiner, path, wanted, reader.known, quarantine)
-                    reader.learn({path: answer})
+                    reader.upkeep.learn({path: answer})
             catalogue = reader.read()
         reader.keep()
         if not catalogue.waiting:
@@ -103,7 +97,6 @@ class Reader:
 
         `holders` tells who held ids, where that is not known from before.
         """
-        self._quarantine = quarantine
         self._folder = folder.absolute()
         self._groups = f"{self._folder}/folders"
         self.known = read_known(cache)
@@ -121,13 +114,9 @@ class Reader:
         self._places: dict[tuple[str, str], str] = {}
         self._settled = {path: campaign for path, (_, campaign) in self.known.campaigns.items()}
         self._identity: tuple[int, int] | None = None
-        self._first_seen: dict[str, tuple[Stamp, float]] = {}
-        self._again: dict[str, tuple[float, float]] = {}
+        self.upkeep = Upkeep(self.known, quarantine)
+        """What is known of the media, and which are to be examined."""
         self._read_again = False
-        self.wanted: dict[str, Wanted] = {}
-        """Media that are to be examined."""
-        self.growing: set[str] = set()
-        """Films that may still be written."""
         self.trouble = ""
         """Reason why a part of the folder cannot be read; empty where all can."""
 
@@ -145,27 +134,7 @@ class Reader:
     @property
     def due(self) -> bool:
         """True where the folder is to be read again even without a change."""
-        now_s = time.monotonic()
-        return bool(self.growing) or self._read_again or any(due_s <= now_s for due_s, _ in self._again.values())
-
-    def learn(self, answers: Mapping[str, Answer]) -> None:
-        """Take answers about media, for the next `read`."""
-        for path, answer in answers.items():
-            self.known.learn(path, answer)
-            if "unfinished" in answer[1]:
-                pause_s = self._quarantine.left_s(answer[1].get("sha256", ""))
-                self._again[path] = (time.monotonic() + (pause_s or AGAIN_S_MAX), pause_s)
-            elif answer[1].get("again"):
-                _, pause_s = self._again.get(path, (0.0, AGAIN_S / 2))
-                pause_s = AGAIN_S if answer[1].get("place") else min(2 * pause_s, AGAIN_S_MAX)
-                self._again[path] = (time.monotonic() + pause_s, pause_s)
-            else:
-                self._again.pop(path, None)
-
-    def forget(self, media: Iterable[str]) -> None:
-        """Drop what was found in these media: they are not shown until they were examined anew."""
-        for path in media:
-            self.known.media.pop(path, None)
+        return self._read_again or self.upkeep.due
 
     def read(self) -> Catalogue:
         """Return the catalogue of the folder as it is now, with the media that were examined.
@@ -181,7 +150,7 @@ class Reader:
         campaigns = dict(self._campaigns(problems))
         self._settled = settle(campaigns, self._settled, self.known.holders, problems, self._groups)
         self._find(self._settled, problems)
-        self._want()
+        self.upkeep.look(self._media, self._owners())
         ordered = list(self._lines(self._settled, problems, waiting, silent))
         lines = [line for line in ordered if line.creatives]
         if not lines and not waiting:
@@ -238,8 +207,6 @@ class Reader:
     def _forget(self) -> None:
         """Drop from the cache what is not in use."""
         self.known.forget(set(self._files), set(self._media))
-        self._again = {k: v for k, v in self._again.items() if k in self._media}
-        self._first_seen = {k: v for k, v in self._first_seen.items() if k in self._media}
 
     def _playing(self) -> dict[str, tuple[Stamp, CampaignFile]]:
         """Return what plays of each file, for the next start. An older version has no stamp: the file is read again."""
@@ -302,38 +269,13 @@ class Reader:
             place: self._stamp(place, before.get(place, (0, 0, 0))) for place in {*places.values(), *missing}
         }
 
-    def _want(self) -> None:
-        """Note which media are to be examined: new ones, and those that could not be read before."""
-        self.wanted, self.growing = {}, set()
-        now_s = time.monotonic()
-        good = {place for place in self._media if self._found(place)[1] is not None}
-        established = {
-            self._settled[path].advertiser
-            for (path, _), place in self._places.items()
-            if place in self.known.media and "problem" not in self.known.media[place][1]
-        }
+    def _owners(self) -> dict[str, list[tuple[str, str]]]:
+        """Return the advertisers and campaigns that name each medium."""
+        owners: dict[str, dict[tuple[str, str], None]] = {}
         for (path, _), place in self._places.items():
-            if place in good or place in self.wanted or place in self.growing:
-                continue
-            stamp, known = self._media[place], self.known.media.get(place)
-            is_new = known is None or known[0] != stamp
-            was_so_long = known is not None and known[0][0] == stamp[0]
-            if is_new and is_film(place) and not was_so_long and self._is_fresh(place):
-                self.growing.add(place)
-            elif is_new or self._again.get(place, (now_s + 1, 0.0))[0] <= now_s:
-                advertiser = self._settled[path].advertiser
-                whose = advertiser, self._settled[path].campaign
-                self.wanted[place] = Wanted(stamp, *whose, established=advertiser in established)
-                if not is_new:
-                    self._again[place] = (now_s + AGAIN_S_MAX, self._again[place][1])
-
-    def _is_fresh(self, place: str) -> bool:
-        """Return True where a file may still be written: it changed a moment ago by its clock, and as far as seen."""
-        stamp = self._media[place]
-        if self._first_seen.get(place, (None,))[0] != stamp:
-            self._first_seen[place] = (stamp, time.monotonic())
-        seen_s = time.monotonic() - self._first_seen[place][1]
-        return time.time() - stamp[2] / 1e9 < SETTLE_S and seen_s < SETTLE_S
+            campaign = self._settled[path]
+            owners.setdefault(place, {})[campaign.advertiser, campaign.campaign] = None
+        return {place: list(whose) for place, whose in owners.items()}
 
     def _lines(
         self, campaigns: dict[str, CampaignFile], problems: list[str], waiting: list[str], silent: dict[str, str]
@@ -345,7 +287,7 @@ class Reader:
                 if not creatives:
                     first = table.creatives[0].file
                     place = self._places.get((path, first))
-                    why = "it is not there" if place is None else self._found(place)[0]
+                    why = "it is not there" if place is None else self.upkeep.found(place)[0]
                     others = f", and so with {len(table.creatives) - 1} more" if len(table.creatives) > 1 else ""
                     silent[table.id] = f"none of its media can be shown: {first}: {why}{others}"
                 yield line_of(campaign, table, creatives, self._screens_read)
@@ -355,9 +297,9 @@ class Reader:
             place = self._places.get((path, table.file))
             if place is None:
                 continue
-            why, answer = self._found(place)
+            why, answer = self.upkeep.found(place)
             if answer is None:
-                said = waiting if why in (_GROWS, _NEW) else problems
+                said = waiting if why in (GROWS, NEW) else problems
                 said.append(f"{basename(path)}: creative {table.id}: {table.file}: {why}")
                 continue
             stamp, found = answer
@@ -382,15 +324,6 @@ class Reader:
                 title=table.title,
                 stamp=stamp,
             )
-
-    def _found(self, place: str) -> tuple[str, Answer | None]:
-        """Return ("", the answer) about a medium that can be shown, else the reason why it cannot, and None."""
-        answer = self.known.media.get(place)
-        if place in self.growing:
-            return _GROWS, None
-        if answer is None or answer[0] != self._media[place]:
-            return _NEW, None
-        return (answer[1]["problem"], None) if "problem" in answer[1] else ("", answer)
 
 
 def _shortened(told: list[str]) -> Iterator[str]:

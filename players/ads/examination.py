@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.log import skip
+from players.ads.examiner import Examiner
 from players.ads.known import Answer, Known
-from players.ads.media import VIDEOS, Examiner
+from players.ads.media import VIDEOS
 from players.ads.places import read_failure
 from players.ads.quarantine import Quarantine
 from players.ads.turns import Turns, Used, Wanted

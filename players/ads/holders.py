@@ -72,19 +72,27 @@ class Holders:
         used = {key for campaign in present for key in ids_of(campaign)}
         absent = [key for key in self._all() if key not in used]
         counts = Counter(self.by_kind[kind][name].advertiser for kind, name in absent)
-        while (spare := counts.total() - ABSENT_MAX) > 0:
-            (most, count), *others = counts.most_common(2)
-            spare = min(spare, max(1, count - (others[0][1] if others else 0)))
-            for kind, name in [key for key in absent if self._holder(key) == most][:spare]:
+        spare = counts - Counter(dict.fromkeys(counts, _level(counts.values(), ABSENT_MAX)))
+        for kind, name in absent:
+            advertiser = self.by_kind[kind][name].advertiser
+            if spare[advertiser]:
+                spare[advertiser] -= 1
                 del self.by_kind[kind][name]
-                counts[most] -= 1
 
     def _all(self) -> Iterator[tuple[Kind, str]]:
         return ((kind, name) for kind, names in self.by_kind.items() for name in names)
 
-    def _holder(self, key: tuple[Kind, str]) -> str:
-        holder = self.by_kind[key[0]].get(key[1])
-        return holder.advertiser if holder else ""
+
+def _level(counts: Iterable[int], most: int) -> int:
+    """Return the largest number up to which each count may go, so that all together are at most so many."""
+    left, level = most, 0
+    ordered = sorted(counts)
+    for number, count in enumerate(ordered):
+        level = left // (len(ordered) - number)
+        if level < count:
+            return level
+        left -= count
+    return max(level, ordered[-1] if ordered else 0)
 
 
 def ids_of(campaign: CampaignFile) -> Iterator[tuple[Kind, str]]:

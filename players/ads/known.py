@@ -10,12 +10,12 @@ from msgspec import Struct, field
 from pipeline.log import skip
 from pipeline.private import make_folders, read_file, replacing
 from players.ads.campaign_file import CampaignFile, has_plain_amounts
+from players.ads.examiner import can_be_shown, examiner
 from players.ads.holders import Holder, Holders
 from players.ads.lines import Stamp
-from players.ads.media import examiner
 
 Answer = tuple[Stamp, dict[str, Any]]
-"""Stamp of a medium, and what `Examiner.ask` found in it then."""
+"""Stamp of a medium, and what `Examiner.ask` found in it then; `stale` where that was an older examiner."""
 CONTENTS_MAX = 20_000
 """Largest number of contents that are remembered though no campaign uses them now."""
 
@@ -32,10 +32,9 @@ class Known:
         """Last good version of each campaign file, and its stamp."""
         self.contents = file.contents
         """Results for each content that was examined to the end, good or refused, by its sha256."""
+        all_known = file.stale | file.contents
         self.media: dict[str, Answer] = {
-            path: (stamp, file.contents[sha256])
-            for path, (stamp, sha256) in file.media.items()
-            if sha256 in file.contents
+            path: (stamp, all_known[sha256]) for path, (stamp, sha256) in file.media.items() if sha256 in all_known
         }
         """Newest answer about each medium, by path."""
         self._by_size: dict[int, list[str]] = {}
@@ -79,28 +78,38 @@ class _File(Struct):
     contents: dict[str, dict[str, Any]] = field(default_factory=dict)
     examiner: str = ""
     holders: dict[str, dict[str, Holder]] = field(default_factory=dict)
+    stale: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def read_known(path: Path | None) -> Known:
-    """Return what is known from before; answers of an older examiner are left out."""
+    """Return what is known from before.
+
+    Of answers of an older examiner, those that tell how a medium is shown are kept as `stale` ones: it goes on playing
+    while it is examined anew. The hashes of its blocks see to it that no other bytes are shown.
+    """
     try:
         file = msgspec.msgpack.decode(read_file(path), type=_File) if path is not None else _File()
     except (OSError, msgspec.DecodeError):
         return Known()
     file.campaigns = {path: entry for path, entry in file.campaigns.items() if has_plain_amounts(entry[1])}
-    return Known(file if file.examiner == examiner() else _File(file.campaigns, holders=file.holders))
+    if file.examiner != examiner():
+        older = (file.stale | file.contents).items()
+        stale = {sha256: found | {"stale": True} for sha256, found in older if can_be_shown(found)}
+        file = _File(file.campaigns, file.media, holders=file.holders, stale=stale)
+    return Known(file)
 
 
 def write_known(path: Path | None, known: Known, campaigns: dict[str, tuple[Stamp, CampaignFile]]) -> None:
     """Write what is known of media, and these campaigns. Answers about no content are left out, as they cost little."""
     if path is None:
         return
+    stale = {found["sha256"]: found for _, found in known.media.values() if "stale" in found}
     media = {
         place: (stamp, found["sha256"])
         for place, (stamp, found) in known.media.items()
-        if known.contents.get(found.get("sha256", "")) is found
+        if "stale" in found or known.contents.get(found.get("sha256", "")) is found
     }
-    file = _File(campaigns, media, known.contents, examiner(), known.holders.by_kind)
+    file = _File(campaigns, media, known.contents, examiner(), known.holders.by_kind, stale)
     try:
         make_folders(path.parent)
         with replacing(path, durable=False) as draft:

@@ -1,30 +1,23 @@
 """Examination of media files in throwaway processes with limits.
 
-An `Examiner` starts this file as a program, which forks once a media file. A file that crashes, hangs or swallows
-memory ends only its own process. The program imports of ours only what reads media, and never follows a playlist. It
-does not outlive the process that asked.
+An `Examiner` (examiner.py) starts this file as a program, which forks once a media file. A file that crashes, hangs or
+swallows memory ends only its own process. The program imports of ours only what reads media, and never follows a
+playlist. It does not outlive the process that asked.
 
 A file is opened once. Its hashes are taken first; then what is decoded are blocks that still have them.
-
-It is one file, longer than others, as it is started by its path and its two ends must agree.
 """
 
 import base64
-import ctypes
-import hashlib
-import importlib.metadata
 import json
 import os
-import resource
 import select
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, Self
+from typing import Any, BinaryIO, NoReturn
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".webm", ".mkv")
 """Endings of the names of films, in small letters."""
@@ -49,113 +42,19 @@ FILM_CPU_S_MAX, FILM_WALL_S_MAX = 120, 240.0
 DECODING_CPU_S, DECODING_WALL_S = 60.0, 120.0
 """Times after which only the last TAIL_S of a long film are still decoded."""
 TAIL_S = 3.0
+ANSWER_BYTES_MAX = 1 << 20
+"""Longest answer about one file; most of it are the hashes of its blocks."""
 _NICE = 10
-_PR_SET_PDEATHSIG = 1
-_ROOT = Path(__file__).resolve().parents[2]
-"""Folder of our packages."""
 _NAMED_PICTURE = "it is a film under the name of a picture; rename it to .mp4, .webm or .mkv"
-_LIBRARIES = ("av", "pi-heif", "pillow")
-"""Packages that decode media; one that is not installed counts too."""
-_READERS = ("colours", "film", "frames", "kinds", "matroska", "medium", "mp4", "pictures", "profiles")
-"""Modules of `pipeline` that read media."""
-
-
-def examiner() -> str:
-    """Return a hash of the files and libraries that examine. When one changes, every medium is examined again."""
-    files = (Path(__file__), *(_ROOT / "pipeline" / f"{name}.py" for name in _READERS))
-    libraries = " ".join(f"{name} {_installed(name)}" for name in _LIBRARIES)
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files) + libraries.encode()).hexdigest()
-
-
-def _installed(package: str) -> str:
-    """Return the version of an installed package; empty where there is none."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-class Examiner:
-    """A program that examines media, one at a time. It is started when it is first asked, or asked after `rest`.
-
-    One thread asks; any thread may call `kill`.
-    """
-
-    def __init__(self) -> None:
-        self._program: subprocess.Popen[bytes] | None = None
-        self._killed = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.rest()
-
-    def ask(self, path: Path, known: Iterable[str] = (), *, quick: bool = False) -> dict[str, Any]:
-        """Return what was found in a file, or {problem}: one line of text. Its path is absolute and without links.
-
-        Found are kind, container and codec, width_px and height_px as seen, duration_ms and sound. `notes` say what is
-        done to the medium, each in a few words. `blocks` (as in pipeline/medium.py, in Base64) are told where it can be
-        shown; `sha256` and `bytes` wherever the file could be read. Of a problem, `unfinished` tells that the
-        examination hit a limit or died, `again` that it could not begin. `cpu_s` is the time of the processor that it
-        took. A file whose sha256 is in `known` is not examined: nothing else is told of it. A `quick` look may tell
-        {slow} instead: it takes longer.
-        """
-        try:
-            program = self._running()
-            if program.stdin is None or program.stdout is None:
-                raise BrokenPipeError
-            program.stdin.write(json.dumps([str(path), list(known), quick]).encode() + b"\n")
-            program.stdin.flush()
-            answer, _ = _read(program.stdout.fileno(), time.monotonic() + _wall_s_max(path) + 60, b"\n")
-            return dict(json.loads(answer))
-        except (OSError, ValueError) as error:
-            self.rest()
-            return {"problem": f"it cannot be examined now ({type(error).__name__})", "again": True}
-
-    def rest(self) -> None:
-        """End the program, if it runs."""
-        program, self._program = self._program, None
-        if program is not None:
-            program.kill()
-            program.communicate()
-
-    def kill(self) -> None:
-        """End the program for good: who asks, or is waiting for an answer, learns that it cannot be examined now."""
-        self._killed = True
-        if program := self._program:
-            program.kill()
-
-    def _running(self) -> "subprocess.Popen[bytes]":
-        if self._program is None:
-            command = [sys.executable, "-I", str(Path(__file__).resolve()), str(os.getpid()), str(_ROOT)]
-            pipe = subprocess.PIPE
-            self._program = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
-        if self._killed:
-            self._program.kill()
-        return self._program
-
-
-def probe(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
-    """Return for each file what an examiner finds in it."""
-    with Examiner() as examiner:
-        return {path: examiner.ask(path) for path in dict.fromkeys(paths)}
 
 
 def _is_film(path: Path) -> bool:
     return path.suffix.lower() in VIDEOS
 
 
-def _wall_s_max(path: Path) -> float:
+def wall_s_max(path: Path) -> float:
     """Return the longest time for which a file is examined."""
     return FILM_WALL_S_MAX if _is_film(path) else WALL_S_MAX
-
-
-def _tie_to(parent_pid: int) -> None:
-    """Let this process die with its parent, whatever kills that."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:
-        os._exit(1)
 
 
 def _serve(parent_pid: int) -> None:
@@ -164,7 +63,11 @@ def _serve(parent_pid: int) -> None:
     Every file is opened in a forked child only; what all children need is imported before. The priority is low, so that
     cameras do not wait for new media.
     """
-    _tie_to(parent_pid)
+    from pipeline.guard import go_first, keep_to_itself, tie_to_parent
+
+    go_first()
+    keep_to_itself()
+    tie_to_parent(parent_pid)
     os.nice(_NICE)
     import PIL.Image
     import PIL.ImageCms
@@ -183,51 +86,67 @@ def _serve(parent_pid: int) -> None:
 def _in_child(path: Path, known: list[str], quick: bool) -> dict[str, Any]:
     """Examine a file in a process of its own, which tells what it finds part by part, in lines of JSON."""
     reader, writer = os.pipe()
-    parent_pid = os.getpid()
+    pid = os.getpid()
     child = os.fork()
     if child == 0:
-        _tie_to(parent_pid)
-        os.close(reader)
-        _examine_and_exit(path, known, QUICK_CPU_S if quick else _cpu_s_max(path), writer)
+        _examine_and_exit(pid, path, known, QUICK_CPU_S if quick else _cpu_s_max(path), writer)
     os.close(writer)
     try:
-        parts, in_time = _read(reader, time.monotonic() + (QUICK_WALL_S if quick else _wall_s_max(path)))
+        until_s = time.monotonic() + (QUICK_WALL_S if quick else wall_s_max(path))
+        parts, in_time = read_until(reader, until_s, ANSWER_BYTES_MAX)
     finally:
         os.close(reader)
-    if not in_time:
+    if not in_time or len(parts) >= ANSWER_BYTES_MAX:
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
-    told: dict[str, Any] = {"cpu_s": round(usage.ru_utime + usage.ru_stime, 3)}
-    for line in parts.splitlines():
-        told |= json.loads(line)
-    if quick and (not in_time or (status and told["cpu_s"] > QUICK_CPU_S - 0.2)):
-        return {"slow": True} | {name: told[name] for name in ("sha256", "cpu_s") if name in told}
+    cpu_s = round(usage.ru_utime + usage.ru_stime, 3)
+    told = _told(parts)
+    if quick and (not in_time or (status and cpu_s > QUICK_CPU_S - 0.2)):
+        return {"slow": True, "cpu_s": cpu_s} | {name: told[name] for name in ("sha256",) if name in told}
     if not in_time:
-        problem = f"it could not be read within {_wall_s_max(path):g} s; save it smaller"
+        problem = f"it could not be read within {wall_s_max(path):g} s; save it smaller"
         told |= {"problem": problem, "unfinished": True}
     elif status:
         problem = f"reading it {_how_it_ended(status, path)}; save it anew with another program, or smaller"
         told |= {"problem": problem, "unfinished": True}
     if "problem" in told:
         told.pop("blocks", None)
+    return told | {"cpu_s": cpu_s}
+
+
+def _told(parts: bytes) -> dict[str, Any]:
+    """Return what a child has told. What it said first holds: of the hashes, before any decoder saw the file.
+
+    A decoder that a medium has taken over may say anything afterwards; what is no line of JSON is left out.
+    """
+    told: dict[str, Any] = {}
+    for line in parts.splitlines():
+        try:
+            part = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(part, dict):
+            told = part | told
+    if "problem" in told:
+        told["problem"] = " ".join(str(told["problem"]).split())[:300]
     return told
 
 
-def _read(fd: int, deadline_s: float, end: bytes = b"") -> tuple[bytes, bool]:
-    """Return what is written to a pipe until it is closed or `end` comes, and True; False first at the deadline.
+def read_until(fd: int, deadline_s: float, most_bytes: int, end: bytes = b"") -> tuple[bytes, bool]:
+    """Return what is written to a pipe until it is closed, `end` comes, or it is too much, and True.
 
-    The deadline is a time of CLOCK_MONOTONIC.
+    False comes first at the deadline, a time of CLOCK_MONOTONIC.
     """
-    told = b""
-    while not (end and told.endswith(end)):
+    told = bytearray()
+    while len(told) < most_bytes and not (end and told.endswith(end)):
         ready, _, _ = select.select([fd], [], [], max(0.0, deadline_s - time.monotonic()))
         if not ready:
-            return told, False
-        part = os.read(fd, 65536)
+            return bytes(told), False
+        part = os.read(fd, min(65536, most_bytes - len(told)))
         if not part:
             break
         told += part
-    return told, True
+    return bytes(told), True
 
 
 def _how_it_ended(status: int, path: Path) -> str:
@@ -244,18 +163,15 @@ def _cpu_s_max(path: Path) -> int:
     return FILM_CPU_S_MAX if _is_film(path) else CPU_S_MAX
 
 
-def _examine_and_exit(path: Path, known: list[str], cpu_s_max: int, writer: int) -> NoReturn:
+def _examine_and_exit(parent_pid: int, path: Path, known: list[str], cpu_s_max: int, writer: int) -> NoReturn:
+    """Examine a file and write what is found to a pipe, the only descriptor of this process."""
+    from pipeline.guard import FIRST_KEPT, limit_work, shut_in
+
     code = 1
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        for limit, most in (
-            (resource.RLIMIT_AS, MEMORY_BYTES_MAX),
-            (resource.RLIMIT_CPU, cpu_s_max),
-            (resource.RLIMIT_FSIZE, 0),
-            (resource.RLIMIT_CORE, 0),
-        ):
-            resource.setrlimit(limit, (most, most))
-        with open(writer, "w") as answers:
+        shut_in(parent_pid, [writer])
+        limit_work(memory_mib=MEMORY_BYTES_MAX >> 20, cpu_s=cpu_s_max, file_bytes=0)
+        with open(FIRST_KEPT, "w") as answers:
             for told in _answers(path, known):
                 answers.write(json.dumps(told) + "\n")
                 answers.flush()
@@ -267,7 +183,7 @@ def _examine_and_exit(path: Path, known: list[str], cpu_s_max: int, writer: int)
 def _answers(path: Path, known: list[str]) -> Iterator[dict[str, Any]]:
     """Yield what is found in a file, part by part; its hashes come before any decoder sees it.
 
-    A content that is known ends there.
+    A content that is known ends there. Where a read fails, nothing is said of the content.
     """
     from pipeline.medium import Medium, MediumError, fingerprint, open_plain
 
@@ -283,14 +199,22 @@ def _answers(path: Path, known: list[str]) -> Iterator[dict[str, Any]]:
             return
         yield {"blocks": base64.b64encode(hashes.blocks).decode()}
         medium = Medium(fd, hashes.blocks)
-        found = _examine(path, medium.buffered())
-        yield {"problem": "it changes while it is examined", "again": True} if medium.changed else found
+        found = _examine_whole(path, medium.buffered())
+        yield {"problem": medium.trouble, "again": True} if medium.trouble else found
     except MediumError as error:
         yield {"problem": str(error), "again": True}
+    except OSError as error:
+        yield {"problem": f"it cannot be read now ({error.strerror or type(error).__name__})", "again": True}
+
+
+def _examine_whole(path: Path, file: BinaryIO) -> dict[str, Any]:
+    """Return what is found in an open file, or {problem}, whatever happens on the way."""
+    try:
+        return _examine(path, file)
     except MemoryError:
-        yield {"problem": "it needs too much memory; save it smaller"}
+        return {"problem": "it needs too much memory; save it smaller"}
     except Exception as error:
-        yield {"problem": " ".join(f"it cannot be decoded ({type(error).__name__}: {error})".split())[:300]}
+        return {"problem": f"it cannot be decoded ({type(error).__name__}: {error})"}
 
 
 def _is_picture(path: Path, head: bytes) -> bool:

@@ -13,13 +13,19 @@ SHARE = 0.25
 """Share of the time that one advertiser's media may take in the long run."""
 
 
-class Wanted(NamedTuple):
-    """A medium that is to be examined, and whose it is. `established`: a medium of the advertiser was good."""
+class Owner(NamedTuple):
+    """A campaign that names a medium. `established`: a medium of its advertiser was good."""
 
-    stamp: Stamp
     advertiser: str
     campaign: str = ""
     established: bool = False
+
+
+class Wanted(NamedTuple):
+    """A medium that is to be examined, and who names it: several may, and it waits in the turns of each."""
+
+    stamp: Stamp
+    owners: tuple[Owner, ...]
 
 
 class Used:
@@ -33,8 +39,9 @@ class Used:
         self.until_s: dict[tuple[str, ...], float] = {}
 
     def charge(self, wanted: Wanted, seconds: float) -> None:
-        """Add a time to what the advertiser of a medium, and its campaign, have used."""
-        for name in ((wanted.advertiser,), (wanted.advertiser, wanted.campaign)):
+        """Add a time to what the first owner of a medium, whose turn it was, has used, and his campaign."""
+        owner = wanted.owners[0]
+        for name in ((owner.advertiser,), (owner.advertiser, owner.campaign)):
             self.until_s[name] = max(self._clock(), self.until_s.get(name, 0.0)) + seconds / SHARE
 
     def wait_s(self, name: tuple[str, ...]) -> float:
@@ -61,33 +68,47 @@ class Turns:
         campaigns: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         groups: tuple[set[tuple[str, ...]], set[tuple[str, ...]]] = (set(), set())
         for path in sorted(wanted, key=lambda path: wanted[path].stamp[0], reverse=True):
-            medium = wanted[path]
-            advertiser, campaign = (medium.advertiser,), (medium.advertiser, medium.campaign)
-            self._media.setdefault(campaign, []).append(path)
-            campaigns.setdefault(advertiser, set()).add(campaign)
-            groups[not medium.established].add(advertiser)
+            for owner in wanted[path].owners:
+                advertiser, campaign = (owner.advertiser,), (owner.advertiser, owner.campaign)
+                self._media.setdefault(campaign, []).append(path)
+                campaigns.setdefault(advertiser, set()).add(campaign)
+                groups[not owner.established].add(advertiser)
         self._campaigns = {advertiser: _Order(names, used) for advertiser, names in campaigns.items()}
         self._groups = [_Order(group, used) for group in groups]
 
     def take(self) -> tuple[str, Wanted] | None:
-        """Take the next medium out; None where there is none, or where all have to wait."""
+        """Take the next medium out, its first owner the one whose turn it is.
+
+        None where there is none, or where all have to wait.
+        """
         for group in self._groups:
-            advertiser = group.first()
+            advertiser = self._first(group)
             if advertiser is not None and not self._used.wait_s(advertiser):
-                campaigns = self._campaigns[advertiser]
-                campaign = campaigns.first() or ()
-                path = self._media[campaign].pop()
-                if not self._media[campaign]:
-                    campaigns.drop()
-                    if campaigns.first() is None:
-                        group.drop()
-                return path, self.wanted.pop(path)
+                name, campaign = self._campaigns[advertiser].first() or ("", "")
+                path = self._media[name, campaign].pop()
+                wanted = self.wanted.pop(path)
+                whose = sorted(wanted.owners, key=lambda owner: owner[:2] != (name, campaign))
+                return path, wanted._replace(owners=tuple(whose))
         return None
 
     def wait_s(self) -> float | None:
         """Return for how long all that are left have to wait, in s; None where nothing is left."""
-        first = [advertiser for group in self._groups if (advertiser := group.first())]
+        first = [advertiser for group in self._groups if (advertiser := self._first(group))]
         return min((self._used.wait_s(advertiser) for advertiser in first), default=None)
+
+    def _first(self, group: "_Order") -> tuple[str, ...] | None:
+        """Return the next advertiser whose next campaign has a medium that nobody has taken; None where none has."""
+        while (advertiser := group.first()) is not None:
+            campaigns = self._campaigns[advertiser]
+            while (campaign := campaigns.first()) is not None:
+                media = self._media[campaign]
+                while media and media[-1] not in self.wanted:
+                    media.pop()  # it was taken in the turn of another
+                if media:
+                    return advertiser
+                campaigns.drop()
+            group.drop()
+        return None
 
 
 class _Order:

@@ -125,9 +125,9 @@ class CatalogueWatcher:
         self._slow_since_s = time.monotonic()
         try:
             answers = self._examination.take()
-            self._reader.learn(answers)
+            self._reader.upkeep.learn(answers)
             doubted = [self._doubted.pop() for _ in range(len(self._doubted))]
-            self._reader.forget(doubted)
+            self._reader.upkeep.forget(doubted)
             if not self._was_read or self._reader.changed() or answers or doubted or self._reader.due:
                 self._replace()
             self._tell_trouble(self._reader.trouble)
@@ -139,7 +139,7 @@ class CatalogueWatcher:
     def _replace(self) -> None:
         before, now = self._catalogue, self._reader.read()
         self._reader.keep()
-        self._examination.want(self._reader.wanted)
+        self._examination.want(self._reader.upkeep.wanted)
         if now.creatives or not self._examination.busy:
             self._examined.set()
         if self._was_read and now.says == before.says:

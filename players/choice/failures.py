@@ -5,7 +5,7 @@ import time
 import msgspec
 
 from pipeline.log import log
-from pipeline.medium import CHANGED
+from pipeline.medium import CHANGED, UNREADABLE
 from players.ads.catalogue import Catalogue
 from players.ads.lines import Creative, Line
 from players.ads.places import fails, read_failure, stamp_of
@@ -41,6 +41,8 @@ class Failures:
         place = _place_failure(creative)
         if place == _CHANGED and shown and CHANGED not in why:
             place = ""
+        if not place and UNREADABLE in why:  # the decoder's read failed, and the place is well again
+            place = UNREADABLE
         if place or late:
             off_s = self._pause_s.get(creative.id, RETRY_S)
             if late or shown:

@@ -10,7 +10,7 @@ from typing import Literal
 import pygame
 
 from pipeline.log import log
-from pipeline.medium import CHANGED, MediumError, open_plain
+from pipeline.medium import CHANGED, UNREADABLE, MediumError, open_plain
 from pipeline.pictures import PictureError
 from players.ads.lines import Creative
 from players.decoding.decoding import Decoding, LateError
@@ -158,7 +158,9 @@ def _opened(creative: Creative) -> int:
         raise MediumError(f"{creative.path}: {error}") from None
 
 
-def unshown(creative: Creative, why: str) -> PictureError | MediumError:
+def unshown(creative: Creative, why: str) -> PictureError | MediumError | OSError:
     """Return the error that tells that nothing of a creative can be shown; `why` is that of its decoding."""
     text = f"{creative.path}: {why or 'there is no picture in it'}"
+    if why.startswith(UNREADABLE):
+        return OSError(text)
     return MediumError(text) if why == CHANGED else PictureError(text)

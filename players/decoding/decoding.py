@@ -11,6 +11,8 @@ from players.decoding.frames import Frames
 from players.decoding.order import READY, ROOM
 
 _KILL_TIMEOUT_S = 5.0
+_SAID_BYTES_MAX = 1 << 20
+"""Most that is taken in at once of what a process says: more than a socket holds, so that its end is seen behind it."""
 
 
 class LateError(PictureError):
@@ -28,11 +30,11 @@ class Decoding:
     @property
     def lives(self) -> bool:
         """True while the process runs: what it has to say of that is taken in without waiting."""
-        while not self._gone:
+        if not self._gone:
             try:
-                self._gone = not self._control.recv(64, socket.MSG_DONTWAIT)
+                self._gone = not self._control.recv(_SAID_BYTES_MAX, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                break
+                pass
             except OSError:
                 self._gone = True
         return not self._gone

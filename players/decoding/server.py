@@ -8,41 +8,37 @@ other open file. Children die with the server, and the server with its player.
 import contextlib
 import gc
 import os
-import resource
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import NoReturn
 
-from pipeline.guard import keep_to_itself, limit_memory, tie_to_parent
+from pipeline.guard import FIRST_KEPT, go_first, keep_to_itself, limit_work, shut_in, tie_to_parent
 
-_FILE, _MEMORY, _CONTROL = 3, 4, 5
+_FILE, _MEMORY, _CONTROL = range(FIRST_KEPT, FIRST_KEPT + 3)
 """Descriptors of a child."""
 _WRITTEN_BYTES_MAX = 4 << 20
 """Largest file that a child may write: a table of colours for FFmpeg, in memory."""
-_UNFIT = 1000
-"""Score with which the kernel ends a process first where memory runs out."""
 
 
 def main() -> int:
     """Load what decodes, then fork a child for each request, and answer with a descriptor of its process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(str(_UNFIT))
+    go_first()
     keep_to_itself()
     tie_to_parent(int(sys.argv[1]))
     _load()
     signal.signal(signal.SIGCHLD, _clear_away)
     requests = socket.socket(fileno=int(sys.argv[2]))
     gc.freeze()
+    pid = os.getpid()
     while True:
         message, descriptors, _, _ = socket.recv_fds(requests, 1, 3)
         if not message:
             return 0
         child = os.fork()
         if not child:
-            _become_child(descriptors)
+            _become_child(pid, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         pidfd = os.pidfd_open(child)  # it waits for its order, and so still lives
@@ -68,15 +64,9 @@ def _load() -> None:
     PIL.Image.init()
 
 
-def _become_child(descriptors: list[int]) -> NoReturn:
+def _become_child(parent_pid: int, descriptors: list[int]) -> NoReturn:
     try:
-        tie_to_parent(os.getppid())
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        kept = [os.dup2(descriptor, descriptor + 100) for descriptor in descriptors]
-        for descriptor, number in zip([nothing] * 3 + kept, range(_CONTROL + 1), strict=True):
-            os.dup2(descriptor, number)
-        os.closerange(_CONTROL + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        shut_in(parent_pid, descriptors)
         _decode()
     finally:
         os._exit(0)
@@ -93,21 +83,19 @@ def _decode() -> None:
     control = socket.socket(fileno=_CONTROL)
     told = order.receive(control)
     sink = Sink(Frames(_MEMORY, told.slots, told.slot_bytes), control)
-    resource.setrlimit(resource.RLIMIT_CPU, (told.cpu_s, told.cpu_s))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_WRITTEN_BYTES_MAX, _WRITTEN_BYTES_MAX))
-    limit_memory(told.memory_bytes >> 20)
+    limit_work(memory_mib=told.memory_bytes >> 20, cpu_s=told.cpu_s, file_bytes=_WRITTEN_BYTES_MAX)
     decode = {"still": pictures.decode, "animation": animation.decode, "film": film.decode, "sound": sound.decode}
-    medium = None
+    medium, why = None, ""
     try:
         medium = Medium(_FILE, told.blocks)
         decode[told.what](medium.buffered(), told, sink)
-        sink.end()
     except MemoryError:
-        sink.end("it needs too much memory; save it smaller")
+        why = "it needs too much memory; save it smaller"
     except (PictureError, MediumError, ValueError) as error:
-        sink.end(str(error))
+        why = str(error)
     except Exception as error:
-        sink.end(f"it cannot be decoded ({type(error).__name__}: {error})")
+        why = f"it cannot be decoded ({type(error).__name__}: {error})"
+    sink.end((medium and medium.trouble) or why)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def other_examiner(place: Path, monkeypatch: pytest.MonkeyPatch, instead: str) -
     examiner, told = known.examiner(), place / "examined"
     monkeypatch.setattr(known, "examiner", lambda: examiner)
     note = f"    with open({str(told)!r}, 'a') as told:\n        told.write(path.name + chr(10))\n    {instead}\n"
-    program = Path(media.__file__).read_text().replace("RLIMIT_FSIZE, 0)", "RLIMIT_FSIZE, 1 << 20)")
+    program = Path(media.__file__).read_text().replace("file_bytes=0", "file_bytes=1 << 20")
     program = re.sub(r"def _examine\(.*\n", lambda found: found[0] + note, program)
     (place / "other.py").write_text(program)
     monkeypatch.setattr(media, "__file__", str(place / "other.py"))

@@ -23,7 +23,7 @@ from bench.rig import coded_ads
 from pipeline.errors import UserError
 from pipeline.medium import fingerprint, open_plain
 from players import player as player_module
-from players.ads import media
+from players.ads.examiner import Examiner, probe
 from players.player import Player, Ticker
 from players.prepare import Preparation
 from tests import hostile
@@ -130,15 +130,15 @@ def test_animated_pictures_move_as_long_as_they_are_on_and_their_frames_are_coun
 
 def believed(path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
     """Change a film in a way that its examiner does not see, as it sees only parts of a very long one."""
-    before = media.probe([path])[path]
+    before = probe([path])[path]
     change()
     fd = open_plain(path)
     hashes = fingerprint(fd)
     os.close(fd)
     before |= {"sha256": hashes.sha256, "blocks": base64.b64encode(hashes.blocks).decode()}
-    ask = media.Examiner.ask
+    ask = Examiner.ask
     monkeypatch.setattr(
-        media.Examiner, "ask", lambda *asked, **how: before.copy() if asked[1] == path else ask(*asked, **how)
+        Examiner, "ask", lambda *asked, **how: before.copy() if asked[1] == path else ask(*asked, **how)
     )
 
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from pipeline import log as log_module
 from pipeline.errors import UserError
-from players.ads import campaign_file, known, media
+from players.ads import campaign_file, examiner, known
 from players.ads.campaigns import DEMO, load_catalogue
-from players.ads.media import Examiner
+from players.ads.examiner import Examiner
 from players.ads.watcher import CatalogueWatcher
 from tests.conftest import HANG_S, wait_for
 from tests.players.campaign_files import GOOD, UTC, fast_start, little, other_examiner, read
@@ -194,7 +194,7 @@ def test_unchanged_files_are_not_examined_again(folder: Path, tmp_path: Path, mo
         pytest.fail("read again")
 
     monkeypatch.setattr(campaign_file.rtoml, "loads", none)
-    monkeypatch.setattr(media.subprocess, "Popen", none)
+    monkeypatch.setattr(examiner.subprocess, "Popen", none)
     assert load_catalogue(folder, UTC, 8.0, cache).version == first.version
     cache.write_bytes(b"torn")
     monkeypatch.undo()

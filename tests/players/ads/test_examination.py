@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from players.ads import known, quarantine
-from players.ads.campaigns import load_catalogue
+from players.ads.campaigns import Reader, load_catalogue
 from players.ads.quarantine import Quarantine
 from players.ads.watcher import CatalogueWatcher
 from tests.conftest import wait_for
@@ -130,3 +130,57 @@ def test_slow_media_of_one_advertiser_hold_up_no_quick_look_at_anothers(
         wait_for(lambda: plays(watcher) == {"new", "evil"}, "the slow ones")
         looks = told.read_text().split()
         assert looks.count("evil-0.png") == 2 and looks.count("evil-1.png") in (1, 2)
+
+
+def test_a_medium_that_two_campaigns_name_waits_in_the_turns_of_both(folder: Path) -> None:
+    for name in "ab":
+        (folder / f"{name}.toml").write_text(little(name))
+    reader = Reader(folder, UTC, 8.0, None, 1, Quarantine())
+    reader.read()
+    (wanted,) = reader.upkeep.wanted.values()
+    assert {(owner.advertiser, owner.campaign) for owner in wanted.owners} == {("a", "a"), ("b", "b")}
+
+
+def test_after_an_upgrade_what_was_good_plays_on_while_it_is_examined_anew(
+    folder: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does over another restart too. What was refused, and what has changed since, waits for the examination."""
+    sent(folder, "good", 2)
+    sent(folder, "changed", 1)
+    sent(folder, "bad", 1)
+    (folder / "bad-0.png").write_bytes(b"no picture")
+    load_catalogue(folder, UTC, 8.0, cache)
+    go = tmp_path / "go"
+    told = other_examiner(tmp_path, monkeypatch, f"while not os.path.exists({str(go)!r}): time.sleep(0.01)")
+    monkeypatch.setattr(known, "examiner", lambda: "a newer one")
+    picture(folder, "changed-0.png", 999)
+    for _ in range(2):
+        with watching(folder, cache) as watcher:
+            assert plays(watcher) == {"good"} and len(watcher.poll().lines) == 2
+            wait_for(told.read_text, "the examination")
+            assert plays(watcher) == {"good"}
+    go.touch()
+    with watching(folder, cache) as watcher:
+        media = watcher._reader.known.media
+        wait_for(lambda: not any("stale" in found for _, found in media.values()), "all to be examined anew")
+        wait_for(lambda: plays(watcher) == {"good", "changed"}, "what has changed")
+        assert {"good-0.png", "good-1.png", "changed-0.png"} <= {*told.read_text().split()}
+
+
+def test_what_a_newer_examiner_refuses_plays_no_more_and_what_it_cannot_read_now_plays_on(
+    folder: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(folder, "a", 2)
+    load_catalogue(folder, UTC, 8.0, cache)
+    told = other_examiner(
+        tmp_path,
+        monkeypatch,
+        "if 'a-0' in path.name: return {'problem': 'it is refused'}\n"
+        "    os.close(file.raw._fd)\n"
+        "    file.raw._kept.clear()",
+    )
+    monkeypatch.setattr(known, "examiner", lambda: "a newer one")
+    catalogue = load_catalogue(folder, UTC, 8.0, cache)
+    assert sorted(told.read_text().split()) == ["a-0.png", "a-1.png"]
+    assert "it is refused" in catalogue.problems[0]
+    assert [line.id for line in catalogue.lines] == ["a-1"]

@@ -1,5 +1,9 @@
 """Ids and who holds them: no order of files, renames and restarts gives them to somebody else."""
 
+import sys
+from types import FrameType
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -94,3 +98,46 @@ def test_a_flood_of_ids_makes_nobody_else_forgotten(monkeypatch: pytest.MonkeyPa
         settle({"e.toml": campaign("Evil", f"c{n}", f"l{n}", f"p{n}")}, {}, holders, [], "")
     assert holders.other(TAKERS[0]) is not None
     assert sum(map(len, holders.by_kind.values())) <= 303
+
+
+@given(st.lists(st.integers(0, 40), max_size=12), st.integers(0, 60))
+def test_whoever_has_most_ids_loses_the_oldest_first_and_no_more_than_must_be(counts: list[int], most: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(holders_module, "ABSENT_MAX", most)
+        ids = [
+            (f"{number} {n}", Holder(f"A{number}", "c")) for number, count in enumerate(counts) for n in range(count)
+        ]
+        holders = Holders({"line": dict(ids)})
+        holders.forget([])
+    left = [sum(name.startswith(f"{number} ") for name in holders.by_kind["line"]) for number in range(len(counts))]
+    cut = [after for before, after in zip(counts, left, strict=True) if after < before]
+    assert sum(left) <= most
+    assert sum(left) == sum(counts) or sum(left) > most - len(counts)
+    assert (len(set(cut)) <= 1 and all(after <= max(cut, default=0) for after in left)) or not cut
+    for number, (before, after) in enumerate(zip(counts, left, strict=True)):
+        assert all(f"{number} {n}" in holders.by_kind["line"] for n in range(before - after, before))
+
+
+def steps_to_forget(advertisers: int) -> int:
+    """Count the lines of code that run while the ids of so many advertisers are forgotten, all but a tenth."""
+    holders = Holders({"line": {f"{n}": Holder(f"A{n // 2}", "c") for n in range(2 * advertisers)}})
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        holders.forget([])
+    finally:
+        sys.settrace(before)
+    assert len(holders.by_kind["line"]) <= 100
+    return count
+
+
+def test_to_forget_twice_as_many_ids_takes_twice_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holders_module, "ABSENT_MAX", 100)
+    assert steps_to_forget(2000) < 2.5 * steps_to_forget(1000)

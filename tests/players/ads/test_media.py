@@ -1,6 +1,7 @@
 """Media: what is found in them, and hostile ones."""
 
 import hashlib
+import json
 import os
 import shutil
 import struct
@@ -8,6 +9,7 @@ import sys
 import zlib
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import av
 import numpy as np
@@ -16,6 +18,7 @@ import pytest
 from PIL import Image
 
 from players.ads import media
+from players.ads.examiner import probe
 from tests import hostile
 from tests.ads import BROKEN_EXIF
 from tests.conftest import lives, wait_for
@@ -124,7 +127,7 @@ def test_a_film_that_is_damaged_in_the_middle_or_at_its_end_never_reaches_the_sc
     times = "DECODING_CPU_S, DECODING_WALL_S = "
     program.write_text(Path(media.__file__).read_text().replace(f"{times}60.0", f"{times}{decoding_s}"))
     monkeypatch.setattr(media, "__file__", str(program))
-    (found,) = media.probe([folder / "film.mp4"]).values()
+    (found,) = probe([folder / "film.mp4"]).values()
     if decoding_s or place > 0.9:
         assert "its picture is damaged after" in found["problem"]
     else:
@@ -218,7 +221,7 @@ def test_a_medium_that_cannot_be_shown_is_one_line(folder: Path) -> None:
 def test_two_films_in_one_file_are_one_to_who_examines_and_none_to_who_guesses(folder: Path) -> None:
     hostile.two_films(folder / "film.mp4")
     hostile.two_films(folder / "other.mp4", b"abcd")
-    answers = {path.name: found for path, found in media.probe([folder / "film.mp4", folder / "other.mp4"]).items()}
+    answers = {path.name: found for path, found in probe([folder / "film.mp4", folder / "other.mp4"]).items()}
     assert (answers["film.mp4"]["container"], answers["film.mp4"]["codec"]) == ("mp4", "h264")
     assert "no film of a known kind" in answers["other.mp4"]["problem"]
 
@@ -227,7 +230,7 @@ def test_a_picture_that_is_slow_by_design_is_refused_at_once(folder: Path) -> No
     """Decoding it would take 15 s; it has less than 300 KB."""
     path = hostile.slow_jpeg(folder / "latte.jpg", 2400)
     used_s = os.times().children_user
-    (found,) = media.probe([path]).values()
+    (found,) = probe([path]).values()
     assert "it is a JPEG in 2401 passes; at most 200: save it anew" in found["problem"]
     assert found["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest(), "whoever remembers refusals needs it"
     assert os.times().children_user - used_s < 5
@@ -241,7 +244,7 @@ def test_a_link_put_in_after_a_file_was_found_is_not_followed(folder: Path) -> N
     os.mkfifo(folder / "fifo.png")
     (folder / "zero.png").symlink_to("/dev/zero")
     names = ["link.png", "inner/latte.png", "fifo.png", "zero.png", "latte.png"]
-    answers = media.probe(folder / name for name in names)
+    answers = probe(folder / name for name in names)
     assert ["problem" in answers[folder / name] for name in names] == [True] * 4 + [False]
     assert all(answers[folder / name].get("again") for name in names[:4])
     assert "sha256" not in answers[folder / "link.png"]
@@ -303,7 +306,7 @@ def test_a_file_that_kills_or_hangs_its_examiner_takes_nothing_along(
     names = ["memory", "crash", "hang", "spin", "write", "fine"]
     for name in names:
         Image.new("RGB", (8, 8)).save(folder / f"{name}.png")
-    answers = media.probe(folder / f"{name}.png" for name in names)
+    answers = probe(folder / f"{name}.png" for name in names)
     said = {path.stem: answer.get("problem", "") for path, answer in answers.items()}
     assert said["memory"] == "it needs too much memory; save it smaller"
     assert "SIGSEGV" in said["crash"]
@@ -313,13 +316,67 @@ def test_a_file_that_kills_or_hangs_its_examiner_takes_nothing_along(
     assert said["fine"] == ""
 
 
+def examining(place: Path, monkeypatch: pytest.MonkeyPatch, instead: str) -> dict[str, Any]:
+    """Return the answer about a picture where `instead` runs in the place of its decoder."""
+    signature = "def _examine(path: Path, file: BinaryIO) -> dict[str, Any]:"
+    program = Path(media.__file__).read_text().replace(signature, f"{signature}\n    {instead}")
+    (place / "taken.py").write_text(program)
+    Image.new("RGB", (8, 8)).save(place / "a.png")
+    monkeypatch.setattr(media, "__file__", str(place / "taken.py"))
+    return probe([place / "a.png"])[place / "a.png"]
+
+
+def test_who_examines_a_file_is_shut_in_like_who_decodes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = """
+    import ctypes, fcntl, resource
+    is_open = [fd for fd in range(64) if os.path.exists(f"/proc/self/fd/{fd}")]
+    return {"problem": json.dumps({
+        "dumpable": ctypes.CDLL(None).prctl(3),
+        "inherited": [fd for fd in is_open if fd > 2 and not fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC],
+        "open": len(is_open),
+        "unfit": open("/proc/self/oom_score_adj").read().strip(),
+        "core": resource.getrlimit(resource.RLIMIT_CORE), "written": resource.getrlimit(resource.RLIMIT_FSIZE),
+    })}
+    """
+    told = json.loads(examining(tmp_path, monkeypatch, facts)["problem"])
+    assert told.pop("open") == 5, "nothing, three times; its pipe; the file"
+    assert told == {"dumpable": 0, "inherited": [], "unfit": "1000", "core": [0, 0], "written": [0, 0]}
+
+
+LIES = {
+    "another content": ("told = {'problem': 'x', 'sha256': '0' * 64, 'cpu_s': -9.0}; return told", "x"),
+    "no facts": ("return {'kind': 'image', 'width_px': -1}", "makes no sense"),
+    "no answer at all": ("os.write(3, b'[1]\\n' + b'[' * 9999 + b'\\n\\xff\\n{')", "makes no sense"),
+    "too much": ("[os.write(3, bytes(4096)) for _ in iter(int, 1)]", "ended the process that tried"),
+    "a long story": ("return {'problem': 'x ' * 9999}", "x x x"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_whatever_a_decoder_says_that_was_taken_over_is_of_its_own_medium_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    instead, says = LIES[lie]
+    found = examining(tmp_path, monkeypatch, instead + "\n    os._exit(0)")
+    assert found["sha256"] == hashlib.sha256((tmp_path / "a.png").read_bytes()).hexdigest()
+    assert says in found["problem"] and len(found["problem"]) < 400 and found["cpu_s"] >= 0
+    assert "blocks" not in found
+
+
+def test_a_read_that_fails_says_nothing_of_the_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = examining(tmp_path, monkeypatch, "os.close(file.raw._fd); file.raw._kept.clear()")
+    assert found["again"] and found["problem"].startswith("it cannot be read now (Bad file descriptor)")
+
+
 def test_who_examines_a_file_dies_with_who_asked(folder: Path) -> None:
     program = folder.parent / "hangs.py"
     signature = "def _examine(path: Path, file: BinaryIO) -> dict[str, Any]:"
     program.write_text(Path(media.__file__).read_text().replace(signature, f"{signature}\n    time.sleep(60)"))
     Image.new("RGB", (8, 8)).save(folder / "a.png")
-    ask = "import sys; from pathlib import Path; from players.ads import media; media.__file__ = sys.argv[1]; "
-    ask += "media.probe([Path(sys.argv[2])])"
+    ask = (
+        "import sys; from pathlib import Path; from players.ads import examiner, media; media.__file__ = sys.argv[1]; "
+    )
+    ask += "examiner.probe([Path(sys.argv[2])])"
     command = [sys.executable, "-c", ask, str(program), str(folder / "a.png")]
     asks = psutil.Popen(command, cwd=Path(media.__file__).parents[2])
     wait_for(lambda: len(asks.children(recursive=True)) == 2, "a file that is being examined")
@@ -350,7 +407,7 @@ def test_what_a_picture_is_its_content_says_and_not_its_name(folder: Path) -> No
         Image.new("RGB", (16, 9)).save(folder / name, kind)
     film(folder / "film.mp4")
     (folder / "film.mp4").rename(folder / "film.gif")
-    answers = {path.name: answer for path, answer in media.probe(sorted(folder.iterdir())).items()}
+    answers = {path.name: answer for path, answer in probe(sorted(folder.iterdir())).items()}
     assert {answer["kind"] for name, answer in answers.items() if name != "film.gif"} == {"image"}
     assert answers["film.gif"]["problem"].endswith("rename it to .mp4, .webm or .mkv")
     assert "sha256" not in answers["film.gif"], "under its own name it is good: nothing is remembered of its content"
@@ -375,6 +432,6 @@ def test_corrupted_media_are_refused_or_played_but_never_fatal(folder: Path) -> 
             path = folder / f"harmed-{n}{whole.suffix}"
             path.write_bytes(harmed[: rng.randrange(1, len(harmed))] if n % 3 == 0 else harmed)
             paths.append(path)
-    answers = media.probe(paths)
+    answers = probe(paths)
     assert len(answers) == len(paths)
     assert all("problem" in answer or answer["sha256"] for answer in answers.values())

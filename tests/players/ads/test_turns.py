@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from players.ads.turns import BUDGET_S, SHARE, Turns, Used, Wanted
+from players.ads.turns import BUDGET_S, SHARE, Owner, Turns, Used, Wanted
 
 
 class Examined:
@@ -29,7 +29,7 @@ class Examined:
 
 def media(advertiser: str, number: int, seconds: float, campaign: str = "c", **about: bool) -> dict[str, Wanted]:
     return {
-        f"{seconds} {advertiser} {campaign} {n}": Wanted((1000 + n, 0, 0), advertiser, campaign, **about)
+        f"{seconds} {advertiser} {campaign} {n}": Wanted((1000 + n, 0, 0), (Owner(advertiser, campaign, **about),))
         for n in range(number)
     }
 
@@ -48,7 +48,7 @@ def test_who_had_good_media_comes_before_any_number_of_new_names(names: int) -> 
     for n in range(names):
         flood |= media(f"Evil {n}", 3, 20)
     examined = Examined()
-    examined.used.charge(Wanted((1, 0, 0), "Moka", established=True), 5)
+    examined.used.charge(Wanted((1, 0, 0), (Owner("Moka", established=True),)), 5)
     order = list(examined.of(flood | media("Moka", 4, 1, established=True)))
     assert [path.split()[1] for path in order[:4]] == ["Moka"] * 4 and len(order) == len(flood) + 4
 
@@ -62,6 +62,22 @@ def test_what_an_advertiser_uses_over_his_budget_waits_and_no_other_with_him() -
     began_s = examined.now_s
     order = list(examined.of(media("Evil", 5, 20) | media("Moka", 3, 1)))
     assert [path.split()[1] for path in order] == ["Moka"] * 3 + ["Evil"] * 5
+
+
+@pytest.mark.parametrize("moka_first", [False, True])
+def test_who_names_the_files_of_another_who_is_over_his_budget_does_not_wait_with_him(moka_first: bool) -> None:
+    """Each is examined once, in the turn of whoever is next, and charged to him."""
+    examined = Examined()
+    evil, moka = Owner("Evil", "e"), Owner("Moka", "m")
+    examined.used.charge(Wanted((1, 0, 0), (evil,)), 2 * BUDGET_S)
+    both = (moka, evil) if moka_first else (evil, moka)
+    shared = {f"1 shared {n}": Wanted((1000 + n, 0, 0), both) for n in range(3)}
+    began_s = examined.now_s
+    order = list(zip(range(3), examined.of(shared | media("Evil", 5, 20)), strict=False))
+    assert [path.split()[1] for _, path in order] == ["shared"] * 3
+    assert examined.now_s - began_s == pytest.approx(3)
+    assert examined.used.until_s["Moka", "m"] > examined.now_s
+    assert len(list(Examined().of(shared))) == 3
 
 
 def test_campaigns_of_one_advertiser_take_turns_and_the_smallest_medium_goes_first() -> None:
