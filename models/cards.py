@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from models.crop import CropSpec
 from pipeline.errors import UserError
+from pipeline.medium import content_of
 from pipeline.system import plain
 from pipeline.text import decode
 from pipeline.toml import explain, parse_toml
@@ -217,7 +218,7 @@ class ModelCard(Table, frozen=True, kw_only=True):
 def read_card(path: Path) -> tuple[ModelCard, str]:
     """Read a card and the sha256 of its text. Raises ModelError, one line naming file and key."""
     try:
-        text = path.read_bytes()
+        text = content_of(path)
         card = msgspec.convert(parse_toml(decode(text)), ModelCard)
     except OSError as error:
         raise ModelError(f"{path}: cannot read the model card: {plain(error)}") from error

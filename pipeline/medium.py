@@ -84,6 +84,19 @@ def opened(path: Path) -> BinaryIO:
     return cast(BinaryIO, os.fdopen(open_plain(path, follow=True), "rb"))
 
 
+def content_of(path: Path, most_bytes: int = -1) -> bytes:
+    """Return the content of a plain file that the user names, behind links too, or its first bytes.
+
+    Raises OSError; ESPIPE: it is a pipe, a device or another thing that is never waited for.
+    """
+    try:
+        file = opened(path)
+    except MediumError:
+        raise OSError(errno.ESPIPE, "it is no plain file", str(path)) from None
+    with file:
+        return file.read(most_bytes)
+
+
 def fingerprint(fd: int) -> Fingerprint:
     """Read a whole file and return its hashes."""
     whole, blocks, at = hashlib.sha256(), bytearray(), 0

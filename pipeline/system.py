@@ -20,6 +20,7 @@ _SYSTEM = {
     errno.ESTALE: "the network folder that it lies in is gone; mount it again",
     errno.ETXTBSY: "a program uses it; name another",
     errno.ENXIO: "there is no such device; connect it, or name a file",
+    errno.ESPIPE: "it is a pipe or a device, not a regular file; name a regular file",
     errno.ENODEV: "there is no such device; connect it, or name a file",
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
     errno.ENFILE: "too many files are open on this machine; close programs",

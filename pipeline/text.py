@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.clean import first_unseen
 from pipeline.errors import UserError
+from pipeline.medium import content_of
 from pipeline.system import plain
 
 MAX_BYTES = 64 << 20
@@ -38,8 +39,7 @@ third's letters, and at least nine in ten of its letters are the fourth's."""
 def read_text(path: Path) -> str:
     """Return the text of a file, with line ends of `\\n` and no mark. UserError: one line with file and remedy."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = content_of(path, MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: {plain(error)}") from None
     if len(data) > MAX_BYTES:

@@ -12,6 +12,7 @@ import msgspec
 from models.cards import ModelError
 from models.datasets import aihub
 from models.datasets.index import MAX_AGE, SUFFIXES, Gender, Photos, Row, decode, is_index, name_in, parse_table, walk
+from pipeline.medium import content_of
 
 Format = Literal["aihub", "utkface", "aaf", "fairface", "csv"]
 FORMATS: tuple[Format, ...] = ("aihub", "utkface", "aaf", "fairface", "csv")
@@ -117,9 +118,7 @@ def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path
             left_out[f"table {path.name}: is in the index/ of a run"] += 1
             continue
         try:
-            found, bad = parse_table(
-                decode(path.read_bytes()), "fairface" if data_format == "fairface" else folder.name
-            )
+            found, bad = parse_table(decode(content_of(path)), "fairface" if data_format == "fairface" else folder.name)
         except (ModelError, csv.Error) as error:
             left_out[f"table {path.name}: {error}"] += 1
             continue

@@ -21,6 +21,7 @@ from msgspec.structs import asdict, replace
 
 from models.cards import ModelError
 from models.images import ImageError, read_image
+from pipeline.medium import MediumError, content_of, opened
 
 Gender = Literal["M", "F"]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
@@ -181,8 +182,7 @@ def write_index(rows: Iterable[Row], path: Path) -> None:
 
 def is_index(path: Path) -> bool:
     """Tell by its first line whether `write_index` wrote this table. Raises OSError."""
-    with path.open("rb") as opened:
-        return opened.readline(1000).strip() == ",".join(COLUMNS).encode()
+    return content_of(path, 1000).partition(b"\n")[0].strip() == ",".join(COLUMNS).encode()
 
 
 class Photos:
@@ -197,10 +197,11 @@ class Photos:
             if where.is_dir():
                 self._paths = dict(sorted((name_in(where, path), path) for path in walk(where)))
             else:
+                opened(where).close()  # a pipe would be waited for
                 self._zip = zipfile.ZipFile(where)
                 self._members = {_name_of(member): member for member in self._zip.infolist() if not member.is_dir()}
             self._names = list(self._members or self._paths)
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, MediumError, zipfile.BadZipFile) as error:
             raise ModelError(f"{where}: neither a folder nor a zip that can be read; name one of the two") from error
         self._known = set(self._names)
         tables = [name for name in self._names if PurePosixPath(name).name.lower() == "labels.csv"]
@@ -227,7 +228,7 @@ class Photos:
         if path is None and self._table is None:
             raise ModelError(f"{self.where}: has no labels.csv; make one with `stationcast models index`")
         try:
-            text = decode(path.read_bytes() if path else self._bytes(self._table or ""))
+            text = decode(content_of(path) if path else self._bytes(self._table or ""))
             rows, left_out = parse_table(text, self.where.stem)
         except (OSError, csv.Error, *_DAMAGED) as error:
             why = getattr(error, "strerror", None) or error
@@ -308,7 +309,7 @@ class Photos:
         return alike[max(alike)] if alike else []
 
     def _bytes(self, name: str) -> bytes:
-        return self._zip.read(self._members[name]) if self._zip else self._paths[name].read_bytes()
+        return self._zip.read(self._members[name]) if self._zip else content_of(self._paths[name])
 
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)

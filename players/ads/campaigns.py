@@ -115,7 +115,7 @@ class Reader:
         self._settled = {path: campaign for path, (_, campaign) in self.known.campaigns.items()}
         self._identity: tuple[int, int] | None = None
         self.upkeep = Upkeep(self.known, quarantine)
-        """What is known of the media, and which are to be examined."""
+        """Upkeep of what is known of the media; it says which are to be examined."""
         self._read_again = False
         self.trouble = ""
         """Reason why a part of the folder cannot be read; empty where all can."""

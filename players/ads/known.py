@@ -84,8 +84,8 @@ class _File(Struct):
 def read_known(path: Path | None) -> Known:
     """Return what is known from before.
 
-    Of answers of an older examiner, those that tell how a medium is shown are kept as `stale` ones: it goes on playing
-    while it is examined anew. The hashes of its blocks see to it that no other bytes are shown.
+    What an older examiner found good is kept as `stale`: it goes on playing while it is examined anew. The hashes of
+    its blocks see to it that no other bytes are shown.
     """
     try:
         file = msgspec.msgpack.decode(read_file(path), type=_File) if path is not None else _File()

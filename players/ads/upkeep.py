@@ -18,7 +18,7 @@ NEW = "it is being examined; it plays when that is done"
 
 
 class Upkeep:
-    """What is known of the media of a folder, as of the last `look`. It examines nothing itself."""
+    """Keeper of what is known of the media of a folder, as of the last `look`. It examines nothing itself."""
 
     def __init__(self, known: Known, quarantine: Quarantine) -> None:
         self._known, self._quarantine = known, quarantine

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pipeline.errors import UserError
+from pipeline.medium import content_of
 from pipeline.system import plain
 from players.commands.shared import (
     Output,
@@ -181,6 +182,6 @@ def _only(paths: list[Path]) -> Path:
 def _read_json(path: Path) -> dict[str, Any]:
     """Read a statement of `ledger sign`. UserError where it is none."""
     try:
-        return dict(json.loads(path.read_text("utf-8")))
+        return dict(json.loads(content_of(path)))
     except (ValueError, TypeError, OSError, RecursionError):
         raise UserError(f"{path}: not a signed statement; make one with `stationcast ledger sign`") from None

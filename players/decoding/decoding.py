@@ -12,7 +12,7 @@ from players.decoding.order import READY, ROOM
 
 _KILL_TIMEOUT_S = 5.0
 _SAID_BYTES_MAX = 1 << 20
-"""Most that is taken in at once of what a process says: more than a socket holds, so that its end is seen behind it."""
+"""Largest part that is taken in at once of what a process says: more than a socket holds."""
 
 
 class LateError(PictureError):

@@ -6,6 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.medium import content_of
 from pipeline.private import NotPrivateError, open_file
 from pipeline.system import plain
 from players.ledger import clock, outside
@@ -41,8 +42,7 @@ def damage(path: Path) -> str:
     if not path.exists():
         return "only its log is there" if has_log else ""
     size_bytes = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(100)
+    head = content_of(path, 100)
     if not head:
         return "it is empty"
     if len(head) < 100:

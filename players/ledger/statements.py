@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from pipeline.errors import UserError
+from pipeline.medium import content_of
 from pipeline.private import open_file, read_file
 from pipeline.system import plain
 from players.ledger.entries import hash_of
@@ -23,6 +24,7 @@ from players.ledger.outside import owner, read_plain
 
 Statement = dict[str, Any]
 _FIRST = "0" * 64
+_KEY_BYTES_MAX = 1 << 16
 """Hash before the first statement."""
 
 
@@ -65,7 +67,7 @@ def public_beside(ledger: Path) -> str:
 def read_public(path: Path) -> str:
     """Return the public key of a file: its base64 as `ledger sign` prints it, or PEM. UserError: it is none."""
     try:
-        data = path.read_bytes().strip()
+        data = content_of(path, _KEY_BYTES_MAX).strip()
         if data.startswith(b"-----BEGIN"):
             key = serialization.load_pem_public_key(data)
             data = base64.b64encode(

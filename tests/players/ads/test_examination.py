@@ -144,7 +144,7 @@ def test_a_medium_that_two_campaigns_name_waits_in_the_turns_of_both(folder: Pat
 def test_after_an_upgrade_what_was_good_plays_on_while_it_is_examined_anew(
     folder: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does over another restart too. What was refused, and what has changed since, waits for the examination."""
+    """Another restart changes nothing. What was refused, or has changed since, waits for the examination."""
     sent(folder, "good", 2)
     sent(folder, "changed", 1)
     sent(folder, "bad", 1)
