@@ -24,6 +24,8 @@ DECADE_EDGES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 121)
 FAIRFACE_EDGES = (0, 3, 10, 20, 30, 40, 50, 60, 70, 121)
 """Bounds of FairFace's nine ranges of age (Karkkainen and Joo, WACV 2021): first years, and the year after the last."""
 FAIRFACE_RANGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70+")
+TRUE_DECADES = (*DECADES[:7], "70+")
+"""Decades in which a confusion table says how old people are. Sets of photos seldom tell 70 from 80."""
 REGISTRY = Path(__file__).parent / "registry"
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the models trained by this project, with their files beside their cards."""
@@ -42,6 +44,11 @@ Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="64 hex digi
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
 CardName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$", description="lower-case letters, digits, _.-")]
 Share = Annotated[float, Meta(ge=0, le=1)]
+_TRUE, _SAID = ("|".join(decades).replace("+", r"\+") for decades in (TRUE_DECADES, (*DECADES, "unknown")))
+TrueGroup = Annotated[str, Meta(pattern=f"^[MF] ({_TRUE})$", description="a gender and a decade, such as `M 70+`")]
+SaidGroup = Annotated[
+    str, Meta(pattern=f"^(M|F|unknown) ({_SAID})$", description="a gender and a decade, such as `M unknown`")
+]
 # Not gt=0: that compares with a denormal number, which the processor takes for zero once ONNX Runtime has set it so.
 Positive = Annotated[float, Meta(ge=1e-6)]
 Triple = tuple[float, float, float]
@@ -176,6 +183,19 @@ class Metric(Table, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Confusion(Table, frozen=True, kw_only=True):
+    """Numbers of held-out faces by what they are, such as `M 70+`, and what the model says, such as `M unknown`."""
+
+    data: Text
+    """Name of the set of photos."""
+    said: dict[TrueGroup, dict[SaidGroup, Annotated[int, Meta(ge=1)]]]
+
+    @property
+    def faces(self) -> int:
+        """Number of faces."""
+        return sum(sum(row.values()) for row in self.said.values())
+
+
 class ModelCard(Table, frozen=True, kw_only=True):
     """Card of a model. The tables from `crop` to `golden` are for the task `classify`."""
 
@@ -190,6 +210,8 @@ class ModelCard(Table, frozen=True, kw_only=True):
     limits: Text
     files: Annotated[tuple[File, ...], Meta(min_length=1)]
     metrics: tuple[Metric, ...] = ()
+    confusion: Confusion | None = None
+    """Table of whom the model takes for whom; reports correct counts by it."""
     crop: CropSpec | None = None
     networks: tuple[Network, ...] = ()
     unknown: Unknown | None = None

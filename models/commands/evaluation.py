@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import click
+import msgspec
 
-from models.cards import ModelError
+from models.cards import Confusion, ModelError, find_card
 from models.commands.shared import PATH, detector_name, progress_bar, warn_of_leaks
 from models.evaluation.conditions import CONDITIONS
 from pipeline.streams import Terminal
@@ -18,6 +19,8 @@ from pipeline.streams import Terminal
 @click.option("--split", help="Only rows of this split.")
 @click.option("--detector", default="mediapipe", show_default=True, help="mediapipe, another model's name, or none.")
 @click.option("--condition", type=click.Choice(tuple(CONDITIONS)), help="Spoil all faces.")
+@click.option("--per-group", type=click.IntRange(1), help="At most so many photos of each gender and decade, drawn.")
+@click.option("--into-card", is_flag=True, help="Write whom the model takes for whom into its card.")
 @click.option("--json", "as_json", is_flag=True, help="The whole report as one JSON object.")
 def evaluate(
     model: str,
@@ -26,15 +29,25 @@ def evaluate(
     split: str | None,
     detector: str,
     condition: str | None,
+    per_group: int | None,
+    into_card: bool,
     as_json: bool,
 ) -> None:
-    """Measure MODEL (`default`, a name or the path of a card) on labelled photos."""
+    """Measure MODEL (`default`, a name or the path of a card) on labelled photos.
+
+    Reports correct their counts by the table that --into-card writes: take photos that taught the model nothing.
+    """
+    from models.evaluation.confusion import write_confusion
     from models.evaluation.evaluate import evaluate as run_evaluation
     from models.evaluation.evaluate import plain, table
 
     with progress_bar("looking at photos") as progress:
         chosen = detector_name(detector)
-        [report] = run_evaluation([model], data, chosen, labels, split, progress=progress, condition=condition)
+        [report] = run_evaluation(
+            [model], data, chosen, labels, split, progress=progress, condition=condition, per_group=per_group
+        )
+    if into_card:
+        write_confusion(find_card(model, Path.cwd()), msgspec.convert(report["confusion"], Confusion))
     if as_json:
         click.echo(json.dumps(plain(report)))
     else:

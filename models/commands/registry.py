@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
@@ -58,13 +59,16 @@ def list_models(as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="What `list --json` says of it, as one JSON object.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="What `list --json` says of it and its figures, as one JSON object."
+)
 def show(name: str, as_json: bool) -> None:
     """Show the card of a model: NAME is `default`, a built-in model or the path of a card."""
     path = find_card(name, Path.cwd())
     card, sha256 = read_card(path)
     if as_json:
-        click.echo(json.dumps(_as_json(path, card, sha256)))
+        more = {"metrics": card.metrics, "confusion": card.confusion}
+        click.echo(json.dumps(_as_json(path, card, sha256) | msgspec.to_builtins(more)))
         return
     console = Terminal()
     facts = {
@@ -86,6 +90,8 @@ def show(name: str, as_json: bool) -> None:
         origin = f"wheel {file.wheel.package}" if file.wheel else "beside the card, or copied into the cache"
         table.add_row(file.name, f"{file.size_bytes / 1e6:.1f}", "yes" if cached(file, path) else "no", origin)
     console.print(table)
+    if card.confusion:
+        console.print(f"\nCounts are corrected by {card.confusion.faces} faces of {card.confusion.data}.")
     width = max((len(metric.measure) for metric in card.metrics), default=0)
     for data in dict.fromkeys(metric.data for metric in card.metrics):
         console.print(Text(f"\n{data}", style="bold"))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -19,7 +20,9 @@ from models.datasets.crops import Located, portraits
 from models.datasets.index import MAX_AGE, Photos, Row, parse_split
 from models.datasets.splits import leaks
 from models.detector import FaceDetector
+from models.estimate import Estimate
 from models.evaluation.conditions import CONDITIONS
+from models.evaluation.confusion import confusion_of, evenly
 from models.session import MAX_BATCH, Classifier, Outputs
 
 ADULT = 20
@@ -135,12 +138,14 @@ def evaluate(
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     condition: str | None = None,
+    per_group: int | None = None,
 ) -> list[Figures]:
     """Measure models (`default`, names or paths of cards) on a folder or zip with labels.csv. Return their reports.
 
     Faces are found once and cropped as each model needs. A photo without a found face is cropped where the faces of
     the others are, and counts like any other. Photos and lines that cannot be read are counted and left out. Leaks of
-    a `split` come first in the report. A `condition`, one of CONDITIONS, spoils all crops. Raises ModelError.
+    a `split` come first in the report. A `condition`, one of CONDITIONS, spoils all crops. With `per_group`, so many
+    photos at most of each gender and decade are drawn, always the same ones. Raises ModelError.
     """
     measured = [_Measured(Classifier(resolve(name, folder or Path.cwd()), "cpu"), condition) for name in models]
     kept: list[Row] = []
@@ -150,6 +155,8 @@ def evaluate(
         leaking = leaks(rows) if split else []
         if split:
             rows = [row for row in rows if row.split == parse_split(split)]
+        if per_group:
+            rows = evenly(rows, per_group)
         if not rows:
             why = "".join(f"; left out {count}: {reason}" for reason, count in left_out.most_common(3))
             raise ModelError(f"{data}: no row to evaluate{f' in the split {split!r}' if split else ''}{why}")
@@ -178,7 +185,9 @@ def evaluate(
             "photos_unreadable": counts["unreadable"],
             "rows_left_out": dict(left_out),
         }
-        report |= figures(outputs, truth) | coverage(each.classifier, outputs, truth)
+        estimates = each.classifier.decide(outputs)
+        report |= figures(outputs, truth) | coverage(estimates, truth)
+        report["confusion"] = msgspec.to_builtins(confusion_of(estimates, kept, data.name))
         reports.append(report | time_faces(each.classifier, each.last))
     return reports
 
@@ -236,9 +245,8 @@ def plain(report: Figures) -> Figures:
     return number(report) | {"intervals_95": bounds(report)}
 
 
-def coverage(classifier: Classifier, outputs: Outputs, truth: Truth) -> Figures:
+def coverage(estimates: Sequence[Estimate], truth: Truth) -> Figures:
     """Return the shares of faces answered with the card's thresholds, and how often these answers are right."""
-    estimates = classifier.decide(outputs)
     said = np.array([e.gender != "unknown" for e in estimates]) & truth.has_gender
     right = np.array([e.gender == "M" for e in estimates]) == truth.male
     aged = np.array([e.decade is not None for e in estimates]) & truth.has_age
@@ -286,7 +294,8 @@ def table(report: Figures) -> Table:
             shown.add_row(name, f"{value:g}", "", "")
 
     for name, value in report.items():
-        add(name, value)
+        if name != "confusion":
+            add(name, value)
     return shown
 
 

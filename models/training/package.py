@@ -30,6 +30,7 @@ from models.crop import CropSpec
 from models.datasets.augment import view
 from models.datasets.crops import CropCache
 from models.datasets.splits import leaks
+from models.evaluation.confusion import confusion_of, write_confusion
 from models.evaluation.evaluate import Figures, figures, truth_of
 from models.session import Classifier, Outputs, golden_crops
 from models.training.checkpoints import Trained, taught
@@ -92,11 +93,13 @@ def package(cache: CropCache, trained: Trained, out: Path, name: str, words: Wor
         card = _card(model, path, recipe, temperatures, words, costs, precision)
         served = Classifier(_write(out, _with_golden(out, card)), "cpu")
         outputs = answers(served, cache, test, recipe)
-        report = figures(outputs, truth_of([cache.rows[i] for i in test]))
+        rows = [cache.rows[i] for i in test]
+        report = figures(outputs, truth_of(rows))
         report |= {"parity": worst, "temperatures": temperatures, "size_bytes": path.stat().st_size}
         reports[precision] = report
         measured = metrics_of(report, measured_on)
         _write(out, msgspec.structs.replace(served.card, metrics=measured))
+        write_confusion(out / f"{model}.toml", confusion_of(served.decide(outputs), rows, measured_on))
     return reports
 
 

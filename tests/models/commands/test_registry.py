@@ -62,3 +62,9 @@ def test_a_model_that_is_not_there_is_one_line() -> None:
     result = CliRunner().invoke(models, ["show", "nosuch"])
     assert result.exit_code == 2
     assert result.stderr.startswith("stationcast: error: model 'nosuch' is unknown; give default, ")
+
+
+def test_a_card_as_json_has_its_figures_and_whom_it_takes_for_whom() -> None:
+    shown = json.loads(CliRunner().invoke(models, ["show", "default", "--json"]).output)
+    assert any(metric["measure"] == "adult_gender_accuracy" for metric in shown["metrics"])
+    assert shown["confusion"]["said"]["M 20-29"]["M 20-29"] > 100

@@ -47,6 +47,7 @@ def test_train_export_quantize_evaluate_and_serve(faces: Path, tmp_path: Path) -
         assert report["n"] == 48
         assert report["model"] == name
     classifier = Classifier(resolve("tiny.toml", served), "cpu")
+    assert classifier.card.confusion and "split of the training data" in classifier.card.confusion.data
     crops = np.zeros((3, classifier.size_px, classifier.size_px, 3), np.uint8)
     assert len(classifier.classify(crops)) == 3
     cache, recipe = CropCache(run / "crops"), load(run / "best.pt").recipe
