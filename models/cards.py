@@ -26,6 +26,8 @@ FAIRFACE_EDGES = (0, 3, 10, 20, 30, 40, 50, 60, 70, 121)
 FAIRFACE_RANGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70+")
 TRUE_DECADES = (*DECADES[:7], "70+")
 """Decades in which a confusion table says how old people are. Sets of photos seldom tell 70 from 80."""
+LAW_YEARS = (13, 16, 18, 19, 20, 21)
+"""Ages below which laws call somebody a child, a juvenile or a minor. A model says how probable each is."""
 REGISTRY = Path(__file__).parent / "registry"
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the models trained by this project, with their files beside their cards."""
@@ -161,6 +163,15 @@ class Unknown(Table, frozen=True, kw_only=True):
 
     gender: Annotated[float, Meta(ge=0.5, le=1)]
     decade: Share
+    child: Share = 0.5
+    """Probability of being under ten above which the gender is `unknown`, as it is guesswork. 1 never makes it so."""
+
+
+class Younger(Table, frozen=True, kw_only=True):
+    """Calibration of the probabilities to be younger than each of LAW_YEARS: their logits, times slope, plus offset."""
+
+    slope: tuple[Positive, Positive, Positive, Positive, Positive, Positive]
+    offset: tuple[float, float, float, float, float, float]
 
 
 class Golden(Table, frozen=True, kw_only=True):
@@ -215,6 +226,7 @@ class ModelCard(Table, frozen=True, kw_only=True):
     crop: CropSpec | None = None
     networks: tuple[Network, ...] = ()
     unknown: Unknown | None = None
+    younger: Younger | None = None
     golden: Golden | None = None
 
     def __post_init__(self) -> None:
@@ -223,7 +235,7 @@ class ModelCard(Table, frozen=True, kw_only=True):
             raise ValueError("two files have one name")
         classify = {"crop": self.crop, "networks": self.networks, "unknown": self.unknown, "golden": self.golden}
         if self.task == "detect":
-            if given := [key for key, value in classify.items() if value]:
+            if given := [key for key, value in {**classify, "younger": self.younger}.items() if value]:
                 raise ValueError(f"a detector has no `{given[0]}`")
             if len(names) != 1:
                 raise ValueError("a detector has one file")

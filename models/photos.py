@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from models.assets import resolve
-from models.cards import DECADES, DEFAULT_DETECTOR, MIN_SCORE
+from models.cards import DECADES, DEFAULT_DETECTOR, LAW_YEARS, MIN_SCORE
 from models.crop import crop_face
 from models.detector import FaceDetector, RuntimeName
 from models.face import DetectedFace
@@ -123,6 +123,7 @@ def _estimate_as_json(estimate: "Estimate") -> dict[str, Any]:
         "decade": None if estimate.decade is None else DECADES[estimate.decade],
         "p_male": round(estimate.p_male, 4),
         "p_decade": [round(p, 4) for p in estimate.p_decade],
+        "p_younger": {str(k): round(p, 4) for k, p in zip(LAW_YEARS, estimate.p_younger, strict=False)},
     }
 
 

@@ -20,12 +20,14 @@ from models.cards import (
     DECADE_EDGES,
     DECADES,
     FAIRFACE_EDGES,
+    LAW_YEARS,
     AgeHead,
     GenderHead,
     Golden,
     Input,
     ModelError,
     Network,
+    Younger,
 )
 from models.estimate import Estimate, estimate
 from models.onnx_file import what_is_outside
@@ -49,6 +51,8 @@ class Outputs(Struct, frozen=True):
     """Probabilities of the decades, float32 [n, 9]."""
     p_fairface: NDArray[np.float32]
     """Probabilities of FairFace's ranges of age, float32 [n, 9]."""
+    p_younger: NDArray[np.float32]
+    """Probabilities of being younger than each of LAW_YEARS, float32 [n, 6]."""
 
 
 class Classifier:
@@ -91,7 +95,7 @@ class Classifier:
                     heads[name].append(values)
         if not len(crops):
             none = np.zeros(0, np.float32)
-            return Outputs(none, none, *(np.zeros((0, len(DECADES)), np.float32) for _ in range(2)))
+            return Outputs(none, none, *(np.zeros((0, n), np.float32) for n in (len(DECADES), 9, len(LAW_YEARS))))
         return Outputs(**{name: np.concatenate(parts) for name, parts in heads.items()})
 
     def classify(self, crops: NDArray[np.uint8]) -> list[Estimate]:
@@ -104,8 +108,10 @@ class Classifier:
         Below the card's thresholds it is `unknown`; for numbers that are not finite it is NOTHING_KNOWN.
         """
         return [
-            estimate(float(p_male), float(age), p_decade.tolist(), self._unknown)
-            for p_male, age, p_decade in zip(outputs.p_male, outputs.age_years, outputs.p_decade, strict=True)
+            estimate(float(p_male), float(age), p_decade.tolist(), self._unknown, p_younger.tolist())
+            for p_male, age, p_decade, p_younger in zip(
+                outputs.p_male, outputs.age_years, outputs.p_decade, outputs.p_younger, strict=True
+            )
         ]
 
     def _check_golden(self, golden: Golden) -> None:
@@ -169,7 +175,7 @@ class _Network:
         self._batch = self._check_shapes(where)
         half = self._session.get_inputs()[0].type == "tensor(float16)"
         self._dtype: type[np.floating[Any]] = np.float16 if half else np.float32
-        self._ages = AgeDecoder(network.age) if network.age else None
+        self._ages = AgeDecoder(network.age, model.card.younger) if network.age else None
 
     def run(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         names = [head.output for head in self._heads]
@@ -218,10 +224,10 @@ class _Network:
 
 
 class AgeDecoder:
-    """Decoder of an age head: from a distribution over its classes to expected age, decades and FairFace's ranges."""
+    """Decoder of an age head: from a distribution over its classes to ages, decades, FairFace's ranges, minors."""
 
-    def __init__(self, head: AgeHead) -> None:
-        self._head = head
+    def __init__(self, head: AgeHead, younger: Younger | None = None) -> None:
+        self._head, self._younger = head, younger
         low, high = np.array(head.ranges, dtype=np.float64).T
         self._middle = (low if head.years else (low + high - 1) / 2).astype(np.float32)
         self._shares = {}
@@ -230,10 +236,24 @@ class AgeDecoder:
             overlap = np.minimum(high[:, None], edges[1:]) - np.maximum(low[:, None], edges[:-1])
             self._shares[name] = (np.clip(overlap, 0, None) / (high - low)[:, None]).astype(np.float32)
 
+        below = (np.array(LAW_YEARS) - low[:, None]) / (high - low)[:, None]
+        self._shares["p_younger"] = np.clip(below, 0, 1).astype(np.float32)
+
     def decode(self, raw: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Decode the output [n, classes] of the head to `age_years`, `p_decade` and `p_fairface` of `Outputs`."""
+        """Decode the output [n, classes] of the head to all of `Outputs` but `p_male`."""
         p = _softmax(_logits(raw, self._head.values) / self._head.temperature)
-        return {"age_years": p @ self._middle} | {k: np.clip(p @ share, 0, 1) for k, share in self._shares.items()}
+        decoded = {"age_years": p @ self._middle} | {k: np.clip(p @ share, 0, 1) for k, share in self._shares.items()}
+        if self._younger:
+            decoded["p_younger"] = calibrated(decoded["p_younger"], self._younger)
+        return decoded
+
+
+def calibrated(p_younger: NDArray[np.float32], younger: Younger) -> NDArray[np.float32]:
+    """Calibrate the probabilities [n, 6] of being younger than each of LAW_YEARS. They rise with the age."""
+    clipped = np.clip(p_younger.astype(np.float64), 1e-6, 1 - 1e-6)
+    logits = (np.log(clipped) - np.log1p(-clipped)) * np.array(younger.slope) + np.array(younger.offset)
+    p: NDArray[np.float32] = np.maximum.accumulate(0.5 * (1 + np.tanh(logits / 2)), axis=1).astype(np.float32)
+    return p
 
 
 def _prepare(crops: NDArray[np.uint8], wanted: Input) -> NDArray[np.float32]:

@@ -126,6 +126,8 @@ class FaceAnswer(Struct, frozen=True, kw_only=True):
     p_male: Probability
     age_years: Years
     p_decade: Decades
+    p_minor: Probability | None = None
+    """Probability of being younger than the station's `classify.minor_years`; None where the model was not asked."""
 
 
 class Answered(Message, frozen=True, kw_only=True, tag="answered.1"):
@@ -183,7 +185,7 @@ class Person(Struct, frozen=True, kw_only=True):
     seen_ns: Ns = 0
     """Time of the last frame in which the face was found."""
     p_minor: Probability | None = None
-    """Probability that the person is under 20; None where nothing was answered."""
+    """Probability that the person is younger than `classify.minor_years`; None where nothing was answered."""
     answers: Count = 0
     """Number of answers that were fused."""
     looking: bool | None = None

@@ -139,6 +139,9 @@ class Classify(Section, frozen=True, kw_only=True):
     """Longest that a face waits for its batch to fill."""
     threads: Annotated[int, Meta(ge=1, le=64)] = 1
     """Threads of one worker."""
+    minor_years: Literal[13, 16, 18, 19, 20, 21] = 20
+    """Age below which somebody counts as a minor, as the law of the place has it. Whoever is rather younger than that
+    has no ad aimed at. People of the decades 0-9 and 10-19 count as minors in any case."""
 
 
 Policy = Literal["majority", "weighted", "random"]

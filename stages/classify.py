@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from itertools import accumulate
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from models.assets import resolve
-from models.cards import ModelError
+from models.cards import LAW_YEARS, ModelError
 from models.session import Classifier
 from pipeline.errors import UserError
 from pipeline.job import Job
@@ -29,6 +30,7 @@ class Classify:
             self._classifier = Classifier(model, wanted.device, wanted.threads)
         except ModelError as error:
             raise UserError(str(error)) from error
+        self._law = LAW_YEARS.index(wanted.minor_years)
         self.status = {
             "model": model.card.name,
             "device": self._classifier.device,
@@ -63,20 +65,31 @@ class Classify:
                 if answer is None:
                     skip("no_number", camera=message.camera)
                     continue
-                told.append(FaceAnswer(face=face, p_male=answer[0], age_years=answer[1], p_decade=answer[2]))
+                told.append(msgspec.structs.replace(answer, face=face))
             yield Answered.of(message, tuple(told), self._classifier.sha256)
 
-    def _answers(self, crops: list[NDArray[np.uint8]]) -> Iterator[tuple[float, float, tuple[float, ...]] | None]:
-        """Yield p_male, age and p_decade for each crop; None where they are no numbers."""
+    def _answers(self, crops: list[NDArray[np.uint8]]) -> Iterator[FaceAnswer | None]:
+        """Yield the answer about each crop, as about face 0; None where it is no numbers."""
         if not crops:
             return
         outputs = self._classifier.run(np.stack(crops))
         p_male = np.clip(outputs.p_male, 0, 1)
         age_years = np.clip(outputs.age_years, 0, _MAX_AGE_YEARS)
         p_decade = np.clip(outputs.p_decade, 0, 1)
-        finite = np.isfinite(p_male + age_years + p_decade.sum(axis=1))
+        p_minor = np.clip(outputs.p_younger[:, self._law], 0, 1)
+        finite = np.isfinite(p_male + age_years + p_decade.sum(axis=1) + p_minor)
         for i, ok in enumerate(finite):
-            yield (float(p_male[i]), float(age_years[i]), tuple(map(float, p_decade[i]))) if ok else None
+            yield (
+                FaceAnswer(
+                    face=0,
+                    p_male=float(p_male[i]),
+                    age_years=float(age_years[i]),
+                    p_decade=tuple(map(float, p_decade[i])),
+                    p_minor=float(p_minor[i]),
+                )
+                if ok
+                else None
+            )
 
     def close(self) -> None:
         """Release nothing."""

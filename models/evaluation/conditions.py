@@ -50,6 +50,7 @@ def _turned_by(yaw_deg: float, pitch_deg: float) -> Callable[[Crop, float], Crop
 
 
 CONDITIONS: dict[str, Callable[[Crop, float], Crop]] = {
+    "face-60px": _face_of(60),
     "face-40px": _face_of(40),
     "face-24px": _face_of(24),
     "dark": _dark,

@@ -23,6 +23,7 @@ from models.detector import FaceDetector
 from models.estimate import Estimate
 from models.evaluation.conditions import CONDITIONS
 from models.evaluation.confusion import confusion_of, evenly
+from models.evaluation.younger import younger_figures
 from models.session import MAX_BATCH, Classifier, Outputs
 
 ADULT = 20
@@ -115,6 +116,7 @@ def figures(outputs: Outputs, truth: Truth) -> Figures:
         "age_mae": _even(error, middles, a),
         "fairface_bin_accuracy": _even(_overlaps(fairface, FAIRFACE_EDGES, truth), middles, a),
     }
+    result["younger_than"] = younger_figures(outputs.p_younger[a], truth.age_lo[a], truth.age_hi[a])
     if len(set(truth.group.tolist()) - {""}) > 1:
         result["groups"] = _by_group(gender_right, error, decade_right, truth)
     return result
@@ -288,7 +290,7 @@ def table(report: Figures) -> Table:
             shown.add_row(name, f"{value['value']:g}", f"{value['low']:g} to {value['high']:g}", str(value["n"]))
         elif isinstance(value, dict):
             for key, item in value.items():
-                if key not in ("labels", "rows_true_columns_said"):
+                if key not in ("labels", "rows_true_columns_said", "reliability"):
                     add(f"{name} {key}", item)
         elif isinstance(value, int | float):
             shown.add_row(name, f"{value:g}", "", "")

@@ -24,15 +24,18 @@ from models.cards import (
     Network,
     Text,
     Unknown,
+    Younger,
     read_card,
 )
 from models.crop import CropSpec
 from models.datasets.augment import view
 from models.datasets.crops import CropCache
 from models.datasets.splits import leaks
+from models.evaluation.conditions import CONDITIONS
 from models.evaluation.confusion import confusion_of, write_confusion
 from models.evaluation.evaluate import Figures, figures, truth_of
-from models.session import Classifier, Outputs, golden_crops
+from models.evaluation.younger import fit_younger
+from models.session import AgeDecoder, Classifier, Outputs, golden_crops
 from models.training.checkpoints import Trained, taught
 from models.training.export import AGE, GENDER, INPUT, export_onnx, run_onnx
 from models.training.networks import ORIGINAL_EDGES, PREPROCESSING, YEARS
@@ -91,6 +94,7 @@ def package(cache: CropCache, trained: Trained, out: Path, name: str, words: Wor
         path = out / f"{model}.onnx"
         temperatures = fit_temperatures(*logits_of(path, cache, val, recipe), cache, val)
         card = _card(model, path, recipe, temperatures, words, costs, precision)
+        card = msgspec.structs.replace(card, younger=_younger(card, path, cache, val, recipe))
         served = Classifier(_write(out, _with_golden(out, card)), "cpu")
         outputs = answers(served, cache, test, recipe)
         rows = [cache.rows[i] for i in test]
@@ -101,6 +105,19 @@ def package(cache: CropCache, trained: Trained, out: Path, name: str, words: Wor
         _write(out, msgspec.structs.replace(served.card, metrics=measured))
         write_confusion(out / f"{model}.toml", confusion_of(served.decide(outputs), rows, measured_on))
     return reports
+
+
+def _younger(card: ModelCard, path: Path, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe) -> Younger | None:
+    """Fit the card's probabilities of being younger than the ages of laws, to faces as they are and as far ones."""
+    [head] = (network.age for network in card.networks if network.age)
+    truth = truth_of([cache.rows[i] for i in rows])
+    known = rows[truth.has_age]
+    said = []
+    for condition in (None, "face-60px", "face-40px", "face-24px"):
+        _, age = logits_of(path, cache, known, recipe, condition)
+        said.append(AgeDecoder(head).decode(age)["p_younger"])
+    ages = (np.tile(bound[truth.has_age], len(said)) for bound in (truth.age_lo, truth.age_hi))
+    return fit_younger(np.concatenate(said), *ages)
 
 
 def leaking(cache: CropCache, trained: Trained) -> list[str]:
@@ -129,18 +146,21 @@ def to_serve(reports: dict[str, Figures]) -> Precision:
     return "fp32" if spoilt else "int8"
 
 
-def images_of(cache: CropCache, rows: NDArray[np.int64], recipe: Recipe) -> NDArray[np.float32]:
-    """Cut the views of cached crops that the network takes, float32 [n, 3, S, S]."""
-    crops = np.stack([view(cache.crops[i], recipe.scale, recipe.size_px) for i in rows])
+def images_of(
+    cache: CropCache, rows: NDArray[np.int64], recipe: Recipe, condition: str | None = None
+) -> NDArray[np.float32]:
+    """Cut the views of cached crops that the network takes, float32 [n, 3, S, S], spoilt by one of CONDITIONS."""
+    views = [view(cache.crops[i], recipe.scale, recipe.size_px) for i in rows]
+    crops = np.stack([CONDITIONS[condition](each, recipe.scale) for each in views] if condition else views)
     tensor: NDArray[np.float32] = to_tensor(crops, PREPROCESSING[recipe.arch]).contiguous().numpy()
     return tensor
 
 
 def logits_of(
-    path: Path, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe
+    path: Path, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe, condition: str | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return gender logits [n, 1] and age logits [n, classes] of rows. Photos are read in parts, to save memory."""
-    parts = [run_onnx(path, images_of(cache, some, recipe)) for some in _parts(rows)]
+    parts = [run_onnx(path, images_of(cache, some, recipe, condition)) for some in _parts(rows)]
     gender, age = (np.concatenate(of_head) for of_head in zip(*parts, strict=True))
     return gender, age
 
@@ -191,11 +211,25 @@ def metrics_of(report: Figures, data: str) -> tuple[Metric, ...]:
     for group, of_group in report.get("groups", {}).get("by_group", {}).items():
         for key in ("gender_accuracy", "age_mae"):
             chosen.append((f"{data}, group {group}", key, of_group[key]))
-    return tuple(
+    measured = tuple(
         Metric(data=where, measure=key, value=v["value"], faces=v["n"], note=f"95 % interval {v['low']} to {v['high']}")
         for where, key, v in chosen
         if v
     )
+    return measured + tuple(_of_laws(report["younger_than"], data))
+
+
+def _of_laws(younger_than: Figures, data: str) -> Iterator[Metric]:
+    """Yield how well the probabilities of being younger than an age are calibrated, each age with its curve."""
+    for years, told in younger_than.items():
+        curve = ", ".join(f"{said:.3f}: {true:.3f}" for said, true, _ in told["reliability"])
+        yield Metric(
+            data=data,
+            measure=f"younger_than_{years}_calibration_error",
+            value=told["calibration_error"],
+            faces=told["n"],
+            note=f"said: true, in tenths of the faces: {curve}",
+        )
 
 
 def answers(served: Classifier, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe) -> Outputs:

@@ -22,6 +22,7 @@ _UNJUDGED = 0.5
 _LEAST_GENDER, _LEAST_DECADE = 0.005, 1e-4
 """Smallest probability that is believed: one wrong answer that is sure of itself outweighs no seven others."""
 _MINOR_DECADES = 2
+"""Decades of those under 20: they are minors where an answer does not say how probable that is."""
 
 
 class Fused(Struct):
@@ -33,6 +34,7 @@ class Fused(Struct):
     _quality: float = 0.0
     _gender: float = 0.0
     _years: float = 0.0
+    _minor: float = 0.0
     _decades: list[float] = field(default_factory=lambda: [0.0] * len(DECADES))
 
     def add(self, answer: FaceAnswer, quality: float) -> None:
@@ -46,6 +48,8 @@ class Fused(Struct):
         self._quality += weight * (quality or 1.0)
         self._gender += weight * (_log(answer.p_male, _LEAST_GENDER) - _log(1 - answer.p_male, _LEAST_GENDER))
         self._years += weight * answer.age_years
+        p_minor = sum(answer.p_decade[:_MINOR_DECADES]) if answer.p_minor is None else answer.p_minor
+        self._minor += weight * (_log(p_minor, _LEAST_DECADE) - _log(1 - p_minor, _LEAST_DECADE))
         evidence = (weight * _log(p, _LEAST_DECADE) for p in answer.p_decade)
         self._decades = [before + more for before, more in zip(self._decades, evidence, strict=True)]
 
@@ -68,8 +72,8 @@ class Fused(Struct):
 
     @property
     def p_minor(self) -> float | None:
-        """Probability that the person is under 20; None without an answer."""
-        return min(1.0, sum(self.p_decade[:_MINOR_DECADES])) if self.answers else None
+        """Probability that the person is a minor, as the answers understand it; None without an answer."""
+        return 1 / (1 + math.exp(-self._sharpness(_TRUST_AGE) * self._minor)) if self.answers else None
 
     def estimate(self, unknown: Unknown | None) -> Estimate:
         """Return what may be said of the person by a card's thresholds; nothing without an answer or a card."""

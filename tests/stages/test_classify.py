@@ -76,6 +76,14 @@ def test_a_woman_is_called_one(stage: Classify, collins: tuple[Face, bytes]) -> 
     assert answered.faces == (collins[0],) and answered.model_sha256 == stage.status["card_sha256"]
 
 
+def test_the_law_says_who_is_a_minor(collins: tuple[Face, bytes]) -> None:
+    told = []
+    for years in (13, 21):
+        (answered,) = Classify(job(minor_years=years)).step([message([collins])])
+        told.append(answered.answers[0].p_minor)
+    assert None not in told and 0 <= told[0] <= told[1] < 0.2
+
+
 def test_one_message_for_each_in_its_order(stage: Classify, collins: tuple[Face, bytes]) -> None:
     grey = (collins[0], bytes([128]) * len(collins[1]))
     batch = [message([], 5), message([collins, grey], 6), message([collins] * 64, 7), message([], 8)]
@@ -140,7 +148,7 @@ def test_classify_prints_what_it_thinks() -> None:
     assert result.exit_code == 0, result.output
     collins_row, hopper_row = (json.loads(line) for line in result.stdout.splitlines())
     (face,) = collins_row["faces"]
-    assert set(face) == {"box", "score", "keypoints", "gender", "age", "decade", "p_male", "p_decade"}
+    assert set(face) == {"box", "score", "keypoints", "gender", "age", "decade", "p_male", "p_decade", "p_younger"}
     assert face["gender"] == "F"
     assert 20 < face["age"] < 50
     assert face["decade"] in DECADES

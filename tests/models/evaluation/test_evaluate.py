@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from models.cards import DECADE_EDGES, FAIRFACE_EDGES
+from models.cards import DECADE_EDGES, FAIRFACE_EDGES, LAW_YEARS
 from models.commands import models
 from models.datasets.index import Row
 from models.evaluation.evaluate import calibration_error, figures, plain, truth_of
@@ -20,7 +20,8 @@ def answer(p_male: list[float], ages: list[float]) -> Outputs:
     ranges = decades.copy()
     decades[np.arange(len(ages)), np.digitize(ages, DECADE_EDGES) - 1] = 0.92
     ranges[np.arange(len(ages)), np.digitize(ages, FAIRFACE_EDGES) - 1] = 0.92
-    return Outputs(np.array(p_male, np.float32), np.array(ages, np.float32), decades, ranges)
+    younger = np.where(np.array(ages)[:, None] < np.array(LAW_YEARS), 0.9, 0.1).astype(np.float32)
+    return Outputs(np.array(p_male, np.float32), np.array(ages, np.float32), decades, ranges, younger)
 
 
 def person(gender: str | None, lo: float | None, hi: float | None = None, race: str = "") -> Row:

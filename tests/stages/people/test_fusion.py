@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 
 from models.estimate import NOTHING_KNOWN
@@ -81,3 +82,13 @@ def test_probabilities_stay_probabilities_whatever_comes() -> None:
         assert 0 <= known.p_male <= 1
         assert math.isclose(sum(known.p_decade), 1)
         assert known.p_minor is not None and 0 <= known.p_minor <= 1
+
+
+def test_the_probability_of_a_minor_is_the_one_of_the_age_that_was_asked_for() -> None:
+    known = Fused()
+    for p_minor in (0.3, 0.2):
+        known.add(msgspec.structs.replace(answer(), p_minor=p_minor), 1.0)
+    assert known.p_minor is not None and 0.2 < known.p_minor < 0.3
+    poor = Fused()
+    poor.add(msgspec.structs.replace(answer(), p_minor=0.01), 0.1)
+    assert poor.p_minor is not None and 0.01 < poor.p_minor < 0.5
