@@ -14,9 +14,9 @@ from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.log import skip
 from pipeline.messages import Audience
+from pipeline.state import state_dir
 from players.audience.present import NOBODY, Cameras, Present
 from players.ledger.exposure import Shown
-from players.ledger.paths import state_dir
 from players.prepare import Preparation
 from players.ready import ReadyAd
 from players.screen.painter import Painter

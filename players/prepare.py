@@ -17,6 +17,7 @@ import pygame
 from pipeline.job import Job
 from pipeline.log import skip
 from pipeline.medium import MediumError
+from pipeline.state import state_dir
 from players.ads.campaigns import open_folder
 from players.ads.catalogue import Catalogue
 from players.ads.lines import Creative, Line
@@ -32,7 +33,7 @@ from players.decoding.decoding import LateError
 from players.ledger.clock import boot_id
 from players.ledger.exposure import Shown
 from players.ledger.ledger import Ledger
-from players.ledger.paths import ledger_path, state_dir
+from players.ledger.paths import ledger_path
 from players.ready import ReadyAd, load
 from players.screen.layout import Layout
 

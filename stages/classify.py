@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import accumulate
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.log import skip
 from pipeline.messages import Answered, FaceAnswer, Faces
+from pipeline.state import keep_card, state_dir
 
 _MAX_AGE_YEARS = 120.0
 _FACES_MAX = 64
@@ -31,6 +33,8 @@ class Classify:
         except ModelError as error:
             raise UserError(str(error)) from error
         self._law = LAW_YEARS.index(wanted.minor_years)
+        self._card_to_keep: Path | None = model.card_path
+        self._state = state_dir(job.station.station, job.station.folder)
         self.status = {
             "model": model.card.name,
             "device": self._classifier.device,
@@ -72,6 +76,8 @@ class Classify:
         """Yield the answer about each crop, as about face 0; None where it is no numbers."""
         if not crops:
             return
+        if self._card_to_keep:
+            self._keep_card(self._card_to_keep)
         outputs = self._classifier.run(np.stack(crops))
         p_male = np.clip(outputs.p_male, 0, 1)
         age_years = np.clip(outputs.age_years, 0, _MAX_AGE_YEARS)
@@ -90,6 +96,14 @@ class Classify:
                 if ok
                 else None
             )
+
+    def _keep_card(self, path: Path) -> None:
+        """Keep the card of the model that counts beside what it counted; where that fails, say so once."""
+        self._card_to_keep = None
+        try:
+            keep_card(self._state, path.read_bytes())
+        except OSError as error:
+            skip("card_not_kept", error=error)
 
     def close(self) -> None:
         """Release nothing."""

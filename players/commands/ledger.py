@@ -9,6 +9,7 @@ import click
 
 from pipeline.errors import UserError
 from pipeline.medium import content_of
+from pipeline.state import state_dir
 from pipeline.system import plain
 from players.commands.shared import (
     Output,
@@ -28,7 +29,7 @@ from players.ledger.acceptance import accept
 from players.ledger.chain import proving
 from players.ledger.entries import Identity
 from players.ledger.export import OF_PEOPLE, read_plays, write_parquet, write_plays
-from players.ledger.paths import screen_of, state_dir
+from players.ledger.paths import screen_of
 from players.ledger.signing import sign
 from players.ledger.snapshot import reading
 

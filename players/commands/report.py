@@ -13,6 +13,7 @@ from pipeline.errors import UserError
 from pipeline.settings import Station
 from pipeline.streams import json_text, machine_output
 from players.ads.lines import Line
+from players.commands.people import corrected_command, forecast_command
 from players.commands.shared import (
     Output,
     ledger_paths,
@@ -130,6 +131,10 @@ def openrtb_command(station_file: Path | None, ledger_files: tuple[Path, ...], s
         tell_problems(db)
         objects = openrtb.bid_objects(db, station.station, screen)
     machine_output().write(json_text(objects, indent=2) + "\n")
+
+
+report.add_command(corrected_command)
+report.add_command(forecast_command)
 
 
 def _names(by: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from pipeline.errors import UserError
 from pipeline.settings import Station, demo_station, load
+from pipeline.state import state_dir
 from pipeline.streams import Terminal, is_new_file, machine_output, new_file
 from players.ads.campaigns import load_catalogue, open_folder
 from players.ads.catalogue import Catalogue
@@ -22,7 +23,6 @@ from players.ads.holders import Holders
 from players.ads.known import read_known
 from players.ledger.clock import next_day, utc_bound
 from players.ledger.damage import lost
-from players.ledger.paths import state_dir
 from players.ledger.spreadsheet import Csv, Separator
 from players.reports.report import Report, as_csv, as_json, as_table, cleaned
 

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import platformdirs
-
 from pipeline.private import own_folder, secure_file
 from pipeline.settings import StationTable
+from pipeline.state import state_dir
 
 
 def ledger_path(station: StationTable, screen: str, folder: Path) -> Path:
@@ -16,13 +15,6 @@ def ledger_path(station: StationTable, screen: str, folder: Path) -> Path:
 def screen_of(ledger: Path) -> str:
     """Return the name of the screen after which a ledger's file is named."""
     return ledger.stem.removeprefix("ledger-")
-
-
-def state_dir(station: StationTable, folder: Path) -> Path:
-    """Return `station.state_dir`, else a folder named after the station in the user's data directory."""
-    if station.state_dir:
-        return folder / Path(station.state_dir).expanduser()
-    return Path(platformdirs.user_data_dir("stationcast")) / station.name
 
 
 def own_files(ledger: Path) -> None:

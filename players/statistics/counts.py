@@ -13,8 +13,8 @@ from msgspec import Struct, field, structs
 from pipeline.log import log
 from pipeline.private import open_file, own_folder, secure_file
 from pipeline.settings import StationTable, Statistics
+from pipeline.state import state_dir
 from players.ledger import damage
-from players.ledger.paths import state_dir
 from players.statistics.times import DAY_S, LENGTHS_S, MINUTE_S, begin_s
 
 MEASURES = ("visits", "ots", "watchers", "watchers_2s", "presence_ms", "dwell_ms", "attention_ms")

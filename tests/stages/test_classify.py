@@ -23,7 +23,8 @@ from pipeline.job import Job
 from pipeline.log import skipped
 from pipeline.messages import DECADES, Face, Faces
 from pipeline.settings import Classify as ClassifyTable
-from pipeline.settings import Station
+from pipeline.settings import Station, StationTable
+from pipeline.state import kept_card
 from stages.classify import Classify, Count
 from tests.conftest import HANG_S
 
@@ -180,3 +181,16 @@ def test_nothing_is_said_on_stderr() -> None:
     command = [sys.executable, "-m", "pipeline.cli", "classify", str(COLLINS), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_card_of_the_model_that_counted_is_kept_beside_the_counts(
+    stage: Classify, collins: tuple[Face, bytes], tmp_path: Path
+) -> None:
+    own = Classify(msgspec.structs.replace(job(), station=Station(station=StationTable(state_dir=str(tmp_path / "s")))))
+    own.close()
+    assert not (tmp_path / "s").exists(), "a model that counted nobody is not kept"
+    [answered] = own.step([message([collins])])
+    assert kept_card(tmp_path / "s", answered.model_sha256) == resolve("default", Path.cwd()).card_path.read_bytes()
+    [path] = (tmp_path / "s" / "cards").iterdir()
+    path.write_text("another")
+    assert kept_card(tmp_path / "s", answered.model_sha256) is None

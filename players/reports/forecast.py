@@ -1,0 +1,132 @@
+"""Report of what the next days will bring: people, opportunities to see and watchers, by day, hour and group."""
+
+import sqlite3
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.messages import DECADES
+from pipeline.people import HIDDEN, told
+from players.ads.lines import WEEKDAYS
+from players.audience.groups import GENDERS
+from players.reports.basis import Basis, parts_of, rests_on
+from players.reports.expectation import HOURS, WEEKS_MAX, WEEKS_MIN, Floats, History, expect
+from players.reports.report import Report
+
+BY = ("day", "weekday", "hour", "gender", "decade")
+MEASURES = {"people": "visits", "ots": "ots", "watchers": "watchers"}
+LONGEST_DAYS = 28
+_GROUPS = tuple((gender, decade) for gender in GENDERS for decade in (*DECADES, "unknown"))
+_NOTE = (
+    "From `low` to `high` a number lies in 90 of 100 cases, as long as coming weeks are like past ones: "
+    "holidays, events and works are not known."
+)
+
+
+def forecast(
+    db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, days: int, state: Path, now: datetime
+) -> Report:
+    """Return what the `days` after the last whole day will bring by some of BY, with 90 % bounds.
+
+    Of each place counts what rests on what holds now. UserError: a dimension is unknown, or there are too few weeks.
+    """
+    if not by or set(by) - {*BY} or len(set(by)) < len(by):
+        raise UserError(f"--by: {','.join(by)!r}: choose of {','.join(BY)}, each once")
+    today = now.astimezone(zone).date()
+    every = parts_of(db, (0, int(now.timestamp()) + 1))
+    newest = {basis.place: (basis, part) for basis, part in every.items()}
+    histories = _histories(db, {basis for basis, _ in newest.values()}, zone, today)
+    if not histories:
+        raise UserError("forecast: nothing was counted before today; let the station count for two weeks at least")
+    weeks = histories["people"].weeks
+    if weeks < WEEKS_MIN:
+        had = len(histories["people"].counts)
+        raise UserError(
+            f"forecast: there are {had} whole days since the model, the screen's place or the zone last changed; "
+            f"two whole weeks are needed"
+        )
+    draws = {name: expect(history, days + 1, seed) for seed, (name, history) in enumerate(histories.items())}
+    coming = [today + timedelta(days=i) for i in range(1, days + 1)]
+    rows = _rows(by, coming, {name: drawn[:, 1:] for name, drawn in draws.items()})
+    notes = [
+        _NOTE,
+        f"From the last {min(weeks, WEEKS_MAX)} weeks. Numbers are rounded to tens; fewer than 10 are hidden.",
+    ]
+    left_out = sum(part.measured_ms for basis, part in every.items() if newest[basis.place][0] != basis)
+    if left_out:
+        notes.append("What was counted with another model, place of the screen or zone is left out.")
+    notes += rests_on(dict(newest.values()), zone, state)
+    columns = (*by, *(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")))
+    title = f"Forecast, {coming[0]} to {coming[-1]}"
+    return Report(title=title, columns=columns, rows=rows, notes=tuple(notes))
+
+
+def _histories(db: sqlite3.Connection, bases: set[Basis], zone: ZoneInfo, today: date) -> dict[str, History]:
+    """Return the history of each of MEASURES over the days before today; none where no day was measured."""
+    measured: defaultdict[tuple[date, int], float] = defaultdict(float)
+    query = "SELECT place, model_sha256, angles_deg, zone_sha256, begins_s, length_s, "
+    for row in db.execute(f"{query} measured_ms FROM audience_measured WHERE length_s <= 3600"):
+        local = _local(row["begins_s"], zone)
+        if Basis(*tuple(row)[:4]) in bases and local.date() < today:
+            measured[local.date(), local.hour] += row["measured_ms"] / 3.6e6 / len(bases)
+    if not measured:
+        return {}
+    first = max(min(measured)[0], today - timedelta(days=7 * WEEKS_MAX))
+    count = (today - first).days
+    # What comes next begins with today, which is not whole yet: forecasts leave it out.
+    counts = {name: np.zeros((count, HOURS, len(_GROUPS))) for name in MEASURES}
+    for row in db.execute(
+        f"{query} gender, decade, {', '.join(MEASURES.values())} FROM audience_counts WHERE length_s <= 3600"
+    ):
+        local = _local(row["begins_s"], zone)
+        if Basis(*tuple(row)[:4]) in bases and first <= local.date() < today:
+            group = _GROUPS.index((row["gender"], row["decade"]))
+            for name, column in MEASURES.items():
+                counts[name][(local.date() - first).days, local.hour, group] += row[column]
+    shares = np.zeros((count, HOURS))
+    for (day, hour), share in measured.items():
+        if day >= first:
+            shares[(day - first).days, hour] = share
+    return {name: History(first, numbers, shares) for name, numbers in counts.items()}
+
+
+def _local(begins_s: int, zone: ZoneInfo) -> datetime:
+    return datetime.fromtimestamp(begins_s, UTC).astimezone(zone)
+
+
+def _rows(by: tuple[str, ...], coming: list[date], draws: dict[str, Floats]) -> list[dict[str, Any]]:
+    """Return a row for each combination of `by` for which anything may be told."""
+    axes: dict[str, list[Any]] = {
+        "day": [day.isoformat() for day in coming],
+        "weekday": [WEEKDAYS[day.weekday()] for day in coming],
+        "hour": list(range(HOURS)),
+        "gender": [gender for gender, _ in _GROUPS],
+        "decade": [decade for _, decade in _GROUPS],
+    }
+    axis_of = {"day": 0, "weekday": 0, "hour": 1, "gender": 2, "decade": 2}
+    shape = (len(coming), HOURS, len(_GROUPS))
+    cells: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
+    for number, place in enumerate(np.ndindex(shape)):
+        cells[tuple(axes[name][place[axis_of[name]]] for name in by)].append(number)
+    flat = {name: drawn.reshape(len(drawn), -1) for name, drawn in draws.items()}
+    order = {name: list(dict.fromkeys(axes[name])) for name in by}
+    rows = []
+    for key in sorted(cells, key=lambda key: [order[name].index(value) for name, value in zip(by, key, strict=True)]):
+        row: dict[str, Any] = dict(zip(by, key, strict=True))
+        for name, drawn in flat.items():
+            row |= bounds(name, drawn[:, cells[key]].sum(1))
+        if row["people"] != HIDDEN:
+            rows.append(row)
+    return rows
+
+
+def bounds(name: str, draws: Floats) -> dict[str, Any]:
+    """Return the mean of draws and its 90 % bounds as they may be told, under the names of a report's columns."""
+    low, high = np.quantile(draws, [0.05, 0.95])
+    mean = told(float(draws.mean()))
+    return {name: mean or HIDDEN, f"{name}_low": told(float(low)), f"{name}_high": told(float(high))}

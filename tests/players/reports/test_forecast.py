@@ -1,0 +1,114 @@
+"""Forecasts: bounds that hold, groups that sum to all, and what is said where there is too little to tell."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bench import forecast as weeks
+from pipeline.errors import UserError
+from players.commands.report import report
+from players.reports.expectation import History, expect
+from players.reports.forecast import forecast
+from players.statistics.reading import reading_counts
+from tests.players.reports.counted import MONDAY, basis_of_default, station_file, write_weeks
+from tests.players.statistics.crowds import UTC_ZONE
+
+NOW = datetime(2026, 6, 1, 15, tzinfo=UTC)
+"""Four weeks after MONDAY, in the afternoon."""
+
+
+def foretell(path: Path, *by: str, days: int = 7, now: datetime = NOW) -> list[dict]:
+    with reading_counts(path) as db:
+        return forecast(db, by, UTC_ZONE, days, path.parent, now).rows
+
+
+def test_bounds_of_90_in_100_hold_in_about_90() -> None:
+    held = [each for kind in weeks.WEEKS for each in weeks.held(kind, 6, 100, 2)["day and hour"]]
+    assert 0.85 <= np.mean(held) <= 0.95, len(held)
+
+
+@pytest.mark.slow
+def test_bounds_hold_in_87_to_93_of_100_simulated_and_replayed_weeks() -> None:
+    for kind in weeks.WEEKS:
+        every = [
+            each
+            for past_weeks in (6, 12)
+            for busiest in (40, 400)
+            for values in weeks.held(kind, past_weeks, busiest, 30).values()
+            for each in values
+        ]
+        assert 0.87 <= np.mean(every) <= 0.93, (kind, np.mean(every))
+
+
+def test_an_hour_that_was_not_measured_is_not_an_hour_without_people() -> None:
+    counts = np.full((28, 24, 1), 50.0)
+    measured = np.ones((28, 24))
+    counts[14:21, 9], measured[14:21, 9] = 0, 0
+    counts[21:, 9], measured[21:, 9] = 25, 0.5
+    draws = expect(History(MONDAY, counts, measured), 7)
+    assert draws[:, :, 9].mean() == pytest.approx(50, rel=0.1)
+
+
+def test_weekdays_and_hours_are_those_of_the_past(tmp_path: Path) -> None:
+    counts = np.zeros((28, 24, 30), np.int64)
+    counts[:, 8, 2], counts[:, 17, 12] = 200, 100
+    counts[5::7] = counts[6::7] = 0
+    path = write_weeks(tmp_path, counts)
+    rows = foretell(path, "day", "hour", "gender")
+    # From tomorrow on: 2026-06-02 is a Tuesday, the 6th and 7th are the weekend.
+    assert {row["day"] for row in rows} == {f"2026-06-0{day}" for day in (2, 3, 4, 5, 8)}
+    assert {(row["hour"], row["gender"]) for row in rows if row["people"] > 50} == {(8, "M"), (17, "F")}
+    [first] = [row for row in rows if (row["day"], row["hour"]) == ("2026-06-03", 8)]
+    assert first["people_low"] <= 200 <= first["people_high"]
+    assert first["watchers_low"] <= 100 <= first["watchers_high"]
+    both = foretell(path, "gender")
+    assert sum(row["people"] for row in both) == pytest.approx(5 * 300, rel=0.1)
+
+
+def test_few_people_are_hidden_and_numbers_are_tens(tmp_path: Path) -> None:
+    counts = np.zeros((28, 24, 30), np.int64)
+    counts[:, 8, 2], counts[:, 8, 12] = 43, 3
+    path = write_weeks(tmp_path, counts)
+    rows = foretell(path, "day", "hour", "gender")
+    assert {row["gender"] for row in rows} == {"M"}
+    assert all(row[name] % 10 == 0 for row in rows for name in ("people", "people_low", "people_high"))
+
+
+def test_what_was_counted_by_another_model_is_left_out_and_said(tmp_path: Path) -> None:
+    old = np.zeros((28, 24, 30), np.int64)
+    old[:, 8, 2] = 900
+    new = np.zeros((21, 24, 30), np.int64)
+    new[:, 8, 2] = 100
+    write_weeks(tmp_path, old, basis=basis_of_default(model_sha256="f" * 64))
+    path = write_weeks(tmp_path, new, first=MONDAY + timedelta(days=28))
+    with reading_counts(path) as db:
+        made = forecast(db, ("day",), UTC_ZONE, 7, tmp_path / "state", NOW + timedelta(days=21))
+    assert all(row["people_high"] < 200 for row in made.rows)
+    assert "another model" in " ".join(made.notes) and "stationcast-mobilenet" in " ".join(made.notes)
+
+
+def test_too_little_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing was counted before today"):
+        foretell(tmp_path / "none.sqlite", "day")
+    path = write_weeks(tmp_path, np.ones((13, 24, 30), np.int64))
+    with pytest.raises(UserError, match=r"13 whole days since .*; two whole weeks are needed"):
+        foretell(path, "day", now=datetime(2026, 5, 17, 12, tzinfo=UTC))
+    with pytest.raises(UserError, match="choose of day,weekday,hour,gender,decade"):
+        foretell(path, "minute")
+
+
+def test_the_command_foretells_from_tomorrow_on(tmp_path: Path) -> None:
+    today = datetime.now(UTC).date()
+    counts = np.zeros((28, 24, 30), np.int64)
+    counts[:, 8, 2] = 100
+    write_weeks(tmp_path, counts, first=today - timedelta(days=28))
+    arguments = ["forecast", "--station", str(station_file(tmp_path)), "--days", "3", "--by", "day", "--format", "json"]
+    result = CliRunner().invoke(report, arguments, standalone_mode=False, catch_exceptions=False)
+    said = json.loads(result.stdout)
+    days = [date.fromisoformat(row["day"]) for row in said["rows"]]
+    assert len(days) == 3 and days[0] - today in (timedelta(1), timedelta(2))  # midnight may pass meanwhile
+    assert all(row["people_low"] <= 100 <= row["people_high"] for row in said["rows"])
