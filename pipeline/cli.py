@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 _ELSEWHERE = {
     "bench": "bench.commands:bench",
-    "calibrate": "stages.commands.calibrate:command",
     "campaigns": "players.commands.campaigns:campaigns",
     "classify": "models.photos:classify",
     "detect": "models.photos:detect",
@@ -46,20 +45,33 @@ _ELSEWHERE = {
     "report": "players.commands.report:report",
 }
 """Commands of other folders, as `module:function`."""
+_CALIBRATE = {
+    "count": "players.commands.count:count_command",
+    "screen": "stages.commands.calibrate:command",
+}
+"""Commands `stationcast calibrate ...`, as `module:function`."""
 
 
 class _LazyGroup(click.Group):
-    """Group of commands that imports those of `_ELSEWHERE` only when they are asked for."""
+    """Group of commands, of which those `elsewhere` are imported only when they are asked for."""
+
+    elsewhere = _ELSEWHERE
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+        return sorted([*super().list_commands(ctx), *self.elsewhere])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _ELSEWHERE:
+        if cmd_name not in self.elsewhere:
             return super().get_command(ctx, cmd_name)
-        module, _, name = _ELSEWHERE[cmd_name].partition(":")
+        module, _, name = self.elsewhere[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+
+class _CalibrateGroup(_LazyGroup):
+    """Group of the commands of `_CALIBRATE`."""
+
+    elsewhere = _CALIBRATE
 
 
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -74,6 +86,11 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 )
 def cli() -> None:
     """Play the ad that fits the people in front of the screen, and prove it."""
+
+
+@cli.group(cls=_CalibrateGroup)
+def calibrate() -> None:
+    """Find where the screen is as seen from a camera, and by how much a station's counts are off."""
 
 
 @cli.command()

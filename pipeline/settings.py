@@ -88,7 +88,7 @@ class Camera(Section, frozen=True, kw_only=True):
     """Smallest width of a face that counts, in px of the frame."""
     screen_yaw_deg: Annotated[float, Meta(ge=-90, le=90)] = 0.0
     """Turn of a head that looks at the middle of the screen. 0 faces the camera; positive is to the right of the
-    camera's picture. 0 fits a camera above or below the screen. `stationcast calibrate` finds this and the next
+    camera's picture. 0 fits a camera above or below the screen. `stationcast calibrate screen` finds this and the next
     three keys."""
     screen_pitch_deg: Annotated[float, Meta(ge=-60, le=60)] = 0.0
     """Tilt of that head. 0 faces the camera; positive is upwards."""

@@ -14,9 +14,11 @@ from pipeline.messages import DECADES
 from pipeline.people import HIDDEN, told
 from players.ads.lines import WEEKDAYS
 from players.audience.groups import GENDERS
-from players.reports.basis import Basis, parts_of, rests_on
+from players.reports.basis import Basis, parts_of
+from players.reports.by_hand import kept_counts
 from players.reports.expectation import HOURS, WEEKS_MAX, WEEKS_MIN, Floats, History, expect
 from players.reports.report import Report
+from players.reports.rests_on import rests_on
 
 BY = ("day", "weekday", "hour", "gender", "decade")
 MEASURES = {"people": "visits", "ots": "ots", "watchers": "watchers"}
@@ -33,7 +35,8 @@ def forecast(
 ) -> Report:
     """Return what the `days` after the last whole day will bring by some of BY, with 90 % bounds.
 
-    Of each place counts what rests on what holds now. UserError: a dimension is unknown, or there are too few weeks.
+    Of each place counts what rests on what holds now. With less than two weeks there are no rows, and a note.
+    UserError: a dimension is unknown.
     """
     if not by or set(by) - {*BY} or len(set(by)) < len(by):
         raise UserError(f"--by: {','.join(by)!r}: choose of {','.join(BY)}, each once")
@@ -41,17 +44,18 @@ def forecast(
     every = parts_of(db, (0, int(now.timestamp()) + 1))
     newest = {basis.place: (basis, part) for basis, part in every.items()}
     histories = _histories(db, {basis for basis, _ in newest.values()}, zone, today)
-    if not histories:
-        raise UserError("forecast: nothing was counted before today; let the station count for two weeks at least")
-    weeks = histories["people"].weeks
-    if weeks < WEEKS_MIN:
-        had = len(histories["people"].counts)
-        raise UserError(
-            f"forecast: there are {had} whole days since the model, the screen's place or the zone last changed; "
-            f"two whole weeks are needed"
-        )
-    draws = {name: expect(history, days + 1, seed) for seed, (name, history) in enumerate(histories.items())}
+    weeks = histories["people"].weeks if histories else 0
     coming = [today + timedelta(days=i) for i in range(1, days + 1)]
+    title = f"Forecast, {coming[0]} to {coming[-1]}"
+    columns = (*by, *(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")))
+    if weeks < WEEKS_MIN:
+        had = len(histories["people"].counts) if histories else 0
+        note = (
+            f"Too little to foretell from: {had} whole days were counted since the model, the screen's place or the "
+            "zone last changed; two weeks are needed."
+        )
+        return Report(title=title, columns=columns, rows=[], notes=(note,))
+    draws = {name: expect(history, days + 1, seed) for seed, (name, history) in enumerate(histories.items())}
     rows = _rows(by, coming, {name: drawn[:, 1:] for name, drawn in draws.items()})
     notes = [
         _NOTE,
@@ -60,9 +64,7 @@ def forecast(
     left_out = sum(part.measured_ms for basis, part in every.items() if newest[basis.place][0] != basis)
     if left_out:
         notes.append("What was counted with another model, place of the screen or zone is left out.")
-    notes += rests_on(dict(newest.values()), zone, state)
-    columns = (*by, *(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")))
-    title = f"Forecast, {coming[0]} to {coming[-1]}"
+    notes += rests_on(dict(newest.values()), zone, state, kept_counts(state))
     return Report(title=title, columns=columns, rows=rows, notes=tuple(notes))
 
 

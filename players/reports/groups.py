@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.people import FEWEST_PEOPLE, HIDDEN, told
 from players.ledger.clock import utc_text
-from players.reports.basis import card_of, parts_of, rests_on
+from players.reports.basis import Basis, card_of, parts_of
+from players.reports.by_hand import Factor, HandCount, count_of, kept_counts
 from players.reports.corrected import DRAWS, SAID_GROUPS, TRUE_DECADES, TRUE_GROUPS, corrected, matrix_of
 from players.reports.periods import Periods, Span
 from players.reports.report import Report
+from players.reports.rests_on import rests_on
 
 BY = ("gender", "decade")
 COLUMNS = ("people", "corrected", "low", "high")
@@ -57,6 +59,7 @@ def groups(
     by = tuple(name for name in BY if name in by)
     periods = Periods(zone, span)
     told_of = _told_by_model(db, periods)
+    parts, by_hand = parts_of(db, span_s(span)), kept_counts(state)
     rows, totals, notes = [], [], [_NOTE]
     for sha256, numbers in sorted(told_of.items()):
         card = card_of(state, sha256)
@@ -68,13 +71,19 @@ def groups(
         else:
             faces = sum(sum(row.values()) for row in confusion["said"].values())
             notes.append(f"{name}: corrected by {faces} faces of {confusion['data']}.")
+        factors = _factors([basis for basis in parts if basis.model_sha256 == sha256], by_hand)
+        if draws is not None and factors is not None:
+            draws = draws * factors[:, None]
         rows += [{"model": name, **row} for row in _rows(by, numbers, draws)]
-        totals.append({"model": name, by[0]: "total", "people": numbers.all or HIDDEN})
+        total = {"model": name, by[0]: "total", "people": numbers.all or HIDDEN}
+        if factors is not None:
+            total |= _interval(numbers.all * factors)
+        totals.append(total)
     notes += ["Numbers of people are rounded to tens, month by month or day by day; fewer than 10 are hidden."]
     notes += (
         ["People are told for whole days of the station; parts of a day are left out."] if periods.cuts_days else []
     )
-    notes += rests_on(parts_of(db, span_s(span)), zone, state)
+    notes += rests_on(parts, zone, state, by_hand)
     columns = ("model", *by, *COLUMNS)
     return Report(title="People by group", columns=columns, rows=rows + totals, totals=len(totals), notes=tuple(notes))
 
@@ -133,11 +142,25 @@ def _rows(by: tuple[str, ...], numbers: Told, draws: NDArray[np.float64] | None)
         row: dict[str, Any] = dict(zip(by, key, strict=True)) | {"people": raw[key] or HIDDEN}
         if draws is not None and key in true:
             sums = draws[:, [each == key for each in true]].sum(1)
-            low, high = np.quantile(sums, [0.025, 0.975])
-            row |= {"corrected": told(float(sums.mean())) or HIDDEN, "low": told(float(low)), "high": told(float(high))}
+            row |= _interval(sums)
         if any(row.get(name, HIDDEN) != HIDDEN for name in ("people", "corrected")):
             rows.append(row)
     return rows
+
+
+def _interval(draws: NDArray[np.float64]) -> dict[str, Any]:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return {"corrected": told(float(draws.mean())) or HIDDEN, "low": told(float(low)), "high": told(float(high))}
+
+
+def _factors(bases: list[Basis], by_hand: tuple[HandCount, ...]) -> NDArray[np.float64] | None:
+    """Return draws of the factor of a count by hand, [DRAWS]; None where none holds for all that was counted."""
+    count = count_of(by_hand, bases[0]) if len(bases) == 1 else None
+    if count is None:
+        return None
+    people: Factor = count.people
+    scatter = (people.high - people.low) / (2 * 1.96) * np.random.default_rng(2).standard_normal(DRAWS)
+    return np.maximum(people.value + scatter, 0)
 
 
 def _key(by: tuple[str, ...], group: str) -> tuple[str, ...]:

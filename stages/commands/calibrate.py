@@ -1,4 +1,4 @@
-"""Command `stationcast calibrate`: somebody looks at the corners of the screen, and the camera's settings are told."""
+"""Command `stationcast calibrate screen`: somebody looks at its corners, and the camera's settings are told."""
 
 import contextlib
 import time
@@ -39,7 +39,7 @@ Seen = tuple[float, float | None, float | None]
 """Width of a face in px, and its yaw and pitch; None where they cannot be told."""
 
 
-@click.command("calibrate")
+@click.command("screen")
 @click.argument("camera", metavar="CAMERA", required=False)
 @click.option("--station", "named", help="Station file, or name of a running station; needed where several run.")
 @click.option(

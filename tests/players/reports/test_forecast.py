@@ -91,14 +91,19 @@ def test_what_was_counted_by_another_model_is_left_out_and_said(tmp_path: Path) 
     assert "another model" in " ".join(made.notes) and "stationcast-mobilenet" in " ".join(made.notes)
 
 
-def test_too_little_is_said_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nothing was counted before today"):
-        foretell(tmp_path / "none.sqlite", "day")
+def test_too_little_is_said_in_place_of_rows(tmp_path: Path) -> None:
+    with reading_counts(tmp_path / "none.sqlite") as db:
+        made = forecast(db, ("day",), UTC_ZONE, 7, tmp_path, NOW)
+    assert made.rows == [] and "0 whole days" in made.notes[0]
     path = write_weeks(tmp_path, np.ones((13, 24, 30), np.int64))
-    with pytest.raises(UserError, match=r"13 whole days since .*; two whole weeks are needed"):
-        foretell(path, "day", now=datetime(2026, 5, 17, 12, tzinfo=UTC))
+    with reading_counts(path) as db:
+        made = forecast(db, ("day",), UTC_ZONE, 7, tmp_path, datetime(2026, 5, 17, 12, tzinfo=UTC))
+    assert made.rows == [] and "13 whole days" in made.notes[0] and "two weeks are needed" in made.notes[0]
+
+
+def test_an_unknown_dimension_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="choose of day,weekday,hour,gender,decade"):
-        foretell(path, "minute")
+        foretell(tmp_path / "none.sqlite", "minute")
 
 
 def test_the_command_foretells_from_tomorrow_on(tmp_path: Path) -> None:

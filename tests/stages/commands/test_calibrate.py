@@ -47,7 +47,7 @@ def film(path: Path, heads: list[list[tuple[Person, tuple[int, int], int]]], rep
 
 
 def calibrate(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, ["calibrate", *map(str, arguments)])
+    return CliRunner().invoke(cli, ["calibrate", "screen", *map(str, arguments)])
 
 
 def settings_in(text: str) -> dict[str, float]:
@@ -149,7 +149,7 @@ def test_the_camera_of_a_station_is_watched_whether_or_not_it_runs(
     station_file: Path, tmp_path: Path, running: bool
 ) -> None:
     """The head looks at one place, which is a screen of no size; a loaded machine gives fewer angles of it."""
-    command = [sys.executable, "-m", "pipeline.cli", "calibrate", "kerb", "--station", str(station_file)]
+    command = [sys.executable, "-m", "pipeline.cli", "calibrate", "screen", "kerb", "--station", str(station_file)]
     command += ["--seconds", "8", "--out", str(tmp_path / "angles.png")]
     if running:
         with station_runs(station_file):
