@@ -193,8 +193,6 @@ class Preparation:
         return ad.play_id is not None or ad.decision.line.house
 
     def _record_audience(self, present: Present, ad: ReadyAd | None, mono_ns: int, visible: bool) -> None:
-        if self._ledger:
-            self._ledger.measure(present, mono_ns)
         if ad:
             ad.exposure.add(present if visible else NOBODY, mono_ns)
 

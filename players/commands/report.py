@@ -31,7 +31,10 @@ from players.commands.shared import (
 )
 from players.ledger.snapshot import reading
 from players.reports import openrtb, queries
+from players.reports.audience import AUDIENCE_BY, audience
 from players.reports.report import Report
+from players.statistics.counts import counts_path
+from players.statistics.reading import reading_counts
 
 
 class ReportRequest(Struct, frozen=True):
@@ -110,11 +113,14 @@ def plays_command(db: sqlite3.Connection, request: ReportRequest, by: str) -> Re
 
 
 @report.command("audience")
-@click.option("--by", default="gender,decade", show_default=True, help=f"Some of {','.join(queries.AUDIENCE_BY)}.")
+@click.option("--by", default="gender,decade", show_default=True, help=f"Some of {','.join(AUDIENCE_BY)}.")
 @_reported("plot_audience")
 def audience_command(db: sqlite3.Connection, request: ReportRequest, by: str) -> Report:
-    """Count the people who came, and who they were; rows of fewer than 10 people are not listed."""
-    return queries.audience(db, _names(by), request.zone, request.span)
+    """Count who came, who could see and who looked, and how long; rows of fewer than 10 people are not listed."""
+    if request.named:
+        return audience(db, _names(by), request.zone, request.span)
+    with reading_counts(counts_path(request.station.station, request.station.folder)) as counts:
+        return audience(db, _names(by), request.zone, request.span, counts)
 
 
 @report.command("openrtb")

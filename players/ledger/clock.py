@@ -18,20 +18,6 @@ def utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def quarter_of(moment: datetime, zone: ZoneInfo) -> str:
-    """Return the beginning of a moment's quarter of an hour in UTC, such as 2026-05-01T08:15.
-
-    All offsets in use since 1972 are whole quarters, so that any zone's hours can be told from quarters of UTC. Some
-    clocks were set a minute after the hour: in `zone` a quarter ends when they are set, and another begins.
-    """
-    utc = moment.astimezone(UTC)
-    begins = utc.replace(minute=utc.minute // 15 * 15, second=0, microsecond=0)
-    offset = utc.astimezone(zone).utcoffset()
-    while begins.astimezone(zone).utcoffset() != offset and begins < utc:
-        begins += timedelta(minutes=1)
-    return f"{begins:%Y-%m-%dT%H:%M}"
-
-
 def is_synchronised() -> bool:
     """Return whether the kernel says (adjtimex) that its clock is synchronised; False where it cannot be asked."""
     try:

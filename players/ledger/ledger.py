@@ -10,7 +10,6 @@ import time
 import uuid
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
@@ -19,8 +18,7 @@ from pipeline.log import log, skip
 from pipeline.settings import StationTable
 from players.ads.holders import Holders
 from players.ads.lines import Line, micro
-from players.audience.present import Present, pack
-from players.audience.quarters import AudienceCount
+from players.audience.present import pack
 from players.choice.choose import Decision
 from players.choice.history import History
 from players.ledger import clock, damage, opening
@@ -36,8 +34,6 @@ from players.ledger.schema import OPENOOH_TAXONOMY, newest
 
 RETRY_S = 5.0
 """Pause between attempts to get well again."""
-AUDIENCE_NS = 60_000_000_000
-"""Longest time for which counts of the audience wait for a play to be written with."""
 
 
 class _Open(Struct):
@@ -74,7 +70,6 @@ class Ledger:
         self.history = History()
         self._station = station
         self._screen = screen
-        self._zone = ZoneInfo(station.timezone)
         self._run = run or uuid.uuid4().hex
         self._run_first_seq = 1
         self._min_presented = min_presented
@@ -83,8 +78,6 @@ class Ledger:
         self._db: sqlite3.Connection | None = None
         self._open: dict[str, _Open] = {}
         self._pending: list[tuple[_Open, dict[str, Any]]] = []
-        self._audience = AudienceCount()
-        self._audience_due_ns = 0
         self._totals: Totals | None = None
         self._ballast = Ballast(path)
         self._marks = MarkFile(path)
@@ -199,17 +192,6 @@ class Ledger:
             if not answer.billable:
                 self.history.commit(play.line, -play.price_micro)
             self._commit()
-
-    def measure(self, present: Present, mono_ns: int) -> None:
-        """Count who is there: numbers by quarter of an hour, gender and decade; nobody is told apart.
-
-        They are written with the next play, and once a minute where nothing plays.
-        """
-        with self._lock:
-            self._audience.add(present, mono_ns, clock.quarter_of(clock.now(), self._zone))
-            if mono_ns >= self._audience_due_ns:
-                self._audience_due_ns = mono_ns + AUDIENCE_NS
-                self._commit()
 
     def tell_holders(self, holders: Holders) -> None:
         """Tell who had the ids of the plays so far."""
@@ -337,7 +319,7 @@ class Ledger:
         return self.history.committed_by(line) + price_micro <= micro(line.budget)
 
     def _commit(self, start: dict[str, Any] | None = None) -> bool:
-        """Commit one durable transaction: ends that still wait, counts of the audience, then the start of a play.
+        """Commit one durable transaction: ends that still wait, then the start of a play.
 
         On a full disk the ballast is given up for it. Return False where nothing could be written.
         """
@@ -351,7 +333,6 @@ class Ledger:
                         chain = chain.end(db, play.started, row)
                     else:
                         skip("play_ended_before", play_id=play.started.play_id)
-                self._audience.write(db, self._station.name, self._screen)
                 if start is not None:
                     chain = chain.start(db, start)
                 db.execute("COMMIT")
@@ -364,7 +345,6 @@ class Ledger:
             else:
                 self._chain = chain
                 self._pending.clear()
-                self._audience.written()
                 self._broken = False
                 self._mark()
                 return True

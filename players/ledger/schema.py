@@ -48,7 +48,7 @@ AUDIENCE = {
     "audience_quarter_groups": ("station", "screen", "begins_utc", "gender", "decade", "person_ms"),
     "audience_quarters": ("station", "screen", "begins_utc", "visits", "person_ms", "watched_ms"),
 }
-"""Columns of the tables of the audience, by hour until schema 2 and by quarter of an hour since."""
+"""Columns of the tables in which players counted until schema 4: by hour, and since schema 3 by quarter of an hour."""
 _STARTED_1 = {
     "play_id": "TEXT PRIMARY KEY",
     "schema": "INTEGER NOT NULL",

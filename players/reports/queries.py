@@ -1,36 +1,27 @@
-"""Reports from ledgers: invoices, plays and audiences. Money is exact to the cent.
+"""Reports from ledgers: invoices and plays. Money is exact to the cent.
 
-People are estimated without telling anybody apart. Visits are counted by the quarter of an hour; groups share them as
-they share the time that people spent there. Numbers of people are told by fixed periods (periods.py) and rounded;
-small ones are hidden (pipeline/people.py).
+Numbers of people are told by fixed periods (periods.py) and rounded; small ones are hidden (pipeline/people.py).
 """
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipeline.errors import UserError
-from pipeline.messages import DECADES
 from pipeline.people import HIDDEN, told
-from players.ads.lines import WEEKDAYS, Line, money
+from players.ads.lines import Line, money
 from players.ads.money import to_cents
-from players.audience.groups import GENDERS
 from players.ledger.billing import IN_SHORT
 from players.ledger.past import read_spend
+from players.reports.dimensions import known_dimensions, longer_hours, longer_note, order_of, value_of
 from players.reports.periods import Periods, Span
 from players.reports.report import Report
 
-AUDIENCE_BY = ("site", "screen", "day", "weekday", "hour", "gender", "decade")
 PLAYS_BY = ("advertiser", "campaign", "line", "creative", "trigger", "screen", "day", "weekday", "hour")
 
-_HOUR_LENGTH = len("2026-05-01T08")
-"""Length of the text of an hour in old counts; that of a quarter of an hour has minutes."""
-_LONGER_NAMED = 3
-"""Largest number of hours that a note names."""
 
 _ROUNDED = "Numbers of people are rounded to tens, month by month or day by day; fewer than 10 are hidden."
 _WHOLE_DAYS = "People are told for whole days of the station; parts of a day are left out."
@@ -97,7 +88,7 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
     Numbers of watchers are rounded, and small ones hidden. An id that several had is told with their names. Raises
     UserError for an unknown dimension.
     """
-    _known(by, PLAYS_BY)
+    known_dimensions(by, PLAYS_BY)
     where, values = _span(span)
     shared = {name: _shared(db, name) for name in by if name in _OWNERS}
     buckets: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
@@ -106,11 +97,11 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
     needed += "frames_expected, frames_presented, ots"
     for row in db.execute(f"SELECT {needed} FROM plays WHERE 1{where}", values):  # noqa: S608
         local = datetime.fromisoformat(row["started_utc"]).astimezone(zone)
-        longer |= _longer_hours(local)
+        longer |= longer_hours(local)
         key = tuple(
             "/".join(row[part] for part in (*_OWNERS[name], name))
             if name in shared and row[name] in shared[name]
-            else _value(name, row, local)
+            else value_of(name, row, local)
             for name in by
         )
         bucket = buckets[key]
@@ -123,73 +114,14 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
         if row["ots"]:
             people[periods.of(row["started_utc"]), key] += row["ots"]
     watchers, rows = _told(people), []
-    for key in sorted(buckets, key=_order(by)):
+    for key in sorted(buckets, key=order_of(by)):
         rows.append(_plays_row(dict(zip(by, key, strict=True)), buckets[key], watchers[key]))
     if rows:
         total: Counter[str] = sum(buckets.values(), Counter())
         rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total, _told_in_all(people)))
     counts = ("plays", "billable", "partial", "failed", "aborted", "shown_s", "frames_pct", "watchers")
-    notes = (*_longer_note(longer, by), _ROUNDED, *([_WHOLE_DAYS] if periods.cuts_days else []))
+    notes = (*longer_note(longer, by), _ROUNDED, *([_WHOLE_DAYS] if periods.cuts_days else []))
     return Report(title="Plays", columns=(*by, *counts), rows=rows, totals=min(1, len(rows)), notes=notes)
-
-
-def audience(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Span = (None, None)) -> Report:
-    """Return the estimated number of people who came, by some of AUDIENCE_BY. Days and hours are those of `zone`.
-
-    Numbers of people are rounded, and rows of few people are not listed. Raises UserError for an unknown dimension.
-    """
-    _known(by, AUDIENCE_BY)
-    periods = Periods(zone, span)
-    visits: Counter[tuple[str, str, str]] = Counter()
-    # A span in which a ledger was set aside and another begun has two rows: add them.
-    for row in db.execute(
-        "SELECT station, screen, hour_utc AS begins, visits FROM audience_hours "
-        "UNION ALL SELECT station, screen, begins_utc, visits FROM audience_quarters"
-    ):
-        if row["visits"] and periods.of(row["begins"]):
-            visits[row["station"], row["screen"], row["begins"]] += row["visits"]
-    people: Counter[tuple[str, Any]] = Counter()
-    person_ms: Counter[tuple[str, Any]] = Counter()
-    shares: dict[tuple[str, str, str], list[sqlite3.Row]] = defaultdict(list)
-    for row in db.execute(
-        "SELECT station, screen, hour_utc AS begins, gender, decade, person_ms FROM audience_groups "
-        "UNION ALL SELECT station, screen, begins_utc, gender, decade, person_ms FROM audience_quarter_groups"
-    ):
-        shares[row["station"], row["screen"], row["begins"]].append(row)
-    longer, across = set(), False
-    for place, number in visits.items():
-        local = datetime.fromisoformat(place[2]).replace(tzinfo=UTC).astimezone(zone)
-        longer |= _longer_hours(local)
-        across |= len(place[2]) == _HOUR_LENGTH and bool(local.minute)
-        all_ms = sum(group["person_ms"] for group in shares[place])
-        for group in shares[place]:
-            named = {**group, "site": group["station"]}
-            key = periods.of(place[2]), tuple(_value(name, named, local) for name in by)
-            people[key] += number * group["person_ms"] / all_ms if all_ms else 0
-            person_ms[key] += group["person_ms"]
-    counts, total, ms = _told(people), _told_in_all(people), _told_ms(people, person_ms)
-    rows = []
-    for key in sorted((key for key, number in counts.items() if number), key=_order(by)):
-        rows.append(dict(zip(by, key, strict=True)) | _people_row(counts[key], ms[key], total))
-    if total:
-        last = _people_row(total, _told_ms(_whole(people), _whole(person_ms))[()], total)
-        rows.append({**dict.fromkeys(by, ""), by[0]: "total", **last})
-    notes = [
-        "Estimated without telling anybody apart: who leaves and comes back counts again; "
-        "shares of groups are shares of person time."
-    ]
-    if across and {"day", "weekday", "hour"} & {*by}:
-        notes.append("Counts of older versions are by hours of UTC: each is told where it begins, at half past here.")
-    notes += _longer_note(longer, by)
-    screens = {place[:2] for place in visits}
-    if len(screens) > 1:
-        notes.append(f"Counted at each of {len(screens)} screens: who is seen at two of them counts twice.")
-    notes += ["Rows of fewer than 10 people are not listed.", _ROUNDED, "No hash of the ledger covers these counts."]
-    notes += [_WHOLE_DAYS] if periods.cuts_days else []
-    columns: tuple[str, ...] = (*by, "people", "share_pct", "person_hours")
-    if not {"gender", "decade"} & {*by}:
-        columns += ("mean_s",)
-    return Report(title="Audience", columns=columns, rows=rows, totals=min(1, len(rows)), notes=tuple(notes))
 
 
 _OWNERS = {"campaign": ("advertiser",), "line": ("advertiser", "campaign"), "creative": ("advertiser",)}
@@ -254,15 +186,6 @@ def _plays_row(row: dict[str, Any], bucket: Counter[str], watchers: int) -> dict
     return {**row, **counted, **measured, "watchers": watchers or HIDDEN}
 
 
-def _people_row(people: int, person_ms: float, total: int) -> dict[str, Any]:
-    return {
-        "people": people,
-        "share_pct": min(100.0, round(100 * people / total, 1)) if total else 0.0,
-        "person_hours": round(person_ms / 3.6e6, 2),
-        "mean_s": round(person_ms / 1000 / people, 1) if people else 0.0,
-    }
-
-
 def _told(people: Counter[tuple[str, Any]]) -> Counter[Any]:
     """Return what may be told of numbers by (period, key): for each key the sum of what is told of its periods."""
     sums: Counter[Any] = Counter()
@@ -282,56 +205,6 @@ def _whole(numbers: Counter[tuple[str, Any]]) -> Counter[tuple[str, Any]]:
     for (period, _), number in numbers.items():
         whole[period, ()] += number
     return whole
-
-
-def _told_ms(people: Counter[tuple[str, Any]], person_ms: Counter[tuple[str, Any]]) -> Counter[Any]:
-    """Return the time of the people who are told, by key: their number times the mean time of a visit."""
-    sums: Counter[Any] = Counter()
-    for (period, key), number in people.items():
-        sums[key] += round(told(number) * person_ms[period, key] / number) if period and told(number) else 0
-    return sums
-
-
-def _longer_hours(local: datetime) -> set[tuple[str, int]]:
-    """Return the day and the hour of a moment whose time of day comes twice, as the clocks were set back; else none."""
-    again = local.replace(fold=1 - local.fold)
-    return set() if again.utcoffset() == local.utcoffset() else {(local.date().isoformat(), local.hour)}
-
-
-def _longer_note(longer: set[tuple[str, int]], by: tuple[str, ...]) -> tuple[str, ...]:
-    if not longer or "hour" not in by:
-        return ()
-    named = [f"hour {hour} of {day}" for day, hour in sorted(longer)[:_LONGER_NAMED]]
-    more = f" and {len(longer) - len(named)} more" if len(longer) > len(named) else ""
-    return (f"The clocks were set back: {', '.join(named)}{more} lasted longer, and rows hold all of it.",)
-
-
-def _value(name: str, row: Any, local: datetime) -> Any:
-    if name == "hour":
-        return local.hour
-    if name == "weekday":
-        return WEEKDAYS[local.weekday()]
-    if name == "day":
-        return local.date().isoformat()
-    return row[name]
-
-
-_ORDERED = {"weekday": WEEKDAYS, "decade": (*DECADES, "unknown"), "gender": GENDERS}
-
-
-def _order(by: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """Return a sorting key: weekdays, decades and genders in their own order, everything else by value."""
-    return lambda key: tuple(
-        _ORDERED[name].index(value) if name in _ORDERED else value for name, value in zip(by, key, strict=True)
-    )
-
-
-def _known(by: tuple[str, ...], names: tuple[str, ...]) -> None:
-    if not by:
-        raise UserError(f"--by: name at least one of {','.join(names)}")
-    for name in by:
-        if name not in names or by.count(name) > 1:
-            raise UserError(f"--by: {name!r} is unknown or named twice; choose of {','.join(names)}")
 
 
 def _span(span: Span) -> tuple[str, list[str]]:

@@ -28,14 +28,15 @@ def reading_counts(path: Path) -> Iterator[sqlite3.Connection]:
         try:
             with closing(sqlite3.connect(copy, isolation_level=None)) as db:
                 make_tables(db)
-                _make_views(db)
+                make_views(db)
                 db.row_factory = sqlite3.Row
                 yield db
         except sqlite3.DatabaseError as error:
             raise UserError(f"{path}: cannot be read: {in_words(error)}") from None
 
 
-def _make_views(db: sqlite3.Connection) -> None:
+def make_views(db: sqlite3.Connection) -> None:
+    """Make the views of `reading_counts`, for this connection alone."""
     genders = " ".join(f"WHEN {i} THEN '{name}'" for i, name in enumerate(GENDERS))
     decades = " ".join(f"WHEN {i} THEN '{name}'" for i, name in enumerate(DECADES))
     words = f"CASE gender {genders} END AS gender, CASE decade {decades} ELSE 'unknown' END AS decade"

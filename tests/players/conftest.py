@@ -12,13 +12,12 @@ from bench.rig import coded_ads
 from pipeline.job import Job
 from pipeline.settings import Ads, Screen, Station, StationTable
 from players import player as player_module
-from players.audience.present import NOBODY, Present
 from players.ledger import clock as ledger_clock
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
-from tests.ads import MS, decision
+from tests.ads import decision
 from tests.players.playing import SIZE, Configure, line
-from tests.players.recording import STATION, Play, Record
+from tests.players.recording import STATION, Crowd, Play, Record, count_as_before
 
 
 @pytest.fixture
@@ -59,9 +58,9 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
 
 @pytest.fixture
 def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
-    """Write a ledger that holds these plays at these times, and audiences present for a second each."""
+    """Write a ledger that holds these plays at these times, and visits as players counted them once."""
 
-    def make(plays: list[Play], audience: list[tuple[datetime, list[Present]]] = [], screen: str = "main") -> Path:  # noqa: B006
+    def make(plays: list[Play], audience: list[Crowd] = [], screen: str = "main") -> Path:  # noqa: B006
         path = tmp_path / f"ledger-{screen}.sqlite"
         clock = [datetime(2026, 1, 1, tzinfo=UTC)]
 
@@ -72,13 +71,6 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
 
         monkeypatch.setattr(ledger_clock, "datetime", Clock)
         book = Ledger(path, STATION, screen)
-        mono_ns = 0
-        for when, seen in audience:
-            clock[0] = when
-            for who in (NOBODY, *seen, NOBODY):
-                book.measure(who, mono_ns)
-                mono_ns += 1000 * MS
-            mono_ns += 60_000 * MS
         for when, ad, who, share in plays:
             clock[0] = when
             chosen = decision(ad)
@@ -93,6 +85,8 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
             )
         book.close()
         monkeypatch.undo()
+        for when, people in audience:
+            count_as_before(path, when, people, screen)
         return path
 
     return make

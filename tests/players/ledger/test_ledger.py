@@ -2,7 +2,6 @@
 
 import dataclasses
 import shutil
-import signal
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,6 @@ from players.ledger import clock, past
 from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
 from players.ledger.paths import ledger_path
-from players.ledger.snapshot import reading
 from tests.ads import F20, HOUSE, M30, MS, decision, pick, present
 from tests.players.ledger.plays import AD, STATION, alter, play, run_child, run_script, sound, table
 
@@ -138,30 +136,6 @@ def test_a_budget_is_reserved_given_back_and_never_overspent(ledger: Ledger, pat
     assert play(again, ad) is None
     again.close()
     assert sum(row["price"] for row in table(path) if row["billable"]) == Decimal("0.24")
-
-
-MEASURING = """
-import os, signal, sys
-from pathlib import Path
-from pipeline.settings import StationTable
-from players.ads.holders import Holders
-from players.audience.present import NOBODY
-from players.ledger.ledger import Ledger
-from tests.ads import F20, M30, MS, present
-
-book, her, him = Ledger(Path(sys.argv[1]), StationTable(), "main"), present(F20), present(M30)
-for second in range(180):
-    book.measure(NOBODY if second % 10 < 5 else her if second % 20 < 10 else him, second * 1000 * MS)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_who_is_there_is_written_though_nothing_plays(path: Path) -> None:
-    """Nothing that is measured waits in memory for a play that may not come all night: the power may fail before."""
-    assert run_script(MEASURING, path).returncode == -signal.SIGKILL
-    with reading([path]) as db:
-        (visits,) = db.execute("SELECT SUM(visits) FROM audience_quarters").fetchone()
-    assert 10 <= visits <= 18
 
 
 FAILING = """

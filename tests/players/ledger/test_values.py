@@ -134,7 +134,6 @@ def test_a_day_of_plays_stays_under_10_mb(path: Path, passers: list[Present], po
             exposure = Exposure(chosen)
             exposure.add(who, 0)
             exposure.add(who, 8 * S)
-            book.measure(who, n * 8 * S)
             shown = Shown(frames_expected=480, frames_presented=479, status="played", shown_ms=8000, exposure=exposure)
             book.end(play_id, shown)
         book.close()

@@ -15,6 +15,7 @@ from players.choice import simulate
 from players.choice.choose import Rules
 from players.ledger.snapshot import reading
 from players.reports import plots, queries
+from players.reports.audience import audience
 from players.reports.delivery import delivery
 from players.reports.report import Report
 from tests.ads import BERLIN, F20, catalogue, line, present
@@ -28,7 +29,7 @@ def test_every_report_can_be_drawn(record: Record, tmp_path: Path) -> None:
         for by in (("line",), ("hour",), ("line", "creative")):
             plots.plot_plays(queries.plays(db, by, BERLIN), tmp_path / f"plays-{'-'.join(by)}.png")
         for by in (("gender", "decade"), ("hour",), ("hour", "gender"), ("weekday", "hour")):
-            plots.plot_audience(queries.audience(db, by, BERLIN), tmp_path / f"audience-{'-'.join(by)}.png")
+            plots.plot_audience(audience(db, by, BERLIN), tmp_path / f"audience-{'-'.join(by)}.png")
     drawn = sorted(tmp_path.glob("*.png"))
     assert len(drawn) == 8
     for picture in drawn:

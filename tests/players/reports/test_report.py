@@ -13,6 +13,7 @@ from players.ledger.export import read_plays, write_plays
 from players.ledger.snapshot import reading
 from players.ledger.spreadsheet import Csv
 from players.reports import queries
+from players.reports.audience import audience
 from players.reports.report import Report, as_csv, as_json
 from tests.ads import BERLIN, F20, HOUSE, present
 from tests.players.recording import MOKA, Record, at, crowd, some_plays
@@ -64,5 +65,5 @@ def test_no_text_of_a_csv_is_a_formula_and_every_number_stays_one(record: Record
 def test_json_has_the_columns_of_the_report(record: Record) -> None:
     path = record([(at(4, 12), HOUSE, NOBODY, 1.0)], crowd())
     with reading([path]) as db:
-        for made in (queries.audience(db, ("gender",), BERLIN), queries.audience(db, ("hour",), BERLIN)):
+        for made in (audience(db, ("gender",), BERLIN), audience(db, ("hour",), BERLIN)):
             assert {tuple(row) for row in json.loads(as_json(made))["rows"]} == {made.columns}
