@@ -16,6 +16,7 @@ from pipeline.log import skip
 from pipeline.messages import Audience
 from pipeline.state import state_dir
 from players.audience.present import NOBODY, Cameras, Present
+from players.choice.slow import LEAD_S
 from players.ledger.exposure import Shown
 from players.prepare import Preparation
 from players.ready import ReadyAd
@@ -24,8 +25,6 @@ from players.screen.screenshot import Screenshot
 
 T = TypeVar("T")
 Status = Literal["played", "partial", "failed"]
-LEAD_S = 1.5
-"""Time before the end of the present ad at which the next one is chosen and loaded."""
 START_LEAD_S = 0.2
 """Time before an ad is shown at which its start is committed to the ledger."""
 GRACE_S, FILM_GRACE_S = 0.5, 0.1

@@ -151,11 +151,11 @@ class Preparation:
                     ledger.history.last = None  # the house card stays on: the ad after it follows no other ad
                 return None
             try:
-                ad = load(decision, layout, self._decoders)
+                ad = load(decision, layout, self._decoders, begins_s)
             except Exception as error:
                 self._pass_over(decision.creative, decision.line, error)
                 continue
-            self._failures.loaded()
+            self._failures.loaded(decision.creative, decision.line, self._decoders.took_s)
             if decision.line.house and decision.creative.kind == "image":
                 self.standby = ad.picture
             return ad
@@ -184,7 +184,7 @@ class Preparation:
         if isinstance(error, MediumError) and self._watcher:
             self._watcher.doubt(creative.path)
         why, late = f"{type(error).__name__}: {error}", isinstance(error, LateError | MediumError)
-        self._failures.fail(creative, line, why, late=late)
+        self._failures.fail(creative, line, why, late=late, took_s=self._decoders.took_s)
 
     def _start(self, ad: ReadyAd) -> bool:
         ledger = self._open_ledger()

@@ -1,5 +1,7 @@
 """Ads that are ready to be shown: loading them, and a record of what happened to each on the screen."""
 
+import time
+
 import pygame
 
 from pipeline.log import skip
@@ -7,6 +9,7 @@ from pipeline.medium import MediumError
 from pipeline.pictures import PictureError
 from players.ads.lines import Creative
 from players.choice.choose import Decision
+from players.choice.slow import LEAD_S
 from players.decoding.decoders import FIRST_FRAME_TIMEOUT_S, SOUND_TIMEOUT_S, Decoders, unshown
 from players.decoding.decoding import Decoding
 from players.decoding.moving import Moving
@@ -66,22 +69,27 @@ class ReadyAd:
             self._sound.stop()
 
 
-def load(decision: Decision, layout: Layout, decoders: Decoders) -> ReadyAd:
-    """Load the picture or film of a decision.
+def load(decision: Decision, layout: Layout, decoders: Decoders, begins_s: float) -> ReadyAd:
+    """Load the picture or film of a decision, which may begin at a time of CLOCK_MONOTONIC.
 
+    Sound that is not ready then is left out: nobody waits for it longer than LEAD_S.
     Raises PictureError, MediumError or OSError where it cannot be shown, or is not the one that was examined.
     """
     creative = decision.creative
+    sound_until_s = max(begins_s, time.monotonic() + LEAD_S)
     if not creative.moves:
         return ReadyAd(decision, decoders.still(creative, layout))
     hearing = _begin_sound(creative, layout, decoders)
     video: Moving | None = None
     try:
         video = decoders.moving(creative, layout)
-        first = video.wait(FIRST_FRAME_TIMEOUT_S)
+        try:
+            first = video.wait(FIRST_FRAME_TIMEOUT_S)
+        finally:
+            decoders.took_s = video.took_s
         if first is None:
             raise unshown(creative, video.error)
-        return ReadyAd(decision, first, video, _sound(creative, hearing) if hearing else None)
+        return ReadyAd(decision, first, video, _sound(creative, hearing, sound_until_s) if hearing else None)
     except BaseException:
         if video:
             video.close()
@@ -103,10 +111,10 @@ def _begin_sound(creative: Creative, layout: Layout, decoders: Decoders) -> Deco
     return decoders.sound(creative, layout)
 
 
-def _sound(creative: Creative, hearing: Decoding) -> Sound | None:
+def _sound(creative: Creative, hearing: Decoding, until_s: float) -> Sound | None:
     """Return the sound of a film; None where it has none. Where it cannot be had, logs why and returns None."""
     try:
-        hearing.wait(SOUND_TIMEOUT_S)
+        hearing.wait(min(SOUND_TIMEOUT_S, max(0.0, until_s - time.monotonic())))
         if hearing.error:
             raise PictureError(hearing.error)
         return Sound(hearing.frames.view(0)) if hearing.frames.written else None

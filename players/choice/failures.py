@@ -11,6 +11,7 @@ from players.ads.lines import Creative, Line
 from players.ads.places import fails, read_failure, stamp_of
 from players.ads.quarantine import FIRST_S, Quarantine
 from players.choice.held import Held
+from players.choice.slow import LEAD_S, Slow
 
 RETRY_S = 2.0
 """Time for which a creative is not shown where not the medium but its disk, share or stick failed.
@@ -21,23 +22,29 @@ _CHANGED = "it has changed since it was examined"
 
 
 class Failures:
-    """Memory of what failed on one screen: in quarantine where the medium is to blame, else away for moments."""
+    """Memory of what failed, or was slow, on one screen: in quarantine where the medium is to blame, else away."""
 
     def __init__(self, quarantine: Quarantine) -> None:
         self._quarantine = quarantine
         self._until_s: dict[Creative, float] = {}
         self._pause_s: dict[str, float] = {}
+        self._slow = Slow()
         self._unreadable = False
         self._rest: tuple[Catalogue, frozenset[str], Catalogue] | None = None
         self.held: dict[str, str] = {}
-        """Reason of each creative that is in quarantine, by its id; as of the last `rest`."""
+        """Reason of each creative that is in quarantine, or slow, by its id; as of the last `rest`."""
 
-    def fail(self, creative: Creative, line: Line, why: str, *, late: bool = False, shown: bool = False) -> None:
+    def fail(
+        self, creative: Creative, line: Line, why: str, *, late: bool = False, shown: bool = False, took_s: float = 0.0
+    ) -> None:
         """Keep a creative away: for moments where its place failed or it was late, else as long as its quarantine.
 
         `shown`: it failed while it was on the screen. A file that only changed meanwhile is no excuse then. It is one
-        where the decoder saw other bytes than those that were examined: these may be another's medium too.
+        where the decoder saw other bytes than those that were examined: these may be another's medium too. `took_s` is
+        the time that it took to find that it fails.
         """
+        if took_s > LEAD_S:
+            self._note_slow(creative, line, took_s)
         place = _place_failure(creative)
         if place == _CHANGED and shown and CHANGED not in why:
             place = ""
@@ -56,9 +63,17 @@ class Failures:
             self._unreadable = True
             log("creative_unreadable", severity="warning", creative=creative.id, error=place)
 
-    def loaded(self) -> None:
-        """Note that a creative could be loaded: the place of the media is well."""
+    def loaded(self, creative: Creative, line: Line, took_s: float) -> None:
+        """Note that a creative could be loaded, in so many s; a slow one is away for a while after it was shown.
+
+        The place of the media is well.
+        """
         self._unreadable = False
+        self._note_slow(creative, line, took_s)
+
+    def _note_slow(self, creative: Creative, line: Line, took_s: float) -> None:
+        if off_s := self._slow.loaded(creative, line, took_s):
+            log("creative_slow", severity="warning", creative=creative.id, took_s=took_s, off_s=off_s)
 
     def shown_whole(self, creative: Creative) -> None:
         """Note that a creative was shown to its end."""
@@ -76,6 +91,9 @@ class Failures:
         if away:
             owned = ((ad.id, (ad.sha256, line.advertiser)) for line in lines for ad in line.creatives)
             self.held = {name: away[medium] for name, medium in owned if medium in away}
+        if self._slow.any:
+            told = ((ad.id, self._slow.why_away(ad, line)) for line in lines for ad in line.creatives)
+            self.held = {name: why for name, why in told if why} | self.held
         without = frozenset(gone | self.held.keys())
         if self._rest is None or self._rest[0] is not newest or self._rest[1] != without:
             self._rest = newest, without, _without(newest, without) if without else newest

@@ -39,6 +39,8 @@ class Decoders:
     def __init__(self) -> None:
         """Start the server that forks for each medium; it is awaited when it is first needed."""
         self.memory_bytes = MEMORY_BYTES
+        self.took_s = 0.0
+        """Time that the last picture, or the first one of a film, took to be decoded; see `Decoding.took_s`."""
         self._start()
 
     def still(self, creative: Creative, layout: Layout) -> pygame.Surface:
@@ -52,6 +54,7 @@ class Decoders:
         except LateError as error:
             raise LateError(f"{creative.path}: {error}") from None
         finally:
+            self.took_s = decoding.took_s
             decoding.close()
 
     def moving(self, creative: Creative, layout: Layout) -> Moving:
@@ -91,6 +94,7 @@ class Decoders:
             memory_bytes=self.memory_bytes,
             cpu_s=CPU_S + (CPU_SHARE * creative.duration_ms // 1000 if slots > 1 else 0),
         )
+        self.took_s = 0.0
         with contextlib.ExitStack() as stack:
             file = _opened(creative)
             stack.callback(os.close, file)

@@ -5,6 +5,8 @@ import os
 import select
 import signal
 import socket
+import time
+from pathlib import Path
 
 from pipeline.pictures import PictureError
 from players.decoding.frames import Frames
@@ -25,6 +27,7 @@ class Decoding:
     def __init__(self, frames: Frames, control: socket.socket, pidfd: int) -> None:
         self.frames = frames
         self._control, self._pidfd = control, pidfd
+        self._began_s = time.monotonic()
         self._gone = False
 
     @property
@@ -46,6 +49,14 @@ class Decoding:
             self._gone = self._control.recv(1) != READY
         elif not self.frames.written:
             raise LateError("it was not ready in the time allowed")
+
+    @property
+    def took_s(self) -> float:
+        """Seconds since it began, without those in which its process could have run and had no core.
+
+        So a medium is not blamed for a busy machine.
+        """
+        return time.monotonic() - self._began_s - _waited_for_a_core_s(self._pidfd)
 
     def make_room(self) -> None:
         """Tell the process that frames were released."""
@@ -76,3 +87,13 @@ class Decoding:
         os.close(self._pidfd)
         self._pidfd = -1
         self._control.close()
+
+
+def _waited_for_a_core_s(pidfd: int) -> float:
+    """Return for how long a process, or its first thread, has waited for a core, in s; 0 where that is not told."""
+    try:
+        told = Path(f"/proc/self/fdinfo/{pidfd}").read_text()
+        pid = next(line.split()[1] for line in told.splitlines() if line.startswith("Pid:"))
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, StopIteration, IndexError, ValueError):
+        return 0.0

@@ -45,6 +45,11 @@ class Moving:
         return self._stall or " ".join(self._decoding.error.split())
 
     @property
+    def took_s(self) -> float:
+        """Seconds that it has taken so far; see `Decoding.took_s`."""
+        return self._decoding.took_s
+
+    @property
     def waiting(self) -> int:
         """Number of frames that wait to be shown."""
         return max(0, self._frames.written - self._given)

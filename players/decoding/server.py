@@ -96,6 +96,7 @@ def _decode() -> None:
     except Exception as error:
         why = f"it cannot be decoded ({type(error).__name__}: {error})"
     sink.end((medium and medium.trouble) or why)
+    control.recv(1)  # stay until the player has looked at what it took
 
 
 if __name__ == "__main__":

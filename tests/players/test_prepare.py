@@ -10,9 +10,11 @@ from bench.rig import coded_ads
 from players import player as player_module
 from players.ads.campaigns import Reader
 from players.audience.present import of
+from players.choice import slow as slow_module
 from players.player import Player
 from players.prepare import Preparation
 from players.screen.layout import Layout
+from tests import hostile
 from tests.conftest import wait_for
 from tests.players.playing import (
     HOUSE,
@@ -127,3 +129,24 @@ def test_a_rival_follows_the_house_card_where_nothing_else_may(
         run_until(player, lambda: {*player.status["plays"]["by_ad"]} == {"young", "old"}, person("F", 3))
     first, second = rows(settings)
     assert second["started_mono_ns"] - first["ended_mono_ns"] > 500_000_000
+
+
+def test_a_picture_that_is_slow_to_load_is_shown_and_then_away(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(slow_module, "LEAD_S", 0.1)
+    settings = configure(HOUSE, line("any", "slow.jpg", target="min_watchers = 0"))
+    hostile.slow_jpeg(tmp_path / "ads" / "slow.jpg", 199, 4000, 4000)
+    preparation = Preparation(settings)
+    try:
+
+        def chosen() -> str:
+            ad = preparation.prepare(of([]), Layout(*SIZE), 0.0, card_on=False).result()
+            return ad.decision.line.id if ad else ""
+
+        wait_for(lambda: chosen() == "any", "the picture to be examined")
+        assert chosen() != "any"
+        assert "slow to load" in preparation.quarantined["slow"]
+    finally:
+        preparation.close()
+    assert "creative_slow creative=slow" in capsys.readouterr().err

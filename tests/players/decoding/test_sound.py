@@ -1,8 +1,12 @@
 """Sound of films: decoded, played where there is a device, never too long."""
 
+import math
+import signal
 import time
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import msgspec
@@ -11,8 +15,10 @@ import pygame
 import pytest
 
 from bench.rig import coded_ads
+from pipeline import log as log_module
 from players import ready
 from players.decoding.decoders import Decoders
+from players.decoding.decoding import Decoding
 from players.screen.layout import Layout
 from players.screen.pcm import BYTES, LONGEST_S, RATE_HZ
 from tests.ads import decision
@@ -44,7 +50,7 @@ def test_sound_is_decoded_and_played_where_there_is_a_device(
     assert heard(decoders, silent) is None
     chosen = msgspec.structs.replace(decision(ad_line("a")), creative=creative(with_tone, sound=True))
     try:
-        ad = ready.load(chosen, Layout(*SIZE), decoders)
+        ad = ready.load(chosen, Layout(*SIZE), decoders, math.inf)
         tone = ad._sound
         assert tone is not None
         assert tone._sound.get_length() == pytest.approx(1.0, abs=0.1)
@@ -54,7 +60,7 @@ def test_sound_is_decoded_and_played_where_there_is_a_device(
     finally:
         pygame.mixer.quit()
     monkeypatch.setenv("SDL_AUDIODRIVER", "no-such-driver")
-    ad = ready.load(chosen, Layout(*SIZE), decoders)
+    ad = ready.load(chosen, Layout(*SIZE), decoders, math.inf)
     ad.release()
     assert ad._sound is None
     assert "no_sound" in capsys.readouterr().err
@@ -109,3 +115,30 @@ def test_the_sound_begins_with_its_picture(
     begins = int(np.argmax(np.abs(left) > 1000))
     assert begins / 48_000 == pytest.approx(silence_s, abs=0.08)
     assert len(left) / 48_000 == pytest.approx(3 + sound_s - picture_s, abs=0.12)
+
+
+def test_nobody_waits_for_sound_longer_than_until_its_ad_begins(
+    decoders: Decoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A decoder of sound that is stopped stands for sound that is slow to decode."""
+    monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
+    monkeypatch.setattr(ready, "SOUND_TIMEOUT_S", HANG_S)
+    coded_ads.make_clip(tmp_path / "tone.mp4", 1, 30, SIZE, tone=True)
+    begin = decoders.sound
+
+    def stopped(*asked: Any) -> Decoding:
+        hearing = begin(*asked)
+        signal.pidfd_send_signal(hearing._pidfd, signal.SIGSTOP)
+        return hearing
+
+    monkeypatch.setattr(decoders, "sound", stopped)
+    monkeypatch.setattr(log_module, "skipped", Counter())
+    chosen = msgspec.structs.replace(decision(ad_line("a")), creative=creative(tmp_path / "tone.mp4", sound=True))
+    began_s = time.monotonic()
+    try:
+        ad = ready.load(chosen, Layout(*SIZE), decoders, began_s)
+        ad.release()
+    finally:
+        pygame.mixer.quit()
+    assert ad._sound is None and time.monotonic() - began_s < HANG_S
+    assert "not ready in the time allowed" in capsys.readouterr().err
