@@ -28,9 +28,7 @@ from pipeline.stage import Spec
 from pipeline.wanted import Order, Wanted
 
 _TICK_MS = 100
-_SILENT_S, _LOADING_S = 5.0, 30.0
-_START_S = 60.0
-"""A run of a given length is given up when the station is not ready so long after its start; others try for ever."""
+_SILENT_S = 5.0
 _SAY_FIRST_S, _SAY_AGAIN_S = 10.0, 60.0
 """A station that is not ready so long after its start says what it waits for, and again from time to time."""
 _STALLED_S = 1.0
@@ -279,9 +277,10 @@ class Supervisor:
                 log("not_ready", severity="warning", station=self.station.station.name, waits_for=late)
             if not late and not self.settled and wanted is self._wanted:
                 self._settle(now_s)
-            if duration_s is not None and now_s >= (self.ready_s or began_s + _START_S) + duration_s:
+            by_s = began_s + 2 * self.station.station.load_s  # a run without a length tries for ever to be ready
+            if duration_s is not None and now_s >= (self.ready_s or by_s) + duration_s:
                 if not self.ready_s:
-                    self._refused = f"{late}: not ready within {_START_S + duration_s:g} s; its messages stand above"
+                    self._refused = f"{late}: not ready within {now_s - began_s:.0f} s; its messages stand above"
                 return
             if on_tick:
                 on_tick(self)
@@ -331,7 +330,8 @@ class Supervisor:
             patient = now_s < self._patience_until_s
             if silent_s > _FRAME_S:
                 child.blank(_FRAME_S)
-            if not patient and not child.killed and silent_s > (_SILENT_S if child.ready else _LOADING_S):
+            allowed_s = _SILENT_S if child.ready else self.station.station.load_s
+            if not patient and not child.killed and silent_s > allowed_s:
                 log("silent", severity="warning", worker=child.worker, silent_s=round(silent_s, 1))
                 process.kill()
                 child.killed = True  # it may take its time to die: in a driver that hangs, for ever

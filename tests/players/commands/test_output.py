@@ -62,7 +62,8 @@ def run(folder: Path, words: str, **more: object) -> subprocess.CompletedProcess
     return subprocess.run(command(folder, words), cwd=folder, env=environment, timeout=HANG_S, check=False, **streams)
 
 
-@pytest.mark.parametrize("locale", [pytest.param("latin-1", marks=pytest.mark.slow), "C"])
+@pytest.mark.slow
+@pytest.mark.parametrize("locale", ["latin-1", "C"])
 def test_every_command_speaks_in_every_locale(station: Path, locale: str) -> None:
     for words in COMMANDS:
         done = run(station, words, env=LOCALES[locale])
@@ -73,7 +74,9 @@ def test_every_command_speaks_in_every_locale(station: Path, locale: str) -> Non
             assert done.returncode == 0, (words, done.stderr)
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize(
+    "locale", [name if name in ("C", "cp949") else pytest.param(name, marks=pytest.mark.slow) for name in LOCALES]
+)
 def test_csv_and_json_are_utf_8_in_every_locale(station: Path, locale: str) -> None:
     exported = run(station, "ledger export", env=LOCALES[locale]).stdout.decode("utf-8")
     assert [row["advertiser"] for row in csv.DictReader(exported.splitlines())] == ["모카 커피"] * 3

@@ -115,8 +115,17 @@ def pairs(ring: Ring, tmp_path: Path) -> Iterator[list[Pair]]:
         pair.close()
 
 
-@pytest.mark.parametrize("lies_deg", [90, 180, 270])
-@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize(
+    ("lies_deg", "mirror"),
+    [
+        (90, False),
+        (270, True),
+        *(
+            pytest.param(*more, marks=pytest.mark.slow)
+            for more in ((180, False), (270, False), (90, True), (180, True))
+        ),
+    ],
+)
 def test_auto_turns_the_camera_upright_and_keeps_the_turn(
     ring: Ring, tmp_path: Path, clock: Clock, pairs: list[Pair], lies_deg: int, mirror: bool
 ) -> None:
@@ -142,7 +151,13 @@ def test_auto_leaves_an_upright_camera_as_it_is(ring: Ring, tmp_path: Path, cloc
     assert pair.capture.status["turned_deg"] == 0
 
 
-@pytest.mark.parametrize(("fixed", "lies_deg", "wanted"), [(0, 90, 270), (90, 180, 180), (0, 180, 180), (270, 0, 0)])
+@pytest.mark.parametrize(
+    ("fixed", "lies_deg", "wanted"),
+    [
+        (90, 180, 180),
+        *(pytest.param(*more, marks=pytest.mark.slow) for more in ((0, 90, 270), (0, 180, 180), (270, 0, 0))),
+    ],
+)
 def test_faces_that_lie_for_minutes_under_a_fixed_turn_are_told(
     ring: Ring,
     tmp_path: Path,
