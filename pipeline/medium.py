@@ -87,12 +87,13 @@ def opened(path: Path) -> BinaryIO:
 def content_of(path: Path, most_bytes: int = -1) -> bytes:
     """Return the content of a plain file that the user names, behind links too, or its first bytes.
 
-    Raises OSError; ESPIPE: it is a pipe, a device or another thing that is never waited for.
+    Raises OSError; EISDIR: it is a folder; ESPIPE: it is a pipe, a device or another thing that is never waited for.
     """
     try:
         file = opened(path)
     except MediumError:
-        raise OSError(errno.ESPIPE, "it is no plain file", str(path)) from None
+        wrong = errno.EISDIR if path.is_dir() else errno.ESPIPE
+        raise OSError(wrong, "it is no plain file", str(path)) from None
     with file:
         return file.read(most_bytes)
 
