@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from models.cards import find_card, read_card
+from pipeline.people import FEWEST_PEOPLE
 from players.reports.corrected import SAID_GROUPS, TRUE_DECADES, TRUE_GROUPS, corrected, matrix_of
 
 MIXES = {"even": 50.0, "as streets are": 1.0, "lopsided": 0.3}
@@ -24,9 +26,12 @@ SIZES = (100, 300, 1000)
 
 
 class Crowds(Struct):
-    """Results of crowds: whether each figure's interval held the truth, and errors of raw and corrected numbers."""
+    """Results of crowds: whether each figure's interval held the truth, and errors of raw and corrected numbers.
 
-    held: list[NDArray[np.bool_]]
+    Figures of fewer than 10 people, which no report tells, are NaN in `held`.
+    """
+
+    held: list[NDArray[np.float64]]
     raw: list[NDArray[np.float64]]
     corrected: list[NDArray[np.float64]]
 
@@ -72,23 +77,28 @@ def as_said(said: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def run(crowds: int) -> Iterator[tuple[int, str, Crowds]]:
-    """Replay so many crowds of each size and mix."""
+    """Replay so many crowds of each size, of all mixes in turn; the last of a size has them all."""
     faces = default_faces()
     for size in SIZES:
-        for mix, evenness in MIXES.items():
+        every = Crowds([], [], [])
+        for turn, (mix, evenness) in enumerate(MIXES.items()):
             result = Crowds([], [], [])
-            for number in range(crowds):
+            for number in range(turn, crowds, len(MIXES)):
                 true, said, matrix = crowd(faces, size, evenness, (number, size))
                 draws, truth = figures(corrected(said, matrix)), figures(true)
                 low, high = np.quantile(draws, [0.025, 0.975], axis=0)
-                result.held.append((low <= truth) & (truth <= high))
+                holds = (low <= truth) & (truth <= high)
+                result.held.append(np.where(draws.mean(0) >= FEWEST_PEOPLE, holds, np.nan))
                 result.raw.append(abs(as_said(said) - truth))
                 result.corrected.append(abs(draws.mean(0) - truth))
+            for mine, all_ in zip(msgspec.structs.astuple(result), msgspec.structs.astuple(every), strict=True):
+                all_.extend(mine)
             yield size, mix, result
+        yield size, "all", every
 
 
 @click.command()
-@click.option("--crowds", default=200, show_default=True, help="Crowds of each size and mix.")
+@click.option("--crowds", default=200, show_default=True, help="Crowds of each size, a third of each mix.")
 def main(crowds: int) -> None:
     """Print how often the intervals of corrected counts hold the truth, and how far raw and corrected ones are off."""
     parts = {"gender": slice(2), "decade": slice(2, 2 + len(TRUE_DECADES)), "both": slice(2 + len(TRUE_DECADES), None)}
@@ -96,7 +106,7 @@ def main(crowds: int) -> None:
     click.echo("|---|---|---|---|---|---|---|---|---|")
     for size, mix, result in run(crowds):
         held, raw, better = (np.array(each) for each in (result.held, result.raw, result.corrected))
-        shares = [f"{100 * held[:, part].mean():.1f} %" for part in (*parts.values(), slice(None))]
+        shares = [f"{100 * np.nanmean(held[:, part]):.1f} %" for part in (*parts.values(), slice(None))]
         off = [f"{raw[:, part].mean():.1f} / {better[:, part].mean():.1f}" for part in parts.values()]
         click.echo(f"| {size} | {mix} | {' | '.join([*shares, *off])} |")
 

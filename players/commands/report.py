@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 
 from pipeline.errors import UserError
 from pipeline.settings import Station
+from pipeline.state import state_dir
 from pipeline.streams import json_text, machine_output
 from players.ads.lines import Line
 from players.commands.people import corrected_command, forecast_command
@@ -32,7 +33,10 @@ from players.commands.shared import (
 from players.ledger.snapshot import reading
 from players.reports import openrtb, queries
 from players.reports.audience import AUDIENCE_BY, audience
+from players.reports.basis import parts_of, span_s
+from players.reports.by_hand import kept_counts
 from players.reports.report import Report
+from players.reports.rests_on import rests_on
 from players.statistics.counts import counts_path
 from players.statistics.reading import reading_counts
 
@@ -119,8 +123,11 @@ def audience_command(db: sqlite3.Connection, request: ReportRequest, by: str) ->
     """Count who came, who could see and who looked, and how long; rows of fewer than 10 people are not listed."""
     if request.named:
         return audience(db, _names(by), request.zone, request.span)
+    state = state_dir(request.station.station, request.station.folder)
     with reading_counts(counts_path(request.station.station, request.station.folder)) as counts:
-        return audience(db, _names(by), request.zone, request.span, counts)
+        made = audience(db, _names(by), request.zone, request.span, counts)
+        rests = rests_on(parts_of(counts, span_s(request.span)), request.zone, state, kept_counts(state))
+    return structs.replace(made, notes=(*made.notes, *rests))
 
 
 @report.command("openrtb")

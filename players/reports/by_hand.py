@@ -7,6 +7,7 @@ standardization of insulin, Journal of the Royal Statistical Society, Supplement
 import csv
 import io
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from pipeline.errors import UserError
 from pipeline.private import own_folder, read_file, replacing
 from pipeline.system import plain
 from pipeline.text import decode
-from players.reports.basis import Basis
+from players.reports.basis import Basis, parts_of
 from players.statistics.times import FIVE_MINUTES_S
 
 COLUMNS = ("begins", "passers", "lookers")
@@ -106,31 +107,30 @@ def compare(db: sqlite3.Connection, periods: Sequence[Period], place: str | None
     """
     first_s, stop_s = periods[0].begins_s, periods[-1].begins_s + FIVE_MINUTES_S
     when = f"{datetime.fromtimestamp(first_s, zone):%Y-%m-%d %H:%M}"
-    measured: dict[tuple[Basis, int], int] = {}
-    chosen = "place, model_sha256, angles_deg, zone_sha256, begins_s"
-    span = f"WHERE begins_s >= ? AND begins_s < ? AND length_s <= {FIVE_MINUTES_S}"
-    for row in db.execute(f"SELECT {chosen}, measured_ms FROM audience_measured {span}", (first_s, stop_s)):  # noqa: S608
-        key = Basis(*tuple(row)[:4]), row["begins_s"] // FIVE_MINUTES_S * FIVE_MINUTES_S
-        measured[key] = measured.get(key, 0) + row["measured_ms"]
-    places = sorted({basis.place for basis, _ in measured})
+    parts = parts_of(db, (first_s, stop_s))
+    places = sorted({basis.place for basis in parts})
     if not places:
         raise UserError(
             f"the station has no counts by the minute of {when}; count while it runs, and compare within days"
         )
     if place not in places and (place or len(places) > 1):
         raise UserError(f"--place: name the one where you counted: {', '.join(places)}")
-    bases = {basis for basis, _ in measured if basis.place == (place or places[0])}
+    bases = [basis for basis in parts if basis.place == (place or places[0])]
     if len(bases) > 1:
         raise UserError(f"{when}: the model, the screen's place or the zone changed in that hour; count another one")
     [basis] = bases
+    span = f"WHERE place = ? AND begins_s >= ? AND begins_s < ? AND length_s <= {FIVE_MINUTES_S}"
+    values = basis.place, first_s, stop_s
+    measured: Counter[int] = Counter()
+    for row in db.execute(f"SELECT begins_s, measured_ms FROM audience_measured {span}", values):  # noqa: S608
+        measured[row["begins_s"] // FIVE_MINUTES_S * FIVE_MINUTES_S] += row["measured_ms"]
     counted: dict[int, tuple[int, int]] = {}
-    for row in db.execute(f"SELECT {chosen}, visits, watchers FROM audience_counts {span}", (first_s, stop_s)):  # noqa: S608
-        if row["place"] == basis.place:
-            begins_s = row["begins_s"] // FIVE_MINUTES_S * FIVE_MINUTES_S
-            before = counted.get(begins_s, (0, 0))
-            counted[begins_s] = before[0] + row["visits"], before[1] + row["watchers"]
+    for row in db.execute(f"SELECT begins_s, visits, watchers FROM audience_counts {span}", values):  # noqa: S608
+        begins_s = row["begins_s"] // FIVE_MINUTES_S * FIVE_MINUTES_S
+        before = counted.get(begins_s, (0, 0))
+        counted[begins_s] = before[0] + row["visits"], before[1] + row["watchers"]
     whole_ms = 1000 * FIVE_MINUTES_S * _MEASURED_MIN
-    usable = [period for period in periods if measured.get((basis, period.begins_s), 0) >= whole_ms]
+    usable = [period for period in periods if measured[period.begins_s] >= whole_ms]
     if len(usable) < PERIODS_MIN:
         raise UserError(
             f"{when}: {basis.place} was measured in {len(usable)} of {len(periods)} rows; count another hour"

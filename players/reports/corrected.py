@@ -20,7 +20,7 @@ TRUE_DECADES = (*DECADES[:7], "70+")
 TRUE_GROUPS = tuple(f"{gender} {decade}" for gender in GENDERS[:2] for decade in TRUE_DECADES)
 SAID_GROUPS = tuple(f"{gender} {decade}" for gender in GENDERS for decade in (*DECADES, "unknown"))
 DRAWS = 400
-_STEPS, _WALK = 200, 30
+_STEPS, _WALK = 100, 15
 _EVENNESS = np.geomspace(0.05, 50, 13)
 _PRIOR = 0.5
 """Held-out faces that each row of the matrix has beside its own: they are spread as all answers are."""
@@ -46,8 +46,9 @@ def corrected(said: NDArray[np.int64], confusion: NDArray[np.float64], draws: in
     matrices = _draw_matrices(confusion, draws, rng)[:, :, seen]
     said = said[:, seen]
     shares = np.full((draws, len(confusion)), 1 / len(confusion))
+    again = rng.multinomial(said.sum(1), said / np.maximum(said.sum(1, keepdims=True), 1))
     for _ in range(_STEPS):
-        odds = said / (shares[:, None] @ matrices)[:, 0]
+        odds = again / (shares[:, None] @ matrices)[:, 0]
         shares *= (matrices @ odds[:, :, None])[:, :, 0]
         shares /= shares.sum(1, keepdims=True)
     people, evenness = np.zeros_like(shares), np.ones(draws)

@@ -2,8 +2,8 @@
 
 An hour's expectation is the mean of its weekday and hour, drawn to that of working days or of weekends. Counts scatter
 more than by chance alone: around it they are negative binomial (Poisson numbers of gamma distributed means, Hilbe,
-Negative Binomial Regression, 2011). How far weeks, days and hours are off is measured by leaving out each week
-in turn. That holds what is not known of the means, too. Groups share an hour by a Dirichlet-multinomial law.
+Negative Binomial Regression, 2011). How far weeks, days and hours are off is measured by foretelling past weeks from
+those before them. That holds what is not known of the means, too. Groups share an hour by a Dirichlet-multinomial law.
 """
 
 from datetime import date, timedelta
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 HOURS = 24
 WEEKS_MIN, WEEKS_MAX = 2, 12
 DRAWS = 400
+_FEW_WEEKS = 4
 _PULLS = (0.25, 1.0, 4.0, 16.0)
 """Weeks for which the mean of working days or weekends may count beside those of the very weekday."""
 _KNOWN_SHARES = 50
@@ -62,8 +63,8 @@ def expect(history: History, days: int, seed: int = 0, draws: int = DRAWS) -> Fl
     means = _means(totals, measured, weekdays[: 7 * weeks], pull)[weekdays[7 * weeks :]]
     rng = np.random.default_rng(seed)
     of_week = np.arange(days) // 7
-    factors = _factors(rng, scatter.week, scatter.weeks - 1, (draws, of_week[-1] + 1))[:, of_week, None]
-    factors = factors * _factors(rng, scatter.day, scatter.days - 7, (draws, days))[:, :, None]
+    factors = _factors(rng, scatter.week, scatter.weeks, (draws, of_week[-1] + 1))[:, of_week, None]
+    factors = factors * _factors(rng, scatter.day, scatter.days - 1, (draws, days))[:, :, None]
     factors = factors * _factors(rng, scatter.hour, HOURS * scatter.days, (draws, days, HOURS))
     people = rng.poisson(np.minimum(factors * means, 1e9))
     shares, alike = _shares(counts)
@@ -84,21 +85,28 @@ def _means(totals: Floats, measured: Floats, weekdays: NDArray[np.int64], pull: 
 
 
 def _learn(totals: Floats, measured: Floats, weekdays: NDArray[np.int64]) -> tuple[float, Scatter]:
-    """Return the pull that foretells weeks left out best, and how far these were off. Days begin with a week."""
+    """Return the pull that foretells past weeks best, and how far these were off. Days begin with a week.
+
+    The later half of the weeks is foretold, each from those before it; of less than four weeks each from the others.
+    """
     week = np.arange(len(totals)) // 7
+    weeks = int(week[-1]) + 1
+    few = weeks < _FEW_WEEKS
+    numbers = range(0 if few else weeks // 2, weeks)
+    tried = week >= numbers[0]
     best: tuple[float, float, Floats] | None = None
     for pull in _PULLS:
-        told = np.empty_like(totals)
-        for number in range(week[-1] + 1):
-            rest = week != number
-            told[~rest] = _means(totals[rest], measured[rest], weekdays[rest], pull)[weekdays[~rest]]
+        told = np.zeros_like(totals)
+        for number in numbers:
+            rest, now = week != number if few else week < number, week == number
+            told[now] = _means(totals[rest], measured[rest], weekdays[rest], pull)[weekdays[now]]
         told *= measured
-        loss = float(((totals - told) ** 2 / np.maximum(told, 1)).sum())
+        loss = float(((totals - told)[tried] ** 2 / np.maximum(told[tried], 1)).sum())
         if best is None or loss < best[0]:
             best = loss, pull, told
     assert best is not None
     _, pull, told = best
-    off = totals - told
+    off, told = (totals - told)[tried], told[tried]
     same_hour = (off**2 - told).sum(), (told**2).sum()
     same_day = (off.sum(1) ** 2).sum() - (off**2).sum(), (told.sum(1) ** 2).sum() - (told**2).sum()
     by_week = [each.reshape(-1, 7, HOURS).sum((1, 2)) for each in (off, told)]
@@ -107,9 +115,8 @@ def _learn(totals: Floats, measured: Floats, weekdays: NDArray[np.int64]) -> tup
         (by_week[1] ** 2).sum() - (told.sum(1) ** 2).sum(),
     )
     of_week, of_day, of_hour = (max(0.0, float(a / max(b, _LEAST))) for a, b in (same_week, same_day, same_hour))
-    weeks = int(week[-1]) + 1
     beyond = max(0.0, of_hour - max(of_day, of_week))
-    return pull, Scatter(of_week, max(0.0, of_day - of_week), beyond, weeks, 7 * weeks)
+    return pull, Scatter(of_week, max(0.0, of_day - of_week), beyond, len(numbers), 7 * len(numbers))
 
 
 def _factors(rng: np.random.Generator, variance: float, known_by: int, shape: tuple[int, ...]) -> Floats:

@@ -1,8 +1,11 @@
-"""Report of what the next days will bring: people, opportunities to see and watchers, by day, hour and group."""
+"""Report of what the next days will bring: people, opportunities to see and watchers, by day, hour and group.
+
+It is made of the numbers that the report of the audience tells, and nothing else.
+"""
 
 import sqlite3
 from collections import defaultdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,14 +17,16 @@ from pipeline.messages import DECADES
 from pipeline.people import HIDDEN, told
 from players.ads.lines import WEEKDAYS
 from players.audience.groups import GENDERS
-from players.reports.basis import Basis, parts_of
+from players.ledger.clock import utc_text
+from players.reports.audience import audience
+from players.reports.basis import parts_of
 from players.reports.by_hand import kept_counts
 from players.reports.expectation import HOURS, WEEKS_MAX, WEEKS_MIN, Floats, History, expect
 from players.reports.report import Report
 from players.reports.rests_on import rests_on
 
 BY = ("day", "weekday", "hour", "gender", "decade")
-MEASURES = {"people": "visits", "ots": "ots", "watchers": "watchers"}
+MEASURES = ("people", "ots", "watchers")
 LONGEST_DAYS = 28
 _GROUPS = tuple((gender, decade) for gender in GENDERS for decade in (*DECADES, "unknown"))
 _NOTE = (
@@ -35,21 +40,22 @@ def forecast(
 ) -> Report:
     """Return what the `days` after the last whole day will bring by some of BY, with 90 % bounds.
 
-    Of each place counts what rests on what holds now. With less than two weeks there are no rows, and a note.
-    UserError: a dimension is unknown.
+    It is made of what the report of the audience tells of the days on which all rests that holds now. With less than
+    two weeks there are no rows, and a note. UserError: a dimension is unknown.
     """
     if not by or set(by) - {*BY} or len(set(by)) < len(by):
         raise UserError(f"--by: {','.join(by)!r}: choose of {','.join(BY)}, each once")
     today = now.astimezone(zone).date()
     every = parts_of(db, (0, int(now.timestamp()) + 1))
     newest = {basis.place: (basis, part) for basis, part in every.items()}
-    histories = _histories(db, {basis for basis, _ in newest.values()}, zone, today)
-    weeks = histories["people"].weeks if histories else 0
+    changed_s = max((part.first_s for _, part in newest.values()), default=int(now.timestamp()))
+    histories = _histories(db, datetime.fromtimestamp(changed_s, UTC), zone, now)
+    weeks = histories["people"].weeks
     coming = [today + timedelta(days=i) for i in range(1, days + 1)]
     title = f"Forecast, {coming[0]} to {coming[-1]}"
     columns = (*by, *(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")))
     if weeks < WEEKS_MIN:
-        had = len(histories["people"].counts) if histories else 0
+        had = len(histories["people"].counts)
         note = (
             f"Too little to foretell from: {had} whole days were counted since the model, the screen's place or the "
             "zone last changed; two weeks are needed."
@@ -61,44 +67,33 @@ def forecast(
         _NOTE,
         f"From the last {min(weeks, WEEKS_MAX)} weeks. Numbers are rounded to tens; fewer than 10 are hidden.",
     ]
-    left_out = sum(part.measured_ms for basis, part in every.items() if newest[basis.place][0] != basis)
-    if left_out:
+    if len(every) > len(newest):
         notes.append("What was counted with another model, place of the screen or zone is left out.")
     notes += rests_on(dict(newest.values()), zone, state, kept_counts(state))
     return Report(title=title, columns=columns, rows=rows, notes=tuple(notes))
 
 
-def _histories(db: sqlite3.Connection, bases: set[Basis], zone: ZoneInfo, today: date) -> dict[str, History]:
-    """Return the history of each of MEASURES over the days before today; none where no day was measured."""
-    measured: defaultdict[tuple[date, int], float] = defaultdict(float)
-    query = "SELECT place, model_sha256, angles_deg, zone_sha256, begins_s, length_s, "
-    for row in db.execute(f"{query} measured_ms FROM audience_measured WHERE length_s <= 3600"):
-        local = _local(row["begins_s"], zone)
-        if Basis(*tuple(row)[:4]) in bases and local.date() < today:
-            measured[local.date(), local.hour] += row["measured_ms"] / 3.6e6 / len(bases)
-    if not measured:
-        return {}
-    first = max(min(measured)[0], today - timedelta(days=7 * WEEKS_MAX))
-    count = (today - first).days
-    # What comes next begins with today, which is not whole yet: forecasts leave it out.
+def _histories(db: sqlite3.Connection, changed: datetime, zone: ZoneInfo, now: datetime) -> dict[str, History]:
+    """Return the history of each of MEASURES over the whole days from a change to yesterday, as it may be told."""
+    today = now.astimezone(zone).date()
+    first = max(changed.astimezone(zone).date(), today - timedelta(days=7 * WEEKS_MAX))
+    if datetime.combine(first, time(), zone) < changed:
+        first += timedelta(days=1)
+    span = tuple(utc_text(datetime.combine(day, time(), zone)) for day in (first, max(today, first)))
+    count = max(0, (today - first).days)
     counts = {name: np.zeros((count, HOURS, len(_GROUPS))) for name in MEASURES}
-    for row in db.execute(
-        f"{query} gender, decade, {', '.join(MEASURES.values())} FROM audience_counts WHERE length_s <= 3600"
-    ):
-        local = _local(row["begins_s"], zone)
-        if Basis(*tuple(row)[:4]) in bases and first <= local.date() < today:
-            group = _GROUPS.index((row["gender"], row["decade"]))
-            for name, column in MEASURES.items():
-                counts[name][(local.date() - first).days, local.hour, group] += row[column]
-    shares = np.zeros((count, HOURS))
-    for (day, hour), share in measured.items():
-        if day >= first:
-            shares[(day - first).days, hour] = share
-    return {name: History(first, numbers, shares) for name, numbers in counts.items()}
-
-
-def _local(begins_s: int, zone: ZoneInfo) -> datetime:
-    return datetime.fromtimestamp(begins_s, UTC).astimezone(zone)
+    dimensions = ("day", "hour", "gender", "decade")
+    for row in audience(None, dimensions, zone, (span[0], span[1]), db, now.timestamp()).parts if count else ():
+        at = (date.fromisoformat(row["day"]) - first).days, row["hour"], _GROUPS.index((row["gender"], row["decade"]))
+        for name in MEASURES:
+            counts[name][at] += row[name] or 0
+    measured = np.zeros((count, HOURS))
+    places = db.execute("SELECT COUNT(DISTINCT place) FROM audience_measured").fetchone()[0]
+    for row in db.execute("SELECT begins_s, measured_ms FROM audience_measured WHERE length_s <= 3600"):
+        local = datetime.fromtimestamp(row["begins_s"], zone)
+        if first <= local.date() < today:
+            measured[(local.date() - first).days, local.hour] += row["measured_ms"] / 3.6e6 / places
+    return {name: History(first, numbers, measured) for name, numbers in counts.items()}
 
 
 def _rows(by: tuple[str, ...], coming: list[date], draws: dict[str, Floats]) -> list[dict[str, Any]]:

@@ -1,11 +1,11 @@
 """Report of the people by gender and decade: as they were counted, and corrected by the model's own errors.
 
-What is corrected are the numbers that may be told, and nothing else. So a corrected number tells nobody more than the
-number beside it. What rounding and hiding take away is drawn at random, and is part of the intervals.
+What is corrected are the numbers that the report of the audience tells, and nothing else. So a corrected number tells
+nobody more than those do. What rounding may have moved is drawn at random, and is part of the intervals.
 """
 
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.people import FEWEST_PEOPLE, HIDDEN, told
 from players.ledger.clock import utc_text
-from players.reports.basis import Basis, card_of, parts_of
+from players.reports.audience import audience
+from players.reports.basis import Basis, card_of, parts_of, span_s
 from players.reports.by_hand import Factor, HandCount, count_of, kept_counts
 from players.reports.corrected import DRAWS, SAID_GROUPS, TRUE_DECADES, TRUE_GROUPS, corrected, matrix_of
-from players.reports.periods import Periods, Span
+from players.reports.periods import Span
 from players.reports.report import Report
 from players.reports.rests_on import rests_on
+from players.statistics.times import DAY_S, HOUR_S, begin_s
 
 BY = ("gender", "decade")
 COLUMNS = ("people", "corrected", "low", "high")
@@ -31,16 +33,20 @@ _NOTE = (
     "`corrected` is how many there were of each, by the errors that the model made on held-out faces; from `low` to "
     "`high` it lies in 95 of 100 cases, if the people here are taken for others as often as those faces were."
 )
-_FORMER_SAID = {"70-79": "70+", "80+": "70+"}
+_CHANGED = "changed"
+_AS_ONE = {"70-79": "70+", "80+": "70+"}
 
 
 class Told(Struct):
-    """Numbers of people that may be told, of one model: each group's, all, and in how many periods each was told."""
+    """Numbers of people that may be told, of one model: each group's, and in how many runs of hours it counted."""
 
     groups: Counter[str]
-    all: int = 0
-    hidden: int = 0
-    periods: Counter[str] = Counter()
+    runs: int = 0
+
+    @property
+    def all(self) -> int:
+        """Number of all people."""
+        return sum(self.groups.values())
 
 
 def groups(
@@ -57,8 +63,12 @@ def groups(
     if not by or set(by) - {*BY} or len(set(by)) < len(by):
         raise UserError(f"--by: {','.join(by)!r} is none of gender, decade and gender,decade")
     by = tuple(name for name in BY if name in by)
-    periods = Periods(zone, span)
-    told_of = _told_by_model(db, periods)
+    told_of: dict[str, Told] = {}
+    for sha256, run in _runs(db, zone, span):
+        numbers = told_of.setdefault(sha256, Told(Counter()))
+        numbers.runs += 1
+        for row in audience(None, BY, zone, run, db).parts:
+            numbers.groups[f"{row['gender']} {row['decade']}"] += row["people"]
     parts, by_hand = parts_of(db, span_s(span)), kept_counts(state)
     rows, totals, notes = [], [], [_NOTE]
     for sha256, numbers in sorted(told_of.items()):
@@ -79,53 +89,46 @@ def groups(
         if factors is not None:
             total |= _interval(numbers.all * factors)
         totals.append(total)
-    notes += ["Numbers of people are rounded to tens, month by month or day by day; fewer than 10 are hidden."]
-    notes += (
-        ["People are told for whole days of the station; parts of a day are left out."] if periods.cuts_days else []
-    )
+    notes += ["Hours in which the model changed are in no row."] if len(told_of) > 1 else []
+    notes += ["Numbers of people are in tens; fewer than 10 are hidden."]
     notes += rests_on(parts, zone, state, by_hand)
     columns = ("model", *by, *COLUMNS)
     return Report(title="People by group", columns=columns, rows=rows + totals, totals=len(totals), notes=tuple(notes))
 
 
-def span_s(span: Span) -> tuple[int, int]:
-    """Return a span as UTC epoch, from and up to but without; from or to the end of time where it is open."""
-    first, stop = (None if text is None else int(datetime.fromisoformat(text).timestamp()) for text in span)
-    return 0 if first is None else first, 1 << 40 if stop is None else stop
+def _runs(db: sqlite3.Connection, zone: ZoneInfo, span: Span) -> list[tuple[str, Span]]:
+    """Return the spans in which one model counted, in the order of time; hours in which it changed are in none.
 
-
-def _told_by_model(db: sqlite3.Connection, periods: Periods) -> dict[str, Told]:
-    people: Counter[tuple[str, str, str]] = Counter()
-    whole: Counter[tuple[str, str]] = Counter()
-    for row in db.execute(
-        "SELECT model_sha256, begins_s, gender, decade, SUM(visits) AS people FROM audience_counts GROUP BY 1, 2, 3, 4"
-    ):
-        period = periods.of(utc_text(datetime.fromtimestamp(row["begins_s"], UTC)))
-        if period:
-            people[row["model_sha256"], period, f"{row['gender']} {row['decade']}"] += row["people"]
-            whole[row["model_sha256"], period] += row["people"]
-    result: dict[str, Told] = {}
-    for (model, _), number in whole.items():
-        numbers = result.setdefault(model, Told(Counter(), periods=Counter()))
-        numbers.all += told(number)
-    for (model, _, group), number in people.items():
-        if told(number):
-            result[model].groups[group] += told(number)
-            result[model].periods[group] += 1
-    for numbers in result.values():
-        numbers.hidden = max(0, numbers.all - sum(numbers.groups.values()))
-    return result
+    A model that has not been asked yet is the one before it.
+    """
+    models: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
+    for row in db.execute("SELECT DISTINCT begins_s, length_s, model_sha256 FROM audience_measured"):
+        is_day = row["length_s"] == DAY_S
+        begins_s = row["begins_s"] if is_day else begin_s(row["begins_s"], HOUR_S, zone)
+        models[begins_s, begins_s + (DAY_S if is_day else HOUR_S)].add(row["model_sha256"])
+    if len(set().union(*models.values()) - {""}) < 2:
+        return [(max(set().union(*models.values())), span)] if models else []
+    first_s, stop_s = span_s(span)
+    runs: list[tuple[str, int, int]] = []
+    for (begins_s, ends_s), names in sorted(models.items()):
+        named = names - {""} or {runs[-1][0] if runs else ""}
+        name = named.pop() if len(named) == 1 else _CHANGED
+        if begins_s < first_s or ends_s > stop_s:
+            continue
+        if runs and runs[-1][0] == name:
+            runs[-1] = name, runs[-1][1], ends_s
+        else:
+            runs.append((name, begins_s, ends_s))
+    as_text = lambda at_s: utc_text(datetime.fromtimestamp(at_s, UTC))  # noqa: E731
+    return [(name, (as_text(begins_s), as_text(ends_s))) for name, begins_s, ends_s in runs if name != _CHANGED]
 
 
 def _draws(numbers: Told, confusion: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how many people of TRUE_GROUPS there may have been, [draws, 16]; each draw sums to all who are told."""
     rng = np.random.default_rng(1)
     said = np.array([numbers.groups[group] for group in SAID_GROUPS])
-    rounding = FEWEST_PEOPLE * np.sqrt(np.array([numbers.periods[group] for group in SAID_GROUPS]) / 12)
-    exact = np.maximum(np.rint(said + rounding * rng.standard_normal((DRAWS, len(said)))), 0).astype(np.int64)
-    # The hidden are spread as the model's answers are, among the groups that are not told.
-    spread = np.where(said > 0, 0.1, 1.0) * (confusion.sum(0) + 1)
-    exact += rng.multinomial(numbers.hidden, spread / spread.sum(), DRAWS)
+    rounding = FEWEST_PEOPLE / 2 * np.sqrt(numbers.runs) * rng.standard_normal((DRAWS, len(said)))
+    exact = np.maximum(np.rint(said + rounding), 0).astype(np.int64)
     people = corrected(exact, confusion)
     scaled: NDArray[np.float64] = people * (numbers.all / np.maximum(people.sum(1, keepdims=True), 1))
     return scaled
@@ -165,5 +168,5 @@ def _factors(bases: list[Basis], by_hand: tuple[HandCount, ...]) -> NDArray[np.f
 
 def _key(by: tuple[str, ...], group: str) -> tuple[str, ...]:
     gender, decade = group.split(" ")
-    decade = decade if decade in TRUE_DECADES else _FORMER_SAID.get(decade, decade)
+    decade = decade if decade in TRUE_DECADES else _AS_ONE.get(decade, decade)
     return tuple({"gender": gender, "decade": decade}[name] for name in by)

@@ -11,8 +11,11 @@ from click.testing import CliRunner
 from bench import corrections
 from pipeline.errors import UserError
 from players.commands.report import report
+from players.reports.audience import audience
 from players.reports.corrected import SAID_GROUPS, TRUE_GROUPS, corrected, matrix_of
+from players.statistics.reading import reading_counts
 from tests.players.reports.counted import basis_of_default, default_card, station_file, write_weeks
+from tests.players.statistics.crowds import UTC_ZONE
 
 
 def perfect(faces: int) -> np.ndarray:
@@ -63,8 +66,8 @@ def test_a_matrix_of_few_faces_makes_wider_intervals() -> None:
 @pytest.mark.slow
 def test_the_interval_holds_the_truth_in_93_to_97_of_100_replayed_crowds() -> None:
     for size, mix, crowds in corrections.run(200):
-        if mix == "as streets are":
-            assert 0.93 <= np.mean(crowds.held) <= 0.97, (size, mix)
+        if mix == "all":
+            assert 0.93 <= np.nanmean(crowds.held) <= 0.97, (size, mix)
             assert np.mean(crowds.corrected) < np.mean(crowds.raw), "what is corrected is nearer to the truth"
 
 
@@ -97,26 +100,34 @@ def test_two_models_have_rows_of_their_own_and_a_note(tmp_path: Path) -> None:
     counts = np.zeros((7, 24, 30), np.int64)
     counts[:, 9, 2] = 200
     write_weeks(tmp_path, counts)
-    write_weeks(tmp_path, counts, basis=basis_of_default(model_sha256="f" * 64))
+    write_weeks(tmp_path, 2 * counts, date(2026, 5, 11), basis_of_default(model_sha256="f" * 64))
     said = shown(tmp_path, "--by", "gender")
-    assert {row["model"] for row in said["rows"]} == {"stationcast-mobilenet", "f" * 12}
+    totals = {row["model"]: row["people"] for row in said["rows"] if row["gender"] == "total"}
+    assert totals == {"stationcast-mobilenet": 1400, "f" * 12: 2800}
     notes = " ".join(said["notes"])
     assert f"{'f' * 12}: not corrected" in notes and "kerb: model, screen's place or zone changed" in notes
     assert all(row["corrected"] is None for row in said["rows"] if row["model"] == "f" * 12)
 
 
-def test_what_is_corrected_depends_on_nothing_that_is_hidden(tmp_path: Path) -> None:
-    """Two files that differ in hidden numbers alone give one report."""
-    reports = []
-    for number, few in enumerate(([9, 4, 3], [4, 9, 3])):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        counts = np.zeros((31, 24, 30), np.int64)
-        counts[:, 9, 2] = 20
-        counts[4, 9, 21:24] = few
-        write_weeks(folder, counts, first=date(2026, 5, 1))
-        reports.append(shown(folder))
-    assert reports[0] == reports[1]
+def test_a_model_that_nobody_was_shown_yet_is_no_other_model(tmp_path: Path) -> None:
+    counts = np.zeros((7, 24, 30), np.int64)
+    write_weeks(tmp_path, counts, basis=basis_of_default(model_sha256=""))
+    counts[:, 9, 2] = 200
+    write_weeks(tmp_path, counts)
+    said = shown(tmp_path, "--by", "gender")
+    assert said["rows"][-1]["people"] == 1400
+    assert "changed" not in " ".join(said["notes"])
+
+
+def test_the_numbers_that_are_corrected_are_those_that_the_report_of_the_audience_tells(tmp_path: Path) -> None:
+    counts = np.random.default_rng(1).poisson(0.6, (31, 24, 30))
+    path = write_weeks(tmp_path, counts, first=date(2026, 5, 1))
+    with reading_counts(path) as db:
+        told = audience(None, ("gender",), UTC_ZONE, counts=db)
+    wanted = {row["gender"]: row["people"] for row in told.parts}
+    said = shown(tmp_path, "--by", "gender")
+    assert {row["gender"]: row["people"] for row in said["rows"][:-1]} == wanted
+    assert said["rows"][-1]["people"] == sum(wanted.values())
 
 
 def test_an_unknown_dimension_is_refused(tmp_path: Path) -> None:
