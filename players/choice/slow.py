@@ -16,10 +16,11 @@ FORGET_S = 3600.0
 """Time without another slow load after which the first one's pause holds again."""
 
 _Key = tuple[str, str]
+"""Advertiser and sha256 of a medium; without the latter all of his."""
 
 
 class Slow:
-    """Memory of what was slow to load, by content and by advertiser.
+    """Memory of what was slow to load, of each advertiser by its content: another's copy of a medium harms nobody else.
 
     While something of an advertiser is away, so are all his creatives that were never loaded in time: to send many slow
     ones gains nothing.
@@ -29,17 +30,18 @@ class Slow:
         self._clock = clock
         self._until_s: dict[_Key, float] = {}
         self._pause_s: dict[_Key, float] = {}
-        self._in_time: dict[str, None] = {}
+        self._in_time: dict[_Key, None] = {}
 
     def loaded(self, creative: Creative, line: Line, took_s: float) -> float:
         """Note how long it took to load a creative. Return for how long it is away, in s; 0 where it was in time."""
-        self._in_time.pop(creative.sha256, None)
+        own, advertiser = (line.advertiser, creative.sha256), (line.advertiser, "")
+        self._in_time.pop(own, None)
         if took_s <= LEAD_S:
-            self._in_time[creative.sha256] = None
+            self._in_time[own] = None
             if len(self._in_time) > WHOLE_MAX:
                 del self._in_time[next(iter(self._in_time))]
             return 0.0
-        return max(self._pause(key, (took_s - LEAD_S) / SHARE) for key in _keys(creative, line))
+        return max(self._pause(key, (took_s - LEAD_S) / SHARE) for key in (own, advertiser))
 
     @property
     def any(self) -> bool:
@@ -49,12 +51,15 @@ class Slow:
 
     def why_away(self, creative: Creative, line: Line) -> str:
         """Return why a creative is away now, in words; empty where it is not."""
-        own, others = (self._until_s.get(key, 0.0) - self._clock() for key in _keys(creative, line))
-        if own > 0:
-            return f"it is slow to load; it waits for {in_words(own)}"
-        if others > 0 and creative.sha256 not in self._in_time:
-            return f"other media of {line.advertiser} are slow to load; new ones wait for {in_words(others)}"
+        own = line.advertiser, creative.sha256
+        if (left_s := self._left_s(own)) > 0:
+            return f"it is slow to load; it waits for {in_words(left_s)}"
+        if own not in self._in_time and (left_s := self._left_s((line.advertiser, ""))) > 0:
+            return f"other media of {line.advertiser} are slow to load; new ones wait for {in_words(left_s)}"
         return ""
+
+    def _left_s(self, key: _Key) -> float:
+        return self._until_s.get(key, 0.0) - self._clock()
 
     def _pause(self, key: _Key, least_s: float) -> float:
         now_s = self._clock()
@@ -64,7 +69,3 @@ class Slow:
         pause_s = max(least_s, min(2 * self._pause_s.get(key, PAUSE_S / 2), FIRST_S))
         self._until_s[key], self._pause_s[key] = now_s + pause_s, pause_s
         return pause_s
-
-
-def _keys(creative: Creative, line: Line) -> tuple[_Key, _Key]:
-    return ("content", creative.sha256), ("advertiser", line.advertiser)

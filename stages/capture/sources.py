@@ -14,7 +14,7 @@ from pipeline.colours import ColourError
 from pipeline.film import Film, Shown
 from pipeline.kinds import sniff
 from pipeline.log import log, skip, skipped
-from pipeline.medium import MediumError, open_plain
+from pipeline.medium import MediumError, content_of, open_plain
 from pipeline.pictures import Picture, PictureError
 from pipeline.settings import Camera
 from stages.capture import sample
@@ -57,10 +57,10 @@ def open_source(camera: Camera, folder: Path) -> Source:
 
 def _is_still(path: Path) -> bool:
     """Return True for a file that is a picture, by its content; a GIF counts as a film."""
-    if not path.is_file():
+    try:
+        return sniff(content_of(path, 4096)) not in ("", "GIF")
+    except OSError:  # whoever opens it says why it cannot be read
         return False
-    with path.open("rb") as file:
-        return sniff(file.read(4096)) not in ("", "GIF")
 
 
 class SampleScene:

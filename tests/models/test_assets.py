@@ -138,8 +138,12 @@ def test_a_file_without_a_package_lies_beside_its_card(wheels: Path, tmp_path: P
 def test_a_cache_that_cannot_be_written_is_named(wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "plain-file").write_text("")
     monkeypatch.setenv("STATIONCAST_CACHE", str(tmp_path / "plain-file"))
-    with pytest.raises(ModelError, match="set STATIONCAST_CACHE to a writable folder"):
+    with pytest.raises(ModelError) as said:
         fetch(toy(wheels), tmp_path / "card.toml")
+    assert str(said.value).endswith(
+        ".tflite: cannot be kept: a part of its path is a file, not a folder; correct the path, "
+        "or set STATIONCAST_CACHE to a writable folder"
+    )
 
 
 def test_bytes_are_verified_when_they_are_read(tmp_path: Path) -> None:

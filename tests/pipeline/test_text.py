@@ -1,16 +1,24 @@
 """Text files come as editors save them: they are read, or it is said how to save them."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.cards import read_card
+from models.datasets.index import Photos
 from pipeline.clean import clean
 from pipeline.errors import UserError
 from pipeline.settings import load
 from pipeline.text import decode, read_text
 from pipeline.toml import parse_toml
+from players.choice.simulate import read_audience
+from players.ledger.damage import damage
+from players.ledger.statements import read_public
 
 STATION = '[station]\nname = "cafe"\nmode = "off"\ntimezone = "Asia/Seoul"\n[[screens]]\nheadless = true\n'
 UNICODE = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be")
@@ -166,3 +174,24 @@ def test_a_file_that_cannot_be_read_is_told_in_plain_words(tmp_path: Path) -> No
         with pytest.raises(UserError) as caught:
             read_text(path)
         assert str(caught.value) == f"{clean(str(path))}: {words}"
+
+
+@pytest.mark.parametrize("what", [os.mkfifo, Path.mkdir, lambda place: place.symlink_to("/dev/zero")])
+@pytest.mark.parametrize("reader", [load, read_card, read_public, Photos, read_audience, damage])
+def test_what_is_no_regular_file_is_refused_in_one_line_and_not_waited_for(
+    tmp_path: Path, what: Callable[[Path], object], reader: Callable[[Path], object]
+) -> None:
+    """Whatever a command opens that the user names: stations, models, keys, labels, audiences, ledgers."""
+    place = tmp_path / "named"
+    what(place)
+    if what is Path.mkdir and reader is Photos:
+        return  # a folder of photos
+    with pytest.raises((click.ClickException, OSError)) as said:
+        reader(place)
+    assert str(place) in str(said.value) and "\n" not in str(said.value)
+
+
+def test_a_pipe_is_named_as_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: it is a pipe or a device, not a regular file; name a regular file"):
+        load(tmp_path / "pipe")

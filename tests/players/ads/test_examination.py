@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from players.ads import known, quarantine
+from players.ads import known, quarantine, upkeep
 from players.ads.campaigns import Reader, load_catalogue
 from players.ads.quarantine import Quarantine
 from players.ads.watcher import CatalogueWatcher
@@ -184,3 +184,22 @@ def test_what_a_newer_examiner_refuses_plays_no_more_and_what_it_cannot_read_now
     assert sorted(told.read_text().split()) == ["a-0.png", "a-1.png"]
     assert "it is refused" in catalogue.problems[0]
     assert [line.id for line in catalogue.lines] == ["a-1"]
+
+
+def test_a_medium_that_waits_for_another_try_keeps_its_turn_however_often_the_folder_changes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.toml").write_text(little())
+    reader = Reader(folder, UTC, 8.0, None, 1, Quarantine())
+    reader.read()
+    ((path, wanted),) = reader.upkeep.wanted.items()
+    reader.upkeep.learn({path: (wanted.stamp, {"problem": "not now", "again": True})})
+    reader.read()
+    assert not reader.upkeep.wanted and not reader.upkeep.due
+    later_s = time.monotonic() + 3
+    monkeypatch.setattr(upkeep.time, "monotonic", lambda: later_s)
+    assert reader.upkeep.due
+    for n in range(3):
+        (folder / "evil.toml").write_text(f"# {n}")
+        reader.read()
+        assert path in reader.upkeep.wanted and not reader.upkeep.due, "it is asked for once, and stays asked for"

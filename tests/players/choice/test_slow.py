@@ -59,5 +59,5 @@ def test_what_was_loaded_in_time_and_what_is_of_others_plays_on() -> None:
     assert slow.loaded(*quick, 0.1) == 0
     assert slow.loaded(*late, 9.0) >= (9.0 - LEAD_S) / SHARE
     assert [bool(slow.why_away(*ad)) for ad in (quick, late, new, other)] == [False, True, True, False]
-    copy = late[0], other[1]
-    assert slow.why_away(*copy), "its content is as slow under another name"
+    copy = other[0], late[1]
+    assert slow.loaded(*copy, 9.0) and slow.why_away(*copy) and not slow.why_away(*other), "a rival shows a copy of it"

@@ -1,5 +1,6 @@
 """Sources of every kind: real files, a real MJPEG server, and a webcam driver that misbehaves when told to."""
 
+import contextlib
 import http.server
 import os
 import threading
@@ -18,6 +19,8 @@ from models.assets import resolve
 from models.detector import FaceDetector
 from pipeline.profiles import BT709, matrix_profile
 from pipeline.ring import Ring
+from pipeline.settings import Camera
+from stages.capture.sources import open_source
 from tests import films
 from tests.conftest import HANG_S, wait_for
 from tests.pictures import QUARTERS, as_bytes, corners, near, quarters
@@ -359,3 +362,25 @@ def test_real_clips_play(ring: Ring, shared_dir: Path) -> None:
     assert len(taken) == 12
     assert all(image.std() > 10 for _, image in taken)
     capture.close()
+
+
+def test_a_pipe_that_is_put_in_the_place_of_a_picture_after_a_look_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "camera.png"
+    Image.new("RGB", (64, 48)).save(place)
+    look = Path.is_file
+
+    def exchanged(path: Path) -> bool:
+        is_file = look(path)
+        if path == place and is_file:
+            place.unlink()
+            os.mkfifo(place)
+        return is_file
+
+    monkeypatch.setattr(Path, "is_file", exchanged)
+    camera = Camera(name="door", source=str(place))
+    with contextlib.suppress(OSError):
+        source = open_source(camera, tmp_path)
+        source.read()
+        source.close()
