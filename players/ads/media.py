@@ -44,6 +44,7 @@ DECODING_CPU_S, DECODING_WALL_S = 60.0, 120.0
 TAIL_S = 3.0
 ANSWER_BYTES_MAX = 1 << 20
 """Longest answer about one file; most of it are the hashes of its blocks."""
+_ENDS_WITHIN_S = 2.0
 _NICE = 10
 _NAMED_PICTURE = "it is a film under the name of a picture; rename it to .mp4, .webm or .mkv"
 
@@ -96,7 +97,7 @@ def _in_child(path: Path, known: list[str], quick: bool) -> dict[str, Any]:
         parts, in_time = read_until(reader, until_s, ANSWER_BYTES_MAX)
     finally:
         os.close(reader)
-    if not in_time or len(parts) >= ANSWER_BYTES_MAX:
+    if not in_time or len(parts) >= ANSWER_BYTES_MAX or not _has_ended(child):
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
     cpu_s = round(usage.ru_utime + usage.ru_stime, 3)
@@ -106,12 +107,21 @@ def _in_child(path: Path, known: list[str], quick: bool) -> dict[str, Any]:
     if not in_time:
         problem = f"it could not be read within {wall_s_max(path):g} s; save it smaller"
         told |= {"problem": problem, "unfinished": True}
-    elif status:
+    elif status and not {"kind", "problem"} & told.keys():  # else it has said all, and only its end was slow
         problem = f"reading it {_how_it_ended(status, path)}; save it anew with another program, or smaller"
         told |= {"problem": problem, "unfinished": True}
     if "problem" in told:
         told.pop("blocks", None)
     return told | {"cpu_s": cpu_s}
+
+
+def _has_ended(child: int) -> bool:
+    """Return whether a process that has no more to say ends within a moment."""
+    pidfd = os.pidfd_open(child)
+    try:
+        return bool(select.select([pidfd], [], [], _ENDS_WITHIN_S)[0])
+    finally:
+        os.close(pidfd)
 
 
 def _told(parts: bytes) -> dict[str, Any]:

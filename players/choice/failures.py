@@ -91,7 +91,7 @@ class Failures:
         if away:
             owned = ((ad.id, (ad.sha256, line.advertiser)) for line in lines for ad in line.creatives)
             self.held = {name: away[medium] for name, medium in owned if medium in away}
-        if self._slow.any:
+        if self._slow.any and len({line.advertiser for line in newest.lines}) > 1:  # else nobody has to wait for it
             told = ((ad.id, self._slow.why_away(ad, line)) for line in lines for ad in line.creatives)
             self.held = {name: why for name, why in told if why} | self.held
         without = frozenset(gone | self.held.keys())

@@ -11,7 +11,9 @@ LEAD_S = 1.5
 SHARE = 0.05
 """Largest share of the time that slow creatives of one advertiser may take from others."""
 PAUSE_S = 2.0
-"""Shortest time for which a slow creative is away; it is doubled each time, up to quarantine.FIRST_S."""
+"""Shortest time for which a slow creative is away; it is doubled each time."""
+LONGER = 10
+"""Largest multiple of the time after which it takes SHARE, up to which that is doubled; quarantine.FIRST_S at most."""
 FORGET_S = 3600.0
 """Time without another slow load after which the first one's pause holds again."""
 
@@ -66,6 +68,7 @@ class Slow:
         oldest_s = now_s - FORGET_S
         self._until_s = {key: until_s for key, until_s in self._until_s.items() if until_s > oldest_s}
         self._pause_s = {key: pause_s for key, pause_s in self._pause_s.items() if key in self._until_s}
-        pause_s = max(least_s, min(2 * self._pause_s.get(key, PAUSE_S / 2), FIRST_S))
+        most_s = max(PAUSE_S, min(LONGER * least_s, FIRST_S))
+        pause_s = max(least_s, min(2 * self._pause_s.get(key, PAUSE_S / 2), most_s))
         self._until_s[key], self._pause_s[key] = now_s + pause_s, pause_s
         return pause_s

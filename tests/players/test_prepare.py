@@ -137,6 +137,8 @@ def test_a_picture_that_is_slow_to_load_is_shown_and_then_away(
     monkeypatch.setattr(slow_module, "LEAD_S", 0.1)
     settings = configure(HOUSE, line("any", "slow.jpg", target="min_watchers = 0"))
     hostile.slow_jpeg(tmp_path / "ads" / "slow.jpg", 199, 4000, 4000)
+    rival = line("rival", "old.png", target='gender = "F"')
+    (tmp_path / "ads" / "rival.toml").write_text(f'advertiser = "rival"\ncampaign = "rival"\n{rival}')
     preparation = Preparation(settings)
     try:
 

@@ -347,6 +347,7 @@ LIES = {
     "another content": ("told = {'problem': 'x', 'sha256': '0' * 64, 'cpu_s': -9.0}; return told", "x"),
     "no facts": ("return {'kind': 'image', 'width_px': -1}", "makes no sense"),
     "no answer at all": ("os.write(3, b'[1]\\n' + b'[' * 9999 + b'\\n\\xff\\n{')", "makes no sense"),
+    "an end that is none": ("os.close(3); time.sleep(300)", "reading it"),
     "too much": ("[os.write(3, bytes(4096)) for _ in iter(int, 1)]", "ended the process that tried"),
     "a long story": ("return {'problem': 'x ' * 9999}", "x x x"),
 }
