@@ -18,10 +18,11 @@ from bench.timing import call_rate, call_times_ms, paired, percentile
 from pipeline.settings import StationTable
 from players.ads.campaigns import DEMO, load_catalogue
 from players.audience.present import NOBODY
+from players.audience.tally import Tally
 from players.choice.choose import Decision, Moment, Rules, choose
 from players.choice.history import History
-from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
+from players.ledger.shown import Shown
 
 
 def run(plan: Plan, say: Say) -> Findings:
@@ -64,7 +65,7 @@ def play_once(ledger: Ledger, decision: Decision) -> None:
     """Record one play: two durable commits."""
     play_id = ledger.start(decision, planned_ms=8000)
     assert play_id is not None
-    shown = Shown(frames_expected=480, frames_presented=480, status="played", exposure=Exposure(decision))
+    shown = Shown(frames_expected=480, frames_presented=480, status="played", tally=Tally())
     ledger.end(play_id, shown)
 
 

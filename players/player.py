@@ -15,9 +15,11 @@ from pipeline.job import Job
 from pipeline.log import skip
 from pipeline.messages import Audience
 from pipeline.state import state_dir
+from players.audience.basis import calibration_of, zone_of
 from players.audience.present import NOBODY, Cameras, Present
+from players.audience.tally import Tally
 from players.choice.slow import LEAD_S
-from players.ledger.exposure import Shown
+from players.ledger.shown import Shown
 from players.prepare import Preparation
 from players.ready import ReadyAd
 from players.screen.painter import Painter
@@ -78,7 +80,9 @@ class Player:
     def step(self, batch: list[Audience]) -> list[Audience]:
         """Take in who is there, play on, and wait for the next tick. Returns []."""
         for audience in batch:
-            self._cameras.add(audience)
+            place = self._cameras.add(audience)
+            if place and self.showing:
+                self.showing.tally.add(place, audience)
         now_s = time.monotonic()
         if now_s >= self._refresh_due_s:
             self._refresh(now_s)
@@ -89,6 +93,8 @@ class Player:
             self._end_leaving()
         if self.showing and (self._new_frame or self.showing.video is None):
             self.showing.presented += self.painter.visible
+        if self.showing:
+            self.showing.tally.show(time.monotonic_ns(), visible=self.painter.visible)
         if self._screenshot:
             self._screenshot.offer(self.painter.canvas, self.painter.painted)
         self._ticker.wait()
@@ -107,7 +113,7 @@ class Player:
         self._end_leaving()
         coming = _result(self._next) if self._next else None
         if coming and self._start and _result(self._start):
-            self._preparation.end(coming, _shown(coming, "partial", "the player was stopped before it was shown"))
+            self._preparation.end(coming, self._shown(coming, "partial", "the player was stopped before it was shown"))
         elif coming:
             self._preparation.drop(coming)
         self._preparation.close()
@@ -190,6 +196,10 @@ class Player:
         screen = self._job.screen
         fade_s = min(screen.transition_ms / 1000, ad.planned_s / 2) if screen.transition == "crossfade" else 0.0
         ad.begin(now_s)
+        ad.tally = Tally(self._cameras.places)
+        for place, word in self._cameras.counting(round(now_s * 1e9)).items():
+            ad.tally.add(place, word)
+        ad.tally.show(round(now_s * 1e9), visible=self.painter.visible)
         self.showing = ad
         self.painter.show((ad.video and ad.video.due(now_s)) or ad.picture, now_s, fade_s)
         self._new_frame = True
@@ -209,7 +219,7 @@ class Player:
         if ad is None:
             return
         self.showing = None
-        self._preparation.record_audience(self._present, ad, round(now_s * 1e9), visible=self.painter.visible)
+        ad.tally.show(round(now_s * 1e9), visible=self.painter.visible)
         expected = ad.expected_by(now_s, self._job.screen.tick_hz)
         presented = min(ad.presented, expected)
         self._past_frames = (self._past_frames[0] + presented, self._past_frames[1] + expected)
@@ -217,19 +227,33 @@ class Player:
         if ad.failure and not presented:
             status = "failed"
         shown_ms = round(1000 * (now_s - ad.began_s))
-        self._leaving = ad, _shown(ad, status, why, expected, presented, shown_ms)
+        self._leaving = ad, self._shown(ad, status, why, expected, presented, shown_ms)
 
     def _end_leaving(self) -> None:
         if self._leaving:
             self._preparation.end(*self._leaving)
             self._leaving = None
 
+    def _shown(
+        self, ad: ReadyAd, status: Status, why: str, expected: int = 0, presented: int = 0, shown_ms: int = 0
+    ) -> Shown:
+        cameras = [self._job.cameras[name] for name in _groups(self._job)]
+        return Shown(
+            frames_expected=expected,
+            frames_presented=presented,
+            status=status,
+            stop_reason=why,
+            shown_ms=shown_ms,
+            tally=ad.tally,
+            exposure_zone=zone_of(cameras),
+            calibration=calibration_of(cameras),
+        )
+
     def _refresh(self, now_s: float) -> None:
         """Record who is present, and renew the status."""
         self._refresh_due_s = now_s + REFRESH_S
         mono_ns = time.monotonic_ns()
         self._present = self._cameras.present(mono_ns)
-        self._preparation.record_audience(self._present, self.showing, mono_ns, visible=self.painter.visible)
         present, ad = self._present, self.showing
         presented, expected = self._past_frames
         if ad:
@@ -304,17 +328,6 @@ def _told(present: Present) -> dict[str, Any]:
         "dwell_s": round(median(dwells_s), 1) if dwells_s else None,
         "measured": present.measured,
     }
-
-
-def _shown(ad: ReadyAd, status: Status, why: str, expected: int = 0, presented: int = 0, shown_ms: int = 0) -> Shown:
-    return Shown(
-        frames_expected=expected,
-        frames_presented=presented,
-        status=status,
-        stop_reason=why,
-        shown_ms=shown_ms,
-        exposure=ad.exposure,
-    )
 
 
 def _result(future: Future[T]) -> T | None:

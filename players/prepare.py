@@ -23,7 +23,7 @@ from players.ads.catalogue import Catalogue
 from players.ads.lines import Creative, Line
 from players.ads.quarantine import Quarantine
 from players.ads.watcher import CatalogueWatcher
-from players.audience.present import NOBODY, Present
+from players.audience.present import Present
 from players.choice.choose import Rules, choose, moment_in
 from players.choice.failures import Failures
 from players.choice.held import LISTED, HeldLog
@@ -31,9 +31,9 @@ from players.choice.terms import held_now
 from players.decoding.decoders import Decoders
 from players.decoding.decoding import LateError
 from players.ledger.clock import boot_id
-from players.ledger.exposure import Shown
 from players.ledger.ledger import Ledger
 from players.ledger.paths import ledger_path
+from players.ledger.shown import Shown
 from players.ready import ReadyAd, load
 from players.screen.layout import Layout
 
@@ -76,10 +76,6 @@ class Preparation:
     def start(self, ad: ReadyAd) -> "Future[bool]":
         """Commit the start of the ad to the ledger. The result is False where the ad must not be shown."""
         return self._thread.submit(self._start, ad)
-
-    def record_audience(self, present: Present, ad: ReadyAd | None, mono_ns: int, *, visible: bool) -> None:
-        """Count who is present at `mono_ns`; they are watchers of the ad only while it is visible."""
-        self._thread.submit(_logged(self._record_audience), present, ad, mono_ns, visible)
 
     def end(self, ad: ReadyAd, shown: Shown) -> None:
         """Commit to the ledger what was shown of the ad, and release it."""
@@ -191,10 +187,6 @@ class Preparation:
         ad.play_id = ledger.start(ad.decision, planned_ms=ad.creative.duration_ms)
         self.plays = ledger.totals()
         return ad.play_id is not None or ad.decision.line.house
-
-    def _record_audience(self, present: Present, ad: ReadyAd | None, mono_ns: int, visible: bool) -> None:
-        if ad:
-            ad.exposure.add(present if visible else NOBODY, mono_ns)
 
     def _end(self, ad: ReadyAd, shown: Shown) -> None:
         ad.release()

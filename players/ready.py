@@ -8,12 +8,12 @@ from pipeline.log import skip
 from pipeline.medium import MediumError
 from pipeline.pictures import PictureError
 from players.ads.lines import Creative
+from players.audience.tally import Tally
 from players.choice.choose import Decision
 from players.choice.slow import LEAD_S
 from players.decoding.decoders import FIRST_FRAME_TIMEOUT_S, SOUND_TIMEOUT_S, Decoders, unshown
 from players.decoding.decoding import Decoding
 from players.decoding.moving import Moving
-from players.ledger.exposure import Exposure
 from players.screen import sound as sounds
 from players.screen.layout import Layout
 from players.screen.sound import Sound
@@ -33,7 +33,8 @@ class ReadyAd:
         self._sound = sound
         self.play_id: str | None = None
         """Id of the row in the ledger. None for a house ad that plays while the ledger cannot be written."""
-        self.exposure = Exposure(decision)
+        self.tally = Tally()
+        """Record of who was there while the ad was on the display."""
         self.planned_s = decision.creative.duration_ms / 1000
         """Time for which the ad is meant to be on."""
         self.began_s = 0.0

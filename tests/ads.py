@@ -9,10 +9,13 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from pipeline.messages import DECADES, Audience, Person
 from players.ads.catalogue import Catalogue
 from players.ads.lines import Creative, Line, Target
 from players.audience.present import NOBODY, Present, of
+from players.audience.tally import Tally
 from players.choice.choose import Decision, Moment, Rules, choose
 from players.choice.history import History
 
@@ -61,6 +64,32 @@ def frame(at_ns: int, *people: Person, camera: str = "cam", **more: Any) -> Audi
 
 def present(*people: tuple[str, float | None] | Person) -> Present:
     return of([frame(10 * S, *(p if isinstance(p, Person) else person(*p) for p in people))])
+
+
+PLACE = ("", "cam")
+
+
+def tally_of(who: Present, shown_ms: int = 8000, looked_ms: int = 0) -> Tally:
+    """The tally of a play that lasted so long in front of `who`, all of whom looked at it from its beginning."""
+    tally = Tally([PLACE])
+    tally.show(0)
+    for at_ms in sorted({0, looked_ms, shown_ms}):
+        looking = 0 < at_ms == looked_ms
+        people = (
+            msgspec.structs.replace(
+                one,
+                track=f"{number:016x}",
+                since_ns=0,
+                seen_ns=at_ms * MS,
+                looking=looking,
+                looking_since_ns=0 if looking else None,
+                attention_ms=min(at_ms, looked_ms),
+            )
+            for number, one in enumerate(who.persons, 1)
+        )
+        tally.add(PLACE, frame(at_ms * MS, *people, lasts_ms=shown_ms))
+    tally.show(shown_ms * MS)
+    return tally
 
 
 def creative(name: str) -> Creative:
@@ -117,7 +146,7 @@ def decision(line: Line, matched_watchers: int = 1, price: Decimal | None = None
         target=line.target.text(),
         matched_watchers=matched_watchers,
         watchers=matched_watchers,
-        price=line.play_price(matched_watchers) if price is None else price,
+        price=line.reserve(matched_watchers) if price is None else price,
         present=NOBODY,
         eligible=((line.id, 1.0),),
     )

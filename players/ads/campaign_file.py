@@ -23,7 +23,7 @@ from pipeline.medium import MediumError, open_plain
 from pipeline.system import plain
 from pipeline.text import decode, describe
 from pipeline.toml import BYTES_MAX, explain, parse_toml
-from players.ads.lines import MINUTES_A_DAY, WEEKDAYS, Creative, Line, Target, budget_part
+from players.ads.lines import MINUTES_A_DAY, WEEKDAYS, BillOn, Creative, Line, Per, Target, budget_part
 from players.ads.money import check_currency, parse_amount
 from players.ads.names import MAY_DECEIVE, foreign_letter
 from players.audience.groups import MAX_AGE_YEARS
@@ -39,7 +39,9 @@ CREATIVES_MAX = 10_000
 """Largest number of creatives of a campaign file."""
 _NAMES = ("advertiser", "separation", "title")
 """Keys of the names that people read."""
-_AMOUNTS = ("budget", "price", "cpm")
+_AMOUNTS = ("budget", "price")
+_OF_WATCHERS: tuple[Per, ...] = ("1000 watchers", "1000 attentive seconds")
+"""Things priced that only people who look bring about."""
 _BARE_AMOUNT = re.compile(rf"(?:^|[{{,])[ \t]*({'|'.join(_AMOUNTS)})[ \t]*=[ \t]*([+-]?\d[\d_]*[.eE][\d_.eE+-]*)", re.M)
 """Amount that is written without quotes, as TOML's floats are, and its key."""
 
@@ -89,7 +91,8 @@ class LineTable(CampaignTable, frozen=True, kw_only=True):
     separation: Text = ""
     budget: Money | None = None
     price: Money | None = None
-    cpm: Money | None = None
+    per: Per = "play"
+    bill_on: BillOn | None = None
     pacing: Literal["even", "asap"] = "asap"
     creatives: Annotated[tuple[CreativeTable, ...], Meta(min_length=1, max_length=10_000)]
 
@@ -120,6 +123,7 @@ def parse(path: str, inside: Path) -> CampaignFile:
         text = decode(data)
         tables = parse_toml(text)
         _check_signs(tables, text)
+        _check_renamed(tables)
         _read_amounts(tables, text)
         campaign = msgspec.convert(tables, CampaignFile)
         if sum(len(line.creatives) for line in campaign.lines) > CREATIVES_MAX:
@@ -157,6 +161,18 @@ def _check_signs(tables: dict[str, Any], text: str) -> None:
             why += "; write the letter in its place that it looks like"
         if why:
             raise UserError(f"{_line_with(letter, text)}{key or 'file'}: {why}")
+
+
+def _check_renamed(tables: dict[str, Any]) -> None:
+    """Raise UserError for a key of older versions: nobody saw the watchers of a `cpm` look."""
+    lines = tables.get("lines")
+    for i, line in enumerate(lines if isinstance(lines, list) else ()):
+        if isinstance(line, dict) and "cpm" in line:
+            amount = str(line["cpm"])[:20]
+            raise UserError(
+                f'lines[{i}].cpm: it is not told whom it counts; write price = "{amount}" with per = "1000 ots" '
+                '(people who were there) or per = "1000 watchers" (people who looked)'
+            )
 
 
 def _texts(key: str, value: Any) -> Iterator[tuple[str, str, bool]]:
@@ -225,15 +241,17 @@ def _keyed(key: str, check: Callable[..., Any], *values: Any) -> Any:
 
 def _check_line(key: str, line: LineTable) -> None:
     """Raise UserError, with the key, for what one line's types cannot forbid."""
-    if line.price is not None and line.cpm is not None:
-        raise UserError(f"{key}.cpm: a line has a price a play or a cpm, not both; remove one")
-    if line.budget is not None and not (line.price or line.cpm):
-        raise UserError(f"{key}.budget: a budget needs a price or a cpm; add one")
+    if line.per != "play" and not line.price:
+        raise UserError(f'{key}.per: there is no price for {line.per}; add price = "9.50", or remove per')
+    if line.bill_on == "present" and line.per in _OF_WATCHERS:
+        raise UserError(f"{key}.bill_on: {line.per} are of people who watched; remove bill_on")
+    if line.budget is not None and not line.price:
+        raise UserError(f"{key}.budget: a budget needs a price; add one")
     if line.starts and line.ends and line.ends < line.starts:
         raise UserError(f"{key}.ends: {line.ends} is before starts = {line.starts}; swap them")
     if line.pacing == "even" and not (line.starts and line.ends and line.budget):
         raise UserError(f"{key}.pacing: even pacing needs starts, ends and budget; add them, or use asap")
-    if line.house and (line.target != ANYONE or line.price or line.cpm or line.budget):
+    if line.house and (line.target != ANYONE or line.price or line.budget):
         raise UserError(f"{key}.house: a house line has no target and no money; remove them, or house = true")
     if not line.weekdays:
         raise UserError(f"{key}.weekdays: a line needs at least one day; remove the key for every day")
@@ -312,6 +330,7 @@ def line_of(campaign: CampaignFile, table: LineTable, creatives: tuple[Creative,
         currency=campaign.currency,
         budget=None if table.budget is None else budget_part(table.budget, screens),
         price=table.price or Decimal(0),
-        cpm=table.cpm,
+        per=table.per,
+        bill_on=table.bill_on or ("watched" if table.per in _OF_WATCHERS else "present"),
         pacing=table.pacing,
     )

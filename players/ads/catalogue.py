@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from players.ads.lines import MINUTES_A_DAY, Creative, Line, Target, micro
+from players.ads.lines import MICRO, MINUTES_A_DAY, Creative, Line, Target, micro
 from players.audience.groups import GENDERS, MAX_AGE_YEARS, MINOR_DECADES, UNKNOWN_AGE, UNKNOWN_GENDER
 
 
@@ -63,8 +62,8 @@ class Arrays:
         self.budget_micro = np.array(
             [unlimited if line.budget is None else micro(line.budget) for line in lines], dtype=np.int64
         )
-        self.price_micro = np.array([micro(line.price) for line in lines], dtype=np.int64)
-        self.cpm_micro = np.array([micro(line.cpm or Decimal(0)) for line in lines], dtype=np.int64)
+        self.price_micro = np.array([micro(line.price) if line.per == "play" else 0 for line in lines], dtype=np.int64)
+        self.per_person_micro = np.array([float(line.per_person * MICRO) for line in lines], dtype=np.float64)
         self.even = np.array([line.pacing == "even" for line in lines], dtype=bool)
         self.ids = np.array([line.id for line in lines], dtype=object)
         self.row = {line.key: row for row, line in enumerate(lines)}
@@ -79,6 +78,10 @@ class Arrays:
         self._paced_day: tuple[date, NDArray, NDArray, NDArray] | None = None
         self._minute: tuple[date, int] | None = None
         self._of_minute: tuple[NDArray[np.bool_], NDArray[np.float64]]
+
+    def reserved_micro(self, people: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the millionths that a play of each line reserves for so many people of its target: int64 [lines]."""
+        return self.price_micro + np.ceil(np.round(self.per_person_micro * people, 3)).astype(np.int64)
 
     def in_minute(self, day: date, minute: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Return `open_at` of that minute, bool [lines], and what each line may have spent by then, float [lines].

@@ -19,6 +19,11 @@ Stamp = tuple[int, int, int]
 """Size in bytes, mtime in ns and inode of a file; zeros where there is none."""
 
 
+Per = Literal["play", "1000 ots", "1000 watchers", "1000 attentive seconds"]
+"""Thing that a price is for."""
+BillOn = Literal["present", "watched"]
+"""Condition on which a play is billed: somebody of the target was there, or looked."""
+
 LineKey = tuple[str, str, str]
 """Advertiser, campaign and id of a line."""
 
@@ -85,10 +90,9 @@ class Target(Struct, frozen=True, kw_only=True):
 class Line(Struct, frozen=True, kw_only=True):
     """One order: its creatives, for whom, when, how often and for how much.
 
-    `price` is that of a play, `cpm` that of a thousand matched watchers; at most one of them is set. `starts` and
-    `ends` are local days, both included; `weekdays` count from Monday, 0. `dayparts` are (first, one past the last)
-    minutes of the local day; an end before its start runs over midnight. `separation` names rivals: two advertisers
-    under one such name are not shown one after the other.
+    `price` is for what `per` says. `starts` and `ends` are local days, both included; `weekdays` count from Monday, 0.
+    `dayparts` are (first, one past the last) minutes of the local day; an end before its start runs over midnight.
+    `separation` names rivals: two advertisers under one such name are not shown one after the other.
     """
 
     id: str
@@ -109,7 +113,8 @@ class Line(Struct, frozen=True, kw_only=True):
     currency: str = ""
     budget: Decimal | None = None
     price: Decimal = Decimal(0)
-    cpm: Decimal | None = None
+    per: Per = "play"
+    bill_on: BillOn = "present"
     pacing: Literal["even", "asap"] = "asap"
 
     @property
@@ -117,11 +122,25 @@ class Line(Struct, frozen=True, kw_only=True):
         """Return what tells the line from all others that were ever shown."""
         return self.advertiser, self.campaign, self.id
 
-    def play_price(self, matched_watchers: int) -> Decimal:
-        """Return the price of one play with so many matched watchers, rounded up to a millionth."""
-        if self.cpm is None:
+    @property
+    def per_person(self) -> Decimal:
+        """Money that a play reserves for each person of the target: for one event, or for attention to all of its ad.
+
+        Nothing where the price is that of a play.
+        """
+        if self.per == "play":
+            return Decimal(0)
+        longest_ms = max((creative.duration_ms for creative in self.creatives), default=0)
+        return self.price / 1000 * (Decimal(longest_ms) / 1000 if self.per == "1000 attentive seconds" else 1)
+
+    def reserve(self, matched: int) -> Decimal:
+        """Return the money that a play reserves when so many people of the target are there, up to a millionth.
+
+        It is the price of a play, or an estimate of what is settled afterwards.
+        """
+        if self.per == "play":
             return self.price
-        return (self.cpm * matched_watchers / 1000).quantize(Decimal("0.000001"), rounding=ROUND_CEILING)
+        return (self.per_person * matched).quantize(Decimal("0.000001"), rounding=ROUND_CEILING)
 
 
 def budget_part(budget: Decimal, screens: int) -> Decimal:

@@ -20,6 +20,8 @@ _FULL_ATTENTION_MS, _LEAST_ATTENTION = 5000, 0.1
 """Attention after which somebody who looks counts for most, and the share of it that a first look counts for."""
 _HALF_MAX = 65504.0
 """Largest number of half precision."""
+Place = tuple[str, str]
+"""Place that one camera sees, or a group of them: (group, "") or ("", camera)."""
 _BINS = 3 * (UNKNOWN_AGE + 1)
 _AGES = 3 * (MAX_AGE_YEARS + 1)
 
@@ -87,24 +89,41 @@ class Cameras:
             self._newest.pop(name, None)
         self._groups = dict(groups)
 
-    def add(self, audience: Audience) -> None:
-        """Take in who is there in one camera of the screen, but for what is older than the camera's last word."""
-        if self._groups and audience.camera not in self._groups:
-            return
-        before = self._newest.get(audience.camera)
-        if before is None or audience.captured_ns >= before.captured_ns:
-            self._newest[audience.camera] = audience
+    def add(self, audience: Audience) -> Place | None:
+        """Take in who is there in one camera of the screen, but for what is older than the camera's last word.
 
-    def present(self, now_ns: int) -> Present:
-        """Return the people present at `now_ns` (CLOCK_MONOTONIC, in ns)."""
-        told = [audience for audience in self._newest.values() if now_ns <= _until_ns(audience)]
-        counting: dict[tuple[str, str], Audience] = {}
-        for audience in told:
+        Return the place for which this word counts now, if it does.
+        """
+        if self._groups and audience.camera not in self._groups:
+            return None
+        before = self._newest.get(audience.camera)
+        if before is not None and audience.captured_ns < before.captured_ns:
+            return None
+        self._newest[audience.camera] = audience
+        place = _place(audience.camera, audience.group)
+        return place if self.counting(audience.captured_ns).get(place) is audience else None
+
+    @property
+    def places(self) -> set[Place]:
+        """Places that the screen's cameras see."""
+        return {_place(*camera) for camera in self._groups.items()}
+
+    def counting(self, now_ns: int) -> dict[Place, Audience]:
+        """Return the word that counts at `now_ns` for each place that is measured then."""
+        counting: dict[Place, Audience] = {}
+        for audience in self._newest.values():
+            if now_ns > _until_ns(audience):
+                continue
             place = _place(audience.camera, audience.group)
             rival = counting.get(place)
             if rival is None or _precedence(audience) > _precedence(rival):
                 counting[place] = audience
-        places = {_place(*camera) for camera in self._groups.items()} | set(counting)
+        return counting
+
+    def present(self, now_ns: int) -> Present:
+        """Return the people present at `now_ns` (CLOCK_MONOTONIC, in ns)."""
+        counting = self.counting(now_ns)
+        places = self.places | set(counting)
         return of(counting.values(), len(counting) / len(places) if places else None, now_ns)
 
 
@@ -116,6 +135,17 @@ def of(audiences: Collection[Audience], measured: float | None = None, now_ns: i
         for person in audience.people
         if now_ns <= (person.seen_ns or audience.captured_ns) + audience.lasts_ms * 1_000_000
     ]
+    model_sha256 = next((audience.model_sha256 for audience in audiences if audience.model_sha256), "")
+    return _of_seen(seen, measured, model_sha256)
+
+
+def of_people(people: Collection[Person]) -> Present:
+    """Return these people as if they were present together; how near they were is not told."""
+    return _of_seen([(person, 0.0) for person in people], None, "")
+
+
+def _of_seen(seen: list[tuple[Person, float]], measured: float | None, model_sha256: str) -> Present:
+    """Return people as arrays; each comes with the height of the face as a share of the frame's."""
     bins, expected, heights, looking, appeal, expected_appeal = (_no_bins() for _ in range(6))
     ages = np.zeros((3, MAX_AGE_YEARS + 1))
     nearest = max((near for person, near in seen if person.looking), default=0.0)
@@ -147,7 +177,7 @@ def of(audiences: Collection[Audience], measured: float | None = None, now_ns: i
         minors=minors,
         p_minor=1 - math.prod(1 - p for p in known) if known else None,
         measured=measured,
-        model_sha256=next((audience.model_sha256 for audience in audiences if audience.model_sha256), ""),
+        model_sha256=model_sha256,
         persons=tuple(person for person, _ in seen),
     )
 
@@ -220,7 +250,7 @@ def _until_ns(audience: Audience) -> int:
     return audience.captured_ns + audience.lasts_ms * 1_000_000
 
 
-def _place(camera: str, group: str) -> tuple[str, str]:
+def _place(camera: str, group: str) -> Place:
     """Return the place that a camera sees: its own, or that of its group."""
     return (group, "") if group else ("", camera)
 

@@ -68,7 +68,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     matched_watchers: int
     watchers: int
     price: Decimal
-    """Price of the play if it turns out billable; it never rises."""
+    """Money that the play reserves: the price of a play, or an estimate where people are billed (`Line.reserve`)."""
     present: Present
     """People for whom the decision was made."""
     eligible: tuple[tuple[str, float], ...]
@@ -114,9 +114,7 @@ def _choose_paid(
 ) -> Decision | None:
     arrays = catalogue.arrays
     people = matches(present, arrays, rules.minors)
-    price_micro = arrays.price_micro
-    if arrays.cpm_micro.any():
-        price_micro = price_micro + np.ceil(arrays.cpm_micro * people[arrays.target_row] / 1000).astype(np.int64)
+    price_micro = arrays.reserved_micro(people[arrays.target_row])
     fits = _fitting(present, arrays, people, rules)
     may = _open(catalogue, arrays, history, moment, price_micro) & fits.take(arrays.target_row)
     rows = np.flatnonzero(_separate(may, catalogue, arrays, history))
@@ -159,7 +157,7 @@ def _open(
 ) -> NDArray[np.bool_]:
     """Tell which lines may play now, whoever is present and whatever played before: bool [lines].
 
-    Dates, dayparts, money, caps and gaps are looked at. `price_micro` is each line's price of one play.
+    Dates, dayparts, money, caps and gaps are looked at. `price_micro` is what a play of each line reserves.
     """
     local = moment.at.astimezone(catalogue.zone)
     minute = 60 * local.hour + local.minute

@@ -88,9 +88,8 @@ class HeldLog:
 
 
 def _least_price(arrays: Arrays) -> NDArray[np.int64]:
-    """Return the millionths that the cheapest billable play of each line costs: int64 [lines]."""
-    watchers = np.maximum(1, arrays.min_watchers).astype(np.int64)[arrays.target_row]
-    return arrays.price_micro + -(-arrays.cpm_micro * watchers // 1000)
+    """Return the millionths that a play of each line reserves for the fewest people: int64 [lines]."""
+    return arrays.reserved_micro(np.maximum(1, arrays.min_watchers)[arrays.target_row])
 
 
 def _because(line: Line, committed: int, least: int, paced: int | None) -> Held:

@@ -1,17 +1,20 @@
 """Targets against the people present: people whom a target fits, and the groups that are worth aiming at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.messages import DECADES
+from pipeline.messages import DECADES, Person
 from players.ads.catalogue import Arrays
 from players.ads.lines import Line, Target
 from players.audience.groups import GENDERS, MINOR_DECADES, UNKNOWN_AGE, UNKNOWN_GENDER
-from players.audience.present import Present
+from players.audience.present import Present, of_people
+
+_RATHER = 0.5
+"""Share from which a group of a target's ages is taken to be meant."""
 
 
 class Aim(NamedTuple):
@@ -32,6 +35,14 @@ def matched(present: Present, target: Target, minors: bool = False) -> int:
     """
     arrays = _arrays_of(target)
     return round(matches(present, arrays, minors)[0]) if company_fits(present, arrays)[0] else 0
+
+
+def fitting(people: Sequence[Person], target: Target, minors: bool = False) -> list[bool]:
+    """Return of each of these people whether the target fits him, as if they were there together."""
+    arrays = _arrays_of(target)
+    if not company_fits(of_people(people), arrays)[0]:
+        return [False] * len(people)
+    return [bool(matches(of_people([person]), arrays, minors)[0] >= _RATHER) for person in people]
 
 
 def matches(present: Present, arrays: Arrays, minors: bool) -> NDArray[np.float64]:

@@ -186,8 +186,9 @@ def _line_facts(line: Line, held: dict[str, Held]) -> dict[str, Any]:
         "priority": line.priority,
         "weight": line.weight,
         "currency": line.currency,
-        "price": str(line.price) if line.cpm is None else None,
-        "cpm": None if line.cpm is None else str(line.cpm),
+        "price": str(line.price),
+        "per": line.per,
+        "bill_on": line.bill_on,
         "budget": None if line.budget is None else str(line.budget),
         "held": held[line.id].why if line.id in held else "",
         "creatives": [
@@ -312,7 +313,6 @@ def _when(line: Line) -> str:
 
 
 def _price(line: Line) -> str:
-    """Return the price of a play, or of a thousand watchers, in words."""
-    if line.cpm is not None:
-        return f"{as_text(line.cpm, line.currency)} cpm"
-    return as_text(line.price, line.currency) if line.price else ""
+    """Return the price in words, and for what it is where that is not a play."""
+    price = as_text(line.price, line.currency) if line.price else ""
+    return price if line.per == "play" else f"{price} per {line.per}"

@@ -28,7 +28,7 @@ from players.ledger import outside, statements
 from players.ledger.acceptance import accept
 from players.ledger.chain import proving
 from players.ledger.entries import Identity
-from players.ledger.export import OF_PEOPLE, read_plays, write_parquet, write_plays
+from players.ledger.export import clear_people, read_plays, write_parquet, write_plays
 from players.ledger.paths import screen_of
 from players.ledger.signing import sign
 from players.ledger.snapshot import reading
@@ -122,7 +122,7 @@ def export_command(
         tell_problems(db)
         plays = read_plays(db, *span, campaign)
         if without_people:
-            plays = ({**play, **dict.fromkeys(OF_PEOPLE)} for play in plays)
+            plays = map(clear_people, plays)
         if output.shape == "parquet" and output.out:
             count = write_parquet(plays, output.out)
         else:

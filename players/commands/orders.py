@@ -80,7 +80,7 @@ def money_words(catalogue: Catalogue, spend: Spend, screens: int) -> MoneyWords:
 def unaffordable(lines: tuple[Line, ...], screens: int) -> Iterator[str]:
     """Yield one line of text for each line that never plays, as a screen's part of its budget does not pay one play."""
     for line in lines:
-        price = line.play_price(max(1, line.target.min_watchers))
+        price = line.reserve(max(1, line.target.min_watchers))
         if line.budget is not None and line.budget / screens < price:
             shared = f", shared by {screens} screens," if screens > 1 else ""
             yield (

@@ -1,16 +1,18 @@
-"""Decision whether a play is billed: a code for programs, words for people."""
+"""Decision whether a play is billed, and what it costs: a code for programs, words for people."""
 
 from typing import Literal, NamedTuple
 
 from players.ads.lines import Line
-from players.ledger.exposure import Shown
+from players.choice.measures import Measures, cost, cost_text, met_by
+from players.ledger.shown import Shown
 
-BillCode = Literal["billed", "house", "failed", "cut_short", "target_not_met", "aborted", "other"]
+BillCode = Literal["billed", "house", "failed", "cut_short", "not_measured", "target_not_met", "aborted", "other"]
 IN_SHORT: dict[BillCode, str] = {
     "billed": "billed",
     "house": "house ad",
     "failed": "failed",
     "cut_short": "cut short",
+    "not_measured": "not measured",
     "target_not_met": "target not met",
     "aborted": "aborted",
     "other": "other",
@@ -23,10 +25,12 @@ class Bill(NamedTuple):
 
     code: BillCode
     words: str
+    cost_micro: int = 0
+    """Millionths that the advertiser owes."""
 
     @property
     def billable(self) -> bool:
-        """True where the advertiser owes the price of the play."""
+        """True where the advertiser owes what the play cost."""
         return self.code == "billed"
 
 
@@ -34,26 +38,43 @@ ABORTED = Bill("aborted", "not billed: the play was aborted")
 """The answer for a play that the player stopped without ending."""
 
 
-def bill(line: Line, shown: Shown, shown_ms: int, planned_ms: int, min_presented: float) -> Bill:
+def bill(
+    line: Line,
+    shown: Shown,
+    measures: Measures,
+    *,
+    shown_ms: int,
+    planned_ms: int,
+    min_presented: float,
+    left_micro: int | None,
+) -> Bill:
     """Decide about a play that ended.
 
     A play is billed if at least `min_presented` (0 to 1) of its frames were presented and its target was met.
     Frames that were cut off count as not presented: of a play of half its planned time, at most half was.
+    It costs no more than `left_micro`, what is left of the line's budget; None where that has no end.
     """
     share = shown.frames_presented / shown.frames_expected if shown.frames_expected else 0.0
     if shown_ms < planned_ms:
         share *= shown_ms / planned_ms
-    matched_watchers = shown.exposure.matched_watchers
-    met = f"the target ({line.target.text()}) was met by {matched_watchers}"
     if line.house:
         return Bill("house", "not billed: a house ad")
     if shown.status == "failed":
         return Bill("failed", f"not billed: it failed ({shown.stop_reason or 'no reason given'})")
     if not shown.frames_presented or share < min_presented:
         return Bill("cut_short", f"not billed: only {100 * share:.0f} % of it was shown")
-    if matched_watchers < max(1, line.target.min_watchers):
+    if not measures.measured_share:
+        return Bill("not_measured", "not billed: no camera told who was there")
+    matched = met_by(line, measures)
+    met = f"the target ({line.target.text()}) was met by {matched}"
+    met += " who watched" if line.bill_on == "watched" else ""
+    if matched < max(1, line.target.min_watchers):
         return Bill("target_not_met", f"not billed: {met} while it was shown")
-    return Bill("billed", f"billed: {met}, {100 * share:.0f} % shown")
+    cost_micro, words = cost(line, measures)
+    if left_micro is not None and cost_micro > left_micro:
+        cost_micro = max(0, left_micro)
+        words += f", of which the budget had {cost_text(cost_micro, line)} left"
+    return Bill("billed", f"billed: {met}, {100 * share:.0f} % shown{words}", cost_micro)
 
 
 def code_of_words(words: str | None) -> BillCode | None:

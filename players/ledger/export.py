@@ -18,13 +18,25 @@ from players.audience.present import Present, unpack
 from players.ledger.schema import column_types
 from players.ledger.spreadsheet import Csv, write_csv
 
-OF_PEOPLE = ("context", "watchers", "matched_watchers", "person_ms", "ots", "qty_multiplier", "reason", "bill_reason")
+OF_PEOPLE = (
+    *("context", "watchers", "matched_watchers", "person_ms", "ots", "qty_multiplier", "reason", "bill_reason"),
+    *("ots_1s", "ots_unknown", "watchers_looked", "watchers_2s", "presence_ms", "dwell_ms", "attention_ms"),
+    *("most_people", "p_minor_max", "matched_ots", "matched_looked", "matched_attention_ms"),
+)
 """Columns that tell how many people were there for a play, or who."""
+_AMOUNTS = {f"{name}_micro": name for name in ("price", "rate", "reserved", "cost")}
+"""Columns of money, and their names in exports."""
 
 
 def exported() -> tuple[str, ...]:
     """Return the names of the exported columns, in order."""
-    return tuple("price" if name == "price_micro" else name for name in column_types())
+    return tuple(_AMOUNTS.get(name, name) for name in column_types())
+
+
+def clear_people(play: dict[str, Any]) -> dict[str, Any]:
+    """Return a play without how many people were there, and who; also without money by which they were billed."""
+    by_people = () if play["price_per"] in (None, "play") else ("reserved", "cost")
+    return {**play, **dict.fromkeys((*OF_PEOPLE, *by_people))}
 
 
 def read_plays(
@@ -34,7 +46,8 @@ def read_plays(
 
     That is the order of the chain: the wall clock may have been set back between two plays.
 
-    The price is a Decimal, `context` a dict of who was there (see `readable`), `eligible` a list of [line id, odds].
+    Amounts of money are Decimals. `context` is a dict of who was there (see `readable`), `eligible` a list of
+    [line id, odds].
     `since` and `until` are UTC times as the ledger writes them; a play that starts at `until` is left out.
     """
     where, values = _where(since, until, campaign)
@@ -47,7 +60,8 @@ def read_plays(
     for ledger in range(last + 1):
         for row in db.execute(query, [ledger, *values]):
             play = dict(row)
-            play["price_micro"] = money(play["price_micro"])
+            for name in _AMOUNTS:
+                play[name] = None if play[name] is None else money(play[name])
             if play["context"] is not None:
                 play["context"] = readable(unpack(play["context"]))
             if play["eligible"] is not None:
@@ -109,7 +123,7 @@ def write_parquet(plays: Iterator[dict[str, Any]], target: Path) -> int:
     text = pyarrow.string()
     types = {"TEXT": text, "BLOB": text, "INTEGER": pyarrow.int64(), "REAL": pyarrow.float64()}
     kinds = {name: types[kind.split()[0]] for name, kind in column_types().items()}
-    kinds["price"] = pyarrow.decimal128(20, 6)
+    kinds |= dict.fromkeys(_AMOUNTS.values(), pyarrow.decimal128(20, 6))
     listed = [{name: _flat(value) for name, value in play.items()} for play in plays]
     # Our own stream: where a write fails, pyarrow removes what it has opened by name, were it a device.
     with new_file(target, binary=True) as stream:

@@ -21,16 +21,17 @@ from players.ads.lines import Line, micro
 from players.audience.present import pack
 from players.choice.choose import Decision
 from players.choice.history import History
+from players.choice.measures import Measures, level_of
 from players.ledger import clock, damage, opening
 from players.ledger.ballast import Ballast, is_full
 from players.ledger.billing import ABORTED, bill
 from players.ledger.damage import in_words
 from players.ledger.entries import ChainEnd, Started, is_open, open_starts
-from players.ledger.exposure import Shown
 from players.ledger.outside import Mark, MarkFile
 from players.ledger.past import Totals, first_of_run, read_history, read_holders, totals_from
 from players.ledger.paths import own_files
 from players.ledger.schema import OPENOOH_TAXONOMY, newest
+from players.ledger.shown import Shown
 
 RETRY_S = 5.0
 """Pause between attempts to get well again."""
@@ -41,7 +42,8 @@ class _Open(Struct):
 
     started: Started
     line: Line
-    price_micro: int
+    minors: bool
+    reserved_micro: int
     planned_ms: int
     started_mono_ns: int
 
@@ -111,8 +113,8 @@ class Ledger:
         """
         with self._lock:
             self._heal()
-            line, price_micro = decision.line, micro(decision.price)
-            if not line.house and not self._affordable(line, price_micro):
+            line, reserved_micro = decision.line, micro(decision.price)
+            if not line.house and not self._affordable(line, reserved_micro):
                 return None
             play_id, mono_ns = uuid.uuid4().hex, time.monotonic_ns()
             row = {
@@ -140,7 +142,11 @@ class Ledger:
                 "clock_synced": int(clock.is_synchronised()),
                 "time_zone": self._station.timezone,
                 "planned_ms": planned_ms,
-                "price_micro": price_micro,
+                "price_micro": micro(line.price) if line.per == "play" else 0,
+                "price_per": None if line.house else line.per,
+                "rate_micro": None if line.house else micro(line.price),
+                "reserved_micro": None if line.house else reserved_micro,
+                "bill_on": None if line.house else line.bill_on,
                 "currency": line.currency,
                 "model_sha256": decision.present.model_sha256,
                 "app_version": self._version,
@@ -150,9 +156,9 @@ class Ledger:
             if not self._commit(row):
                 skip("play_not_recorded", severity="err", creative=decision.creative.id, problem=self._problem)
                 return None
-            self.history.started(line, decision.creative.id, price_micro, mono_ns)
+            self.history.started(line, decision.creative.id, reserved_micro, mono_ns)
             started = Started(self._chain.seq, self._chain.hash, play_id, newest())
-            self._open[play_id] = _Open(started, line, price_micro, planned_ms, mono_ns)
+            self._open[play_id] = _Open(started, line, decision.minors, reserved_micro, planned_ms, mono_ns)
             if self._totals is not None:
                 self._totals.total += 1
                 self._totals.by_ad[decision.creative.id] += 1
@@ -162,19 +168,23 @@ class Ledger:
         """Commit what came of a play. Where the disk is full it is kept in memory and tried again."""
         with self._lock:
             play = self._open.pop(play_id)
-            mono_ns, exposure = time.monotonic_ns(), shown.exposure
+            mono_ns, measures = time.monotonic_ns(), Measures.of(shown.tally, play.line, minors=play.minors)
             why_stopped = shown.stop_reason.encode("utf-8", "backslashreplace").decode()  # may name a file in bytes
             shown = msgspec.structs.replace(shown, stop_reason=why_stopped)
             shown_ms = (mono_ns - play.started_mono_ns) // 1_000_000 if shown.shown_ms is None else shown.shown_ms
-            answer = bill(play.line, shown, shown_ms, play.planned_ms, self._min_presented)
-            row = {
-                "matched_watchers": 0 if play.line.house else exposure.matched_watchers,
-                "watchers": exposure.watchers,
-                "watchers_2s": None,
-                "attention_ms": None,
-                "person_ms": exposure.person_ms,
-                "ots": exposure.ots,
-                "qty_multiplier": float(exposure.ots),
+            answer = bill(
+                play.line,
+                shown,
+                measures,
+                shown_ms=shown_ms,
+                planned_ms=play.planned_ms,
+                min_presented=self._min_presented,
+                left_micro=self._left_micro(play),
+            )
+            row = msgspec.structs.asdict(measures) | {
+                "exposure_zone": shown.exposure_zone,
+                "calibration": shown.calibration,
+                "measure_level": level_of(play.line) if measures.measured_share else None,
                 "ended_utc": clock.utc_text(clock.now()),
                 "ended_mono_ns": mono_ns,
                 "shown_ms": shown_ms,
@@ -185,12 +195,12 @@ class Ledger:
                 "billable": int(answer.billable),
                 "bill_reason": answer.words,
                 "bill_code": answer.code,
+                "cost_micro": answer.cost_micro,
             }
             self._pending.append((play, row))
             if self._totals is not None:
                 self._totals.billable += answer.billable
-            if not answer.billable:
-                self.history.commit(play.line, -play.price_micro)
+            self.history.commit(play.line, answer.cost_micro - play.reserved_micro)
             self._commit()
 
     def tell_holders(self, holders: Holders) -> None:
@@ -270,9 +280,11 @@ class Ledger:
         """Learn what was spent and shown, from the file and from what waits to be written to it."""
         self._synchronised = clock.is_synchronised()
         history = read_history(db)
-        waiting = [play for play, row in self._pending if row["billable"] and is_open(db, play.started)]
-        for play in (*self._open.values(), *waiting):
-            history.commit(play.line, play.price_micro)
+        for play in self._open.values():
+            history.commit(play.line, play.reserved_micro)
+        for play, row in self._pending:
+            if is_open(db, play.started):
+                history.commit(play.line, row["cost_micro"])
         history.last = self.history.last or history.last
         self.history = history
 
@@ -283,7 +295,7 @@ class Ledger:
         for started in orphans:
             row: dict[str, Any] = {"ended_utc": clock.utc_text(clock.now()), "status": "aborted"}
             row |= {"stop_reason": "the player stopped without ending it"}
-            row |= {"billable": 0, "bill_reason": ABORTED.words, "bill_code": ABORTED.code}
+            row |= {"billable": 0, "bill_reason": ABORTED.words, "bill_code": ABORTED.code, "cost_micro": 0}
             self._chain = self._chain.end(db, started, row)
         return len(orphans)
 
@@ -310,13 +322,19 @@ class Ledger:
         if not self._problem:
             log("ledger_well_again", severity="notice", path=self.path)
 
-    def _affordable(self, line: Line, price_micro: int) -> bool:
-        """Return whether a paid play of the line may begin: the ledger is well, and its budget covers the price."""
+    def _affordable(self, line: Line, reserved_micro: int) -> bool:
+        """Return whether a paid play of the line may begin: the ledger is well, and its budget has what it reserves."""
         if self._problem:
             return False
         if line.budget is None:
             return True
-        return self.history.committed_by(line) + price_micro <= micro(line.budget)
+        return self.history.committed_by(line) + reserved_micro <= micro(line.budget)
+
+    def _left_micro(self, play: _Open) -> int | None:
+        """Return the most that a play in progress may cost: what it reserved, and what is left of the budget."""
+        if play.line.budget is None:
+            return None
+        return micro(play.line.budget) - self.history.committed_by(play.line) + play.reserved_micro
 
     def _commit(self, start: dict[str, Any] | None = None) -> bool:
         """Commit one durable transaction: ends that still wait, then the start of a play.

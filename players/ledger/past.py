@@ -64,7 +64,8 @@ def totals_from(db: sqlite3.Connection, first_seq: int) -> Totals:
 
 def read_spend(db: sqlite3.Connection) -> dict[OrderKey, int]:
     """Return the millionths billed to each order."""
-    query = "SELECT advertiser, campaign, line, currency, SUM(price_micro) FROM plays WHERE billable = 1 "
+    query = "SELECT advertiser, campaign, line, currency, SUM(COALESCE(cost_micro, price_micro)) FROM plays "
+    query += "WHERE billable = 1 "
     query += "GROUP BY 1, 2, 3, 4"
     spend: Counter[OrderKey] = Counter()
     name = _campaigns(db)

@@ -99,6 +99,29 @@ _ENDED_1 = {
 }
 
 
+_STARTED_5 = {"price_per": "TEXT", "rate_micro": "INTEGER", "reserved_micro": "INTEGER", "bill_on": "TEXT"}
+_MEASURES_5 = {
+    "measured_share": "REAL",
+    "ots_1s": "INTEGER",
+    "ots_unknown": "INTEGER",
+    "watchers_looked": "INTEGER",
+    "watchers_2s": "INTEGER",
+    "presence_ms": "INTEGER",
+    "dwell_ms": "INTEGER",
+    "attention_ms": "INTEGER",
+    "most_people": "INTEGER",
+    "p_minor_max": "REAL",
+    "matched_ots": "INTEGER",
+    "matched_looked": "INTEGER",
+    "matched_attention_ms": "INTEGER",
+    "exposure_zone": "TEXT",
+    "calibration": "TEXT",
+    "measure_level": "TEXT",
+}
+_COUNTS_1 = ("matched_watchers", "watchers", "watchers_2s", "attention_ms", "person_ms", "ots", "qty_multiplier")
+"""Columns of people until schema 4, which schema 5 replaces by measures; two of them were always empty."""
+
+
 def _to_1(db: sqlite3.Connection) -> None:
     columns = ", ".join(f"{name} {kind}" for name, kind in {**_STARTED_1, **_ENDED_1, **ENTRIES}.items())
     for statement in (
@@ -153,6 +176,13 @@ def _to_4(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
+def _to_5(db: sqlite3.Connection) -> None:
+    known = {row[1] for row in db.execute("PRAGMA main.table_info(plays)")}
+    for name, kind in {**_STARTED_5, **_MEASURES_5, "cost_micro": "INTEGER"}.items():
+        if name not in known:
+            db.execute(f"ALTER TABLE plays ADD COLUMN {name} {kind}")
+
+
 _SCHEMA_2 = Schema(
     {**_STARTED_1, "context": "BLOB", "eligible": "BLOB"},
     {**_ENDED_1, "bill_code": "TEXT"},
@@ -169,6 +199,14 @@ SCHEMAS: dict[int, Schema] = {
     2: _SCHEMA_2,
     3: _SCHEMA_2._replace(migrate=_to_3),
     4: _SCHEMA_2._replace(migrate=_to_4),
+    5: _SCHEMA_2._replace(
+        started=_SCHEMA_2.started | _STARTED_5,
+        ended={name: kind for name, kind in _SCHEMA_2.ended.items() if name not in _COUNTS_1}
+        | _MEASURES_5
+        | {"cost_micro": "INTEGER"},
+        migrate=_to_5,
+        as_number=_SCHEMA_2.as_number | {"price_per", "bill_on", "exposure_zone", "calibration", "measure_level"},
+    ),
 }
 """Every schema there was, by its number."""
 

@@ -86,7 +86,7 @@ def _plays(of: str, ledger: int) -> str:
     """Return a query of all plays of one of a connection's databases, with their values as they are exported.
 
     Texts and hashes are whole, and `eligible` is JSON. The hash before an entry is that of the entry before it.
-    Plays of schema 1, which have only the words of their bill, get its code.
+    Plays of schema 1, which have only the words of their bill, get its code. Until schema 4 the price is the cost.
     """
     query = {name: name for name in column_types()}
     for schema in SCHEMAS.values():
@@ -102,5 +102,6 @@ def _plays(of: str, ledger: int) -> str:
         query[name] = f"COALESCE(NULLIF({name}, ''), ({started}), ({ended}), CASE {seq} WHEN 1 THEN {first} END)"
     query["eligible"] = "eligible_json(eligible)"
     query["ledger"] = str(ledger)
+    query["cost_micro"] = "COALESCE(cost_micro, CASE billable WHEN 1 THEN price_micro WHEN 0 THEN 0 END)"
     query["bill_code"] = "COALESCE(bill_code, code_of_words(bill_reason))"
     return f"SELECT {', '.join(f'{value} AS {name}' for name, value in query.items())} FROM {of}.plays AS this"  # noqa: S608

@@ -24,6 +24,8 @@ OOH_DEVICE = 8
 """Device type of AdCOM: out-of-home."""
 PUBLISHER_PROVIDED = 2
 """Source of the multiplier, of AdCOM: measured by the publisher."""
+MEASURED_ENOUGH = 0.75
+"""Share of a play that must be measured for its people to be in the multiplier: a dark camera does not lower it."""
 USER_PROVIDED = 3
 """Location type of AdCOM: entered by a person."""
 
@@ -136,9 +138,10 @@ class BidObjects(_Published, frozen=True, kw_only=True):
 def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -> dict[str, Any]:
     """Return {"dooh", "device", "imp"} of a screen.
 
-    The multiplier is the mean number of people who could see a play. It is taken over the plays of the screen that
-    ended and were on a display, in all ledgers that `db` reads. Their number is that which reports tell, and
-    where they tell none there is no `qty`. Raises UserError where there is no such play, or where the venue is unknown.
+    The multiplier is the mean number of opportunities to see of a play, in all ledgers that `db` reads. It is taken
+    over the plays of the screen that ended, were on a display, and were measured for most of their time. Their number
+    is that which reports tell, and where they tell none there is no `qty`. Raises UserError where no play ended, or
+    where the venue is unknown.
     """
     if station.venue_type not in venues():
         given = f"{station.venue_type!r} is no venue" if station.venue_type else "no venue is given"
@@ -146,15 +149,17 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
             f"station.venue_type: {given} of OpenOOH 1.1; write such as 'outdoor.bus_shelters', "
             "'transit.subway.platform' or 'office_buildings.office_buildings.elevator'"
         )
-    people, shown = Counter[str](), 0
+    people, shown, measured = Counter[str](), 0, 0
     periods = Periods(ZoneInfo(station.timezone), (None, None))
-    for started, ots in db.execute(
-        "SELECT started_utc, ots FROM plays "
+    for started, ots, share in db.execute(
+        "SELECT started_utc, ots_1s, measured_share FROM plays "
         "WHERE station = ? AND screen = ? AND status IN ('played', 'partial') AND frames_presented > 0",
         (station.name, screen.name),
     ):
         shown += 1
-        people[periods.of(started)] += ots or 0
+        if share is not None and share >= MEASURED_ENOUGH:
+            measured += 1
+            people[periods.of(started)] += ots
     seen = sum(told(number) for number in people.values())
     if not shown:
         place = f"screen {screen.name!r} of station {station.name!r}"
@@ -166,6 +171,9 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
         offset = datetime.now(ZoneInfo(station.timezone)).utcoffset()
         minutes = int(offset.total_seconds() // 60) if offset else 0
         geo = Geo(lat=station.lat, lon=station.lon, type=USER_PROVIDED, utcoffset=minutes)
+    qty: Qty | UnsetType = UNSET
+    if seen:
+        qty = Qty(multiplier=round(seen / measured, 3), sourcetype=PUBLISHER_PROVIDED)
     objects = BidObjects(
         dooh=Dooh(
             id=f"{station.name}.{screen.name}",
@@ -174,6 +182,6 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
             venuetypetax=OPENOOH_TAXONOMY,
         ),
         device=Device(devicetype=OOH_DEVICE, w=width_px, h=height_px, language=screen.language, geo=geo),
-        imp=Imp(id="1", qty=Qty(multiplier=round(seen / shown, 3), sourcetype=PUBLISHER_PROVIDED) if seen else UNSET),
+        imp=Imp(id="1", qty=qty),
     )
     return dict(msgspec.to_builtins(objects))

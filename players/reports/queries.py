@@ -17,6 +17,7 @@ from players.ads.money import to_cents
 from players.ledger.billing import IN_SHORT
 from players.ledger.past import read_spend
 from players.reports.dimensions import known_dimensions, longer_hours, longer_note, order_of, value_of
+from players.reports.measures import Sums
 from players.reports.periods import Periods, Span
 from players.reports.report import Report
 
@@ -38,7 +39,8 @@ def billing(
     House ads are left out: nobody pays for them. `contracts` are the lines whose budgets the invoice states.
     An amount is summed exactly and rounded once, to the smallest unit of its currency. Totals add rounded amounts.
     "left" is what remains of the whole budget of the line's id and currency, whatever the span. Money spent in another
-    currency, before the line changed it, has a row of its own. Watchers are told by the days of `zone`.
+    currency, before the line changed it, has a row of its own. People are those of the target in billed plays, told by
+    the days of `zone`.
     """
     contracted = {(line.advertiser, line.campaign, line.id, line.currency): line for line in contracts}
     ever = read_spend(db)
@@ -48,7 +50,7 @@ def billing(
         buckets[key] = {"plays": 0, "billable": 0, "micro": 0, "why": Counter()}
     for row in db.execute(
         "SELECT advertiser, campaign, line, currency, billable, bill_code, COUNT(*) AS plays, "  # noqa: S608
-        "SUM(price_micro) AS micro FROM plays "
+        "SUM(cost_micro) AS micro FROM plays "
         f"WHERE trigger != 'fallback'{where} GROUP BY 1, 2, 3, 4, 5, 6",
         values,
     ):
@@ -60,23 +62,26 @@ def billing(
             bucket["micro"] += row["micro"]
         else:
             bucket["why"]["not ended" if row["bill_code"] is None else IN_SHORT[row["bill_code"]]] += row["plays"]
-    periods, people = Periods(zone, span), Counter[tuple[str, Any]]()
+    periods = Periods(zone, span)
+    people = Sums(
+        {"matched_ots": "ots", "matched_looked": "watchers"}, "matched_attention_ms", "matched_watchers", periods
+    )
     for row in db.execute(
-        "SELECT advertiser, campaign, line, currency, started_utc, matched_watchers FROM plays "  # noqa: S608
-        f"WHERE trigger != 'fallback' AND billable = 1 AND matched_watchers > 0{where}",
+        "SELECT advertiser, campaign, line, currency, started_utc, schema, shown_ms, measured_share, matched_ots, "  # noqa: S608
+        "matched_looked, matched_attention_ms, matched_watchers FROM plays "
+        f"WHERE trigger != 'fallback' AND billable = 1{where}",
         values,
     ):
-        people[periods.of(row["started_utc"]), tuple(row)[:4]] += row["matched_watchers"]
-    watchers = _told(people)
+        people.add(tuple(row)[:4], row)
     rows = [
-        _invoice_line(key, bucket, watchers[key] or HIDDEN, contracted.get(key), ever.get(key, 0))
+        _invoice_line(key, bucket, people.row(key), contracted.get(key), ever.get(key, 0))
         for key, bucket in sorted(buckets.items())
     ]
     totals = [
         _invoice_total(currency, rows) for currency in sorted({row["currency"] for row in rows if row["currency"]})
     ]
-    columns = ("advertiser", "campaign", "line", "contracted", "plays", "billable", "not billed", "watchers", "spend",
-               "left", "currency")  # fmt: skip
+    columns = ("advertiser", "campaign", "line", "contracted", "plays", "billable", "not billed", *people.columns,
+               "spend", "left", "currency")  # fmt: skip
     notes = ["What is left is of the whole budget, not of this period's spend alone."] if any(span) else []
     notes += [*([_ROUNDED] if people else []), *([_WHOLE_DAYS] if periods.cuts_days else [])]
     return Report(title="Billing", columns=columns, rows=rows + totals, totals=len(totals), notes=tuple(notes))
@@ -92,9 +97,11 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
     where, values = _span(span)
     shared = {name: _shared(db, name) for name in by if name in _OWNERS}
     buckets: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-    longer, periods, people = set(), Periods(zone, span), Counter[tuple[str, Any]]()
+    longer, periods = set(), Periods(zone, span)
+    names = {"ots_1s": "ots", "watchers_looked": "watchers", "watchers_2s": "watchers_2s"}
+    people = Sums(names, "attention_ms", "ots", periods)
     needed = "started_utc, advertiser, campaign, line, creative, trigger, screen, billable, status, shown_ms, "
-    needed += "frames_expected, frames_presented, ots"
+    needed += "frames_expected, frames_presented, schema, measured_share, attention_ms, ots, " + ", ".join(names)
     for row in db.execute(f"SELECT {needed} FROM plays WHERE 1{where}", values):  # noqa: S608
         local = datetime.fromisoformat(row["started_utc"]).astimezone(zone)
         longer |= longer_hours(local)
@@ -111,15 +118,14 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
         bucket["shown_ms"] += row["shown_ms"] or 0
         bucket["expected"] += row["frames_expected"] or 0
         bucket["presented"] += row["frames_presented"] or 0
-        if row["ots"]:
-            people[periods.of(row["started_utc"]), key] += row["ots"]
-    watchers, rows = _told(people), []
+        people.add(key, row)
+    rows = []
     for key in sorted(buckets, key=order_of(by)):
-        rows.append(_plays_row(dict(zip(by, key, strict=True)), buckets[key], watchers[key]))
+        rows.append(_plays_row(dict(zip(by, key, strict=True)), buckets[key]) | people.row(key))
     if rows:
         total: Counter[str] = sum(buckets.values(), Counter())
-        rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total, _told_in_all(people)))
-    counts = ("plays", "billable", "partial", "failed", "aborted", "shown_s", "frames_pct", "watchers")
+        rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total) | people.row(None))
+    counts = ("plays", "billable", "partial", "failed", "aborted", "shown_s", "frames_pct", *people.columns)
     notes = (*longer_note(longer, by), _ROUNDED, *([_WHOLE_DAYS] if periods.cuts_days else []))
     return Report(title="Plays", columns=(*by, *counts), rows=rows, totals=min(1, len(rows)), notes=notes)
 
@@ -138,7 +144,7 @@ def _shared(db: sqlite3.Connection, name: str) -> set[str]:
 def _invoice_line(
     key: tuple[str, str, str, str],
     bucket: dict[str, Any],
-    watchers: int | str,
+    people: dict[str, Any],
     contract: Line | None,
     ever_micro: int,
 ) -> dict[str, Any]:
@@ -153,7 +159,7 @@ def _invoice_line(
         "plays": bucket["plays"],
         "billable": bucket["billable"],
         "not billed": ", ".join(f"{count} {why}" for why, count in sorted(bucket["why"].items())),
-        "watchers": watchers,
+        **people,
         "spend": spend if currency else Decimal(0),
         "left": None if budget is None else budget - to_cents(money(ever_micro), currency),
         "currency": currency,
@@ -163,7 +169,10 @@ def _invoice_line(
 def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     mine = [row for row in rows if row["currency"] == currency]
     sums: dict[str, Any] = {name: sum(row[name] for row in mine) for name in ("plays", "billable")}
-    sums["watchers"] = sum(row["watchers"] for row in mine if row["watchers"] != HIDDEN) or HIDDEN
+    for name in ("ots", "watchers", "attention_s", "old_matched_watchers"):
+        if any(name in row for row in mine):
+            known = [row[name] for row in mine if row[name] is not None]
+            sums[name] = (sum(number for number in known if number != HIDDEN) or HIDDEN) if known else None
     amounts: dict[str, Decimal | None] = {}
     for name in ("contracted", "spend", "left"):
         known = [row[name] for row in mine if row[name] is not None]
@@ -179,11 +188,11 @@ def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _plays_row(row: dict[str, Any], bucket: Counter[str], watchers: int) -> dict[str, Any]:
+def _plays_row(row: dict[str, Any], bucket: Counter[str]) -> dict[str, Any]:
     share = bucket["presented"] / bucket["expected"] if bucket["expected"] else 0.0
     counted = {name: bucket[name] for name in ("plays", "billable", "partial", "failed", "aborted")}
     measured = {"shown_s": round(bucket["shown_ms"] / 1000, 1), "frames_pct": round(100 * share, 1)}
-    return {**row, **counted, **measured, "watchers": watchers or HIDDEN}
+    return {**row, **counted, **measured}
 
 
 def _told(people: Counter[tuple[str, Any]]) -> Counter[Any]:

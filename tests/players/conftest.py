@@ -13,9 +13,9 @@ from pipeline.job import Job
 from pipeline.settings import Ads, Screen, Station, StationTable
 from players import player as player_module
 from players.ledger import clock as ledger_clock
-from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
-from tests.ads import decision
+from players.ledger.shown import Shown
+from tests.ads import decision, tally_of
 from tests.players.playing import SIZE, Configure, line
 from tests.players.recording import STATION, Crowd, Play, Record, count_as_before
 
@@ -76,12 +76,11 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
             chosen = decision(ad)
             play_id = book.start(chosen, planned_ms=0)
             assert play_id is not None
-            exposure = Exposure(chosen)
-            exposure.add(who, 0)
+            tally = tally_of(who)
             clock[0] = when + timedelta(seconds=8)
             book.end(
                 play_id,
-                Shown(frames_expected=480, frames_presented=round(480 * share), status="played", exposure=exposure),
+                Shown(frames_expected=480, frames_presented=round(480 * share), status="played", tally=tally),
             )
         book.close()
         monkeypatch.undo()

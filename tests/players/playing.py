@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -42,8 +43,11 @@ def person(gender: Gender, decade: int | None) -> Person:
 
 
 def audience(*people: Person, camera: str = "a") -> Audience:
-    """Return these people, seen in one frame just now."""
+    """Return these people, seen in one frame just now; who has no track gets one, by place, gender and decade."""
     now_ns = time.monotonic_ns()
+    people = tuple(
+        msgspec.structs.replace(one, track=one.track or _track(n, one), seen_ns=now_ns) for n, one in enumerate(people)
+    )
     return Audience(
         camera=camera,
         seq=now_ns // 1_000_000,
@@ -57,8 +61,12 @@ def audience(*people: Person, camera: str = "a") -> Audience:
     )
 
 
+def _track(number: int, who: Person) -> str:
+    return f"{number:02x}{ord(who.gender[0]):02x}{9 if who.decade is None else who.decade:012x}"
+
+
 def line(
-    name: str, *files: str, target: str = "", house: bool = False, duration_s: float = 1.0, price: str = ""
+    name: str, *files: str, target: str = "", house: bool = False, duration_s: float = 1.2, price: str = ""
 ) -> str:
     """Return a line of a campaign file; creatives are named after their files."""
     parts = ["[[lines]]", f'id = "{name}"']

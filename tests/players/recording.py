@@ -18,7 +18,7 @@ from tests.ads import BERLIN, F20, F30, HOUSE, M30, line, present
 STATION = StationTable(name="stop-7", venue_type="outdoor.bus_shelters", lat=52.5, lon=13.4, timezone="Europe/Berlin")
 WOMEN = Target(gender="F")
 MOKA = line("moka", WOMEN, advertiser="Moka", price=Decimal("0.125"), currency="EUR", budget=Decimal("100"))
-SOJU = line("soju", WOMEN, advertiser="Soju", cpm=Decimal("700"), currency="KRW")
+SOJU = line("soju", WOMEN, advertiser="Soju", price=Decimal("700"), per="1000 ots", currency="KRW")
 DINAR = line("dinar", WOMEN, advertiser="Dinar", price=Decimal("0.0015"), currency="KWD")
 
 Play = tuple[datetime, Line, Present, float]

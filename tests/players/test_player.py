@@ -72,7 +72,7 @@ def test_the_ad_follows_the_audience_and_every_play_is_accounted_for(configure: 
     assert all(play["status"] in ("played", "partial") and play["hash"] for play in plays)
     billed = [play for play in plays if play["billable"]]
     assert {"young", "old"} == {play["creative"] for play in billed}
-    assert all(play["matched_watchers"] >= 1 and play["model_sha256"] == "ab" * 32 for play in billed)
+    assert all(play["matched_ots"] >= 1 and play["model_sha256"] == "ab" * 32 for play in billed)
     assert all(
         "met by 0" in play["bill_reason"] or "house" in play["bill_reason"] for play in plays if play not in billed
     )

@@ -33,6 +33,27 @@ def test_every_key_arrives(folder: Path) -> None:
     assert len(ad.sha256) == 64
 
 
+@pytest.mark.parametrize(
+    ("keys", "per", "bill_on"),
+    [
+        ("", "play", "present"),
+        ('bill_on = "watched"', "play", "watched"),
+        ('per = "1000 ots"', "1000 ots", "present"),
+        ('per = "1000 ots"\nbill_on = "watched"', "1000 ots", "watched"),
+        ('per = "1000 watchers"', "1000 watchers", "watched"),
+        ('per = "1000 attentive seconds"\nbill_on = "watched"', "1000 attentive seconds", "watched"),
+    ],
+)
+def test_a_price_is_for_what_per_says_and_is_billed_on_who_was_there_or_looked(
+    folder: Path, keys: str, per: str, bill_on: str
+) -> None:
+    (folder / "a.toml").write_text('currency = "EUR"\n' + little(line=f"price = 9.5\n{keys}"))
+    catalogue = read(folder)
+    assert catalogue.problems == ()
+    (line,) = catalogue.lines
+    assert (line.price, line.per, line.bill_on) == (Decimal("9.5"), per, bill_on)
+
+
 def test_a_budget_is_shared_between_the_screens_of_a_station(folder: Path) -> None:
     (folder / "moka.toml").write_text(GOOD)
     (line,) = load_catalogue(folder, UTC, 8.0, screens=3).lines
@@ -74,7 +95,19 @@ def test_a_budget_is_shared_between_the_screens_of_a_station(folder: Path) -> No
         ('currency = "eur"\n' + little(), "currency: 'eur' is not written as ISO 4217 has it; write EUR"),
         ('currency = "won"\n' + little(), "currency: there is no currency 'won'; use an ISO 4217 code"),
         ("currency = 5\n" + little(line="price = 1"), "lines[0].price: needs a currency"),
-        ('currency = "EUR"\n' + little(line="price = 1\ncpm = 2"), "lines[0].cpm: a line has a price a play or a cpm"),
+        (
+            'currency = "EUR"\n' + little(line="cpm = 2"),
+            'lines[0].cpm: it is not told whom it counts; write price = "2" with per = "1000 ots"',
+        ),
+        (
+            'currency = "EUR"\n' + little(line='price = 1\nper = "1000 views"'),
+            "lines[0].per: choose one of play, 1000 ots, 1000 watchers, 1000 attentive seconds",
+        ),
+        (
+            'currency = "EUR"\n' + little(line='price = 1\nper = "1000 watchers"\nbill_on = "present"'),
+            "lines[0].bill_on: 1000 watchers are of people who watched; remove bill_on",
+        ),
+        (little(line='per = "1000 ots"'), "lines[0].per: there is no price for 1000 ots; add price"),
         ('currency = "EUR"\n' + little(line="budget = 5"), "lines[0].budget: a budget needs a price"),
         (little(line="starts = 2026-05-02\nends = 2026-05-01"), "lines[0].ends: 2026-05-01 is before starts"),
         (little(line="starts = 2026-02-30"), "bad.toml: line 6: not TOML: starts: a day is written such as 2026-05-01"),

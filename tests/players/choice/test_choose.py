@@ -192,10 +192,10 @@ def test_a_budget_ends_before_it_is_overspent_and_a_reservation_given_back_count
     assert pick(present(F20), ad, history=history).line.id == "ad"
 
 
-def test_a_cpm_is_charged_by_the_thousand_matched_watchers() -> None:
-    ad = line("ad", Target(gender="F"), cpm=Decimal("8.00"), currency="EUR")
+def test_a_play_that_is_billed_by_people_reserves_what_those_of_the_target_may_cost() -> None:
+    ad = line("ad", Target(gender="F"), price=Decimal("8.00"), per="1000 ots", currency="EUR")
     assert pick(present(F20, F30, M30), ad).price == Decimal("0.016")
-    assert ad.play_price(2) == Decimal("0.016")
+    assert ad.reserve(2) == Decimal("0.016")
 
 
 def test_even_pacing_spends_with_the_open_time_that_is_over() -> None:

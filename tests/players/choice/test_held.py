@@ -47,8 +47,8 @@ def test_a_line_says_what_holds_it(spent: int, kind: str | None, why: str) -> No
 def test_a_price_above_the_budget_and_a_cpm_of_many_watchers_are_said_too() -> None:
     dear = held(order(price="11"))["ad"]
     assert dear == ("short", "its budget of 10.00 EUR does not pay one play at 11.00 EUR; raise it")
-    ad = line("cpm", Target(min_watchers=4), budget=Decimal("0.03"), cpm=Decimal(9), currency="EUR")
-    assert "does not pay one play at 0.036 EUR" in held(ad)["cpm"].why
+    ad = line("mille", Target(min_watchers=4), budget=Decimal("0.03"), price=Decimal(9), per="1000 ots", currency="EUR")
+    assert "does not pay one play at 0.036 EUR" in held(ad)["mille"].why
 
 
 def test_even_pacing_says_what_is_due_only_while_the_line_is_open() -> None:

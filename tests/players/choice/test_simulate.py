@@ -27,7 +27,10 @@ def test_an_audience_file_says_who_is_there_from_when_on(tmp_path: Path) -> None
         ('{"at_s": 9, "people": []}\n' + WOMAN, "line 2: at_s goes back; sort the lines"),
         (WOMAN + "\nnonsense\n", "line 3: it is no JSON object of its own; a line is such as"),
         (WOMAN + '{"at_s": -1, "people": []}\n', "line 2: at_s: expected a number of at least 0"),
-        (WOMAN.replace("gender", "sex"), "line 1: people[0].sex: unknown key; known here: gender, age, nearness"),
+        (
+            WOMAN.replace("gender", "sex"),
+            "people[0].sex: unknown key; known here: gender, age, nearness, looks",
+        ),
         (WOMAN.replace("25", "250"), "line 1: people[0].age: expected a number of at most 120"),
     ],
 )

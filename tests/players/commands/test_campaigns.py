@@ -68,7 +68,11 @@ def test_check_shows_names_as_they_are_written(folder: Path) -> None:
 
 
 def test_check_says_on_which_days_a_line_plays_and_that_a_budget_pays_no_play(folder: Path) -> None:
-    budgets = {"poor": 'price = 0.6\nbudget = "0.5"', "fair": "price = 0.6\nbudget = 1", "mille": "cpm = 9\nbudget = 1"}
+    budgets = {
+        "poor": 'price = 0.6\nbudget = "0.5"',
+        "fair": "price = 0.6\nbudget = 1",
+        "mille": "price = 9\nper = '1000 ots'\nbudget = 1",
+    }
     for name, money in budgets.items():
         money += '\nweekdays = ["sun", "sat"]' if name == "mille" else ""
         (folder / f"{name}.toml").write_text('currency = "EUR"\n' + little(name, line=money))

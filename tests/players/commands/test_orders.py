@@ -14,9 +14,9 @@ from players.ads.campaigns import load_catalogue
 from players.choice.choose import Rules, choose, moment_in
 from players.commands.campaigns import campaigns as campaigns_command
 from players.commands.report import report as report_command
-from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
-from tests.ads import F20, present
+from players.ledger.shown import Shown
+from tests.ads import F20, present, tally_of
 from tests.players.campaign_files import UTC
 
 MOKA = """
@@ -59,9 +59,8 @@ def play(station: Path, times: int, screen: str = "main", screens: int = 1) -> i
         chosen = choose(present(F20), catalogue, book.history, moment_in(0), Random(seed), Rules())
         play_id = book.start(chosen, planned_ms=0) if chosen else None
         if chosen and play_id:
-            exposure = Exposure(chosen)
-            exposure.add(present(F20), 0)
-            book.end(play_id, Shown(frames_expected=9, frames_presented=9, status="played", exposure=exposure))
+            tally = tally_of(present(F20))
+            book.end(play_id, Shown(frames_expected=9, frames_presented=9, status="played", tally=tally))
             paid += 1
     book.close()
     return paid

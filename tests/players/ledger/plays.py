@@ -15,10 +15,10 @@ from players.ads.lines import Line, Target
 from players.audience.present import Present
 from players.ledger.chain import Verdict, verify
 from players.ledger.export import read_plays
-from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
+from players.ledger.shown import Shown
 from players.ledger.snapshot import reading
-from tests.ads import F20, decision, line, present
+from tests.ads import F20, decision, line, present, tally_of
 
 ROOT = Path(__file__).parents[3]
 STATION = StationTable(name="stop-7", venue_type="outdoor.bus_shelters", lat=37.5, lon=127, timezone="Asia/Seoul")
@@ -34,10 +34,9 @@ def play(
     chosen = decision(ad)
     play_id = book.start(chosen, planned_ms=0)
     if play_id is not None:
-        exposure = Exposure(chosen)
-        exposure.add(who or present(F20), 0)
+        tally = tally_of(who or present(F20))
         frames = round(480 * shown)
-        book.end(play_id, Shown(frames_expected=480, frames_presented=frames, status=status, exposure=exposure, **more))
+        book.end(play_id, Shown(frames_expected=480, frames_presented=frames, status=status, tally=tally, **more))
     return play_id
 
 
@@ -66,9 +65,9 @@ from decimal import Decimal
 from pathlib import Path
 from pipeline.settings import StationTable
 from players.ads.lines import Target
-from players.ledger.exposure import Exposure, Shown
+from players.ledger.shown import Shown
 from players.ledger.ledger import Ledger
-from tests.ads import F20, HOUSE, decision, line, pick, present
+from tests.ads import F20, HOUSE, decision, line, pick, present, tally_of
 
 rng = random.Random(int(sys.argv[2]))
 ads = [line(f"ad{n}", Target(gender="F"), price=Decimal("0.07"), budget=Decimal(sys.argv[3]), currency="EUR")
@@ -83,9 +82,8 @@ while True:
         print("refused", chosen.line.id, flush=True)
         continue
     print("started", play_id, flush=True)
-    exposure = Exposure(chosen)
-    exposure.add(who, 0)
-    book.end(play_id, Shown(frames_expected=480, frames_presented=480, status="played", exposure=exposure))
+    tally = tally_of(who)
+    book.end(play_id, Shown(frames_expected=480, frames_presented=480, status="played", tally=tally))
     print("ended", play_id, flush=True)
 """
 

@@ -4,9 +4,9 @@ import time
 from pathlib import Path
 
 from players.ledger.ballast import BALLAST_BYTES
-from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
-from tests.ads import F20, HOUSE, decision, present
+from players.ledger.shown import Shown
+from tests.ads import F20, HOUSE, decision, present, tally_of
 from tests.players.ledger.plays import AD, STATION, fill, play, sound, table
 
 
@@ -53,9 +53,8 @@ def test_a_play_that_ends_on_a_full_disk_is_ended_when_space_returns(small_disk:
     fill(small_disk / "fill")
     while play(book, HOUSE):
         pass
-    exposure = Exposure(chosen)
-    exposure.add(present(F20), 0)
-    book.end(play_id, Shown(frames_expected=480, frames_presented=480, status="played", exposure=exposure))
+    tally = tally_of(present(F20))
+    book.end(play_id, Shown(frames_expected=480, frames_presented=480, status="played", tally=tally))
     assert not book.accepts_paid
     (small_disk / "fill").unlink()
     time.sleep(0.1)

@@ -9,9 +9,9 @@ import pytest
 from players.ads.lines import Target
 from players.audience.present import NOBODY
 from players.ledger.billing import IN_SHORT, BillCode, code_of_words
-from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
-from tests.ads import F20, HOUSE, M30, decision, line, present
+from players.ledger.shown import Shown
+from tests.ads import F20, HOUSE, M30, decision, line, present, tally_of
 from tests.players.ledger.plays import AD, STATION, play, sound, table
 
 
@@ -70,9 +70,8 @@ def test_a_play_cut_short_is_not_billed_however_smooth_it_was(ledger: Ledger, pa
     chosen = decision(AD)
     play_id = ledger.start(chosen, planned_ms=8000)
     assert play_id is not None
-    exposure = Exposure(chosen)
-    exposure.add(present(F20), 0)
-    cut = Shown(frames_expected=3, frames_presented=3, status="partial", shown_ms=80, exposure=exposure)
+    tally = tally_of(present(F20))
+    cut = Shown(frames_expected=3, frames_presented=3, status="partial", shown_ms=80, tally=tally)
     ledger.end(play_id, cut)
     ledger.close()
     (row,) = table(path)
@@ -87,10 +86,9 @@ def test_frames_lost_and_time_cut_off_both_count_and_waiting_for_the_disk_does_n
     chosen = decision(AD)
     play_id = ledger.start(chosen, planned_ms=50)
     assert play_id is not None
-    exposure = Exposure(chosen)
-    exposure.add(present(F20), 0)
+    tally = tally_of(present(F20))
     time.sleep(0.06)
-    shown = Shown(frames_expected=400, frames_presented=presented, status="partial", shown_ms=40, exposure=exposure)
+    shown = Shown(frames_expected=400, frames_presented=presented, status="partial", shown_ms=40, tally=tally)
     ledger.end(play_id, shown)
     ledger.close()
     (row,) = table(path)

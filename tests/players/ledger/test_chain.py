@@ -22,7 +22,7 @@ from tests.players.ledger.plays import play, sound
     [
         ("UPDATE plays SET price_micro = 990000 WHERE started_seq = 5", "entry 5 (started): what it says is not"),
         ("UPDATE plays SET billable = 1 WHERE started_seq = 5", "entry 6 (ended): what it says is not"),
-        ("UPDATE plays SET watchers = 99 WHERE started_seq = 1", "entry 2 (ended): what it says is not"),
+        ("UPDATE plays SET ots_1s = 99 WHERE started_seq = 1", "entry 2 (ended): what it says is not"),
         ("UPDATE plays SET started_hash = hash WHERE started_seq = 3", "entry 3 (started): what it says is not"),
         ("DELETE FROM plays WHERE started_seq = 3", "entry 5 (started): entry 3 is missing before it"),
         ("UPDATE plays SET started_prev_hash = 'x' WHERE started_seq = 3", "entry 3 (started): it does not follow"),

@@ -25,7 +25,7 @@ from players.ledger.chain import verify
 from players.ledger.entries import Identity, entry_hash
 from players.ledger.ledger import Ledger
 from players.ledger.outside import Mark, MarkFile
-from players.ledger.schema import SCHEMAS, column_types
+from players.ledger.schema import SCHEMAS, column_types, newest
 from players.ledger.signing import check_statement, sign
 from players.ledger.snapshot import reading
 from players.ledger.values import from_file, read_texts
@@ -60,7 +60,7 @@ def run(*words: object, command: Any = ledger_command) -> Any:
 
 def rehash(path: Path) -> None:
     """Hash the whole chain anew, as a thief who knows the program would."""
-    schema, db = SCHEMAS[4], sqlite3.connect(path)
+    schema, db = SCHEMAS[newest()], sqlite3.connect(path)
     triggers = [row[0] for row in db.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")]
     for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         db.execute(f"DROP TRIGGER {name}")

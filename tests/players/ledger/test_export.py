@@ -6,15 +6,18 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from players.commands.ledger import ledger as ledger_command
-from players.ledger.export import OF_PEOPLE, read_plays, write_parquet, write_plays
+from players.ledger.export import OF_PEOPLE, clear_people, read_plays, write_parquet, write_plays
 from players.ledger.ledger import Ledger
 from players.ledger.snapshot import reading
 from tests.ads import F20, HOUSE, M30, present
-from tests.players.ledger.plays import play, table
+from tests.players.ledger.plays import AD, play, table
+
+AMOUNTS = ("price", "rate", "reserved", "cost")
 
 
 def test_csv_jsonl_and_parquet_say_the_same(ledger: Ledger, path: Path, tmp_path: Path) -> None:
@@ -41,9 +44,10 @@ def test_csv_jsonl_and_parquet_say_the_same(ledger: Ledger, path: Path, tmp_path
         assert {name: from_csv[n][name] for name in ("context", "eligible")} == {
             name: flat[name] for name in ("context", "eligible")
         }
-        assert {**from_json[n], "price": Decimal(from_json[n]["price"])} == row
+        amounts = {name: Decimal(from_json[n][name]) for name in AMOUNTS if row[name] is not None}
+        assert {**from_json[n], **amounts} == row
         assert from_csv[n]["hash"] == row["hash"]
-        assert Decimal(from_csv[n]["price"]) == row["price"]
+        assert {name: Decimal(from_csv[n][name]) for name in amounts} == amounts
 
 
 def test_an_export_without_people_tells_how_many_were_there_in_no_column(ledger: Ledger, path: Path) -> None:
@@ -53,10 +57,19 @@ def test_an_export_without_people_tells_how_many_were_there_in_no_column(ledger:
     ledger.close()
     words = ["export", "--ledger", str(path), "--format", "jsonl"]
     whole, without = (CliRunner().invoke(ledger_command, [*words, *more]) for more in ([], ["--without-people"]))
-    assert json.loads(whole.stdout.splitlines()[0])["watchers"] == 7
+    assert json.loads(whole.stdout.splitlines()[0])["ots_1s"] == 7
     for text in without.stdout.splitlines():
         row = json.loads(text)
         assert [name for name, value in row.items() if value is None and name in OF_PEOPLE] == [
             name for name in row if name in OF_PEOPLE
         ]
-        assert 7 not in row.values() and row["billable"] == 1
+        assert 7 not in row.values() and row["billable"] == 1 and row["cost"] == "0.12"
+
+
+def test_an_export_without_people_leaves_out_what_people_cost(ledger: Ledger, path: Path) -> None:
+    play(ledger, msgspec.structs.replace(AD, price=Decimal("9.50"), per="1000 ots"), present(*[F20] * 7))
+    ledger.close()
+    (row,) = table(path)
+    assert (row["price"], row["rate"], row["cost"]) == (0, Decimal("9.50"), Decimal("0.0665"))
+    bare = clear_people(row)
+    assert (bare["rate"], bare["cost"], bare["reserved"], bare["bill_reason"]) == (Decimal("9.50"), None, None, None)

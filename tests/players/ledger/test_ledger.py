@@ -12,13 +12,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from pipeline.settings import Camera
 from players.ads.holders import Holders
+from players.audience.basis import calibration_of, zone_of
 from players.audience.present import NOBODY
 from players.ledger import clock, past
-from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
 from players.ledger.paths import ledger_path
-from tests.ads import F20, HOUSE, M30, MS, decision, pick, present
+from players.ledger.shown import Shown
+from tests.ads import F20, HOUSE, M30, decision, pick, present, tally_of
 from tests.players.ledger.plays import AD, STATION, alter, play, run_child, run_script, sound, table
 
 
@@ -28,17 +30,23 @@ def test_a_row_holds_everything(ledger: Ledger, path: Path) -> None:
     chosen = msgspec.structs.replace(decision(AD), present=seen, eligible=eligible)
     play_id = ledger.start(chosen, planned_ms=60)
     assert play_id is not None
-    exposure = Exposure(chosen)
-    exposure.add(present(F20, M30), 0)
-    exposure.add(present(F20), 2000 * MS)
-    exposure.add(present(F20, F20, M30), 3000 * MS)
+    tally = tally_of(present(F20, M30), looked_ms=2500)
     time.sleep(0.06)
-    ledger.end(play_id, Shown(frames_expected=480, frames_presented=470, status="played", exposure=exposure))
+    cameras = [Camera(name="kerb", source="sample")]
+    shown = Shown(
+        frames_expected=480,
+        frames_presented=470,
+        status="played",
+        tally=tally,
+        exposure_zone=zone_of(cameras),
+        calibration=calibration_of(cameras),
+    )
+    ledger.end(play_id, shown)
     ledger.close()
     row = table(path)[0]
     expected = {
         "play_id": play_id,
-        "schema": 4,
+        "schema": 5,
         "station": "stop-7",
         "screen": "main",
         "venue_type": "outdoor.bus_shelters",
@@ -52,12 +60,28 @@ def test_a_row_holds_everything(ledger: Ledger, path: Path) -> None:
         "policy": "majority",
         "trigger": "target",
         "target": "F 20-29",
-        "matched_watchers": 2,
-        "watchers": 3,
-        "person_ms": 5000,
-        "ots": 4,
-        "qty_multiplier": 4.0,
+        "measured_share": 1.0,
+        "ots_1s": 2,
+        "ots_unknown": 0,
+        "watchers_looked": 2,
+        "watchers_2s": 2,
+        "presence_ms": 16000,
+        "dwell_ms": 16000,
+        "attention_ms": 5000,
+        "most_people": 2,
+        "p_minor_max": None,
+        "matched_ots": 1,
+        "matched_looked": 1,
+        "matched_attention_ms": 2500,
+        "exposure_zone": "kerb: whole picture",
+        "calibration": "kerb: yaw 0 +- 20, pitch 0 +- 16 deg",
+        "measure_level": "viewable/OTS",
         "price": Decimal("0.12"),
+        "price_per": "play",
+        "rate": Decimal("0.12"),
+        "reserved": Decimal("0.12"),
+        "bill_on": "present",
+        "cost": Decimal("0.12"),
         "currency": "EUR",
         "time_zone": "Asia/Seoul",
         "model_sha256": "ab" * 32,
@@ -68,8 +92,7 @@ def test_a_row_holds_everything(ledger: Ledger, path: Path) -> None:
         "billable": 1,
         "bill_code": "billed",
         "eligible": [["f20", 0.75], ["m30", 0.25]],
-        "watchers_2s": None,
-        "attention_ms": None,
+        **dict.fromkeys(("matched_watchers", "watchers", "person_ms", "ots", "qty_multiplier")),
     }
     assert {key: row[key] for key in expected} == expected
     assert 60 <= row["shown_ms"] < 600_000
@@ -124,7 +147,7 @@ def test_a_budget_is_reserved_given_back_and_never_overspent(ledger: Ledger, pat
     first, second = (ledger.start(decision(ad), planned_ms=1) for _ in range(2))
     assert first and second
     assert ledger.start(decision(ad), planned_ms=1) is None
-    failed = Shown(frames_expected=10, frames_presented=0, status="failed", exposure=Exposure(decision(ad)))
+    failed = Shown(frames_expected=10, frames_presented=0, status="failed", tally=tally_of(NOBODY))
     ledger.end(first, failed)
     assert play(ledger, ad)
     ledger.end(second, failed)
@@ -143,9 +166,9 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 from pipeline.settings import StationTable
-from players.ledger.exposure import Exposure, Shown
+from players.ledger.shown import Shown
 from players.ledger.ledger import Ledger
-from tests.ads import F20, decision, line, present
+from tests.ads import F20, decision, line, present, tally_of
 
 ad = line("ad", price=Decimal("0.07"), currency="EUR", budget=Decimal("0.70"))
 book = Ledger(Path(sys.argv[1]), StationTable(), "main", retry_s=0.0)
@@ -155,9 +178,8 @@ for attempt in range(300):
     if play_id is None and book.history.committed_by(ad) == 700_000 and book.accepts_paid:
         break  # the budget is spent
     if play_id is not None:
-        exposure = Exposure(chosen)
-        exposure.add(present(F20), 0)
-        book.end(play_id, Shown(frames_expected=4, frames_presented=4, status="played", exposure=exposure))
+        tally = tally_of(present(F20))
+        book.end(play_id, Shown(frames_expected=4, frames_presented=4, status="played", tally=tally))
 print(book.history.committed_by(ad))
 book.close()
 """

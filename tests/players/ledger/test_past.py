@@ -9,9 +9,9 @@ import pytest
 
 from players.choice.history import HOUR_NS
 from players.ledger import clock, opening
-from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
-from tests.ads import F20, HOUSE, decision, line, pick, present
+from players.ledger.shown import Shown
+from tests.ads import F20, HOUSE, decision, line, pick, present, tally_of
 from tests.players.ledger.plays import AD, STATION, alter, play, sound, table
 
 
@@ -93,9 +93,8 @@ def test_durations_are_monotonic_when_the_clock_jumps(
         assert play_id is not None
         shift = timedelta(hours=hours)
         time.sleep(0.05)
-        exposure = Exposure(chosen)
-        exposure.add(present(F20), 0)
-        ledger.end(play_id, Shown(frames_expected=6, frames_presented=6, status="played", exposure=exposure))
+        tally = tally_of(present(F20))
+        ledger.end(play_id, Shown(frames_expected=6, frames_presented=6, status="played", tally=tally))
     ledger.close()
     monkeypatch.undo()
     rows = table(path)

@@ -75,7 +75,7 @@ def test_a_ledger_of_schema_1_is_reported(v1: Path) -> None:
             row["aborted"],
             row["shown_s"],
             row["frames_pct"],
-            row["watchers"],
+            row["old_ots"],
         )
         for row in plays.rows
     ]
@@ -106,7 +106,7 @@ def test_a_ledger_of_schema_1_is_written_on(v1: Path) -> None:
     *_, last, new = table(v1)
     assert (last["schema"], last["status"], last["bill_reason"]) == (1, "aborted", "not billed: the play was aborted")
     assert (last["bill_code"], last["context"], last["eligible"]) == ("aborted", None, None)
-    assert (new["schema"], new["bill_code"], new["eligible"]) == (4, "billed", [["f20", 1.0]])
+    assert (new["schema"], new["bill_code"], new["eligible"]) == (5, "billed", [["f20", 1.0]])
     assert new["started_prev_hash"] == last["hash"]
     db = sqlite3.connect(v1)
     (kept,) = db.execute("SELECT bill_code FROM plays WHERE schema = 1 AND ended_seq = 26").fetchone()
@@ -133,7 +133,7 @@ def test_ledgers_of_several_schemas_are_read_together(v1: Path, tmp_path: Path) 
     book.close()
     with reading([v1, side]) as db:
         rows = list(read_plays(db))
-    assert [(row["schema"], row["screen"]) for row in rows] == [(1, "main")] * 13 + [(4, "side")]
+    assert [(row["schema"], row["screen"]) for row in rows] == [(1, "main")] * 13 + [(5, "side")]
     assert rows[-1] == table(side)[0]
     assert rows[:-1] == table(v1)
 
@@ -152,27 +152,73 @@ def test_a_ledger_of_a_newer_schema_is_refused_and_left_alone(v1: Path) -> None:
     assert v1.read_bytes() == before
 
 
-def to_5(db: sqlite3.Connection) -> None:
+@pytest.fixture
+def v4(tmp_path: Path) -> Path:
+    """A ledger of schema 4, which `data/ledger_v4.py` wrote; `data/ledger-v4.jsonl` is its export by that code."""
+    path = tmp_path / "v4" / "ledger-main.sqlite"
+    path.parent.mkdir()
+    shutil.copyfile(DATA / "ledger-v4.sqlite", path)
+    return path
+
+
+def test_a_ledger_of_schema_4_verifies_and_is_exported_as_the_code_that_wrote_it_did(v4: Path) -> None:
+    before = [json.loads(text) for text in (DATA / "ledger-v4.jsonl").read_text().splitlines()]
+    assert (sound(v4).plays, sound(v4).billable) == (9, 5)
+    for row, old in zip(table(v4), before, strict=True):
+        assert {name: row[name] for name in old} == {**old, "price": Decimal(old["price"])}
+        measures = ("ots_1s", "watchers_looked", "presence_ms", "most_people", "measured_share", "measure_level")
+        assert not any(row[name] is not None for name in measures)
+        cost = None if row["billable"] is None else row["price"] if row["billable"] else Decimal(0)
+        assert row["cost"] == cost, "what a play cost until schema 4 is its price"
+
+
+def test_a_ledger_of_schema_4_is_reported_and_its_people_keep_their_old_names(v4: Path) -> None:
+    with reading([v4]) as db:
+        billing = queries.billing(db)
+        plays = queries.plays(db, ("line",), SEOUL)
+    spent = {row["line"]: (row["billable"], row["spend"]) for row in billing.rows if row["line"]}
+    assert spent == {"crowd": (1, Decimal("0.02")), "women": (3, Decimal("0.36")), "men": (1, Decimal("350"))}
+    total = plays.rows[-1]
+    assert (total["plays"], total["ots"], total["watchers"], total["old_ots"]) == (9, None, None, "hidden")
+    assert "old_matched_watchers" in billing.columns
+
+
+def test_a_ledger_of_schema_4_is_written_on_and_its_money_still_counts(v4: Path) -> None:
+    book = Ledger(v4, STATION, "main")
+    assert book.accepts_paid, book.problem
+    assert sum(book.history.committed.values()) == 360_000 + 19_000 + 350_000_000
+    play(book)
+    book.close()
+    sound(v4)
+    *_, aborted, new = table(v4)
+    assert (aborted["schema"], aborted["bill_code"], aborted["ots_1s"]) == (4, "aborted", None)
+    assert (new["schema"], new["ots_1s"], new["ots"], new["watchers"]) == (5, 1, None, None)
+    with reading([v4]) as db:
+        (total,) = queries.plays(db, ("line",), SEOUL).rows[-1:]
+    assert (total["plays"], total["ots"], total["old_ots"]) == (10, "hidden", "hidden"), "old and new are never added"
+
+
+def to_6(db: sqlite3.Connection) -> None:
     """Migrate to a schema that no version has: a column for the start, one for the end, and a table."""
     db.execute("ALTER TABLE plays ADD COLUMN weather TEXT")
-    db.execute("ALTER TABLE plays ADD COLUMN dwell_ms INTEGER")
+    db.execute("ALTER TABLE plays ADD COLUMN scent REAL")
     db.execute("CREATE TABLE receipts (seq INTEGER PRIMARY KEY)")
 
 
 def test_a_further_schema_is_an_entry_of_the_table(v1: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of schemas 1, 4 and 5, each ended under its own, stand in one chain that verifies."""
+    """Rows of schemas 1, 5 and 6, each ended under its own, stand in one chain that verifies."""
     book = Ledger(v1, STATION, "main")
     play(book)
     assert book.start(decision(AD), planned_ms=0)
     book.close()
-    schema = SCHEMAS[4]
-    fifth = schema._replace(
+    schema = SCHEMAS[5]
+    sixth = schema._replace(
         started=schema.started | {"weather": "TEXT"},
-        ended=schema.ended | {"dwell_ms": "INTEGER"},
-        migrate=to_5,
+        ended=schema.ended | {"scent": "REAL"},
+        migrate=to_6,
         as_number=schema.as_number | {"weather"},
     )
-    monkeypatch.setitem(SCHEMAS, 5, fifth)
+    monkeypatch.setitem(SCHEMAS, 6, sixth)
     sound(v1)
     assert table(v1)[0]["weather"] is None
     book = Ledger(v1, STATION, "main")
@@ -181,9 +227,9 @@ def test_a_further_schema_is_an_entry_of_the_table(v1: Path, monkeypatch: pytest
     book.close()
     verdict = sound(v1)
     assert (verdict.plays, verdict.entries) == (16, 32)
-    assert [row["schema"] for row in table(v1)] == [1] * 13 + [4, 4, 5]
+    assert [row["schema"] for row in table(v1)] == [1] * 13 + [5, 5, 6]
     assert [row["status"] for row in table(v1)][-3:] == ["played", "aborted", "played"]
-    alter(v1, "UPDATE plays SET dwell_ms = 5 WHERE schema = 4")
+    alter(v1, "UPDATE plays SET scent = 5 WHERE schema = 5")
     assert "what it says is not what was hashed" in verify(v1).problem
 
 
@@ -212,15 +258,15 @@ Ledger(Path(sys.argv[1]), StationTable(), "main")
 """
 
 
-@pytest.mark.parametrize("begun", [3, 4])
+@pytest.mark.parametrize("begun", [4, 5])
 def test_a_kill_in_the_middle_of_a_migration_leaves_the_ledger_as_it_was(
     v1: Path, monkeypatch: pytest.MonkeyPatch, begun: int
 ) -> None:
     """The killed process had written pages of its migration to the log already."""
-    if begun == 4:
+    if begun == 5:
         Ledger(v1, STATION, "main").close()
     before = table(v1)
-    monkeypatch.setenv("NEXT", str(begun - 3))
+    monkeypatch.setenv("NEXT", str(begun - 4))
     assert run_script(KILLED, v1).returncode == -signal.SIGKILL
     assert v1.with_name(v1.name + "-wal").stat().st_size > 1_000_000
     assert table(v1) == before
@@ -230,7 +276,7 @@ def test_a_kill_in_the_middle_of_a_migration_leaves_the_ledger_as_it_was(
     assert play(book)
     book.close()
     db = sqlite3.connect(v1)
-    assert db.execute("PRAGMA user_version").fetchone() == (4,)
+    assert db.execute("PRAGMA user_version").fetchone() == (5,)
     assert "weather" not in {row[1] for row in db.execute("PRAGMA table_info(plays)")}
     db.close()
     assert sound(v1).plays == 14

@@ -22,11 +22,11 @@ from players.ads.lines import Target
 from players.audience.present import Present, of
 from players.choice.choose import Moment, Rules, choose
 from players.choice.history import History
-from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
 from players.ledger.schema import SCHEMAS, migrate
+from players.ledger.shown import Shown
 from players.ledger.values import from_file, pack_eligible, read_texts, to_file, unpack_eligible
-from tests.ads import S, catalogue, frame, line
+from tests.ads import S, catalogue, frame, line, tally_of
 from tests.players.ledger.plays import STATION, sound, table
 
 PLAYS_A_DAY = 10_800
@@ -131,10 +131,9 @@ def test_a_day_of_plays_stays_under_10_mb(path: Path, passers: list[Present], po
             assert chosen is not None
             play_id = book.start(chosen, planned_ms=8000)
             assert play_id is not None
-            exposure = Exposure(chosen)
-            exposure.add(who, 0)
-            exposure.add(who, 8 * S)
-            shown = Shown(frames_expected=480, frames_presented=479, status="played", shown_ms=8000, exposure=exposure)
+            shown = Shown(
+                frames_expected=480, frames_presented=479, status="played", shown_ms=8000, tally=tally_of(who)
+            )
             book.end(play_id, shown)
         book.close()
         sizes.append(path.stat().st_size)

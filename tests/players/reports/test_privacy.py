@@ -186,8 +186,8 @@ def test_a_part_of_a_day_tells_no_people_of_plays(record: Record) -> None:
         seen, played = audience(db, ("gender",), BERLIN, span), queries.plays(db, ("line",), BERLIN, span)
         whole = queries.plays(db, ("line",), BERLIN, (utc_bound("2026-05-04", BERLIN), None))
     assert [row["people"] for row in seen.rows] == [20, 20]
-    assert [(row["plays"], row["watchers"]) for row in played.rows] == [(30, HIDDEN), (30, HIDDEN)]
-    assert [row["watchers"] for row in whole.rows] == [30, 30]
+    assert [(row["plays"], row["ots"]) for row in played.rows] == [(30, HIDDEN), (30, HIDDEN)]
+    assert [row["ots"] for row in whole.rows] == [30, 30]
 
 
 def test_months_are_told_whole_and_what_is_left_by_days() -> None:
@@ -199,13 +199,13 @@ def test_months_are_told_whole_and_what_is_left_by_days() -> None:
     assert Periods(BERLIN, (None, None)).of("2026-05-02T09:00") == "2026-05"
 
 
-def test_the_multiplier_of_a_bid_tells_no_watchers_that_reports_hide(record: Record) -> None:
+def test_the_multiplier_of_a_bid_tells_no_people_that_reports_hide(record: Record) -> None:
     """Multiplier times plays is what `report plays` tells; where it hides the number, there is no multiplier."""
     screen = Screen(name="main")
     few = record([(at(4, 9, n), MOKA, present(F20), 1.0) for n in range(7)])
     with reading([few]) as db:
         objects = openrtb.bid_objects(db, STATION, screen)
-        assert {row["watchers"] for row in queries.plays(db, ("line",), BERLIN).rows} == {HIDDEN}
+        assert {row["ots"] for row in queries.plays(db, ("line",), BERLIN).rows} == {HIDDEN}
     assert "qty" not in objects["imp"]
     few.unlink()
     few.with_suffix(".mark").unlink()
@@ -214,15 +214,15 @@ def test_the_multiplier_of_a_bid_tells_no_watchers_that_reports_hide(record: Rec
     with reading([record(plays)]) as db:
         objects = openrtb.bid_objects(db, STATION, screen)
         rows = queries.plays(db, ("line",), BERLIN).rows
-    assert [row["watchers"] for row in rows] == [HIDDEN, 20, 30]
+    assert [row["ots"] for row in rows] == [HIDDEN, 20, 30]
     assert round(objects["imp"]["qty"]["multiplier"] * 25, 1) == 30
 
 
-def test_an_invoice_tells_watchers_as_reports_do(record: Record) -> None:
+def test_an_invoice_tells_people_as_reports_do(record: Record) -> None:
     ad = msgspec.structs.replace(MOKA, target=Target(gender="F"), price=Decimal("0.10"))
     path = record([(at(4 + n // 12, 9, n % 12), ad, present(F20), 1.0) for n in range(18)])
     sixth = utc_bound("2026-05-05", BERLIN), utc_bound("2026-05-06", BERLIN)
     with reading([path]) as db:
         whole, day = (queries.billing(db, (), span, BERLIN) for span in ((None, None), sixth))
-    assert [row["watchers"] for row in whole.rows] == [20, 20]
-    assert [(row["billable"], row["watchers"]) for row in day.rows] == [(6, HIDDEN), (6, HIDDEN)]
+    assert [row["ots"] for row in whole.rows] == [20, 20]
+    assert [(row["billable"], row["ots"]) for row in day.rows] == [(6, HIDDEN), (6, HIDDEN)]

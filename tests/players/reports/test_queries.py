@@ -32,7 +32,7 @@ def test_the_invoice_says_what_was_contracted_delivered_and_why_not(record: Reco
     moka = rows["moka"]
     assert (moka["plays"], moka["billable"], moka["not billed"]) == (6, 3, "1 cut short, 2 target not met")
     assert (moka["contracted"], moka["spend"], moka["left"]) == (Decimal("100.00"), Decimal("0.38"), Decimal("99.62"))
-    assert rows["soju"]["spend"] == Decimal(2)  # 3 plays at 0.70, chosen for one watcher each: 2.1 won
+    assert rows["soju"]["spend"] == Decimal(4)  # 3 plays of 2 people at 700 won a thousand: 4.2 won
     assert rows["dinar"]["spend"] == Decimal("0.005")  # 3 x 0.0015 = 0.0045, to the thousandth of a dinar
     totals = {row["currency"]: row["spend"] for row in made.rows if row["advertiser"] == "total"}
     assert totals == {"EUR": Decimal("0.38"), "KRW": Decimal(2), "KWD": Decimal("0.005")}
@@ -101,23 +101,24 @@ def table_of(plays: list[tuple[str, int, bool]]) -> Any:
     db = sqlite3.connect(":memory:")
     db.row_factory = sqlite3.Row
     db.execute(
-        "CREATE TABLE plays (advertiser, campaign, line, currency, billable, bill_code, price_micro, "
-        "matched_watchers, trigger, started_utc)"
+        "CREATE TABLE plays (advertiser, campaign, line, currency, billable, bill_code, cost_micro, price_micro, "
+        "matched_ots, matched_looked, matched_attention_ms, matched_watchers, schema, measured_share, shown_ms, "
+        "trigger, started_utc)"
     )
     for name, price, billed in plays:
         code = "billed" if billed else "failed"
-        row = ("x", "x", name, "EUR", billed, code, price, 1, "target", "")
-        db.execute("INSERT INTO plays VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        row = ("x", "x", name, "EUR", billed, code, price, 0, 1, 0, 0, None, 5, 1.0, 8000, "target", "")
+        db.execute(f"INSERT INTO plays VALUES ({', '.join('?' * len(row))})", row)
     return db
 
 
-def test_an_invoice_states_the_watchers_of_the_plays_that_it_bills_and_no_others(record: Record) -> None:
+def test_an_invoice_states_the_people_of_the_plays_that_it_bills_and_no_others(record: Record) -> None:
     two, one = present(F20, F30), present(F20)
     ad = msgspec.structs.replace(MOKA, target=Target(gender="F", min_watchers=2))
     path = record([(at(4, 9, n), ad, who, 1.0) for n, who in enumerate((two, one, two, one, one) * 5)])
     with reading([path]) as db:
         (row, _) = queries.billing(db).rows
-    assert (row["plays"], row["billable"], row["watchers"]) == (25, 10, 20)
+    assert (row["plays"], row["billable"], row["ots"]) == (25, 10, 20)
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,12 @@ from hypothesis import strategies as st
 
 from pipeline.settings import StationTable
 from players.ads.lines import WEEKDAYS
+from players.audience.tally import Tally
 from players.commands.report import report as report_command
 from players.ledger import clock as ledger_clock
 from players.ledger.clock import next_day, utc_bound
-from players.ledger.exposure import Exposure, Shown
 from players.ledger.ledger import Ledger
+from players.ledger.shown import Shown
 from players.ledger.snapshot import reading
 from players.reports import queries
 from players.reports.audience import audience
@@ -83,8 +84,8 @@ def ledger_of(zone: str, moments: list[datetime], people: int = 20) -> Iterator[
             now[0] = moment
             play_id = book.start(decision(HOUSE), planned_ms=0)
             assert play_id is not None
-            exposure = Exposure(decision(HOUSE))
-            book.end(play_id, Shown(frames_expected=1, frames_presented=1, status="played", exposure=exposure))
+            tally = Tally()
+            book.end(play_id, Shown(frames_expected=1, frames_presented=1, status="played", tally=tally))
         book.close()
         for moment in moments:
             count_as_before(path, moment, {F20: people}, station="station")

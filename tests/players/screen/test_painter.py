@@ -175,7 +175,7 @@ def test_a_full_screen_without_a_display_to_cover_is_seen_by_nobody(configure: C
         run_until(player, lambda: player.status["plays"]["total"] >= 2, person("F", 2))
         assert player.status["screen"] == "headless" and player.status["frames_presented"] == 0
         assert player.status["present"]["people"] == 1
-    assert [row["watchers"] for row in rows(settings)] == [0, 0]
+    assert [row["ots_1s"] for row in rows(settings)] == [None, None]
     path = ledger_path(settings.station.station, settings.screen.name, settings.station.folder)
     there = msgspec.structs.replace(settings.station.station, venue_type="outdoor.bus_shelters")
     with reading([path]) as db, pytest.raises(UserError, match="holds no play of screen"):
