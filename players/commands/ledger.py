@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pipeline.clean import clean
 from pipeline.errors import UserError
 from pipeline.medium import content_of
 from pipeline.state import state_dir
@@ -23,15 +24,18 @@ from players.commands.shared import (
     station_option,
     tell_problems,
     write_text,
+    zone_of,
 )
 from players.ledger import outside, statements
 from players.ledger.acceptance import accept
 from players.ledger.chain import proving
 from players.ledger.entries import Identity
-from players.ledger.export import clear_people, read_plays, write_parquet, write_plays
+from players.ledger.export import clear_people, find_play, read_plays, write_parquet, write_plays
 from players.ledger.paths import screen_of
 from players.ledger.signing import sign
 from players.ledger.snapshot import reading
+from players.reports.basis import card_of
+from players.reports.explain import explain
 
 
 @click.group("ledger")
@@ -130,6 +134,23 @@ def export_command(
                 count = write_plays(plays, output.shape, stream, output.csv)
     if output.out:
         click.echo(f"{output.out}: {count} plays")
+
+
+@ledger.command("explain")
+@click.argument("play_id")
+@station_option
+@ledgers_option
+def explain_command(play_id: str, station_file: Path | None, ledger_files: tuple[Path, ...]) -> None:
+    """Tell one play in plain words: why this ad, who was there and looked, and why it was billed or not.
+
+    PLAY_ID may be the beginning of the id. Numbers of people are exact, as in `ledger export`.
+    """
+    station = load_station(station_file)
+    with reading(ledger_paths(station, ledger_files), station=own_name(station, ledger_files)) as db:
+        tell_problems(db)
+        play = find_play(db, play_id.lower())
+    model = card_of(state_dir(station.station, station.folder), play["model_sha256"]).get("name", "")
+    click.echo("\n".join(clean(line) for line in explain(play, zone_of(station), model)))
 
 
 @ledger.command("sign")

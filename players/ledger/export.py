@@ -40,7 +40,11 @@ def clear_people(play: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_plays(
-    db: sqlite3.Connection, since: str | None = None, until: str | None = None, campaign: str | None = None
+    db: sqlite3.Connection,
+    since: str | None = None,
+    until: str | None = None,
+    campaign: str | None = None,
+    play_id: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield plays by the names of `exported`, ledger by ledger, in the order in which they started.
 
@@ -50,7 +54,7 @@ def read_plays(
     [line id, odds].
     `since` and `until` are UTC times as the ledger writes them; a play that starts at `until` is left out.
     """
-    where, values = _where(since, until, campaign)
+    where, values = _where(since, until, campaign, play_id)
     names = ", ".join(column_types())
     order = (
         "started_seq" if since is None and until is None else "+started_seq"
@@ -107,8 +111,24 @@ def _flat(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, dict | list) else value
 
 
-def _where(since: str | None, until: str | None, campaign: str | None) -> tuple[str, list[str]]:
-    wanted = [(since, " AND started_utc >= ?"), (until, " AND started_utc < ?"), (campaign, " AND campaign = ?")]
+def find_play(db: sqlite3.Connection, beginning: str) -> dict[str, Any]:
+    """Return the play whose id begins so, as `read_plays` does. UserError: there is none, or more than one."""
+    plays = db.execute("SELECT play_id FROM plays WHERE substr(play_id, 1, ?) = ?", (len(beginning), beginning))
+    found = [row[0] for row in plays.fetchmany(2)] if beginning else []
+    if not found:
+        raise UserError(f"PLAY_ID: no play {beginning!r}; `stationcast ledger export` lists their ids")
+    if len(found) > 1:
+        raise UserError(f"PLAY_ID: more than one play begins with {beginning!r}; give more of its id")
+    return next(read_plays(db, play_id=found[0]))
+
+
+def _where(since: str | None, until: str | None, campaign: str | None, play_id: str | None) -> tuple[str, list[str]]:
+    wanted = [
+        (since, " AND started_utc >= ?"),
+        (until, " AND started_utc < ?"),
+        (campaign, " AND campaign = ?"),
+        (play_id, " AND play_id = ?"),
+    ]
     used = [(value, text) for value, text in wanted if value is not None]
     return "".join(text for _, text in used), [value for value, _ in used]
 

@@ -15,6 +15,10 @@ OPENOOH_TAXONOMY = 5
 """AdCOM's number of the OpenOOH venue taxonomy 1.1."""
 
 
+MEASURED_SINCE = 5
+"""Number of the schema since which people are followed through a play and measured."""
+
+
 class Schema(NamedTuple):
     """One schema: columns of `plays` with their SQL types, in the order of hashing, and how a file keeps them.
 

@@ -9,6 +9,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from pipeline.people import HIDDEN, told
+from players.ledger.schema import MEASURED_SINCE
 from players.reports.periods import Periods
 
 
@@ -42,7 +43,7 @@ class Sums:
         """Add a play, also to the total, whose key is None."""
         period = self._periods.of(row["started_utc"])
         for one in (key, None):
-            if row["schema"] < 5:
+            if row["schema"] < MEASURED_SINCE:
                 self._people[self._old][one][period] += row[self._old] or 0
                 continue
             if row["shown_ms"]:

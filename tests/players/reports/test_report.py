@@ -43,7 +43,7 @@ def test_ledger_csv_json_and_invoice_agree_to_the_cent(record: Record) -> None:
         for export in (from_csv, from_json):
             mine = [play for play in export if play["line"] == row["line"] and int(play["billable"])]
             assert len(mine) == row["billable"]
-            assert to_cents(sum(Decimal(play["price"]) for play in mine), row["currency"]) == row["spend"]
+            assert to_cents(sum(Decimal(play["cost"]) for play in mine), row["currency"]) == row["spend"]
         for invoice in (invoice_csv, invoice_json):
             (same,) = (other for other in invoice if other["line"] == row["line"])
             assert same["spend"] == format(row["spend"], "f")
