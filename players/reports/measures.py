@@ -29,6 +29,7 @@ class Sums:
         self._attention_ms: dict[Hashable, Counter[str]] = defaultdict(Counter)
         self._shown_ms: Counter[Hashable] = Counter()
         self._measured_ms: Counter[Hashable] = Counter()
+        self._measured: set[Hashable] = set()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -51,13 +52,14 @@ class Sums:
                 self._measured_ms[one] += (row["measured_share"] or 0) * row["shown_ms"]
             if not row["measured_share"]:
                 continue
+            self._measured.add(one)
             for column in self._names:
                 self._people[column][one][period] += row[column]
             self._attention_ms[one][period] += row[self._attention]
 
     def row(self, key: Hashable) -> dict[str, Any]:
         """Return what may be told of a key; None where nothing was measured."""
-        measured = bool(self._measured_ms[key])
+        measured = key in self._measured
         row: dict[str, Any] = {
             name: self._told(column, key) if measured else None for column, name in self._names.items()
         }
