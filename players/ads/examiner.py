@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from msgspec import Meta, Struct
 
+from pipeline.system import plain
 from players.ads import media
 from players.ads.media import ANSWER_BYTES_MAX, DURATION_MS_MAX, SIDE_PX_MAX, read_until, wall_s_max
 
@@ -104,7 +105,8 @@ class Examiner:
             found = dict(json.loads(answer))
         except (OSError, ValueError) as error:
             self.rest()
-            return {"problem": f"it cannot be examined now ({type(error).__name__})", "again": True}
+            why = "its examination was cut off, or took too long" if isinstance(error, ValueError) else plain(error)
+            return {"problem": f"it cannot be examined now: {why}", "again": True}
         if {"problem", "slow"} & found.keys() or found.get("sha256") in known or can_be_shown(found):
             return found
         facts = {name: found[name] for name in ("sha256", "bytes", "cpu_s") if name in found}
