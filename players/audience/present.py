@@ -161,8 +161,9 @@ def _of_seen(seen: list[tuple[Person, float]], measured: float | None, model_sha
             looking[gender, decade] += 1
             appeal[gender, decade] += weight
             expected_appeal += weight * shares
-        if person.age_years is not None and decade != UNKNOWN_AGE:
-            ages[gender, _years(person.age_years, decade)] += 1
+        years = years_of(person, decade)
+        if years is not None:
+            ages[gender, years] += 1
         minors += decade in MINOR_DECADES or _p_minor(person) >= _RATHER
     known = [person.p_minor for person, _ in seen if person.p_minor is not None]
     return Present(
@@ -299,7 +300,12 @@ def _attention(person: Person) -> float:
     return min(1.0, max(_LEAST_ATTENTION, person.attention_ms / _FULL_ATTENTION_MS))
 
 
-def _years(age_years: float, decade: int) -> int:
-    """Return whole years. The likeliest decade and the mean age may lie on two sides of 20: the decade decides."""
-    years = int(age_years)
+def years_of(person: Person, decade: int) -> int | None:
+    """Return whole years of age of a person of that decade; None where it is unknown.
+
+    The likeliest decade and the mean age may lie on two sides of 20: the decade decides.
+    """
+    if person.age_years is None or decade == UNKNOWN_AGE:
+        return None
+    years = int(person.age_years)
     return min(years, _ADULT_YEARS - 1) if decade in MINOR_DECADES else max(years, _ADULT_YEARS)

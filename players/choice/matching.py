@@ -11,10 +11,7 @@ from pipeline.messages import DECADES, Person
 from players.ads.catalogue import Arrays
 from players.ads.lines import Line, Target
 from players.audience.groups import GENDERS, MINOR_DECADES, UNKNOWN_AGE, UNKNOWN_GENDER
-from players.audience.present import Present, of_people
-
-_RATHER = 0.5
-"""Share from which a group of a target's ages is taken to be meant."""
+from players.audience.present import Present, group_of, of_people, years_of
 
 
 class Aim(NamedTuple):
@@ -40,9 +37,17 @@ def matched(present: Present, target: Target, minors: bool = False) -> int:
 def fitting(people: Sequence[Person], target: Target, minors: bool = False) -> list[bool]:
     """Return of each of these people whether the target fits him, as if they were there together."""
     arrays = _arrays_of(target)
-    if not company_fits(of_people(people), arrays)[0]:
+    if arrays.family[0] and not company_fits(of_people(people), arrays)[0]:
         return [False] * len(people)
-    return [bool(matches(of_people([person]), arrays, minors)[0] >= _RATHER) for person in people]
+    fits = []
+    for person in people:
+        gender, decade = group_of(person)
+        if arrays.by_age[0]:
+            years = years_of(person, decade)
+            fits.append(years is not None and bool(arrays.ages[minors][0, gender, years]))
+        else:
+            fits.append(bool(arrays.bins[minors][0, gender, decade]))
+    return fits
 
 
 def matches(present: Present, arrays: Arrays, minors: bool) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from players.ads.lines import Line, micro, money
 from players.ads.money import as_text
 from players.audience.groups import UNKNOWN_AGE, UNKNOWN_GENDER
-from players.audience.present import of_people
+from players.audience.present import group_of
 from players.audience.tally import Seen, Tally
 from players.choice.matching import fitting
 
@@ -127,8 +127,8 @@ def _matched(people: list[Seen], line: Line, minors: bool) -> list[Seen]:
 
 
 def _is_unknown(seen: Seen) -> bool:
-    bins = of_people([seen.person]).bins
-    return bool(bins[UNKNOWN_GENDER].any() or bins[:, UNKNOWN_AGE].any())
+    gender, decade = group_of(seen.person)
+    return gender == UNKNOWN_GENDER or decade == UNKNOWN_AGE
 
 
 def _ms(times_ns: Iterable[int]) -> int:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from math import exp
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -199,6 +199,7 @@ class _Walker:
 
     def __init__(self, who: Passer, number: int, since_s: float, rng: Random) -> None:
         self.who = who
+        self._person = _person(who)
         self.track = f"{number:016x}"
         self._since_s = since_s
         self._rng = rng
@@ -211,8 +212,8 @@ class _Walker:
         """Return him at a time, no earlier than the last one that was asked for."""
         self._walk_on(now_s)
         attention_s = self._attention_s + (now_s - self._look_s[0] if self._looking else 0.0)
-        return _person(
-            self.who,
+        return msgspec.structs.replace(
+            self._person,
             track=self.track,
             since_ns=round(self._since_s * _NS),
             seen_ns=round(now_s * _NS),
@@ -287,7 +288,7 @@ def _same(one: Passer, other: Passer) -> bool:
     return (one.gender, one.age, one.nearness) == (other.gender, other.age, other.nearness)
 
 
-def _person(who: Passer, **more: Any) -> Person:
+def _person(who: Passer) -> Person:
     decade = None if who.age is None else min(len(DECADES) - 1, int(who.age) // 10)
     rest = (1 - _SURE) / (len(DECADES) - 1)
     return Person(
@@ -298,5 +299,4 @@ def _person(who: Passer, **more: Any) -> Person:
         age_years=who.age,
         decade=decade,
         p_decade=() if decade is None else tuple(_SURE if n == decade else rest for n in range(len(DECADES))),
-        **more,
     )

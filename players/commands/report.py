@@ -36,7 +36,7 @@ from players.reports.audience import AUDIENCE_BY, audience
 from players.reports.basis import parts_of, span_s
 from players.reports.by_hand import kept_counts
 from players.reports.report import Report
-from players.reports.rests_on import rests_on
+from players.reports.rests_on import model_in_words, rests_on
 from players.statistics.counts import counts_path
 from players.statistics.reading import reading_counts
 
@@ -105,7 +105,8 @@ def billing_command(db: sqlite3.Connection, request: ReportRequest) -> Report:
         for problem in catalogue.problems:
             click.echo(f"problem: {problem}", err=True)
         contracts = catalogue.lines + catalogue.unplayable
-    return queries.billing(db, contracts, request.span, request.zone)
+    state = state_dir(request.station.station, request.station.folder)
+    return queries.billing(db, contracts, request.span, request.zone, lambda sha256: model_in_words(state, sha256))
 
 
 @report.command("plays")

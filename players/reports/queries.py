@@ -5,27 +5,28 @@ Numbers of people are told by fixed periods (periods.py) and rounded; small ones
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipeline.people import HIDDEN, told
+from pipeline.people import HIDDEN
 from players.ads.lines import Line, money
 from players.ads.money import to_cents
 from players.ledger.billing import IN_SHORT
 from players.ledger.past import read_spend
 from players.reports.dimensions import known_dimensions, longer_hours, longer_note, order_of, value_of
+from players.reports.invoice_basis import InvoiceBasis
 from players.reports.measures import Sums
 from players.reports.periods import Periods, Span
 from players.reports.report import Report
 
 PLAYS_BY = ("advertiser", "campaign", "line", "creative", "trigger", "screen", "day", "weekday", "hour")
 
-
 _ROUNDED = "Numbers of people are rounded to tens, month by month or day by day; fewer than 10 are hidden."
 _WHOLE_DAYS = "People are told for whole days of the station; parts of a day are left out."
+_TOLD_BY_MONEY = "What is billed by people tells how many were billed, also where their number is hidden."
 
 
 def billing(
@@ -33,6 +34,7 @@ def billing(
     contracts: Iterable[Line] = (),
     span: Span = (None, None),
     zone: ZoneInfo = ZoneInfo("UTC"),  # noqa: B008
+    model_in_words: Callable[[str], str] = "model {:.12}".format,
 ) -> Report:
     """Return an invoice line for each line of a campaign and currency, and a total for each currency.
 
@@ -40,7 +42,7 @@ def billing(
     An amount is summed exactly and rounded once, to the smallest unit of its currency. Totals add rounded amounts.
     "left" is what remains of the whole budget of the line's id and currency, whatever the span. Money spent in another
     currency, before the line changed it, has a row of its own. People are those of the target in billed plays, told by
-    the days of `zone`.
+    the days of `zone`. Notes say what they rest on; `model_in_words` tells of a model by its sha256.
     """
     contracted = {(line.advertiser, line.campaign, line.id, line.currency): line for line in contracts}
     ever = read_spend(db)
@@ -66,24 +68,28 @@ def billing(
     people = Sums(
         {"matched_ots": "ots", "matched_looked": "watchers"}, "matched_attention_ms", "matched_watchers", periods
     )
+    basis = InvoiceBasis(model_in_words)
     for row in db.execute(
         "SELECT advertiser, campaign, line, currency, started_utc, schema, shown_ms, measured_share, matched_ots, "  # noqa: S608
-        "matched_looked, matched_attention_ms, matched_watchers FROM plays "
+        "matched_looked, matched_attention_ms, matched_watchers, price_per, measure_level, model_sha256, "
+        "exposure_zone, calibration FROM plays "
         f"WHERE trigger != 'fallback' AND billable = 1{where}",
         values,
     ):
         people.add(tuple(row)[:4], row)
+        basis.add(tuple(row)[:4], row)
     rows = [
-        _invoice_line(key, bucket, people.row(key), contracted.get(key), ever.get(key, 0))
+        _invoice_line(key, bucket, people.row(key) | basis.row(key), contracted.get(key), ever.get(key, 0))
         for key, bucket in sorted(buckets.items())
     ]
     totals = [
         _invoice_total(currency, rows) for currency in sorted({row["currency"] for row in rows if row["currency"]})
     ]
     columns = ("advertiser", "campaign", "line", "contracted", "plays", "billable", "not billed", *people.columns,
-               "spend", "left", "currency")  # fmt: skip
+               "spend", "left", "currency", *basis.columns)  # fmt: skip
     notes = ["What is left is of the whole budget, not of this period's spend alone."] if any(span) else []
-    notes += [*([_ROUNDED] if people else []), *([_WHOLE_DAYS] if periods.cuts_days else [])]
+    notes += [*([_ROUNDED] if people else []), *([_WHOLE_DAYS] if periods.cuts_days else []), *basis.notes()]
+    notes += [_TOLD_BY_MONEY] if any(row["per"] not in ("", "play") for row in rows) else []
     return Report(title="Billing", columns=columns, rows=rows + totals, totals=len(totals), notes=tuple(notes))
 
 
@@ -172,7 +178,7 @@ def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     for name in ("ots", "watchers", "attention_s", "old_matched_watchers"):
         if any(name in row for row in mine):
             known = [row[name] for row in mine if row[name] is not None]
-            sums[name] = (sum(number for number in known if number != HIDDEN) or HIDDEN) if known else None
+            sums[name] = (round(sum(number for number in known if number != HIDDEN), 1) or HIDDEN) if known else None
     amounts: dict[str, Decimal | None] = {}
     for name in ("contracted", "spend", "left"):
         known = [row[name] for row in mine if row[name] is not None]
@@ -183,8 +189,10 @@ def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "line": "",
         "not billed": "",
         **sums,
+        "measured_pct": None,
         **amounts,
         "currency": currency,
+        **dict.fromkeys(InvoiceBasis.columns, ""),
     }
 
 
@@ -193,27 +201,6 @@ def _plays_row(row: dict[str, Any], bucket: Counter[str]) -> dict[str, Any]:
     counted = {name: bucket[name] for name in ("plays", "billable", "partial", "failed", "aborted")}
     measured = {"shown_s": round(bucket["shown_ms"] / 1000, 1), "frames_pct": round(100 * share, 1)}
     return {**row, **counted, **measured}
-
-
-def _told(people: Counter[tuple[str, Any]]) -> Counter[Any]:
-    """Return what may be told of numbers by (period, key): for each key the sum of what is told of its periods."""
-    sums: Counter[Any] = Counter()
-    for (period, key), number in people.items():
-        sums[key] += told(number) if period else 0
-    return sums
-
-
-def _told_in_all(people: Counter[tuple[str, Any]]) -> int:
-    """Return what may be told of all keys together."""
-    return _told(_whole(people))[()]
-
-
-def _whole(numbers: Counter[tuple[str, Any]]) -> Counter[tuple[str, Any]]:
-    """Return numbers by (period, key) added up by (period, ())."""
-    whole: Counter[tuple[str, Any]] = Counter()
-    for (period, _), number in numbers.items():
-        whole[period, ()] += number
-    return whole
 
 
 def _span(span: Span) -> tuple[str, list[str]]:

@@ -103,11 +103,12 @@ def table_of(plays: list[tuple[str, int, bool]]) -> Any:
     db.execute(
         "CREATE TABLE plays (advertiser, campaign, line, currency, billable, bill_code, cost_micro, price_micro, "
         "matched_ots, matched_looked, matched_attention_ms, matched_watchers, schema, measured_share, shown_ms, "
-        "trigger, started_utc)"
+        "trigger, started_utc, price_per, measure_level, model_sha256, exposure_zone, calibration)"
     )
     for name, price, billed in plays:
         code = "billed" if billed else "failed"
         row = ("x", "x", name, "EUR", billed, code, price, 0, 1, 0, 0, None, 5, 1.0, 8000, "target", "")
+        row += ("play", "viewable/OTS", "", None, None)
         db.execute(f"INSERT INTO plays VALUES ({', '.join('?' * len(row))})", row)
     return db
 
