@@ -1,7 +1,7 @@
 """Draws of what the next days will bring, from the counts of past weeks; each is equally likely.
 
-An hour's expectation is the mean of its weekday and hour, drawn to that of working days or of weekends. Counts scatter
-more than by chance alone: around it they are negative binomial (Poisson numbers of gamma distributed means, Hilbe,
+An hour's expectation is the mean of its weekday and hour, drawn to the shape of working days or of weekends. Counts
+scatter more than by chance alone: they are negative binomial (Poisson numbers of gamma distributed means, Hilbe,
 Negative Binomial Regression, 2011). How far weeks, days and hours are off is measured by foretelling past weeks from
 those before them. That holds what is not known of the means, too. Groups share an hour by a Dirichlet-multinomial law.
 """
@@ -17,7 +17,7 @@ WEEKS_MIN, WEEKS_MAX = 2, 12
 DRAWS = 400
 _FEW_WEEKS = 4
 _PULLS = (0.25, 1.0, 4.0, 16.0)
-"""Weeks for which the mean of working days or weekends may count beside those of the very weekday."""
+"""Weeks for which the hours of all working days or weekends may count beside those of the very weekday."""
 _KNOWN_SHARES = 50
 """People of all hours whose groups count beside those of the very hour."""
 _LEAST = 1e-3
@@ -80,7 +80,8 @@ def _means(totals: Floats, measured: Floats, weekdays: NDArray[np.int64], pull: 
     for weekday in range(7):
         mine, alike = weekdays == weekday, weekend == (weekday >= 5)
         kind = totals[alike].sum(0) / np.maximum(measured[alike].sum(0), _LEAST)
-        means[weekday] = (totals[mine].sum(0) + pull * kind) / (measured[mine].sum(0) + pull)
+        level = totals[mine].sum() / max(float((measured[mine] * kind).sum()), _LEAST)
+        means[weekday] = (totals[mine].sum(0) + pull * level * kind) / (measured[mine].sum(0) + pull)
     return np.maximum(means, _LEAST)
 
 

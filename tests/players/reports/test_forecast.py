@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from bench import forecast as weeks
 from pipeline.errors import UserError
 from players.commands.report import report
+from players.reports.audience import audience
 from players.reports.expectation import History, expect
 from players.reports.forecast import forecast
 from players.statistics.reading import reading_counts
@@ -42,6 +43,27 @@ def test_bounds_hold_in_87_to_93_of_100_simulated_and_replayed_weeks() -> None:
             for each in values
         ]
         assert 0.87 <= np.mean(every) <= 0.93, (kind, np.mean(every))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", weeks.WEEKS)
+def test_bounds_hold_for_what_the_report_of_the_audience_tells_a_week_later(tmp_path: Path, kind: str) -> None:
+    held = []
+    for seed in range(3):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        path = write_weeks(folder, weeks.WEEKS[kind](8, 300, seed))
+        then = datetime(2026, 6, 21, 12, tzinfo=UTC)  # seven weeks after MONDAY, on the Sunday
+        for by in (("day", "hour"), ("day", "gender")):
+            with reading_counts(path) as db:
+                rows = forecast(db, by, UTC_ZONE, 7, folder / "state", then).rows
+                span = ("2026-06-22T00:00:00.000Z", "2026-06-29T00:00:00.000Z")
+                told = {tuple(row[name] for name in by): row for row in audience(None, by, UTC_ZONE, span, db).parts}
+            for row in rows:
+                came = told.get(tuple(row[name] for name in by), {"people": 0})["people"]
+                held.append(row["people_low"] <= came <= row["people_high"])
+    assert len(held) > 300
+    assert 0.87 <= np.mean(held) <= 0.95, np.mean(held)
 
 
 def test_an_hour_that_was_not_measured_is_not_an_hour_without_people() -> None:
