@@ -115,8 +115,14 @@ def _rows(by: tuple[str, ...], coming: list[date], draws: dict[str, Floats]) -> 
     rows = []
     for key in sorted(cells, key=lambda key: [order[name].index(value) for name, value in zip(by, key, strict=True)]):
         row: dict[str, Any] = dict(zip(by, key, strict=True))
+        most: dict[str, Any] = {}
         for name, drawn in flat.items():
-            row |= bounds(name, drawn[:, cells[key]].sum(1))
+            found = bounds(name, drawn[:, cells[key]].sum(1))
+            for end, number in most.items():  # each of MEASURES is among those before it
+                if HIDDEN not in (number, found[name + end]):
+                    found[name + end] = min(number, found[name + end])
+            most = {end: found[name + end] for end in ("", "_low", "_high")}
+            row |= found
         if row["people"] != HIDDEN:
             rows.append(row)
     return rows

@@ -87,6 +87,7 @@ def test_weekdays_and_hours_are_those_of_the_past(tmp_path: Path) -> None:
     [first] = [row for row in rows if (row["day"], row["hour"]) == ("2026-06-03", 8)]
     assert first["people_low"] <= 200 <= first["people_high"]
     assert first["watchers_low"] <= 100 <= first["watchers_high"]
+    assert all(row["watchers"] <= row["ots"] <= row["people"] for row in rows if row["people"] > 50)
     both = foretell(path, "gender")
     assert sum(row["people"] for row in both) == pytest.approx(5 * 300, rel=0.1)
 
