@@ -5,10 +5,12 @@ of ten, and never a number of people that was hidden.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Sequence
 
 FEWEST_PEOPLE = 10
 """Smallest number of people that is told, and the step to which numbers are rounded."""
+_FIRST_MARGIN = 4
+"""Weight of a cell's first margin, beyond that of the others."""
 HIDDEN = "hidden"
 """Text in place of a number that is not told."""
 
@@ -32,18 +34,22 @@ class Carry:
     """
 
     def __init__(self) -> None:
-        self._short: defaultdict[Hashable, float] = defaultdict(float)
+        self._short: defaultdict[int, float] = defaultdict(float)
 
-    def told(self, people: float, margins: Iterable[Hashable], most: int | None = None) -> int:
-        """Return what is told of the next cell, at most `most`. Cells come in an order that does not change."""
-        short, margins = self._short, tuple(margins)
-        whole = int(people // FEWEST_PEOPLE) * FEWEST_PEOPLE
+    def told(self, people: float, margins: Sequence[int], most: int | None = None) -> int:
+        """Return what is told of the next cell, at most `most`.
+
+        Cells come in an order that does not change. Margins are given by number; the first one counts five times.
+        """
+        short, whole = self._short, 0
+        if most != 0:
+            whole = int(people // FEWEST_PEOPLE) * FEWEST_PEOPLE
+            come = sum(map(short.__getitem__, margins), _FIRST_MARGIN * short[margins[0]])
+            if people > whole and come / (len(margins) + _FIRST_MARGIN) + people - whole >= FEWEST_PEOPLE:
+                whole += FEWEST_PEOPLE
+            whole = whole if most is None else min(whole, most)
         rest = people - whole
-        if rest and sum([short[margin] for margin in margins]) + rest * len(margins) >= FEWEST_PEOPLE * len(margins):
-            whole += FEWEST_PEOPLE
-        if most is not None and whole > most:
-            whole = most
-        if whole != people:
+        if rest:
             for margin in margins:
-                short[margin] += people - whole
+                short[margin] += rest
         return whole

@@ -60,6 +60,9 @@ def _reported(draw: str) -> Callable[[Callable[..., Report]], Callable[..., None
         @period_options
         @output_options("table", "csv", "json", default="table")
         @click.option("--plot", type=click.Path(path_type=Path), help="Draw it, as a PNG or SVG file.")
+        @click.option(
+            "--language", type=click.Choice(["en", "ko"]), help="Language of the picture; else the first screen's."
+        )
         def command(
             station_file: Path | None,
             ledger_files: tuple[Path, ...],
@@ -67,6 +70,7 @@ def _reported(draw: str) -> Callable[[Callable[..., Report]], Callable[..., None
             until: str | None,
             output: Output,
             plot: Path | None,
+            language: str | None,
             **own: Any,
         ) -> None:
             station = load_station(station_file)
@@ -82,7 +86,7 @@ def _reported(draw: str) -> Callable[[Callable[..., Report]], Callable[..., None
             if plot:
                 from players.reports import plots
 
-                getattr(plots, draw)(made, plot)
+                getattr(plots, draw)(made, plot, language or station.screens[0].language)
 
         command.__doc__ = make.__doc__
         return command

@@ -7,10 +7,10 @@ more.
 
 import sqlite3
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -24,12 +24,11 @@ AUDIENCE_BY = ("site", "camera", "screen", "day", "weekday", "hour", "gender", "
 _PEOPLE = ("people", "ots", "watchers", "watchers_2s")
 """Numbers of people of a cell, each of them among those before it."""
 _TIMES = ("presence_s", "dwell_s", "attention_s")
-_OF = {"presence_s": "people", "dwell_s": "watchers", "attention_s": "watchers"}
-"""Number of people whose time each time is."""
+_NAMES = (*_PEOPLE, *_TIMES)
+_OF = ((4, 0), (5, 2), (6, 2))
+"""Places of each time and of the people whose time it is in _NAMES."""
 _SETTLED_S = 300
 """Time after which an hour is told. Until then who came in it may still be there."""
-_MONTH = tuple(("month", copy) for copy in range(5))
-"""Margins that stand for the whole month, whose weight they are."""
 _OLD_PLACE = "-"
 """Place of what players counted by themselves, before there were statistics of the station."""
 
@@ -47,13 +46,8 @@ class Where(NamedTuple):
     decade: str
 
 
-class Row(dict[str, float]):
-    """Sums of numbers by name; one that was not counted is missing."""
-
-    def add(self, name: str, number: float | None) -> None:
-        """Add to a number."""
-        if number is not None:
-            self[name] = self.get(name, 0) + number
+Numbers = list[float | None]
+"""Numbers of a cell or row: those of _PEOPLE, then of _TIMES. None: it was not counted, or is not told."""
 
 
 def audience(
@@ -70,8 +64,8 @@ def audience(
     fewer than ten people are not listed. Raises UserError for an unknown dimension.
     """
     known_dimensions(by, AUDIENCE_BY)
+    cells: dict[Where, Numbers] = {}
     clock = _Clock(zone)
-    cells: dict[Where, Row] = defaultdict(Row)
     notes = [*_read_old(ledgers, cells, clock, by)] if ledgers else []
     measured = _read(counts, cells, clock) if counts else {}
     told = _tell(cells, clock, (time.time() if now_s is None else now_s) - _SETTLED_S)
@@ -80,35 +74,41 @@ def audience(
     def holds(begins_s: int, length_s: int) -> bool:
         return (since_s is None or begins_s >= since_s) and (until_s is None or begins_s + length_s <= until_s)
 
-    sums: dict[tuple[Any, ...], Row] = defaultdict(Row)
-    total, longer, screens, merged = Row(), set(), set(), False
-    for where, row in told.items():
-        if not holds(where.begins_s, where.length_s):
+    sums: dict[tuple[Any, ...], Numbers] = {}
+    unknown: Counter[tuple[Any, ...]] = Counter()
+    total: Numbers = [None] * len(_NAMES)
+    longer: set[tuple[str, int]] = set()
+    screens: set[str] = set()
+    merged = False
+    for where, numbers in told.items():
+        if not numbers[0] or not holds(where.begins_s, where.length_s):
             continue
         if where.length_s == DAY_S and "hour" in by:
             merged = True
             continue
         longer |= longer_hours(clock.local(where.begins_s)) if "hour" in by else set()
-        screens |= set(where.screens.split(","))
-        unknown = row["people"] if "unknown" in (where.gender, where.decade) else 0
-        for key in _keys(where, by, clock):
-            _add(sums[key], row, unknown)
-        _add(total, row, unknown)
+        screens.add(where.screens)
+        keys = [*_keys(where, by, clock)]
+        for key in keys:
+            _add(sums.setdefault(key, [None] * len(_NAMES)), numbers)
+        _add(total, numbers)
+        if "unknown" in (where.gender, where.decade):
+            unknown.update(dict.fromkeys((*keys, ()), int(numbers[0])))
     shares = _Shares(by)
     for (begins_s, length_s, site, camera, faced), (measured_s, possible_s) in measured.items():
         if holds(begins_s, length_s) and not (length_s == DAY_S and "hour" in by):
             for key in _keys(Where(begins_s, length_s, site, camera, faced, "", ""), by, clock):
                 shares.add(key, measured_s, possible_s)
     made = [
-        dict(zip(by, key, strict=True)) | _columns(sums[key], total, shares.of(key))
-        for key in sorted((key for key, row in sums.items() if row.get("people")), key=order_of(by))
+        dict(zip(by, key, strict=True)) | _columns(sums[key], total, unknown[key], shares.of(key))
+        for key in sorted(sums, key=order_of(by))
     ]
     if made:
-        made.append({**dict.fromkeys(by, ""), by[0]: "total", **_columns(total, total, shares.of(None))})
+        made.append({**dict.fromkeys(by, ""), by[0]: "total", **_columns(total, total, unknown[()], shares.of(None))})
     notes += [*longer_note(longer, by)]
     if merged:
         notes.append("Days of long ago are kept whole: they are in no row of an hour.")
-    if "screen" in by and len(screens) > 1:
+    if "screen" in by and any("," in names for names in screens):
         notes.append("Who is seen by a camera that faces two screens is in the rows of both, and once in the total.")
     notes += ["Rows of fewer than 10 people are not listed.", "Numbers of people are in tens; times are means of many."]
     notes += ["An hour is told five minutes after its end. No hash covers these counts."]
@@ -126,11 +126,12 @@ class _Clock:
     """Local times of a zone, each of which is worked out once."""
 
     def __init__(self, zone: ZoneInfo) -> None:
-        self.local = lru_cache(maxsize=None)(lambda at_s: datetime.fromtimestamp(at_s, zone))
-        self.hour_s = lru_cache(maxsize=None)(lambda at_s: begin_s(at_s, HOUR_S, zone))
+        self.local = cache(lambda at_s: datetime.fromtimestamp(at_s, zone))
+        self.hour_s = cache(lambda at_s: begin_s(at_s, HOUR_S, zone))
+        self.day = cache(lambda at_s: datetime.fromtimestamp(at_s, zone).date().isoformat())
 
 
-def _read_old(db: sqlite3.Connection, cells: dict[Where, Row], clock: _Clock, by: tuple[str, ...]) -> Iterator[str]:
+def _read_old(db: sqlite3.Connection, cells: dict[Where, Numbers], clock: _Clock, by: tuple[str, ...]) -> Iterator[str]:
     """Add what players counted until schema 4, and yield notes on it. Groups share visits as they share the time."""
     visits: dict[tuple[str, str, str], float] = defaultdict(float)
     groups: dict[tuple[str, str, str], list[sqlite3.Row]] = defaultdict(list)
@@ -152,8 +153,8 @@ def _read_old(db: sqlite3.Connection, cells: dict[Where, Row], clock: _Clock, by
         all_ms = sum(group["person_ms"] for group in mine)
         for group in mine if all_ms else ():
             where = Where(clock.hour_s(at_s), HOUR_S, station, _OLD_PLACE, screen, group["gender"], group["decade"])
-            cells[where].add("people", number * group["person_ms"] / all_ms)
-            cells[where].add("presence_s", group["person_ms"] / 1000)
+            people, presence_s = number * group["person_ms"] / all_ms, group["person_ms"] / 1000
+            _add(cells.setdefault(where, [None] * len(_NAMES)), [people, None, None, None, presence_s, None, None])
     if visits:
         yield (
             "Before there were statistics of the station, screens counted by themselves: who left and came back counts "
@@ -167,7 +168,16 @@ _Measured = dict[tuple[int, int, str, str, str], tuple[float, float]]
 """Time measured and time that could have been, in s, by beginning, length, site, camera and screens."""
 
 
-def _read(db: sqlite3.Connection, cells: dict[Where, Row], clock: _Clock) -> _Measured:
+_BY_QUARTERS = """
+SELECT MAX(length_s), IIF(length_s < 3600, begins_s / 900 * 900, begins_s) AS quarter_s,
+station, place, screens, gender, decade, SUM(visits), SUM(ots), SUM(watchers), SUM(watchers_2s),
+SUM(presence_ms), SUM(dwell_ms), SUM(attention_ms) FROM audience_counts
+GROUP BY length_s < 86400, quarter_s, basis, gender, decade
+"""
+"""Counts by quarters of an hour, which lie in one hour of any zone."""
+
+
+def _read(db: sqlite3.Connection, cells: dict[Where, Numbers], clock: _Clock) -> _Measured:
     """Add the station's counts; return how much of each hour was measured."""
     hours: dict[tuple[int, int, str, str, str], float] = defaultdict(float)
     lives: dict[tuple[str, str, str], tuple[int, int]] = {}
@@ -177,14 +187,14 @@ def _read(db: sqlite3.Connection, cells: dict[Where, Row], clock: _Clock) -> _Me
         first_s, last_s = lives.get((*place,), (begins_s, 0))
         lives[*place,] = min(first_s, begins_s), max(last_s, begins_s + length_s)
         hours[*_hour(begins_s, length_s, clock), *place] += measured_ms / 1000
-    query = "SELECT length_s, begins_s, station, place, screens, gender, decade, visits, ots, watchers, watchers_2s, "
-    for length_s, begins_s, station, place, screens, gender, decade, *numbers in db.execute(
-        f"{query} presence_ms, dwell_ms, attention_ms FROM audience_counts"
-    ):
+    for length_s, begins_s, station, place, screens, gender, decade, *numbers in db.execute(_BY_QUARTERS):
         hour_s, hour_length_s = _hour(begins_s, length_s, clock)
-        row = cells[Where(hour_s, hour_length_s, station, place, screens, gender, decade)]
-        for name, number in zip((*_PEOPLE, *_TIMES), numbers, strict=True):
-            row.add(name, number / 1000 if name in _TIMES else number)
+        where = Where(hour_s, hour_length_s, station, place, screens, gender, decade)
+        numbers[4:] = [number / 1000 for number in numbers[4:]]
+        if where in cells:
+            _add(cells[where], numbers)
+        else:
+            cells[where] = numbers
     return _with_gaps(hours, lives, clock)
 
 
@@ -213,66 +223,71 @@ def _with_gaps(
     return found
 
 
-def _tell(cells: dict[Where, Row], clock: _Clock, until_s: float) -> dict[Where, Row]:
+def _tell(cells: dict[Where, Numbers], clock: _Clock, until_s: float) -> dict[Where, Numbers]:
     """Return what is told of each cell that is over: people in tens, and their times by the mean of many.
 
     Each month stands for itself. Of an hour the smallest cell comes first, so that the largest is rounded up.
     """
     over = [where for where in cells if where.begins_s + where.length_s <= until_s]
-    over.sort(key=lambda where: (where.begins_s, cells[where]["people"], where))
+    over.sort(key=lambda where: (where.begins_s, cells[where][0], where))
     means = _Means(cells, over, clock)
-    carries: dict[tuple[int, int], dict[str, Carry]] = defaultdict(lambda: {name: Carry() for name in _PEOPLE})
-    told: dict[Where, Row] = {}
+    carries: dict[tuple[int, int], tuple[Carry, ...]] = defaultdict(lambda: tuple(Carry() for _ in _PEOPLE))
+
+    numbers: dict[Hashable, int] = {}
+
+    def number_of(margin: Hashable) -> int:
+        return numbers.setdefault(margin, len(numbers))
+
+    @cache
+    def times(begins_s: int, length_s: int) -> tuple[int, ...]:
+        local = clock.local(begins_s)
+        hour = local.hour if length_s == HOUR_S else None
+        return tuple(map(number_of, ("month", ("day", local.day), ("hour", hour), ("week", local.weekday(), hour))))
+
+    @cache
+    def group(camera: str, gender: str, decade: str) -> tuple[int, ...]:
+        return tuple(map(number_of, (("camera", camera), ("gender", gender), ("group", gender, decade))))
+
+    told: dict[Where, Numbers] = {}
     for where in over:
-        local, row = clock.local(where.begins_s), cells[where]
-        carry = carries[local.year, local.month]
-        hour = local.hour if where.length_s == HOUR_S else None
-        times = ("day", local.day), ("hour", hour), (local.weekday(), hour)
-        margins = (
-            *_MONTH,
-            *times,
-            ("camera", where.camera),
-            ("gender", where.gender),
-            ("decade", where.decade),
-            (where.gender, where.decade),
-        )
+        local = clock.local(where.begins_s)
+        margins = times(where.begins_s, where.length_s) + group(where.camera, where.gender, where.decade)
         most: int | None = None
-        mine = told[where] = Row()
-        for name in _PEOPLE:
-            if name in row:
-                mine[name] = most = carry[name].told(row[name], margins, most)
-        for name in _TIMES:
-            if name in row and mine[_OF[name]]:
-                mine.add(name, means.of(name, where, mine[_OF[name]]))
+        mine: Numbers = []
+        for carry, number in zip(carries[local.year, local.month], cells[where], strict=False):
+            most = None if number is None else carry.told(number, margins, most)
+            mine.append(most)
+        told[where] = mine + [means.of(time, people, where, mine[people]) for time, people in _OF]
     return told
 
 
 class _Means:
     """Mean times of people, of the smallest part around a cell that holds ten of them."""
 
-    def __init__(self, cells: dict[Where, Row], over: list[Where], clock: _Clock) -> None:
-        self._clock = clock
-        self._sums: dict[Any, Row] = defaultdict(Row)
+    def __init__(self, cells: dict[Where, Numbers], over: list[Where], clock: _Clock) -> None:
+        self._cells, self._clock = cells, clock
+        self._sums: dict[Any, Numbers] = {}
         for where in over:
             for part in self._parts(where):
-                for name, number in cells[where].items():
-                    self._sums[part].add(name, number)
+                sums = self._sums.get(part)
+                if sums is None:
+                    self._sums[part] = list(cells[where])
+                else:
+                    _add(sums, cells[where])
 
-    def of(self, name: str, where: Where, people: float) -> float | None:
-        """Return the time of so many people; None where there are too few for a mean."""
-        for part in self._parts(where):
-            sums = self._sums[part]
-            if sums.get(_OF[name], 0) >= FEWEST_PEOPLE:
-                return people * round(sums[name] / sums[_OF[name]], 1)
+    def of(self, time: int, people: int, where: Where, told: float | None) -> float | None:
+        """Return the time of as many people as are told; None where there are too few for a mean."""
+        if not told:
+            return None
+        for sums in (self._cells[where], *(self._sums[part] for part in self._parts(where))):
+            number, time_s = sums[people], sums[time]
+            if number is not None and time_s is not None and number >= FEWEST_PEOPLE:
+                return told * round(time_s / number, 1)
         return None
 
-    def _parts(self, where: Where) -> Iterator[tuple[Any, ...]]:
-        day = self._clock.local(where.begins_s).date()
-        yield where
-        yield day, where.camera, where.gender, where.decade
-        yield where.begins_s, where.camera
-        yield day, where.camera
-        yield day.year, day.month
+    def _parts(self, where: Where) -> tuple[Hashable, ...]:
+        day, camera = self._clock.day(where.begins_s), where.camera
+        return (day, camera, where.gender, where.decade), (where.begins_s, camera), day[:7]
 
 
 class _Shares:
@@ -307,32 +322,33 @@ def _keys(where: Where, by: tuple[str, ...], clock: _Clock) -> Iterator[tuple[An
 _CLOCK = ("day", "weekday", "hour")
 
 
-def _add(sums: Row, row: Row, unknown: float) -> None:
-    for name, number in row.items():
-        sums.add(name, number)
-    sums.add("unknown", unknown)
-    if "ots" in row:
-        sums.add("seen", row["people"])
+def _add(sums: Numbers, numbers: Sequence[float | None]) -> None:
+    """Add numbers; what is None in both stays so."""
+    for i, number in enumerate(numbers):
+        if number is not None:
+            before = sums[i]
+            sums[i] = number if before is None else before + number
 
 
-def _columns(row: Row, total: Row, measured: float | None) -> dict[str, Any]:
+def _columns(row: Numbers, total: Numbers, unknown: int, measured: float | None) -> dict[str, Any]:
     """Return the columns of a row. Ratios are those of the told numbers."""
+    people, ots, watchers, _, presence_s, dwell_s, attention_s = row
 
-    def share(part: str, whole: str, of: Row = row) -> float | None:
-        return round(100 * row[part] / of[whole], 1) if part in row and of.get(whole) else None
+    def pct(part: float | None, whole: float | None) -> float | None:
+        return None if part is None or not whole else round(100 * part / whole, 1)
 
-    def mean(name: str) -> float | None:
-        return round(row[name] / row[_OF[name]], 1) if name in row and row.get(_OF[name]) else None
+    def mean(time_s: float | None, number: float | None) -> float | None:
+        return None if time_s is None or not number else round(time_s / number, 1)
 
     return {
-        **{name: round(row[name]) if name in row else None for name in _PEOPLE},
-        "share_pct": share("people", "people", total),
-        "person_hours": round(row["presence_s"] / 3600, 2) if "presence_s" in row else None,
-        "stay_s": mean("presence_s"),
-        "dwell_s": mean("dwell_s"),
-        "attention_s": mean("attention_s"),
-        "conversion_pct": share("watchers", "ots"),
-        "attraction_pct": share("attention_s", "dwell_s"),
-        "unknown_pct": share("unknown", "people"),
+        **{name: None if number is None else round(number) for name, number in zip(_PEOPLE, row, strict=False)},
+        "share_pct": pct(people, total[0]),
+        "person_hours": None if presence_s is None else round(presence_s / 3600, 2),
+        "stay_s": mean(presence_s, people),
+        "dwell_s": mean(dwell_s, watchers),
+        "attention_s": mean(attention_s, watchers),
+        "conversion_pct": pct(watchers, ots),
+        "attraction_pct": pct(attention_s, dwell_s),
+        "unknown_pct": pct(unknown, people),
         "measured_pct": None if measured is None else round(100 * measured, 1),
     }
