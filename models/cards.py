@@ -31,7 +31,7 @@ LAW_YEARS = (13, 16, 18, 19, 20, 21)
 REGISTRY = Path(__file__).parent / "registry"
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the models trained by this project, with their files beside their cards."""
-DEFAULT_CLASSIFIER = "stationcast-mobilenet"
+DEFAULT_CLASSIFIER = "stationcast-open"
 """Name of the card that `default` stands for."""
 DEFAULT_DETECTOR = "mediapipe-full-range"
 MIN_SCORE = 0.5
@@ -216,6 +216,8 @@ class ModelCard(Table, frozen=True, kw_only=True):
     licence: Text
     licence_short: Annotated[str, Meta(max_length=16)] = ""
     """Licence in a word or two, for lists. It is not needed if `licence` is that short."""
+    research_only: bool = False
+    """True where the licence, or that of the photos that taught the model, forbids business."""
     source: Text
     intended_use: Text
     limits: Text

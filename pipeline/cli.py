@@ -25,7 +25,7 @@ from pipeline.cameras import find_webcam, present_problem, validate_source
 from pipeline.clean import clean
 from pipeline.errors import UserError
 from pipeline.operator.drawing import draw, rows
-from pipeline.operator.models import check_models, pull_models
+from pipeline.operator.models import check_models, pull_models, warn_of_licence
 from pipeline.settings import Station, check, demo_station, load, need_campaigns
 from pipeline.system import plain
 from pipeline.version import version
@@ -121,6 +121,7 @@ def run(
     if summary_file is not None:
         _may_write("--summary", summary_file)
     pull_models(station)
+    warn_of_licence(station)
     with streams.standard_error(), streams.standard_output() as console:
         supervisor = _run(station, station_file, lambda file: with_options(load(file)), duration_s, console)
         summary = summarise(supervisor.snapshot())
@@ -177,6 +178,7 @@ def check_command(station_file: Path | None) -> None:
     station = _station(station_file)
     need_campaigns(station_file, station)
     check_models(station_file, station)
+    warn_of_licence(station)
     table = Table(title=f"{station.station.name}: mode {station.station.mode}", title_justify="left")
     for name in ("process", "count", "takes", "gives"):
         table.add_column(name)

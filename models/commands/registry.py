@@ -118,6 +118,7 @@ def _as_json(path: Path, card: ModelCard, sha256: str) -> dict[str, Any]:
         "default": card.name == DEFAULT_CLASSIFIER,
         "title": card.title,
         "licence": card.licence,
+        "research_only": card.research_only,
         "size_bytes": _size_bytes(card),
         "cached": _is_cached(card, path),
         "sha256": sha256,

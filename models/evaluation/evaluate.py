@@ -364,16 +364,18 @@ def _by_group(
     gender_right: NDArray[np.bool_], error: NDArray[Any], decade_right: NDArray[np.bool_], truth: Truth
 ) -> Figures:
     groups: Figures = {}
+    adult = truth.has_age & (truth.age_lo >= ADULT)
     for name in sorted(set(truth.group.tolist()) - {""}):
         mine = truth.group == name
         groups[name] = {
             "n": int(mine.sum()),
             "gender_accuracy": _share(gender_right[mine & truth.has_gender]),
+            "adult_gender_accuracy": _share(gender_right[mine & truth.has_gender & adult]),
             "age_mae": _mean(error[mine & truth.has_age]),
             "decade_accuracy": _share(decade_right[mine & truth.has_age]),
         }
     gaps = {}
-    for key in ("gender_accuracy", "age_mae", "decade_accuracy"):
+    for key in ("gender_accuracy", "adult_gender_accuracy", "age_mae", "decade_accuracy"):
         values = [g[key]["value"] for g in groups.values() if g[key] and g[key]["n"] >= _MIN_GROUP]
         gaps[key] = round(max(values) - min(values), 4) if len(values) > 1 else None
     return {"by_group": groups, "gap": gaps}

@@ -12,7 +12,7 @@ RISKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _BINS = 10
 _LEAST = 20
 """Least number of faces on either side of an age that tells of it."""
-_STRADDLE = 0.05
+MAX_STRADDLING = 0.05
 """Largest share of labels that do not tell on which side they are, for what the others tell to hold for all."""
 
 
@@ -63,7 +63,7 @@ def fit_younger(p_younger: NDArray[Any], age_lo: NDArray[Any], age_hi: NDArray[A
     for column, years in enumerate(LAW_YEARS):
         below, above = sides(age_lo, age_hi, years)
         known = below | above
-        if min(below.sum(), above.sum()) >= _LEAST and known.mean() >= 1 - _STRADDLE:
+        if min(below.sum(), above.sum()) >= _LEAST and known.mean() >= 1 - MAX_STRADDLING:
             found[years] = _logistic(p_younger[known, column].astype(np.float64), below[known])
     if not found:
         return None

@@ -1,23 +1,19 @@
 """Files of a run: best.pt has weights to serve or to start from, last.pt a run to go on with."""
 
-import copy
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from models.cards import ModelError, find_card, read_card
+from models.cards import ModelError
 from models.datasets.index import Row
-from models.training.networks import FaceNet, Heads, MobileNet, build, placed
+from models.training.networks import FaceNet, MobileNet, build, placed
 from models.training.recipe import Recipe
-
-M = TypeVar("M", bound=nn.Module)
 
 
 class Trained(NamedTuple):
@@ -50,69 +46,6 @@ def load(path: Path) -> Trained:
     return Trained(net.eval(), recipe, saved.get("index_sha256", ""), photos)
 
 
-def blend(run: Path, earlier: Sequence[Path]) -> Trained:
-    """Merge the best.pt of a run and those of runs that it started from into one network.
-
-    Backbones are averaged (Wortsman et al., Model soups, ICML 2022), and so are heads that started from one another.
-    Other heads are put side by side, and their logits averaged. The result costs hardly more than one network.
-    Raises ModelError.
-    """
-    last, *others = runs = [load(path) for path in (run, *earlier)]
-    for path, other in zip(earlier, others, strict=True):
-        keys = ("arch", "head", "size_px", "scale")
-        alike = all(getattr(other.recipe, key) == getattr(last.recipe, key) for key in keys)
-        if not alike or not torch.isin(other.photos, last.photos).all():
-            raise ModelError(f"{path}: is no run of the same kind whose photos taught {run}, too")
-    if not others:
-        return last
-    if last.recipe.arch != "mobilenet":
-        raise ModelError(f"{run}: only mobilenets can be blended; the others count on batch norms of their own")
-    backbone = _mean([each.net.backbone for each in runs]).state_dict()
-    lines: list[list[Heads]] = []  # heads that went on from one another
-    for heads in (each.net.heads for each in runs):
-        for line in lines:
-            if _alike(line[0], heads):
-                line.append(heads)
-                break
-        else:
-            lines.append([heads])
-    state = {f"backbone.{name}": value for name, value in backbone.items()}
-    state |= joined([_mean(line) for line in lines], [len(line) / len(runs) for line in lines])
-    return last._replace(net=network_of(state, last.recipe).eval())
-
-
-def _alike(one: Heads, other: Heads) -> bool:
-    """Tell whether two heads started from the same weights.
-
-    Training moves weights little (cosine .99 after 39 epochs), while independent weights are at right angles.
-    """
-    ours, theirs = one.hidden.weight.detach(), other.hidden.weight.detach()
-    return ours.shape == theirs.shape and bool(functional.cosine_similarity(ours.ravel(), theirs.ravel(), 0) > 0.5)
-
-
-def _mean(modules: Sequence[M]) -> M:
-    """Return a module whose weights are the mean of those of `modules`."""
-    mean = copy.deepcopy(modules[0])
-    states = [module.state_dict() for module in modules]
-    mean.load_state_dict({name: torch.stack([each[name] for each in states]).mean(0) for name in states[0]})
-    return mean
-
-
-def joined(heads: Sequence[Heads], shares: Sequence[float]) -> dict[str, Tensor]:
-    """Put heads side by side: return the state of one head whose logits are the weighted sum of theirs.
-
-    Keys are those of a FaceNet's state.
-    """
-    weights = [share * each.out.weight.detach() for share, each in zip(shares, heads, strict=True)]
-    biases = [share * each.out.bias.detach() for share, each in zip(shares, heads, strict=True)]
-    return {
-        "heads.hidden.weight": torch.cat([each.hidden.weight.detach() for each in heads]),
-        "heads.hidden.bias": torch.cat([each.hidden.bias.detach() for each in heads]),
-        "heads.out.weight": torch.cat(weights, dim=1),
-        "heads.out.bias": torch.stack(biases).sum(0),
-    }
-
-
 def names_of(rows: Iterable[Row]) -> Tensor:
     """Return a hash of each photo's data set and file name, int64 [n], the same in every run."""
     digests = (hashlib.blake2b(f"{row.data}/{row.file}".encode(), digest_size=8).digest() for row in rows)
@@ -133,9 +66,9 @@ def taught_before(recipe: Recipe, rows: Iterable[Row]) -> list[str]:
 
 
 def initial_network(recipe: Recipe, device: torch.device) -> FaceNet:
-    """Build the network with which a run begins: weights of `init`, heads of `heads`, frozen layers.
+    """Build the network with which a run begins: weights of `init`, which may be a best.pt, and frozen layers.
 
-    `init` may be the best.pt of an earlier run. Raises ModelError.
+    Raises ModelError.
     """
     torch.manual_seed(recipe.seed)
     if recipe.init.endswith(".pt"):
@@ -145,28 +78,18 @@ def initial_network(recipe: Recipe, device: torch.device) -> FaceNet:
         net = network_of(start.net.state_dict(), recipe)
     else:
         net = build(recipe.arch, recipe.size_px, recipe.init, recipe.head)
-    if recipe.heads:
-        net.heads = _heads_of(recipe)
-    net.freeze(recipe.freeze)
+    if recipe.knows and recipe.arch == "mobilenet":
+        net.freeze(recipe.freeze)
     return placed(net, device)
 
 
-def _heads_of(recipe: Recipe) -> Heads:
-    known = MobileNet().load_onnx(Path(recipe.heads))
-    if known is None:
-        raise ModelError(f"--heads {recipe.heads}: has none that know a gender and years")
-    return known
-
-
 def check_weights(recipe: Recipe) -> None:
-    """Raise ModelError if a file that the recipe names does not hold weights of its kind."""
-    for option, path in recipe.files():
-        if option == "--teacher" or (option == "--init" and path.endswith(".pt")):
-            load(Path(path))
-        elif option == "--heads":
-            _heads_of(recipe)
-        elif recipe.arch == "mobilenet":
-            MobileNet().load_onnx(Path(path))
+    """Raise ModelError if the file that the recipe names does not hold weights of its kind."""
+    recipe.check()
+    if recipe.init.endswith(".pt"):
+        load(Path(recipe.init))
+    elif recipe.arch == "mobilenet" and recipe.init not in ("random", "imagenet"):
+        MobileNet().load_onnx(Path(recipe.init))
 
 
 def network_of(weights: dict[str, Any], recipe: Recipe) -> FaceNet:
@@ -180,18 +103,15 @@ def network_of(weights: dict[str, Any], recipe: Recipe) -> FaceNet:
 
 
 def weights_of(recipe: Recipe) -> dict[str, str]:
-    """Return the sha256 of every file of weights that the recipe names, to notice if one changes later."""
-    hashes = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for _, path in recipe.files()}
-    if recipe.gender_of:
-        card, _ = read_card(find_card(recipe.gender_of, Path()))
-        hashes[recipe.gender_of] = " ".join(file.sha256 for file in card.files)
-    return hashes
+    """Return the sha256 of the file that the run starts from, by its path, to notice if it changes later."""
+    path = Path(recipe.init)
+    return {recipe.init: hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
 
 
 def resume(out: Path, recipe: Recipe, index_sha256: str, device: torch.device) -> dict[str, Any] | None:
     """Read the last.pt in `out`, a run to go on with; None if there is none.
 
-    Recipe (but for its length), labels and named files must be those that the run began with; else ModelError.
+    Recipe (but for its length), labels and start must be those that the run began with; else ModelError.
     """
     path = out / "last.pt"
     if not path.is_file():
@@ -201,7 +121,7 @@ def resume(out: Path, recipe: Recipe, index_sha256: str, device: torch.device) -
         earlier = msgspec.convert(saved["recipe"], Recipe)
     except Exception as error:  # torch raises many classes for a file of another kind
         raise ModelError(f"{path}: is not of a run of `stationcast models train`; remove it to start anew") from error
-    alike = ("epochs", "minutes", "patience")
+    alike = ("epochs", "minutes")
     then, now = (
         {key: value for key, value in msgspec.to_builtins(each).items() if key not in alike}
         for each in (earlier, recipe)
@@ -221,7 +141,7 @@ def resume(out: Path, recipe: Recipe, index_sha256: str, device: torch.device) -
     return saved
 
 
-def save(path: Path, what: dict[str, Any]) -> None:
+def save(path: Path, what: dict[str, Any] | Tensor) -> None:
     """Write a checkpoint to `path`, whole or not at all. Raises ModelError if the disk is full."""
     part = path.with_suffix(".part")
     try:

@@ -32,26 +32,19 @@ class Batch(msgspec.Struct, frozen=True):
     """Last year that the age may be."""
     age_weight: Tensor
     """Weight of the age label, 0 where it is not known."""
-    weight: Tensor
-    """Weight of the photo."""
     features: Tensor
     """Features float32 [N, F] that the backbone should give, or [N, 0]."""
-    soft_targets: Tensor
-    """Probabilities float32 [N, 1 + YEARS] of a man and of each year, which replace part of the label; or [N, 0]."""
 
 
 class Targets:
     """Labels of n rows as arrays, float32 [n] each. Their meaning is that of the same names in Batch."""
 
-    def __init__(self, rows: list[Row], age_groups: tuple[tuple[int, int], ...] = ()) -> None:
+    def __init__(self, rows: list[Row]) -> None:
         lo, hi = (
             np.array([0 if a is None else a for a in ages], np.float32)
             for ages in ([row.age_lo for row in rows], [row.age_hi for row in rows])
         )
         self.age_weight = np.array([row.age_lo is not None and row.age_hi is not None for row in rows], np.float32)
-        for first, last in age_groups:
-            inside = ((lo + hi) / 2 >= first) & ((lo + hi) / 2 < last + 1)
-            lo, hi = np.where(inside, first, lo), np.where(inside, last, hi)
         vague = lo < hi  # ranges consist of whole years
         lo, hi = np.where(vague, np.floor(lo), lo), np.where(vague, np.ceil(hi), hi)
         self.age_lo, self.age_hi = np.clip(lo, 0, YEARS - 1), np.clip(hi, 0, YEARS - 1)
@@ -62,9 +55,7 @@ class Targets:
         self.male_weight = known * np.where(baby, 0.5, 1.0).astype(np.float32)
 
 
-def batch_of(
-    images: Tensor, rows: NDArray[np.int64], targets: Targets, weight: Tensor, features: Tensor, soft_targets: Tensor
-) -> Batch:
+def batch_of(images: Tensor, rows: NDArray[np.int64], targets: Targets, features: Tensor) -> Batch:
     """Put images [N, ...] and the labels of their rows [N] together."""
 
     def column(values: NDArray[Any]) -> Tensor:
@@ -77,17 +68,12 @@ def batch_of(
         age_lo=column(targets.age_lo),
         age_hi=column(targets.age_hi),
         age_weight=column(targets.age_weight),
-        weight=weight,
         features=features,
-        soft_targets=soft_targets,
     )
 
 
-def age_loss(logits: Tensor, lo: Tensor, hi: Tensor, soft_targets: Tensor | None = None, share: float = 0.0) -> Tensor:
-    """Return the loss [N] of age logits [N, YEARS] against ages (lo == hi) and ranges (lo < hi, ends included).
-
-    Soft targets, probabilities [N, YEARS], replace the `share` (0 to 1) of an exact age. Ranges stay as they are.
-    """
+def age_loss(logits: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+    """Return the loss [N] of age logits [N, YEARS] against ages (lo == hi) and ranges (lo < hi, ends included)."""
     log_p = functional.log_softmax(logits, dim=1)
     years = torch.arange(YEARS, dtype=logits.dtype, device=logits.device)
     expected = log_p.exp() @ years
@@ -96,26 +82,17 @@ def age_loss(logits: Tensor, lo: Tensor, hi: Tensor, soft_targets: Tensor | None
     towards_range = -torch.logsumexp(log_p.masked_fill(~inside, -1e4), dim=1)
     sigma = 1.5 + 0.04 * lo
     bell = torch.softmax(-0.5 * ((years[None] - lo[:, None]) / sigma[:, None]) ** 2, dim=1)
-    if soft_targets is not None:
-        bell = (1 - share) * bell + share * soft_targets
-        middle = (1 - share) * lo + share * (soft_targets @ years)
-        lo, hi = torch.where(exact, middle, lo), torch.where(exact, middle, hi)
     towards_bell = (bell * (bell.clamp_min(1e-9).log() - log_p)).sum(1)
     distance = functional.relu(lo - expected) + functional.relu(expected - hi)
     return torch.where(exact, towards_bell, towards_range) + 0.1 * distance
 
 
-def gender_loss(
-    logits: Tensor, male: Tensor, weight: Tensor, soft_targets: Tensor | None = None, share: float = 0.0
-) -> Tensor:
+def gender_loss(logits: Tensor, male: Tensor, weight: Tensor) -> Tensor:
     """Return the loss [N] of gender logits [N, 1], times `weight` [N].
 
-    Labels are softened to .04 and .96, as some of them are wrong. Soft targets, probabilities of a man [N], replace
-    the `share` (0 to 1) of each.
+    Labels are softened to .04 and .96, as some of them are wrong.
     """
     target = male * 0.92 + 0.04
-    if soft_targets is not None:
-        target = (1 - share) * target + share * soft_targets
     return functional.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none") * weight
 
 
@@ -131,15 +108,13 @@ def original_targets(male: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     return torch.cat([male[:, None], 1 - male[:, None], ages], dim=1)
 
 
-def loss_of(outputs: tuple[Tensor, Tensor] | Tensor, batch: Batch, share: float = 0.0) -> Tensor:
-    """Return the mean loss of a batch for outputs of either head. Soft targets replace the `share` of each label."""
+def loss_of(outputs: tuple[Tensor, Tensor] | Tensor, batch: Batch) -> Tensor:
+    """Return the mean loss of a batch for outputs of either head."""
     if isinstance(outputs, Tensor):
         targets = original_targets(batch.male, batch.age_lo, batch.age_hi)
         known = torch.stack([batch.male_weight] * 2 + [batch.age_weight] * (ORIGINAL_LABELS - 2), dim=1) > 0
         each = functional.binary_cross_entropy_with_logits(outputs.float(), targets, reduction="none") * known
-        return (each.mean(1) * batch.weight).mean()
+        return each.mean()
     gender, age = outputs
-    male, ages = (batch.soft_targets[:, 0], batch.soft_targets[:, 1:]) if batch.soft_targets.numel() else (None, None)
-    each = 2 * gender_loss(gender.float(), batch.male, batch.male_weight, male, share)
-    each = each + age_loss(age.float(), batch.age_lo, batch.age_hi, ages, share) * batch.age_weight
-    return (each * batch.weight).mean()
+    of_age = age_loss(age.float(), batch.age_lo, batch.age_hi) * batch.age_weight
+    return (2 * gender_loss(gender.float(), batch.male, batch.male_weight) + of_age).mean()

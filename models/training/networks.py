@@ -254,14 +254,11 @@ class FaceNet(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.heads = heads
-        self.learned = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
-        """Parameters of the backbone that learn. Keras' parameters include moving means, which do not."""
 
     def freeze(self, count: int) -> None:
         """Keep the first `count` convolutions as they are."""
         for layer in [module for module in self.backbone.modules() if isinstance(module, nn.Conv2d)][:count]:
             layer.requires_grad_(False)
-        self.learned = [parameter for parameter in self.learned if parameter.requires_grad]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor] | Tensor:
         return self.heads(self.backbone(x))

@@ -1,8 +1,6 @@
 """Crops for training, cut from labelled photos, with a split that keeps people apart."""
 
 import contextlib
-import itertools
-import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ import numpy as np
 from models.assets import resolve
 from models.cards import ModelError
 from models.datasets.crops import CropCache, Progress, build_cache, new_crops
-from models.datasets.index import MAX_AGE, Photos, Row
+from models.datasets.index import Photos, Row
 from models.datasets.splits import (
     assign,
     components,
@@ -36,19 +34,6 @@ class Prepared(NamedTuple):
     cache: CropCache
     leaking: list[str]
     left_out: Counter[str]
-
-
-def parse_groups(text: str) -> tuple[tuple[int, int], ...]:
-    """Parse age groups: `0-9,10-29,50+` becomes ((0, 9), (10, 29), (50, 120)). Raises ModelError."""
-    groups = []
-    for part in filter(None, text.replace(" ", "").split(",")):
-        found = re.fullmatch(r"(\d+)(?:-(\d+)|\+)", part)
-        if not found or (found[2] and int(found[2]) < int(found[1])):
-            raise ModelError(f"--age-groups {part!r}: give ranges such as 0-9,10-29,30-49,50+")
-        groups.append((int(found[1]), int(found[2]) if found[2] else MAX_AGE))
-    if any(after[0] <= before[1] for before, after in itertools.pairwise(groups)):
-        raise ModelError(f"--age-groups {text!r}: the ranges overlap or do not rise")
-    return tuple(groups)
 
 
 def prepare(
@@ -151,7 +136,7 @@ def _join(parts: Sequence[Path], folder: Path, seed: int) -> int:
     groups = components(rows, near)  # numbered before persons are named: else a seed would give another split
     given, rows = rows, hold_out_copies(rows, near)
     moved = sum(now.split != then.split for now, then in zip(rows, given, strict=True))
-    rows = name_persons(rows, near)  # so that folds and the search for leaks know them as one person
+    rows = name_persons(rows, near)  # so that the search for leaks knows them as one person
     rows = assign(rows, groups, VAL_SHARE, TEST_SHARE, seed)
     side = caches[0].crops.shape[1]
     joined = new_crops(folder / "crops.part.npy", len(rows), side)

@@ -19,15 +19,17 @@ from torch.utils.data import DataLoader
 from models.cards import ModelError
 from models.datasets.crops import CropCache
 from models.training.checkpoints import initial_network, load, names_of, network_of, resume, save, weights_of
-from models.training.extra_targets import ExtraTargets, extra_targets_of
+from models.training.heads import deviation_of, features_of, fit_heads
 from models.training.losses import Targets, batch_of
 from models.training.networks import placed
 from models.training.recipe import Recipe
 from models.training.record import write_indexes, write_record
 from models.training.steps import Steps, cores
-from models.training.teachers import folds_of
 from models.training.validation import predict, score
 from models.training.views import Views, balance_weights
+
+_SHARES = ((0.4, 0.7), (0.6, 0.9), (1.0, 1.0))
+"""Sizes of the photos, as shares of the whole size, each with the share of the run at which it ends."""
 
 
 def train(
@@ -40,11 +42,12 @@ def train(
 ) -> dict[str, Any]:
     """Train a network and return the record of the run. A run of the same recipe found in `out` goes on.
 
-    Only the length of that recipe (epochs, minutes, patience) may differ. `out` gets:
+    Only the length of that recipe (epochs, minutes) may differ. `out` gets:
     - last.pt: the state to go on from,
     - best.pt: the weights with the best validation score,
     - record.json and curves.png: recipe, versions and figures of each epoch,
-    - index/: the labels of each data set with their splits, to evaluate by.
+    - index/: the labels of each data set with their splits, to evaluate by,
+    - features.pt: the features that the start gives of the photos to train on.
 
     Rows of the split `train` train; rows of the split `val` are for validation. `workers` processes cut and augment
     photos. Default: one a core beside a graphics card, else one for four cores. Raises ModelError.
@@ -74,10 +77,10 @@ class _Run:
 
     def __init__(self, cache: CropCache, recipe: Recipe, out: Path, device: torch.device) -> None:
         self._cache, self._recipe, self._out, self._device = cache, recipe, out, device
-        self.train_rows, self.val_rows = _split_rows(cache, recipe)
-        self._targets, self._plain_targets = Targets(cache.rows, recipe.age_groups), Targets(cache.rows)
-        _check_labels(cache, recipe, self._targets, self.train_rows, self.val_rows, out)
-        self._weights = balance_weights([cache.rows[i] for i in self.train_rows], recipe.balance_power, recipe.natural)
+        self.train_rows, self.val_rows = _split_rows(cache)
+        self._targets = Targets(cache.rows)
+        _check_labels(self._targets, self.train_rows, self.val_rows, out)
+        self._weights = balance_weights([cache.rows[i] for i in self.train_rows], recipe.balance_power)
         self._steps_an_epoch = max(1, len(self.train_rows) // recipe.batch)
         self._photos = names_of(cache.rows[i] for i in self.train_rows)
         if recipe.init.endswith(".pt"):
@@ -89,7 +92,7 @@ class _Run:
             raise ModelError(f"{out}: was begun by a version that started with other heads; give another --out")
         self._ema = placed(network_of(self._net.state_dict(), recipe), device)
         self.steps = Steps(self._net, recipe, device)
-        self._extra: ExtraTargets
+        self._features, self._deviation = torch.empty(len(self.train_rows), 0), torch.empty(0)
         self.history: list[dict[str, float]] = []
         self._step = 0
         self._started = time.monotonic()
@@ -99,18 +102,10 @@ class _Run:
         return time.monotonic() - self._started
 
     def go(self, workers: int) -> None:
-        """Train until the epochs, the minutes or the patience are used up. Time counts after the preparation."""
+        """Train until the epochs or the minutes are used up. Time counts after the preparation."""
         recipe = self._recipe
-        self._extra = extra_targets_of(
-            self._net,
-            self._cache,
-            self.train_rows,
-            self._targets,
-            self._weights,
-            recipe,
-            self.steps.pool,
-            beginning=self._saved is None,
-        )
+        if recipe.knows:
+            self._prepare()
         self._ema.load_state_dict(self._net.state_dict())  # whose heads may have been fitted now
         self._started = time.monotonic()
         if self._saved:
@@ -130,9 +125,11 @@ class _Run:
             )
         )
         best = max((entry["score"] for entry in self.history), default=-math.inf)
-        since_best = next((n for n, entry in enumerate(reversed(self.history)) if entry["score"] == best), 0)
+        if not recipe.epochs:
+            self.history.append(self._validated() | {"loss": math.nan, "size_px": recipe.size_px, "seconds": 0.0})
+            self._save_best()
         try:
-            while len(self.history) < recipe.epochs and not (recipe.patience and since_best >= recipe.patience):
+            while len(self.history) < recipe.epochs:
                 begun_s = self.spent_s()
                 losses, size_px = self._epoch(batches)
                 if not losses:
@@ -143,21 +140,29 @@ class _Run:
                     raise ModelError(f"{self._out}: the loss is no number any more: give a lower --learning-rate")
                 self.history.append(entry)
                 print(json.dumps({k: round(v, 4) for k, v in entry.items()}), file=sys.stderr, flush=True)
-                since_best += 1
                 if entry["score"] > best:
-                    best, since_best = entry["score"], 0
-                    save(
-                        self._out / "best.pt",
-                        {
-                            "weights": self._ema.state_dict(),
-                            "recipe": msgspec.to_builtins(recipe),
-                            "index_sha256": self._cache.sha256,
-                            "photos": self._photos,
-                        },
-                    )
+                    best = entry["score"]
+                    self._save_best()
                 self._save()
         finally:
             del batches  # this ends its processes
+
+    def _prepare(self) -> None:
+        """Compute the start's features, or read them where the run goes on, and fit the heads to them at its beginning.
+
+        The backbone learns to go on giving them, of photos as it sees them.
+        """
+        kept = self._out / "features.pt"
+        if self._saved and kept.is_file():
+            features = torch.load(kept, map_location=self._device, weights_only=True)
+        else:
+            features = features_of(self._net, self._cache, self.train_rows, self._recipe, self.steps.pool)
+            save(kept, features)
+        if not self._saved:
+            rows = self.train_rows
+            fit_heads(self._net.heads, features, rows, self._targets, self._weights, self._recipe)
+        if self._recipe.remembers:
+            self._features, self._deviation = features, deviation_of(features)
 
     def _progress(self, step: int) -> float:
         """Return the share of the run that is over, 0 to 1: the larger one of its steps' and its minutes'."""
@@ -175,7 +180,7 @@ class _Run:
 
     def _epoch(self, batches: Iterator[Any]) -> tuple[list[Tensor], int]:
         """Run the steps of an epoch, or as many as time allows. Return their losses and the last size of photos."""
-        recipe, extra = self._recipe, self._extra
+        recipe = self._recipe
         floats = [name for name, value in self._ema.state_dict().items() if value.is_floating_point()]
         averages, currents = ([net.state_dict()[name] for name in floats] for net in (self._ema, self._net))
         losses: list[Tensor] = []
@@ -186,12 +191,12 @@ class _Run:
             epoch, progress = self._step / self._steps_an_epoch, self._progress(self._step)
             if progress >= 1:
                 break
-            images, picked, weight = next(batches)
+            images, picked = next(batches)
             size_px = images.shape[1]
-            rows, there = self.train_rows[picked.numpy()], picked.to(self._device)
-            batch = batch_of(images, rows, self._targets, weight, extra.features[there], extra.soft_targets[there])
+            features = self._features[picked.to(self._features.device)]
+            batch = batch_of(images, self.train_rows[picked.numpy()], self._targets, features)
             torch.manual_seed(recipe.seed + self._step)  # so that dropout is the same after a stop
-            losses.append(self.steps.take(batch, epoch, progress, extra.deviation))
+            losses.append(self.steps.take(batch, epoch, progress, self._deviation))
             keep = min(recipe.ema, 1 - 1 / (1 + epoch * 100))
             with torch.no_grad():
                 torch._foreach_lerp_(averages, currents, 1 - keep)
@@ -208,7 +213,7 @@ class _Run:
 
     def _validated(self) -> dict[str, float]:
         """Score the averaged weights on the validation rows: all of them, and those of each data set."""
-        rows, targets = self.val_rows, self._plain_targets
+        rows, targets = self.val_rows, self._targets
         gender, age = predict(self._ema, self._cache, rows, self._recipe)
         entry = score(gender, age, targets, rows)
         entry["score"] = entry["even_gender"] + entry["even_age_bins"] - entry["even_age_mae"] / 20
@@ -217,6 +222,15 @@ class _Run:
             part = data == name
             entry |= {f"{name}.{key}": v for key, v in score(gender[part], age[part], targets, rows[part]).items()}
         return entry
+
+    def _save_best(self) -> None:
+        state = {
+            "weights": self._ema.state_dict(),
+            "recipe": msgspec.to_builtins(self._recipe),
+            "index_sha256": self._cache.sha256,
+            "photos": self._photos,
+        }
+        save(self._out / "best.pt", state)
 
     def _save(self) -> None:
         state = {
@@ -233,15 +247,10 @@ class _Run:
         save(self._out / "last.pt", state)
 
 
-def _split_rows(cache: CropCache, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _split_rows(cache: CropCache) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the numbers of the rows to train on and of the rows to validate on. Raises ModelError."""
     splits = np.array([row.split for row in cache.rows])
     train_rows, val_rows = np.flatnonzero(splits == "train"), np.flatnonzero(splits == "val")
-    if recipe.fold is not None:
-        folds = folds_of([cache.rows[i] for i in train_rows], recipe.seed)
-        if recipe.fold not in folds:
-            raise ModelError(f"--fold {recipe.fold}: leaves out nobody: it needs photos of more people")
-        train_rows = train_rows[folds != recipe.fold]
     if not len(train_rows) or not len(val_rows):
         raise ModelError(
             f"{cache.folder}: needs rows of both splits `train` and `val`: more people, or another column `split`"
@@ -250,27 +259,16 @@ def _split_rows(cache: CropCache, recipe: Recipe) -> tuple[NDArray[np.int64], ND
 
 
 def _size_px(recipe: Recipe, progress: float) -> int:
-    if not recipe.grow:
-        return recipe.size_px
-    share = 0.7 if progress < 0.5 else 0.8 if progress < 0.8 else 1.0
-    return int(recipe.size_px * share) // 16 * 16 if share < 1 else recipe.size_px
+    """Return the size of photos, in px: a mobilenet begins with small ones, which makes half as many epochs again."""
+    share = next(share for until, share in _SHARES if progress < until or until == 1)
+    return recipe.size_px if share == 1 or recipe.arch != "mobilenet" else int(recipe.size_px * share) // 16 * 16
 
 
-def _check_labels(
-    cache: CropCache,
-    recipe: Recipe,
-    targets: Targets,
-    train_rows: NDArray[np.int64],
-    val_rows: NDArray[np.int64],
-    out: Path,
-) -> None:
-    """Raise ModelError if a split lacks men, women or ages, or if `natural` names a data set that is not there."""
+def _check_labels(targets: Targets, train_rows: NDArray[np.int64], val_rows: NDArray[np.int64], out: Path) -> None:
+    """Raise ModelError if a split lacks men, women or ages."""
     for split, rows in (("train", train_rows), ("val", val_rows)):
         genders = targets.male[rows][targets.male_weight[rows] > 0]
         if len(set(genders.tolist())) < (2 if split == "train" else 1):
             raise ModelError(f"{out}: the split `{split}` has too few genders: it needs photos of men and of women")
         if not targets.age_weight[rows].any():
             raise ModelError(f"{out}: the split `{split}` has no ages: it needs photos with an age, or a range")
-    if unknown := set(recipe.natural) - {row.data for row in cache.rows}:
-        there = ", ".join(sorted({row.data for row in cache.rows}))
-        raise ModelError(f"--natural {min(unknown)}: there is no such data set; give some of {there}")

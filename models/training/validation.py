@@ -21,9 +21,8 @@ def predict(
     rows: NDArray[np.int64],
     recipe: Recipe,
     batch: int = 64,
-    mirrored: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return gender logits [n] (positive is male) and age logits [n, YEARS] of rows, or of their mirror images.
+    """Return gender logits [n] (positive is male) and age logits [n, YEARS] of rows.
 
     The nine outputs of the original head become man minus woman, and logits [n, 7] of its decades.
     """
@@ -36,7 +35,7 @@ def predict(
             views = np.stack([view(cache.crops[i], recipe.scale, recipe.size_px) for i in rows[start : start + batch]])
             images = to_tensor(torch.from_numpy(views).to(device), PREPROCESSING[recipe.arch])
             with autocast(device):
-                out = net(images.flip(3) if mirrored else images)
+                out = net(images)
             if isinstance(out, Tensor):
                 gender.append((out[:, 0] - out[:, 1]).float().cpu())
                 age.append(out[:, 2:].float().cpu())

@@ -10,15 +10,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.cards import FAIRFACE_EDGES
-from models.datasets.augment import augment, view
+from models.datasets.augment import augment
 from models.datasets.crops import CropCache
 from models.datasets.index import Row
 from models.training.networks import Preprocessing
 from models.training.recipe import Recipe
 
 
-def balance_weights(rows: list[Row], power: float, natural: tuple[str, ...] = ()) -> NDArray[np.float64]:
-    """Return a weight for each row, mean 1. Rare rows weigh more; rows of the data sets `natural` weigh the same.
+def balance_weights(rows: list[Row], power: float) -> NDArray[np.float64]:
+    """Return a weight for each row, mean 1, by which it is drawn. Rare rows weigh more.
 
     It is a ** -`power` * b ** (-`power` / 2). Here a counts the rows of the same data set, age range and gender, and b
     those of the same data set and ethnic group.
@@ -32,22 +32,12 @@ def balance_weights(rows: list[Row], power: float, natural: tuple[str, ...] = ()
     ages = np.digitize(middles, FAIRFACE_EDGES)  # 0: the age is not known
     weights = rarity([(row.data, age, row.gender) for row, age in zip(rows, ages, strict=True)], power)
     weights *= rarity([(row.data, row.race) for row in rows], power / 2)
-    for name in natural:
-        mine = np.array([row.data == name for row in rows])
-        if mine.any():
-            weights[mine] = weights[mine].mean()
     return weights / weights.mean()
 
 
-def drawn(
-    rng: np.random.Generator, weights: NDArray[np.float64], balance: str, batch: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Draw the rows of the next batch. Return their numbers, int64 [batch], and their weights, float32 [batch].
-
-    `balance` is `sample` (rare rows are drawn more often), `weight` (they weigh more) or `none`.
-    """
-    picked = rng.choice(len(weights), batch, p=weights / weights.sum() if balance == "sample" else None)
-    return picked, weights[picked].astype(np.float32) if balance == "weight" else np.ones(batch, np.float32)
+def drawn(rng: np.random.Generator, weights: NDArray[np.float64], batch: int) -> NDArray[np.int64]:
+    """Draw the rows of the next batch by their weights. Return their numbers, int64 [batch]."""
+    return rng.choice(len(weights), batch, p=weights / weights.sum())
 
 
 def to_tensor(crops: NDArray[np.uint8] | Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -58,8 +48,8 @@ def to_tensor(crops: NDArray[np.uint8] | Tensor, preprocessing: Preprocessing) -
     return ((images - mean) / std).permute(0, 3, 1, 2)
 
 
-class Views(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Batches of photos as the network sees them, uint8 RGB [N, S, S, 3], with places in `rows` and weights, [N] each.
+class Views(Dataset[tuple[Tensor, Tensor]]):
+    """Batches of photos as the network sees them, uint8 RGB [N, S, S, 3], with their places in `rows`, [N].
 
     The key of a batch is (step, size of photos in px, share of augmented photos from 0 to 1). A key gives the same
     batch in any process. A resumed run therefore sees what an uninterrupted one would see, unless `minutes` decide on
@@ -69,20 +59,18 @@ class Views(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def __init__(self, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe, weights: NDArray[np.float64]) -> None:
         self._cache, self._rows, self._recipe, self._weights = cache, rows, recipe, weights
 
-    def __getitem__(self, item: tuple[int, int, float]) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, item: tuple[int, int, float]) -> tuple[Tensor, Tensor]:
         step, size_px, spoil = item
         recipe, cache = self._recipe, self._cache
         cv2.setNumThreads(1)
         rng = np.random.default_rng((recipe.seed, step))
-        picked, weight = drawn(rng, self._weights, recipe.balance, recipe.batch)
+        picked = drawn(rng, self._weights, recipe.batch)
         rows = self._rows[picked]
         others = rng.choice(self._rows, recipe.batch)
         views = np.stack(
             [
                 augment(cache.crops[row], cache.corners[row], recipe.scale, size_px, cache.crops[other], rng, spoil)
-                if recipe.augment
-                else view(cache.crops[row], recipe.scale, size_px)
                 for row, other in zip(rows, others, strict=True)
             ]
         )
-        return torch.from_numpy(views), torch.from_numpy(picked), torch.from_numpy(weight)
+        return torch.from_numpy(views), torch.from_numpy(picked)

@@ -30,6 +30,29 @@ def check_models(station_file: Path | None, station: Station) -> None:
             raise UserError(f"{place}{task}.model: no model {model!r} that can {task}; there are {names}")
 
 
+def research_only(model: str, folder: Path) -> str | None:
+    """Return the licence of a classifier with which no business may be done; None for any other."""
+    shown = _models("show", "--json", str(folder / model) if model.endswith(".toml") else model)
+    card = json.loads(shown.stdout) if not shown.returncode else {}
+    return card["licence"] if card.get("research_only") else None
+
+
+def research_models() -> dict[str, str]:
+    """Return the names of the built-in models with which no business may be done, by the sha256 of their cards."""
+    listed = _models("list", "--json")
+    cards = json.loads(listed.stdout) if not listed.returncode else []
+    return {card["sha256"]: card["name"] for card in cards if card["research_only"]}
+
+
+def warn_of_licence(station: Station) -> None:
+    """Say on stderr that a model is for research only, where ads of the operator's own are aimed by it."""
+    if station.station.mode != "target" or station.ads.campaigns == "demo":
+        return
+    if licence := research_only(station.classify.model, station.folder):
+        where = f"classify.model {station.classify.model!r}"
+        print(f"stationcast: warning: {where} may not be used where money is made: {licence}", file=sys.stderr)
+
+
 def _models(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command of `stationcast models` in a process of its own."""
     command = [sys.executable, "-P", "-m", "pipeline.cli", "models", *arguments]

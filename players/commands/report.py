@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ import click
 from msgspec import Struct, structs
 
 from pipeline.errors import UserError
+from pipeline.operator.models import research_models
 from pipeline.settings import Station
 from pipeline.state import state_dir
 from pipeline.streams import json_text, machine_output
@@ -110,7 +112,20 @@ def billing_command(db: sqlite3.Connection, request: ReportRequest) -> Report:
             click.echo(f"problem: {problem}", err=True)
         contracts = catalogue.lines + catalogue.unplayable
     state = state_dir(request.station.station, request.station.folder)
-    return queries.billing(db, contracts, request.span, request.zone, lambda sha256: model_in_words(state, sha256))
+    words = partial(model_in_words, state)
+    made = queries.billing(db, contracts, request.span, request.zone, words)
+    return structs.replace(made, notes=(*made.notes, *_licence_notes(db, request.span)))
+
+
+def _licence_notes(db: sqlite3.Connection, span: tuple[str | None, str | None]) -> list[str]:
+    """Return a note for each model that aimed plays which are billed here, and that no business may use."""
+    billed = queries.billed_by_model(db, span)
+    names = research_models() if billed else {}
+    return [
+        f"{plays} of the billed plays were aimed by {names[sha256]}, which is for research only: do not bill them"
+        for sha256, plays in billed.items()
+        if sha256 in names
+    ]
 
 
 @report.command("plays")

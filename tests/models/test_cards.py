@@ -80,7 +80,7 @@ def test_ranges_of_ages() -> None:
 
 
 def test_names_and_paths_of_cards(tmp_path: Path) -> None:
-    assert find_card("default", tmp_path) == registry()["stationcast-mobilenet"]
+    assert find_card("default", tmp_path) == registry()["stationcast-open"]
     (tmp_path / "own.toml").write_bytes(DEFAULT.read_bytes())
     assert find_card("own.toml", tmp_path) == tmp_path / "own.toml"
     for name in ("other.toml", "denmark", "../../etc/passwd"):

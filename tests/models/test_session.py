@@ -58,7 +58,7 @@ def test_crops_of_another_shape_are_a_mistake(classifier: Classifier, shape: tup
 def test_thresholds_make_unknown(model: Model) -> None:
     assert model.card.unknown is not None
     never = msgspec.structs.replace(model.card.unknown, gender=1.0, decade=1.0)
-    always = msgspec.structs.replace(model.card.unknown, gender=0.5, decade=0.0)
+    always = msgspec.structs.replace(model.card.unknown, gender=0.5, decade=0.0, child=1.0)
     crops = golden_crops(64)
     for estimate in Classifier(altered(model, unknown=never), "cpu").classify(crops):
         assert (estimate.gender, estimate.age_years, estimate.decade) == ("unknown", None, None)
@@ -113,7 +113,7 @@ def test_a_card_that_does_not_fit_its_file_is_refused(model: Model) -> None:
 @pytest.mark.parametrize(
     ("key", "change"),
     [
-        ("age", {"years": (1, 101)}),
+        ("age", {"years": (9, 109)}),
         ("age", {"temperature": 1.3}),
         ("gender", {"order": "F"}),
         ("gender", {"temperature": 1.5}),
@@ -126,7 +126,7 @@ def test_the_golden_pictures_tell_what_is_wrong_with_a_card_of_the_default(key: 
     default = resolve("default", Path.cwd())
     network = default.card.networks[0]
     network = msgspec.structs.replace(network, **{key: msgspec.structs.replace(getattr(network, key), **change)})
-    with pytest.raises(ModelError, match=r"stationcast-mobilenet\.toml: golden\.(p_male|age_years) is .*refused"):
+    with pytest.raises(ModelError, match=r"stationcast-open\.toml: golden\.(p_male|age_years) is .*refused"):
         Classifier(altered(default, networks=(network,)), "cpu")
 
 
@@ -168,12 +168,13 @@ def test_age_heads() -> None:
     years = AgeDecoder(AgeHead(output="a", values="probabilities", years=(0, 100)))
     p = np.zeros((1, 101), np.float32)
     p[0, [19, 40, 95]] = 0.25, 0.25, 0.5
-    age, decades, ranges = years.decode(p).values()
+    age, decades, ranges, younger = years.decode(p).values()
     assert age[0] == pytest.approx(0.25 * 19 + 0.25 * 40 + 0.5 * 95, abs=0.01)
     np.testing.assert_allclose(decades[0], [0, 0.25, 0, 0, 0.25, 0, 0, 0, 0.5], atol=1e-4)
     np.testing.assert_allclose(ranges[0], [0, 0, 0.25, 0, 0, 0.25, 0, 0, 0.5], atol=1e-4)
+    np.testing.assert_allclose(younger[0], [0, 0, 0, 0, 0.25, 0.25], atol=1e-4)
     bins = AgeDecoder(AgeHead(output="a", values="probabilities", edges=(0, 3, 10, 20, 41)))
-    age, decades, ranges = bins.decode(np.array([[0.5, 0.25, 0.0, 0.25]], np.float32)).values()
+    age, decades, ranges, _ = bins.decode(np.array([[0.5, 0.25, 0.0, 0.25]], np.float32)).values()
     assert age[0] == pytest.approx(0.5 * 1 + 0.25 * 6 + 0.25 * 30, abs=0.01)
     np.testing.assert_allclose(decades[0, :5], [0.75, 0, 0.25 * 10 / 21, 0.25 * 10 / 21, 0.25 / 21], atol=1e-4)
     np.testing.assert_allclose(ranges[0, :3], [0.5, 0.25, 0], atol=1e-4)

@@ -24,7 +24,7 @@ from pipeline.streams import Stream
 from tests.conftest import HANG_S, RunningStation, wait_for
 
 ADS_ONLY = '[station]\nname = "ads"\nmode = "off"\nstate_dir = "state"\n[[screens]]\nheadless = true\n'
-WEIGHTS = Path(__file__).parents[2] / "models" / "weights" / "stationcast-mobilenet.toml"
+WEIGHTS = Path(__file__).parents[2] / "models" / "weights" / "stationcast-open.toml"
 STATION = '[station]\nname = "cli"\n[[cameras]]\nname = "door"\nsource = "sample"\n[workers]\ndetect = 2\n'
 
 

@@ -1,10 +1,12 @@
 """Fixtures of the tests of players: settings of a player, and ledgers that hold given plays."""
 
+import dataclasses
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from PIL import Image
 
@@ -74,7 +76,8 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
         for when, ad, who, share in plays:
             clock[0] = when
             chosen = decision(ad)
-            play_id = book.start(chosen, planned_ms=0)
+            seen = dataclasses.replace(chosen.present, model_sha256=who.model_sha256)
+            play_id = book.start(msgspec.structs.replace(chosen, present=seen), planned_ms=0)
             assert play_id is not None
             tally = tally_of(who)
             clock[0] = when + timedelta(seconds=8)

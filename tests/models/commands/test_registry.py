@@ -19,14 +19,14 @@ def test_the_list_fits_into_80_columns_and_cuts_nothing_off() -> None:
     for row in rows:
         [line] = [line for line in lines if f" {row['name']} " in line]
         assert row["task"] in line and ("(default)" in line) == row["default"]
-        assert row["licence"] in line or " research only " in line
+        assert any(f" {words} " in line for words in (row["licence"], "research only", "CC BY 4.0"))
 
 
 def test_the_list_as_json_names_the_licence_in_full() -> None:
     by_name = {row["name"]: row for row in json.loads(CliRunner().invoke(models, ["list", "--json"]).output)}
     assert list(by_name) == list(registry())
-    assert "UTKFace (non-commercial research only)" in by_name["stationcast-mobilenet"]["licence"]
-    keys = ["name", "task", "default", "title", "licence", "size_bytes", "cached", "sha256"]
+    assert "UTKFace (non-commercial research only)" in by_name["stationcast-research"]["licence"]
+    keys = ["name", "task", "default", "title", "licence", "research_only", "size_bytes", "cached", "sha256"]
     assert all(list(row) == keys for row in by_name.values())
 
 
@@ -43,10 +43,11 @@ def test_a_card_is_shown_whole_in_80_columns(name: str) -> None:
 def test_licence_thresholds_files_and_figures_of_the_default_are_shown() -> None:
     words = " ".join(CliRunner().invoke(models, ["show", "default"], env=NARROW).output.split())
     for text in (
-        "UTKFace (non-commercial research only)",
+        "CC BY 4.0",
         "gender below a confidence of 0.7, decade below 0.3",
-        "stationcast-mobilenet.onnx 6.5 yes",
-        "gender_accuracy 0.9547 1745 95 % interval 0.9439 to 0.9635",
+        "stationcast-open.onnx",
+        "adult_gender_accuracy",
+        "younger_than_20_calibration_error",
     ):
         assert text in words
 

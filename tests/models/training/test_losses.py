@@ -46,9 +46,7 @@ def test_what_is_not_known_teaches_nothing_and_counts_for_nothing() -> None:
                ("male", "male_weight", "age_lo", "age_hi", "age_weight")}  # fmt: skip
     batch = Batch(
         images=torch.zeros(3),
-        weight=torch.ones(3),
         features=torch.empty(3, 0),
-        soft_targets=torch.empty(3, 0),
         **columns,
     )
     for outputs in ((torch.zeros(3, 1), torch.zeros(3, YEARS)), torch.zeros(3, 9)):

@@ -77,7 +77,7 @@ def test_the_four_classics_train_and_export(arch: str, faces: Path, tmp_path: Pa
     run = tmp_path / "run"
     invoke("train", "--data", str(faces), "--out", str(run), "--arch", arch, "--detector", "none", "--size", "65",
            "--epochs", "1", "--batch", "16", "--device", "cpu",
-           "--head", "original", "--warmup-epochs", "0")  # fmt: skip
+           "--head", "original")  # fmt: skip
     recipe = load(run / "best.pt").recipe
     assert recipe.arch == arch
     assert "held-out faces" in invoke("export", str(run), "--out", str(tmp_path / "served"), "--name", "classic")

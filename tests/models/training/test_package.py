@@ -25,7 +25,7 @@ from tests.models.helpers import invoke
 def test_train_export_quantize_evaluate_and_serve(faces: Path, tmp_path: Path) -> None:
     run, served = tmp_path / "run", tmp_path / "served"
     arguments = ["train", "--data", str(faces), "--out", str(run), "--detector", "none", "--size", "65"]
-    arguments += ["--batch", "16", "--no-augment", "--device", "cpu"]
+    arguments += ["--batch", "16", "--device", "cpu"]
     said = invoke(*arguments, "--epochs", "2")
     assert "validation gender" in said
     record = json.loads((run / "record.json").read_text())

@@ -16,7 +16,7 @@ from models.datasets.index import write_index
 from models.datasets.splits import (
     hold_out_copies,
 )
-from models.training.prepare import parse_groups, prepare
+from models.training.prepare import prepare
 from tests.models.helpers import portrait, row
 
 
@@ -141,10 +141,3 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     assert left_out == {
         "gender 'X' is neither M nor F": 1, "neither gender nor age": 1, "the photo is missing or cannot be read": 1,
     }  # fmt: skip
-
-
-def test_age_groups() -> None:
-    assert parse_groups("0-9, 10-29,50+") == ((0, 9), (10, 29), (50, 120))
-    for wrong in ("0-9,5-20", "x", "9-0"):
-        with pytest.raises(ModelError, match="--age-groups"):
-            parse_groups(wrong)

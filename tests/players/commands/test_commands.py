@@ -1,5 +1,7 @@
 """Commands from ledger to invoice, and what they say of mistakes."""
 
+import dataclasses
+import hashlib
 import json
 import os
 import subprocess
@@ -123,3 +125,15 @@ def test_a_mistake_at_the_command_line_is_one_line_and_exit_2(words: tuple[str, 
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("stationcast: error: ")
     assert says in done.stderr
+
+
+def test_an_invoice_names_plays_that_were_aimed_by_a_model_for_research(record: Record) -> None:
+    weights = Path(__file__).parents[3] / "models" / "weights"
+    plays = []
+    for minute, name in enumerate(("research", "research", "open")):
+        sha256 = hashlib.sha256((weights / f"stationcast-{name}.toml").read_bytes()).hexdigest()
+        plays.append((at(4, 9, minute), MOKA, dataclasses.replace(present(F20), model_sha256=sha256), 1.0))
+    done = stationcast("report", "billing", "--ledger", str(record(plays)), "--format", "json")
+    notes = json.loads(done.stdout)["notes"]
+    aimed = "2 of the billed plays were aimed by stationcast-research, which is for research only: do not bill them"
+    assert [note for note in notes if "aimed by" in note] == [aimed]

@@ -34,7 +34,7 @@ COMMANDS = (
     "ledger export", "ledger export --format jsonl", "ledger verify", "ledger sign", "report billing",
     "report billing --format csv", "report billing --format json", "report plays --by advertiser", "check station.toml",
     "campaigns check campaigns", "campaigns simulate --hours 1", "models list", "models list --json",
-    "models show stationcast-mobilenet", "status", "status 모카", "check 모카.toml", "detect 모카.jpg",
+    "models show stationcast-open", "status", "status 모카", "check 모카.toml", "detect 모카.jpg",
     "graph --out 모카.bmp", "doctor --json", "--help",
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench import corrections
+from models.cards import find_card, read_card
 from pipeline.errors import UserError
 from players.commands.report import report
 from players.reports.audience import audience
@@ -85,11 +86,13 @@ def test_raw_and_corrected_counts_stand_beside_each_other_and_say_what_they_rest
         assert total == pytest.approx(28 * 600, abs=200)
         assert sum(row["corrected"] for row in rows) == pytest.approx(total, abs=10 * 16 + 10), "nobody is lost"
     notes = " ".join(said["notes"])
+    card, _ = read_card(find_card("default", Path.cwd()))
+    assert card.confusion
     for text in (
-        "corrected by 7252 faces of fairface_train.zip",
+        f"corrected by {card.confusion.faces} faces of {card.confusion.data}",
         "kerb, 2026-05-04 to 2026-05-31: measured 100 % of the time",
-        f"model stationcast-mobilenet, {default_card()[1][:12]} (gender from 20 0.98",
-        "gender by group: Asian 0.93",
+        f"model stationcast-open, {default_card()[1][:12]} (gender from 20 0.9",
+        "gender by group: Black 0.",
         "screen at yaw 0 +- 20, pitch 0 +- 16 degrees; no zone",
         "Measure level: opportunities to see (1 s in the zone) and watchers",
     ):
@@ -103,7 +106,7 @@ def test_two_models_have_rows_of_their_own_and_a_note(tmp_path: Path) -> None:
     write_weeks(tmp_path, 2 * counts, date(2026, 5, 11), basis_of_default(model_sha256="f" * 64))
     said = shown(tmp_path, "--by", "gender")
     totals = {row["model"]: row["people"] for row in said["rows"] if row["gender"] == "total"}
-    assert totals == {"stationcast-mobilenet": 1400, "f" * 12: 2800}
+    assert totals == {"stationcast-open": 1400, "f" * 12: 2800}
     notes = " ".join(said["notes"])
     assert f"{'f' * 12}: not corrected" in notes and "kerb: model, screen's place or zone changed" in notes
     assert all(row["corrected"] is None for row in said["rows"] if row["model"] == "f" * 12)

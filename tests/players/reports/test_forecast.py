@@ -111,7 +111,7 @@ def test_what_was_counted_by_another_model_is_left_out_and_said(tmp_path: Path) 
     with reading_counts(path) as db:
         made = forecast(db, ("day",), UTC_ZONE, 7, tmp_path / "state", NOW + timedelta(days=21))
     assert all(row["people_high"] < 200 for row in made.rows)
-    assert "another model" in " ".join(made.notes) and "stationcast-mobilenet" in " ".join(made.notes)
+    assert "another model" in " ".join(made.notes) and "stationcast-open" in " ".join(made.notes)
 
 
 def test_too_little_is_said_in_place_of_rows(tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""Heads that are fitted to features before the whole network learns."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from models.datasets.index import Row
+from models.training.checkpoints import load
+from models.training.heads import fit_heads
+from models.training.losses import Targets
+from models.training.networks import Heads
+from models.training.recipe import Recipe
+from tests.models.helpers import invoke
+
+
+def test_heads_hardly_hear_a_feature_that_hardly_ever_speaks() -> None:
+    rng = np.random.default_rng(0)
+    rows = [Row(file=f"{i}", gender="FM"[i % 2], age_lo=30, age_hi=30, person=f"p{i}") for i in range(60)]
+    features = torch.from_numpy(rng.normal(0, 1, (60, 8)) + np.arange(60)[:, None] % 2).float()
+    features[:, 7] *= 1e-4
+    heads = Heads(8, "years")
+    fit_heads(heads, features, np.arange(60), Targets(rows), np.ones(60), Recipe(probe_epochs=10))
+    heads.eval()
+    loud = features.clone()
+    loud[:, 7] = 1
+    with torch.no_grad():
+        assert float((heads(loud)[0] - heads(features)[0]).abs().max()) < 5
+
+
+def test_without_an_epoch_only_the_heads_learn(faces: Path, tmp_path: Path) -> None:
+    arguments = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu"]
+    first, heads = tmp_path / "first", tmp_path / "heads"
+    invoke(*arguments, "--epochs", "1", "--out", str(first))
+    invoke(*arguments, "--epochs", "0", "--init", str(first / "best.pt"), "--out", str(heads))
+    before, after = (load(run / "best.pt").net.state_dict() for run in (first, heads))
+    same = {name: torch.equal(before[name], after[name]) for name in before}
+    assert all(kept == name.startswith("backbone.") for name, kept in same.items()), same
