@@ -12,6 +12,9 @@ from pipeline.pictures import PictureError
 from players.decoding.frames import Frames
 from players.decoding.order import READY, ROOM
 
+WORK_S = 0.15
+"""Longest time of work for which no medium is blamed, however long it took on a busy machine."""
+_THIS_THREAD = "/proc/thread-self"
 _KILL_TIMEOUT_S = 5.0
 _SAID_BYTES_MAX = 1 << 20
 """Largest part that is taken in at once of what a process says: more than a socket holds."""
@@ -27,7 +30,7 @@ class Decoding:
     def __init__(self, frames: Frames, control: socket.socket, pidfd: int) -> None:
         self.frames = frames
         self._control, self._pidfd = control, pidfd
-        self._began_s = time.monotonic()
+        self._began_s, self._starved_s = time.monotonic(), _starved_s(_THIS_THREAD)
         self._gone = False
 
     @property
@@ -52,11 +55,13 @@ class Decoding:
 
     @property
     def took_s(self) -> float:
-        """Seconds since it began, without those in which its process could have run and had no core.
+        """Seconds since it began; 0 where that was next to no work, and the rest waiting for a core.
 
-        So a medium is not blamed for a busy machine.
+        So a medium is blamed for a busy machine only where it is itself a burden. The thread that began it asks.
         """
-        return time.monotonic() - self._began_s - _waited_for_a_core_s(self._pidfd)
+        took_s = time.monotonic() - self._began_s
+        work_s = took_s - _starved_s(_process_of(self._pidfd)) - (_starved_s(_THIS_THREAD) - self._starved_s)
+        return took_s if work_s > WORK_S else 0.0
 
     def make_room(self) -> None:
         """Tell the process that frames were released."""
@@ -89,11 +94,18 @@ class Decoding:
         self._control.close()
 
 
-def _waited_for_a_core_s(pidfd: int) -> float:
-    """Return for how long a process, or its first thread, has waited for a core, in s; 0 where that is not told."""
+def _process_of(pidfd: int) -> str:
+    """Return the place of a process under /proc; empty where it is gone."""
     try:
         told = Path(f"/proc/self/fdinfo/{pidfd}").read_text()
-        pid = next(line.split()[1] for line in told.splitlines() if line.startswith("Pid:"))
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, StopIteration, IndexError, ValueError):
+    except OSError:
+        return ""
+    return next((f"/proc/{line.split()[1]}" for line in told.splitlines() if line.startswith("Pid:")), "")
+
+
+def _starved_s(place: str) -> float:
+    """Return for how long a thread, or the first of a process, has waited for a core, in s; 0 where nobody tells."""
+    try:
+        return int(Path(f"{place}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
         return 0.0
