@@ -101,7 +101,7 @@ def test_a_budget_is_shared_between_the_screens_of_a_station(folder: Path) -> No
         ),
         (
             'currency = "EUR"\n' + little(line='price = 1\nper = "1000 views"'),
-            "lines[0].per: choose one of play, 1000 ots, 1000 watchers, 1000 attentive seconds",
+            "lines[0].per: '1000 views' is not known; write one of play, 1000 ots, 1000 watchers",
         ),
         (
             'currency = "EUR"\n' + little(line='price = 1\nper = "1000 watchers"\nbill_on = "present"'),

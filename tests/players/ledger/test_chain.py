@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 from players.ledger.chain import verify
 from players.ledger.export import read_plays
 from players.ledger.ledger import Ledger
-from players.ledger.schema import SCHEMAS
+from players.ledger.schema import SCHEMAS, newest
 from players.ledger.snapshot import reading
 from tests.ads import F20, M30, present
 from tests.players.ledger.plays import play, sound
@@ -68,11 +68,14 @@ def test_the_hashes_are_what_the_page_on_the_ledger_says(ledger: Ledger, path: P
     ledger.close()
     with reading([path]) as db:
         rows = [dict(row) for row in db.execute("SELECT * FROM plays")]
-    entries = {}
+    entries, schema = {}, SCHEMAS[newest()]
     for row in rows:
         row |= {"context": row["context"].hex(), "eligible": json.loads(row["eligible"])}
-        entries[row["started_seq"]] = row["started_hash"], ["started", *(row[name] for name in SCHEMAS[2].started)]
-        content = ["ended", row["play_id"], row["started_hash"], *(row[name] for name in SCHEMAS[2].ended)]
+        entries[row["started_seq"]] = (
+            row["started_hash"],
+            ["started", *(row[name] for name in schema.started)],
+        )
+        content = ["ended", row["play_id"], row["started_hash"], *(row[name] for name in schema.ended)]
         entries[row["ended_seq"]] = row["hash"], content
     db = sqlite3.connect(path)
     (*begun, begun_hash) = db.execute("SELECT ledger, station, screen, begun_utc, hash FROM identity").fetchone()
