@@ -28,7 +28,8 @@ class InvoiceBasis:
         """Return the columns of an invoice line; models by the beginning of their sha256."""
         seen = self._seen[key]
         models = ", ".join(sha256[:12] for sha256 in seen["model_sha256"])
-        return {"per": ", ".join(seen["price_per"]), "level": ", ".join(seen["measure_level"]), "model": models}
+        level = ", ".join(level.removeprefix("viewable/") for level in seen["measure_level"])
+        return {"per": ", ".join(seen["price_per"]), "level": level, "model": models}
 
     def notes(self) -> tuple[str, ...]:
         """Return sentences on models, zones and calibrations, and on the lines that were billed on more than one."""

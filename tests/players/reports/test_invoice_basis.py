@@ -47,7 +47,7 @@ def test_each_line_says_its_unit_level_model_and_share_measured(tmp_path: Path) 
         "ab" * 6,
         100.0,
     ]
-    assert (rows["flat"]["per"], rows["flat"]["level"]) == ("play", "viewable/OTS")
+    assert (rows["flat"]["per"], rows["flat"]["level"]) == ("play", "OTS")
     assert (rows["mille"]["ots"], rows["mille"]["watchers"], rows["mille"]["attention_s"]) == (10, 10, 20.0)
     for note in (
         "Model abababababab.",
