@@ -39,7 +39,7 @@ def test_bounds_hold_in_87_to_93_of_100_simulated_and_replayed_weeks() -> None:
             each
             for past_weeks in (6, 12)
             for busiest in (40, 400)
-            for values in weeks.held(kind, past_weeks, busiest, 30).values()
+            for values in weeks.held(kind, past_weeks, busiest, 12).values()
             for each in values
         ]
         assert 0.87 <= np.mean(every) <= 0.93, (kind, np.mean(every))
