@@ -108,7 +108,11 @@ def make_station(
 def make_table(
     stages: Mapping[str, str], *, without: tuple[str, ...] = (), cameras_give: type[Message] = Frame
 ) -> tuple[Row, ...]:
-    """Return the stage table with other classes in the named rows, and without some rows."""
+    """Return the stage table with other classes in the named rows, and without some rows.
+
+    Where there is no player nobody keeps statistics either: such a station leaves no file.
+    """
+    without = (*without, "statistics") if "player" in without else without
     rows = (msgspec.structs.replace(row, stage=stages.get(row.name, row.stage)) for row in TABLE)
     return tuple(
         msgspec.structs.replace(row, gives=cameras_give) if row.takes is None else row

@@ -77,7 +77,7 @@ def audience(
     sums: dict[tuple[Any, ...], Numbers] = {}
     unknown: Counter[tuple[Any, ...]] = Counter()
     total: Numbers = [None] * len(_NAMES)
-    longer: set[tuple[str, int]] = set()
+    hours: set[int] = set()
     screens: set[str] = set()
     merged = False
     for where, numbers in told.items():
@@ -86,7 +86,7 @@ def audience(
         if where.length_s == DAY_S and "hour" in by:
             merged = True
             continue
-        longer |= longer_hours(clock.local(where.begins_s)) if "hour" in by else set()
+        hours.add(where.begins_s)
         screens.add(where.screens)
         keys = [*_keys(where, by, clock)]
         for key in keys:
@@ -105,6 +105,7 @@ def audience(
     ]
     if made:
         made.append({**dict.fromkeys(by, ""), by[0]: "total", **_columns(total, total, unknown[()], shares.of(None))})
+    longer = {hour for at_s in hours for hour in longer_hours(clock.local(at_s))} if "hour" in by else set()
     notes += [*longer_note(longer, by)]
     if merged:
         notes.append("Days of long ago are kept whole: they are in no row of an hour.")
@@ -171,7 +172,7 @@ _Measured = dict[tuple[int, int, str, str, str], tuple[float, float]]
 _BY_QUARTERS = """
 SELECT MAX(length_s), IIF(length_s < 3600, begins_s / 900 * 900, begins_s) AS quarter_s,
 station, place, screens, gender, decade, SUM(visits), SUM(ots), SUM(watchers), SUM(watchers_2s),
-SUM(presence_ms), SUM(dwell_ms), SUM(attention_ms) FROM audience_counts
+SUM(presence_ms) / 1000.0, SUM(dwell_ms) / 1000.0, SUM(attention_ms) / 1000.0 FROM audience_counts
 GROUP BY length_s < 86400, quarter_s, basis, gender, decade
 """
 """Counts by quarters of an hour, which lie in one hour of any zone."""
@@ -190,7 +191,6 @@ def _read(db: sqlite3.Connection, cells: dict[Where, Numbers], clock: _Clock) ->
     for length_s, begins_s, station, place, screens, gender, decade, *numbers in db.execute(_BY_QUARTERS):
         hour_s, hour_length_s = _hour(begins_s, length_s, clock)
         where = Where(hour_s, hour_length_s, station, place, screens, gender, decade)
-        numbers[4:] = [number / 1000 for number in numbers[4:]]
         if where in cells:
             _add(cells[where], numbers)
         else:
@@ -286,8 +286,8 @@ class _Means:
         return None
 
     def _parts(self, where: Where) -> tuple[Hashable, ...]:
-        day, camera = self._clock.day(where.begins_s), where.camera
-        return (day, camera, where.gender, where.decade), (where.begins_s, camera), day[:7]
+        day = self._clock.day(where.begins_s)
+        return (day, where.camera, where.gender, where.decade), day[:7]
 
 
 class _Shares:
@@ -312,11 +312,12 @@ class _Shares:
 def _keys(where: Where, by: tuple[str, ...], clock: _Clock) -> Iterator[tuple[Any, ...]]:
     """Yield the keys of the rows to which a cell belongs: one, or one for each screen that the camera faces."""
     local = clock.local(where.begins_s)
-    for screen in where.screens.split(",") if "screen" in by else ("",):
-        yield tuple(
-            screen if name == "screen" else value_of(name, where._asdict() if name not in _CLOCK else None, local)
-            for name in by
-        )
+    values = [value_of(name, None, local) if name in _CLOCK else getattr(where, name, "") for name in by]
+    if "screen" not in by:
+        yield tuple(values)
+        return
+    for screen in where.screens.split(","):
+        yield tuple(screen if name == "screen" else value for name, value in zip(by, values, strict=True))
 
 
 _CLOCK = ("day", "weekday", "hour")
