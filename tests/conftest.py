@@ -55,6 +55,7 @@ def shared_dir() -> Path:
 
 
 def _open_fds() -> dict[int, str]:
+    """Return what is open, but for libraries' own files and for fonts, which matplotlib keeps open."""
     found = {}
     for link in Path("/proc/self/fd").iterdir():
         try:
@@ -62,7 +63,10 @@ def _open_fds() -> dict[int, str]:
         except OSError:
             continue
         if target.startswith(("socket:", "pipe:", "/memfd:", "anon_inode:[eventfd]", "anon_inode:[eventpoll]")) or (
-            target.startswith("/") and not target.startswith(("/dev/", "/proc/")) and "/site-packages/" not in target
+            target.startswith("/")
+            and not target.startswith(("/dev/", "/proc/"))
+            and "/site-packages/" not in target
+            and not target.endswith(".otf")
         ):
             found[int(link.name)] = target
     return found
