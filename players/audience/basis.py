@@ -3,13 +3,15 @@
 import hashlib
 from collections.abc import Collection
 
+import msgspec
+
 from pipeline.settings import Camera
 
 
 def zone_of(cameras: Collection[Camera]) -> str | None:
     """Return where people count, such as `kerb: zone 3fa9c1d2, roof: whole picture`; None without cameras.
 
-    A zone is named by the first digits of the sha256 of its corners: another zone has another name.
+    A zone is named by the first digits of `zone_hash`: another zone has another name.
     """
     return ", ".join(f"{camera.name}: {_zone(camera)}" for camera in cameras) or None
 
@@ -19,10 +21,16 @@ def calibration_of(cameras: Collection[Camera]) -> str | None:
     return "; ".join(f"{camera.name}: {_angles(camera)}" for camera in cameras) or None
 
 
+def zone_hash(camera: Camera) -> str:
+    """Return the first 16 digits of the hash of a camera's zone and of its smallest face; empty for all of both."""
+    if not camera.zone and not camera.min_face_px:
+        return ""
+    return hashlib.sha256(msgspec.json.encode([camera.zone, camera.min_face_px])).hexdigest()[:16]
+
+
 def _zone(camera: Camera) -> str:
-    if not camera.zone:
-        return "whole picture"
-    return f"zone {hashlib.sha256(repr(camera.zone).encode()).hexdigest()[:8]}"
+    name = zone_hash(camera)
+    return f"zone {name[:8]}" if name else "whole picture"
 
 
 def _angles(camera: Camera) -> str:

@@ -1,18 +1,16 @@
 """The statistics stage: it counts the people of all cameras of a station, and keeps the numbers in one file."""
 
-import hashlib
 import sqlite3
 import time
 from typing import Any
 from zoneinfo import ZoneInfo
-
-import msgspec
 
 from pipeline.job import Job
 from pipeline.log import log, skip
 from pipeline.messages import Audience
 from pipeline.people import told
 from pipeline.settings import Camera
+from players.audience.basis import zone_hash
 from players.ledger.clock import boot_id
 from players.ledger.damage import in_words
 from players.statistics.counts import Basis, CountsFile, Pending, counts_path
@@ -149,10 +147,3 @@ def angles_of(camera: Camera) -> str:
     """Return where the screen is as seen from a camera, as text."""
     angles = (camera.screen_yaw_deg, camera.screen_pitch_deg, camera.screen_half_yaw_deg, camera.screen_half_pitch_deg)
     return ",".join(f"{angle:g}" for angle in angles)
-
-
-def zone_hash(camera: Camera) -> str:
-    """Return the first 16 digits of the hash of a camera's zone and of its smallest face; empty for all of both."""
-    if not camera.zone and not camera.min_face_px:
-        return ""
-    return hashlib.sha256(msgspec.json.encode([camera.zone, camera.min_face_px])).hexdigest()[:16]
