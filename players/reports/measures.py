@@ -1,83 +1,210 @@
 """Measures of plays, added up for reports: every number of people passes the rule of pipeline/people.py.
 
-Plays until schema 4 were counted in another way. Their numbers have columns of their own, and only where there are any.
+People are told in cells of an hour and an ad, rounded by `pipeline.people.Carry`. All reports of one kind add up the
+same cells. Plays until schema 4 were counted in another way: their numbers have columns of their own.
 """
 
 import sqlite3
+import time
 from collections import Counter, defaultdict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from pipeline.people import HIDDEN, told
+from pipeline.people import FEWEST_PEOPLE, HIDDEN, Carry
 from players.ledger.schema import MEASURED_SINCE
-from players.reports.periods import Periods
+from players.reports.periods import Span, bound_s
+from players.statistics.times import HOUR_S, begin_s
+
+AD = ("screen", "advertiser", "campaign", "line", "creative", "trigger")
+"""Columns of `plays` that tell the cells of an hour apart in reports of plays."""
+PLAYS_COLUMNS = ("ots_1s", "watchers_looked", "watchers_2s", "attention_ms", "ots")
+"""Columns of people of the report of plays: numbers, each among those before it, attention, and the old number."""
+_SETTLED_S = 900
+"""Time after the end of an hour until its plays have ended, too: then it is told."""
+
+Cell = tuple[Any, ...]
+"""Beginning of an hour of the zone (UTC epoch, s), then the values of the columns that tell cells apart."""
 
 
 class Sums:
     """Sums of people and of their time by key, and which share of the time on the screen was measured."""
 
-    def __init__(self, names: dict[str, str], attention: str, old: str, periods: Periods) -> None:
-        """Sum these columns of `plays`: `names` gives each a name in the report.
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        names: dict[str, str],
+        attention: str,
+        old: str,
+        zone: ZoneInfo,
+        span: Span,
+        *,
+        apart: Sequence[str] = AD,
+        only: str = "1",
+        now_s: float | None = None,
+    ) -> None:
+        """Sum these columns of `plays`: `names` gives each a name in the report, and each is among those before it.
 
-        `attention` is the column of time, in ms; of the people of `old` plays until schema 4 told.
+        `attention` is the column of time, in ms; of the people of `old` plays until schema 4 told. Cells are told
+        `apart` by these columns. `only` is a condition of SQL: plays to count, whatever the span.
         """
-        self._names = names
-        self._attention = attention
-        self._old = old
-        self._periods = periods
-        self._people: dict[str, dict[Hashable, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-        self._attention_ms: dict[Hashable, Counter[str]] = defaultdict(Counter)
+        self._names, self._old, self._apart, self._zone, self._span = names, old, apart, zone, span
+        columns = (*names, attention, old)
+        self._cells = told_cells(db, columns, apart, zone, span, only=only, now_s=now_s)
+        self._people: dict[Hashable, Counter[str]] = defaultdict(Counter)
         self._shown_ms: Counter[Hashable] = Counter()
         self._measured_ms: Counter[Hashable] = Counter()
         self._measured: set[Hashable] = set()
+        self._any_old = False
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that `row` returns."""
-        old = (f"old_{self._old}",) if self._people[self._old] else ()
-        return (*self._names.values(), "attention_s", "measured_pct", *old)
+        return (*self._names.values(), "attention_s", "measured_pct", *([f"old_{self._old}"] if self._any_old else []))
+
+    @property
+    def cuts_hours(self) -> bool:
+        """True where the span begins or ends in the middle of an hour, of which no people are told."""
+        bounds = (bound_s(text) for text in self._span)
+        return any(at_s is not None and begin_s(int(at_s), HOUR_S, self._zone) != at_s for at_s in bounds)
 
     def __bool__(self) -> bool:
-        return any(self._people.values())
+        return bool(self._measured) or self._any_old
 
     def add(self, key: Hashable, row: sqlite3.Row) -> None:
-        """Add a play, also to the total, whose key is None."""
-        period = self._periods.of(row["started_utc"])
+        """Note a play of a key: whether it was measured, and how long. The total, whose key is None, has it too."""
+        if row["schema"] < MEASURED_SINCE:
+            self._any_old = True
+            return
         for one in (key, None):
-            if row["schema"] < MEASURED_SINCE:
-                self._people[self._old][one][period] += row[self._old] or 0
-                continue
             if row["shown_ms"]:
                 self._shown_ms[one] += row["shown_ms"]
                 self._measured_ms[one] += (row["measured_share"] or 0) * row["shown_ms"]
-            if not row["measured_share"]:
-                continue
-            self._measured.add(one)
-            for column in self._names:
-                self._people[column][one][period] += row[column]
-            self._attention_ms[one][period] += row[self._attention]
+            if row["measured_share"]:
+                self._measured.add(one)
+
+    def count(self, key_of: Callable[[dict[str, Any], datetime], Hashable]) -> None:
+        """Add the told people of the whole hours of the span. `key_of` gives the key of a cell's columns and hour."""
+        since_s, until_s = map(bound_s, self._span)
+        for (begins_s, *values), numbers in self._cells.items():
+            if (since_s is None or begins_s >= since_s) and (until_s is None or begins_s + HOUR_S <= until_s):
+                local = datetime.fromtimestamp(begins_s, self._zone)
+                for key in (key_of(dict(zip(self._apart, values, strict=True)), local), None):
+                    self._people[key].update(numbers)
 
     def row(self, key: Hashable) -> dict[str, Any]:
         """Return what may be told of a key; None where nothing was measured."""
+        people = self._people[key]
         measured = key in self._measured
         row: dict[str, Any] = {
-            name: self._told(column, key) if measured else None for column, name in self._names.items()
+            name: (people[column] or HIDDEN) if measured else None for column, name in self._names.items()
         }
-        row["attention_s"] = self._told_attention(key) if measured else None
+        row["attention_s"] = (round(people["attention_s"], 1) or HIDDEN) if measured else None
         shown_ms = self._shown_ms[key]
         row["measured_pct"] = round(100 * self._measured_ms[key] / shown_ms, 1) if shown_ms else None
-        if self._people[self._old]:
-            row[f"old_{self._old}"] = self._told(self._old, key)
+        if self._any_old:
+            row[f"old_{self._old}"] = people[self._old] or HIDDEN
         return row
 
-    def _told(self, column: str, key: Hashable) -> int | str:
-        return sum(told(number) for period, number in self._people[column][key].items() if period) or HIDDEN
 
-    def _told_attention(self, key: Hashable) -> float | str:
-        """Return the seconds of the watchers who are told: their number times the mean of those of the period."""
-        column = next(name for name in self._names if name.endswith("looked"))
-        seconds = 0.0
-        for period, number in self._people[column][key].items():
-            if period and told(number):
-                seconds += told(number) * self._attention_ms[key][period] / number / 1000
-        return round(seconds, 1) or HIDDEN
+def told_cells(
+    db: sqlite3.Connection,
+    columns: Sequence[str],
+    apart: Sequence[str],
+    zone: ZoneInfo,
+    span: Span,
+    *,
+    only: str = "1",
+    now_s: float | None = None,
+) -> dict[Cell, dict[str, Any]]:
+    """Return what is told of each cell of the months of a span: people by column, and `attention_s`.
+
+    The last two of `columns` are the time of attention (ms) and the people of plays until schema 4. The others are
+    numbers of people, each among those before it. Attention is that of the ones who looked.
+    """
+    over = f"({only}) AND started_utc < '{told_until(zone, time.time() if now_s is None else now_s)}'"
+    cells: dict[Cell, list[int]] = {}
+    for begins_s, values, numbers in _quarters(db, columns, apart, zone, span, over):
+        known = cells.setdefault((begins_s, *values), [0] * len(columns))
+        for place, number in enumerate(numbers):
+            known[place] += number
+    return dict(_tell(cells, columns, zone))
+
+
+def told_until(zone: ZoneInfo, now_s: float) -> str:
+    """Return the end of the last hour that is told, as the ledger writes times."""
+    return datetime.fromtimestamp(begin_s(int(now_s - _SETTLED_S), HOUR_S, zone), UTC).strftime("%Y-%m-%dT%H:%M")
+
+
+def _quarters(
+    db: sqlite3.Connection, columns: Sequence[str], apart: Sequence[str], zone: ZoneInfo, span: Span, only: str
+) -> Iterator[tuple[int, list[Any], list[int]]]:
+    """Yield the hour, the columns that tell apart and the sums of each quarter of an hour, in the months of a span."""
+    *measured, old = columns
+    sums = [f"SUM(IIF(schema >= {MEASURED_SINCE} AND measured_share > 0, COALESCE({name}, 0), 0))" for name in measured]
+    sums.append(f"SUM(IIF(schema < {MEASURED_SINCE}, COALESCE({old}, 0), 0))")
+    first, stop = _months(zone, span)
+    for text, *row in db.execute(
+        f"SELECT substr(started_utc, 1, 14) || printf('%02d', substr(started_utc, 15, 2) / 15 * 15), "  # noqa: S608
+        f"{', '.join((*apart, *sums))} FROM plays WHERE ({only}) AND started_utc >= ? AND started_utc < ? "
+        f"GROUP BY {', '.join(map(str, range(1, len(apart) + 2)))}",
+        (first, stop),
+    ):
+        try:
+            at_s = int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+        except ValueError:  # no time: in no hour
+            continue
+        yield begin_s(at_s, HOUR_S, zone), row[: len(apart)], row[len(apart) :]
+
+
+def _months(zone: ZoneInfo, span: Span) -> tuple[str, str]:
+    """Return the beginning and end of the months that a span touches, as the ledger writes times."""
+    first_s, stop_s = map(bound_s, span)
+    first, stop = "", "~"
+    if first_s is not None:
+        local = datetime.fromtimestamp(first_s, zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        first = local.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
+    if stop_s is not None:
+        local = datetime.fromtimestamp(stop_s, zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        after = (local + timedelta(days=32)).replace(day=1)
+        stop = after.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
+    return first, stop
+
+
+def _tell(
+    cells: dict[Cell, list[int]], columns: Sequence[str], zone: ZoneInfo
+) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    """Yield what is told of each cell. Each month stands for itself; of an hour the smallest cell comes first."""
+    *people, _, old = columns
+    local = cache(lambda begins_s: datetime.fromtimestamp(begins_s, zone))
+    looked = next(place for place, name in enumerate(people) if name.endswith("looked"))
+    numbers: dict[Hashable, int] = {}
+    carries: dict[tuple[int, int], list[Carry]] = defaultdict(lambda: [Carry() for _ in (*people, old)])
+    parts: dict[Hashable, list[int]] = defaultdict(lambda: [0, 0])
+
+    def parts_of(cell: Cell) -> tuple[Hashable, ...]:
+        day = local(cell[0]).date().isoformat()
+        return (day, *cell[1:]), day[:7]
+
+    for cell, counted in cells.items():
+        for part in parts_of(cell):
+            parts[part][0] += counted[looked]
+            parts[part][1] += counted[len(people)]
+    for cell in sorted(cells, key=lambda cell: (cell[0], cells[cell], [str(value) for value in cell[1:]])):
+        counted, hour = cells[cell], local(cell[0])
+        margins = [
+            numbers.setdefault(margin, len(numbers))
+            for margin in ("month", ("day", hour.day), ("hour", hour.hour), ("week", hour.weekday(), hour.hour),
+                           *enumerate(cell[1:]), cell[1:])
+        ]  # fmt: skip
+        *mine, mine_old = carries[hour.year, hour.month]
+        told: dict[str, Any] = {}
+        most: int | None = None
+        for name, carry, number in zip(people, mine, counted, strict=False):
+            most = told[name] = carry.told(number, margins, most)
+        told[old] = mine_old.told(counted[-1], margins)
+        many = next((parts[part] for part in parts_of(cell) if parts[part][0] >= FEWEST_PEOPLE), None)
+        told["attention_s"] = told[people[looked]] * round(many[1] / many[0] / 1000, 1) if many else 0.0
+        yield cell, told

@@ -5,7 +5,7 @@ jsonschema: DOOH, Device, Geo, Imp and Qty. `Imp` has only those that do not dep
 """
 
 import sqlite3
-from collections import Counter
+import time
 from datetime import datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -14,11 +14,10 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from pipeline.errors import UserError
-from pipeline.people import told
 from pipeline.settings import Screen, StationTable
 from pipeline.venues import venues
 from players.ledger.schema import OPENOOH_TAXONOMY
-from players.reports.periods import Periods
+from players.reports.measures import AD, PLAYS_COLUMNS, told_cells, told_until
 
 OOH_DEVICE = 8
 """Device type of AdCOM: out-of-home."""
@@ -138,10 +137,9 @@ class BidObjects(_Published, frozen=True, kw_only=True):
 def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -> dict[str, Any]:
     """Return {"dooh", "device", "imp"} of a screen.
 
-    The multiplier is the mean number of opportunities to see of a play, in all ledgers that `db` reads. It is taken
-    over the plays of the screen that ended, were on a display, and were measured for most of their time. Their number
-    is that which reports tell, and where they tell none there is no `qty`. Raises UserError where no play ended, or
-    where the venue is unknown.
+    The multiplier is the mean number of opportunities to see of a play, in all ledgers that `db` reads. It is what the
+    report of plays tells, by the plays of the screen. Each play counts by its share that was measured. Where the report
+    tells nobody there is no `qty`. Raises UserError where no play ended, or where the venue is unknown.
     """
     if station.venue_type not in venues():
         given = f"{station.venue_type!r} is no venue" if station.venue_type else "no venue is given"
@@ -149,18 +147,19 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
             f"station.venue_type: {given} of OpenOOH 1.1; write such as 'outdoor.bus_shelters', "
             "'transit.subway.platform' or 'office_buildings.office_buildings.elevator'"
         )
-    people, shown, measured = Counter[str](), 0, 0
-    periods = Periods(ZoneInfo(station.timezone), (None, None))
-    for started, ots, share in db.execute(
-        "SELECT started_utc, ots_1s, measured_share FROM plays "
-        "WHERE station = ? AND screen = ? AND status IN ('played', 'partial') AND frames_presented > 0",
-        (station.name, screen.name),
-    ):
-        shown += 1
-        if share is not None and share >= MEASURED_ENOUGH:
-            measured += 1
-            people[periods.of(started)] += ots
-    seen = sum(told(number) for number in people.values())
+    zone = ZoneInfo(station.timezone)
+    own, values = "station = ? AND screen = ?", (station.name, screen.name)
+    (shown,) = db.execute(
+        f"SELECT COUNT(*) FROM plays WHERE {own} AND status IN ('played', 'partial') AND frames_presented > 0",  # noqa: S608
+        values,
+    ).fetchone()
+    now_s = time.time()
+    (measured,) = db.execute(
+        f"SELECT SUM(measured_share) FROM plays WHERE {own} AND started_utc < ?",  # noqa: S608
+        (*values, told_until(zone, now_s)),
+    ).fetchone()
+    cells = told_cells(db, PLAYS_COLUMNS, AD, zone, (None, None), now_s=now_s)
+    seen = sum(numbers["ots_1s"] for cell, numbers in cells.items() if cell[1] == screen.name)
     if not shown:
         place = f"screen {screen.name!r} of station {station.name!r}"
         raise UserError(f"the ledger holds no play of {place} that ended; let it play first")

@@ -1,6 +1,6 @@
 """Reports from ledgers: invoices and plays. Money is exact to the cent.
 
-Numbers of people are told by fixed periods (periods.py) and rounded; small ones are hidden (pipeline/people.py).
+Numbers of people are rounded, and small ones hidden (measures.py, pipeline/people.py).
 """
 
 import sqlite3
@@ -19,13 +19,13 @@ from players.ledger.past import read_spend
 from players.reports.dimensions import known_dimensions, longer_hours, longer_note, order_of, value_of
 from players.reports.invoice_basis import InvoiceBasis
 from players.reports.measures import Sums
-from players.reports.periods import Periods, Span
+from players.reports.periods import Span
 from players.reports.report import Report
 
 PLAYS_BY = ("advertiser", "campaign", "line", "creative", "trigger", "screen", "day", "weekday", "hour")
 
-_ROUNDED = "Numbers of people are rounded to tens, month by month or day by day; fewer than 10 are hidden."
-_WHOLE_DAYS = "People are told for whole days of the station; parts of a day are left out."
+_ROUNDED = "Numbers of people are in tens, as they come together hour by hour; fewer than 10 are hidden."
+_WHOLE_HOURS = "People are told for whole hours of the station, a quarter of an hour after they end."
 _TOLD_BY_MONEY = "What is billed by people tells how many were billed, also where their number is hidden."
 
 
@@ -42,7 +42,7 @@ def billing(
     An amount is summed exactly and rounded once, to the smallest unit of its currency. Totals add rounded amounts.
     "left" is what remains of the whole budget of the line's id and currency, whatever the span. Money spent in another
     currency, before the line changed it, has a row of its own. People are those of the target in billed plays, told by
-    the days of `zone`. Notes say what they rest on; `model_in_words` tells of a model by its sha256.
+    the hours of `zone`. Notes say what they rest on; `model_in_words` tells of a model by its sha256.
     """
     contracted = {(line.advertiser, line.campaign, line.id, line.currency): line for line in contracts}
     ever = read_spend(db)
@@ -64,16 +64,16 @@ def billing(
             bucket["micro"] += row["micro"]
         else:
             bucket["why"]["not ended" if row["bill_code"] is None else IN_SHORT[row["bill_code"]]] += row["plays"]
-    periods = Periods(zone, span)
-    people = Sums(
-        {"matched_ots": "ots", "matched_looked": "watchers"}, "matched_attention_ms", "matched_watchers", periods
-    )
+    names = {"matched_ots": "ots", "matched_looked": "watchers"}
+    own, billed = ("advertiser", "campaign", "line", "currency"), "trigger != 'fallback' AND billable = 1"
+    people = Sums(db, names, "matched_attention_ms", "matched_watchers", zone, span, apart=own, only=billed)
+    people.count(lambda cell, _: tuple(cell[name] for name in own))
     basis = InvoiceBasis(model_in_words)
     for row in db.execute(
         "SELECT advertiser, campaign, line, currency, started_utc, schema, shown_ms, measured_share, matched_ots, "  # noqa: S608
         "matched_looked, matched_attention_ms, matched_watchers, price_per, measure_level, model_sha256, "
         "exposure_zone, calibration FROM plays "
-        f"WHERE trigger != 'fallback' AND billable = 1{where}",
+        f"WHERE {billed}{where}",
         values,
     ):
         people.add(tuple(row)[:4], row)
@@ -88,7 +88,7 @@ def billing(
     columns = ("advertiser", "campaign", "line", "contracted", "plays", "billable", "not billed", *people.columns,
                "spend", "left", "currency", *basis.columns)  # fmt: skip
     notes = ["What is left is of the whole budget, not of this period's spend alone."] if any(span) else []
-    notes += [*([_ROUNDED] if people else []), *([_WHOLE_DAYS] if periods.cuts_days else []), *basis.notes()]
+    notes += [*([_ROUNDED] if people else []), *([_WHOLE_HOURS] if people.cuts_hours else []), *basis.notes()]
     notes += [_TOLD_BY_MONEY] if any(row["per"] not in ("", "play") for row in rows) else []
     return Report(title="Billing", columns=columns, rows=rows + totals, totals=len(totals), notes=tuple(notes))
 
@@ -114,20 +114,25 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
     where, values = _span(span)
     shared = {name: _shared(db, name) for name in by if name in _OWNERS}
     buckets: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-    longer, periods = set(), Periods(zone, span)
+    longer: set[tuple[str, int]] = set()
     names = {"ots_1s": "ots", "watchers_looked": "watchers", "watchers_2s": "watchers_2s"}
-    people = Sums(names, "attention_ms", "ots", periods)
-    needed = "started_utc, advertiser, campaign, line, creative, trigger, screen, billable, status, shown_ms, "
-    needed += "frames_expected, frames_presented, schema, measured_share, attention_ms, ots, " + ", ".join(names)
-    for row in db.execute(f"SELECT {needed} FROM plays WHERE 1{where}", values):  # noqa: S608
-        local = datetime.fromisoformat(row["started_utc"]).astimezone(zone)
-        longer |= longer_hours(local)
-        key = tuple(
+    people = Sums(db, names, "attention_ms", "ots", zone, span)
+
+    def key_of(row: Any, local: datetime) -> tuple[Any, ...]:
+        return tuple(
             "/".join(row[part] for part in (*_OWNERS[name], name))
             if name in shared and row[name] in shared[name]
             else value_of(name, row, local)
             for name in by
         )
+
+    people.count(key_of)
+    needed = "started_utc, advertiser, campaign, line, creative, trigger, screen, billable, status, shown_ms, "
+    needed += "frames_expected, frames_presented, schema, measured_share, attention_ms, ots, " + ", ".join(names)
+    for row in db.execute(f"SELECT {needed} FROM plays WHERE 1{where}", values):  # noqa: S608
+        local = datetime.fromisoformat(row["started_utc"]).astimezone(zone)
+        longer |= longer_hours(local)
+        key = key_of(row, local)
         bucket = buckets[key]
         bucket["plays"] += 1
         bucket["billable"] += row["billable"] or 0
@@ -143,7 +148,7 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
         total: Counter[str] = sum(buckets.values(), Counter())
         rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total) | people.row(None))
     counts = ("plays", "billable", "partial", "failed", "aborted", "shown_s", "frames_pct", *people.columns)
-    notes = (*longer_note(longer, by), _ROUNDED, *([_WHOLE_DAYS] if periods.cuts_days else []))
+    notes = (*longer_note(longer, by), _ROUNDED, *([_WHOLE_HOURS] if people.cuts_hours else []))
     return Report(title="Plays", columns=(*by, *counts), rows=rows, totals=min(1, len(rows)), notes=notes)
 
 

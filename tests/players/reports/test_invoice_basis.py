@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from pipeline.settings import Camera
 from players.ads.lines import Line, Target
@@ -13,7 +14,7 @@ from players.audience.present import of
 from players.ledger.ledger import Ledger
 from players.ledger.shown import Shown
 from players.ledger.snapshot import reading
-from players.reports import queries
+from players.reports import measures, queries
 from players.reports.report import Report
 from tests.ads import F20, decision, frame, line, present, tally_of
 from tests.players.ledger.plays import STATION
@@ -38,7 +39,10 @@ def billed(path: Path, *plays: tuple[Line, str, Camera, int]) -> Report:
         return queries.billing(db)
 
 
-def test_each_line_says_its_unit_level_model_and_share_measured(tmp_path: Path) -> None:
+def test_each_line_says_its_unit_level_model_and_share_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measures, "_SETTLED_S", -7200)  # this hour is told at once
     made = billed(tmp_path / "ledger-main.sqlite", (CPM, "ab" * 32, KERB, 12), (FLAT, "ab" * 32, KERB, 12))
     rows = {row["line"]: row for row in made.rows}
     assert [rows["mille"][name] for name in ("per", "level", "model", "measured_pct")] == [

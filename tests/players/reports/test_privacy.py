@@ -18,9 +18,8 @@ from players.ads.lines import Target
 from players.audience.present import NOBODY
 from players.ledger.clock import next_day, utc_bound
 from players.ledger.snapshot import reading
-from players.reports import openrtb, queries
+from players.reports import measures, openrtb, queries
 from players.reports.audience import audience
-from players.reports.periods import Periods
 from players.reports.report import Report
 from players.statistics.counts import make_tables
 from players.statistics.reading import make_views
@@ -179,24 +178,53 @@ def test_an_audience_under_ten_is_not_told_at_all(record: Record) -> None:
         assert audience(db, ("gender",), BERLIN).rows == []
 
 
-def test_a_part_of_a_day_tells_no_people_of_plays(record: Record) -> None:
-    path = record([(at(4, 9, n), HOUSE, present(F20), 1.0) for n in range(30)], [(at(4, 9), {F20: 20})])
-    span = utc_bound("2026-05-04T09:00", BERLIN), None
+def test_a_part_of_an_hour_tells_no_people_of_plays(record: Record) -> None:
+    path = record([(at(4, 9, n), HOUSE, present(F20), 1.0) for n in range(30)])
+    half_past, hour = at(4, 9, 30), utc_bound("2026-05-04T09:00", BERLIN)
     with reading([path]) as db:
-        seen, played = audience(db, ("gender",), BERLIN, span), queries.plays(db, ("line",), BERLIN, span)
-        whole = queries.plays(db, ("line",), BERLIN, (utc_bound("2026-05-04", BERLIN), None))
-    assert [row["people"] for row in seen.rows] == [20, 20]
-    assert [(row["plays"], row["ots"]) for row in played.rows] == [(30, HIDDEN), (30, HIDDEN)]
-    assert [row["ots"] for row in whole.rows] == [30, 30]
+        cut = queries.plays(db, ("line",), BERLIN, (None, half_past.isoformat()))
+        whole = queries.plays(db, ("line",), BERLIN, (hour, None))
+    assert {row["ots"] for row in cut.rows} == {HIDDEN} and any("whole hours" in note for note in cut.notes)
+    assert [row["ots"] for row in whole.rows] == [30, 30] and not any("whole hours" in note for note in whole.notes)
 
 
-def test_months_are_told_whole_and_what_is_left_by_days() -> None:
-    span = utc_bound("2026-03-30", BERLIN), utc_bound("2026-05-02T12:00", BERLIN)
-    periods = Periods(BERLIN, span)
-    moments = ("2026-03-29T21:00", "2026-03-30T10:00", "2026-04-15T10:00", "2026-05-01T10:00", "2026-05-02T09:00")
-    assert [periods.of(moment) for moment in moments] == ["", "2026-03-30", "2026-04", "2026-05-01", ""]
-    assert periods.cuts_days
-    assert Periods(BERLIN, (None, None)).of("2026-05-02T09:00") == "2026-05"
+def plays_of(people: dict[tuple[int, str], int]) -> sqlite3.Connection:
+    """Return a database of one play an hour and line, seen by so many people, of whom half looked."""
+    db = sqlite3.connect(":memory:")
+    numbers = ("schema", "measured_share", *measures.PLAYS_COLUMNS)
+    db.execute(f"CREATE TABLE plays ({', '.join(('started_utc', *measures.AD, *numbers))})")
+    for (hour, line), seen in people.items():
+        ad = ("main", "x", "x", line, "a", "target")
+        row = (
+            f"2026-05-{4 + hour // 24:02}T{hour % 24:02}:20:00.000Z",
+            *ad,
+            5,
+            1.0,
+            seen,
+            seen // 2,
+            0,
+            500 * seen,
+            None,
+        )
+        db.execute(f"INSERT INTO plays VALUES ({', '.join('?' * len(row))})", row)
+    return db
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.dictionaries(st.tuples(st.integers(0, 60), st.sampled_from("abc")), st.integers(0, 35), min_size=1, max_size=40)
+)
+def test_a_hidden_cell_of_plays_could_be_any_number_from_0_to_9(people: dict[tuple[int, str], int]) -> None:
+    def told_of(crowd: dict[tuple[int, str], int]) -> dict[tuple[int, str], int]:
+        cells = measures.told_cells(plays_of(crowd), measures.PLAYS_COLUMNS, measures.AD, BERLIN, (None, None))
+        return dict(zip(sorted(crowd), (numbers["ots_1s"] for _, numbers in sorted(cells.items())), strict=True))
+
+    said = told_of(people)
+    assert all(number % FEWEST_PEOPLE == 0 for number in said.values())
+    assert abs(sum(said.values()) - sum(people.values())) < 60
+    for cell in [cell for cell, number in said.items() if number == 0][:3]:
+        for number in range(FEWEST_PEOPLE):
+            assert told_of(said | {cell: number}) == said
 
 
 def test_the_multiplier_of_a_bid_tells_no_people_that_reports_hide(record: Record) -> None:
@@ -214,13 +242,13 @@ def test_the_multiplier_of_a_bid_tells_no_people_that_reports_hide(record: Recor
     with reading([record(plays)]) as db:
         objects = openrtb.bid_objects(db, STATION, screen)
         rows = queries.plays(db, ("line",), BERLIN).rows
-    assert [row["ots"] for row in rows] == [HIDDEN, 20, 30]
-    assert round(objects["imp"]["qty"]["multiplier"] * 25, 1) == 30
+    assert [row["ots"] for row in rows] == [HIDDEN, 20, 20]
+    assert round(objects["imp"]["qty"]["multiplier"] * 25, 1) == 20
 
 
 def test_an_invoice_tells_people_as_reports_do(record: Record) -> None:
     ad = msgspec.structs.replace(MOKA, target=Target(gender="F"), price=Decimal("0.10"))
-    path = record([(at(4 + n // 12, 9, n % 12), ad, present(F20), 1.0) for n in range(18)])
+    path = record([(at(4 + n // 24, 9, n % 24), ad, present(F20), 1.0) for n in range(30)])
     sixth = utc_bound("2026-05-05", BERLIN), utc_bound("2026-05-06", BERLIN)
     with reading([path]) as db:
         whole, day = (queries.billing(db, (), span, BERLIN) for span in ((None, None), sixth))
