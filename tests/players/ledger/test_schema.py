@@ -84,7 +84,7 @@ def test_a_ledger_of_schema_1_is_reported(v1: Path) -> None:
         (2, 1, 0, 0, 12.0, 100.0, "hidden"),
         (5, 0, 2, 0, 32.0, 50.0, "hidden"),
         (5, 2, 0, 1, 25.2, 100.0, "hidden"),
-        (13, 3, 2, 1, 77.2, 79.3, 10),
+        (13, 3, 2, 1, 77.2, 79.3, "hidden"),
     ]
     people = [(row["gender"], row["decade"], row["people"]) for row in made.parts]
     assert people == [("M", "30-39", 10), ("F", "20-29", 30), ("unknown", "unknown", 10)]
