@@ -1,4 +1,7 @@
-"""Command `stationcast`. Commands of other folders are named as strings and imported when they are called."""
+"""Command `stationcast`. Commands of other folders are named as strings and imported when they are called.
+
+It is one file, as each command is a few lines around the module that does the work.
+"""
 
 import contextlib
 import errno

@@ -1,6 +1,7 @@
 """Every knob of a station, unit in its name, read from one TOML file.
 
 `load(path)` returns a Station or raises UserError with one line that names the file, the key and the remedy.
+It is one file, as a station file is one: `make docs` writes docs/settings.md from it, table by table.
 """
 
 import re

@@ -1,7 +1,7 @@
 """State of a station at one moment, as one struct: what terminal, summary and `stationcast status` read.
 
 It is read from shared memory (pipeline/cells.py) and from the supervisor's knowledge of its processes; no process is
-asked for anything, so a hanging one holds up nobody.
+asked for anything, so a hanging one holds up nobody. It is one file: the struct, and how each part of it is read.
 """
 
 import time

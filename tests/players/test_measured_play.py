@@ -14,7 +14,7 @@ import pytest
 from pipeline.messages import Audience, Person
 from pipeline.settings import Camera
 from players.player import Player
-from tests.players.playing import HOUSE, TIMEOUT_S, Configure, line, person, playing, rows
+from tests.players.playing import HOUSE, TIMEOUT_S, Configure, audience, line, person, playing, rows
 
 MS = 1_000_000
 FRAME_MS = 100
@@ -54,18 +54,8 @@ def word(told: tuple[Told, ...], at_ms: int, began_ns: int, camera: str, **more:
 
     people = tuple(absolute(person) for tell in told for person in tell(at_ms))
     now_ns = began_ns + at_ms * MS
-    return Audience(
-        camera=camera,
-        seq=0,
-        captured_ns=now_ns,
-        width_px=1280,
-        height_px=720,
-        detected_ns=now_ns,
-        classified_ns=now_ns,
-        people=people,
-        model_sha256="ab" * 32,
-        **more,
-    )
+    told_ns = {"captured_ns": now_ns, "detected_ns": now_ns, "classified_ns": now_ns}
+    return msgspec.structs.replace(audience(camera=camera), people=people, **told_ns, **more)
 
 
 def play(player: Player, *cameras: Callable[[int, int], list[Audience]]) -> None:
