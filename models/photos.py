@@ -53,7 +53,7 @@ def _shared_options(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Choice(["near", "far", "auto"]),
     default="near",
     show_default=True,
-    help="far: small faces too, in 10 to 40 times the time; auto: far for pictures from 1280 px width on.",
+    help="far: small faces too, in 10 to 40 times the time; auto: far if a side has 1280 px or more.",
 )
 def detect(
     files: tuple[Path, ...],

@@ -69,7 +69,7 @@ class Face(Struct, frozen=True, kw_only=True):
     pitch_deg: AngleDeg | None = None
     """Tilt of the head from the camera, positive upwards; None where it cannot be told."""
     quality: Probability = 0.0
-    """Worth of the face's crop for an answer, by size, sharpness and frontality; 0 where it was not judged."""
+    """Worth of the face's crop for an answer, by size, score and sharpness; 0 where it was not judged."""
 
 
 class Faces(Message, frozen=True, kw_only=True, tag="faces.2"):

@@ -80,7 +80,8 @@ class Camera(Section, frozen=True, kw_only=True):
     leads. Empty means that nobody else's camera sees these people."""
     reach: Literal["auto", "near", "far"] = "auto"
     """Distance at which people are looked for. `near` searches the whole frame, for faces from about 100 px in 1080p.
-    `far` finds smaller faces too, within `detect.budget`. `auto` is far for frames from 1280 px width on."""
+    `far` finds smaller faces too, within `detect.budget`. `auto` is far for frames of which a side has
+    1280 px or more."""
     zone: Polygon = ()
     """Polygon of the upright picture in which people count. Somebody counts while the middle of the face is in it. A
     corner is `[x, y]` in shares of width and height; `[0, 0]` is the top left one. Empty is the whole picture."""

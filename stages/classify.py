@@ -42,7 +42,7 @@ class Classify:
         }
 
     def step(self, batch: list[Faces]) -> Iterator[Answered]:
-        """FaceAnswer every crop of the right size, skip the others, and let all faces through."""
+        """Answer every crop of the right size, skip the others, and let all faces through."""
         while batch:
             faces = accumulate(len(message.crops) for message in batch)
             count = max(1, sum(so_far <= _FACES_MAX for so_far in faces))

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import signal
 import sqlite3
@@ -135,6 +136,16 @@ def test_what_the_station_says_of_the_sample_camera_is_true(station_file: Path, 
     # A play that began in the last second may not be on the last screenshot yet.
     last = max(i for i, row in enumerate(plays) if row[4] <= plays[-1][5] - 1e9)
     assert _which_ad(tmp_path / "screen.png") in {row[0] for row in plays[last:]}
+
+    tracks = {person["track"] for message in seen for person in message["people"]}
+    assert len(tracks) > 2 and all(tracks)
+    folders = tmp_path, Path(os.environ["XDG_RUNTIME_DIR"])
+    written = {path for folder in folders for path in folder.rglob("*") if path.is_file()} - {tap_file}
+    assert written >= {summary_file, ledger, tmp_path / "state" / "audience.sqlite"}
+    for path in written:
+        data = path.read_bytes()
+        named = [track for track in tracks if track.encode() in data or bytes.fromhex(track) in data]
+        assert named == [], f"{path} names people who were followed"
 
 
 def _fits(target: str, face: dict) -> bool:

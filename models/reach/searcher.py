@@ -18,7 +18,7 @@ from models.reach.tiles import Tile, Turns, tiles_of
 Reach = Literal["auto", "near", "far"]
 
 FAR_FROM_PX = 1280
-"""Width of the narrowest frame in which `auto` looks far."""
+"""Longer side of the smallest frame in which `auto` looks far."""
 ONE_FRAME_FPS = 0.2
 """Frames a second up to which each is searched as if it were the only one."""
 _LOW_SCORE = 0.2
@@ -78,7 +78,7 @@ class Searcher:
     def search(self, image: NDArray[np.uint8], followed: Sequence[Expected] = (), t_ns: int = 0) -> Found:
         """Find the faces of a frame, uint8 BGR [H, W, 3], taken at `t_ns`, those of whoever is `followed` too."""
         before = self._detector.runs
-        if self._reach == "near" or (self._reach == "auto" and image.shape[1] < FAR_FROM_PX):
+        if self._reach == "near" or (self._reach == "auto" and max(image.shape[:2]) < FAR_FROM_PX):
             faces = self._detector.detect(image)
         else:
             faces = self._far(image, followed, t_ns)

@@ -1,6 +1,7 @@
 """`stationcast people`: the whole chain on recorded videos, for placing a camera and for judging the chain."""
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pipeline.colours import ColourError
 from pipeline.errors import UserError
 from pipeline.film import Film
 from pipeline.medium import MediumError
-from pipeline.messages import DECADES, Audience
+from pipeline.messages import DECADES
 from pipeline.settings import Camera, Station, load
 from pipeline.streams import Terminal, json_text
 from stages.capture.network import PIXELS_MAX
@@ -93,8 +94,9 @@ def _report(path: Path, station: Station) -> _Report:
         for image, at_s, until_s in _frames(path, station.cameras[0].fps):
             seconds = until_s
             if image is not None:
-                tally.add(chain.look(image, at_s), chain.left())
-        tally.leave(chain.end())
+                chain.look(image, at_s)
+                tally.add(chain.left())
+        tally.add(chain.end())
         return _Report(tally.people, tally.total(seconds, chain))
     finally:
         chain.close()
@@ -125,23 +127,16 @@ class _Tally:
 
     def __init__(self, path: Path) -> None:
         self._file = str(path)
-        self._longest_look_ns: dict[str, int] = {}
         self._watchers_2s = 0
-        self._people_max = 0
+        self._stays_ns: list[tuple[int, int]] = []
         self.people: list[dict[str, Any]] = []
 
-    def add(self, audience: Audience, left: list[Visit]) -> None:
-        self._people_max = max(self._people_max, len(audience.people))
-        for person in audience.people:
-            if person.looking_since_ns is not None:
-                look_ns = audience.captured_ns - person.looking_since_ns
-                self._longest_look_ns[person.track] = max(look_ns, self._longest_look_ns.get(person.track, 0))
-        self.leave(left)
-
-    def leave(self, visits: list[Visit]) -> None:
-        for visit in visits:
+    def add(self, left: list[Visit]) -> None:
+        """Count those who have left."""
+        for visit in left:
             person = visit.person
-            self._watchers_2s += self._longest_look_ns.pop(person.track, 0) >= WATCHER_S * 1e9
+            self._watchers_2s += visit.longest_look_ms >= WATCHER_S * 1000
+            self._stays_ns.append((person.since_ns, person.seen_ns))
             first_s, last_s = person.since_ns / 1e9, person.seen_ns / 1e9
             self.people.append(
                 {
@@ -168,11 +163,20 @@ class _Tally:
             "ots": sum(row["dwell_s"] >= OTS_S for row in self.people),
             "watchers": sum(row["watched"] for row in self.people),
             "watchers_2s": self._watchers_2s,
-            "people_max": self._people_max,
+            "people_max": most_at_once(self._stays_ns),
             "classifier_calls": chain.calls.classifier,
             "detector_calls": chain.calls.detector,
             "frames": chain.calls.frames,
         }
+
+
+def most_at_once(stays: Sequence[tuple[int, int]]) -> int:
+    """Return the largest number of stays, each from its first time to its last, that have a time in common.
+
+    Nobody is there after he was last found: only a station in service has to wait whether he comes back.
+    """
+    comes, goes = sorted(since for since, _ in stays), sorted(until for _, until in stays)
+    return max((come + 1 - bisect_left(goes, at) for come, at in enumerate(comes)), default=0)
 
 
 def _print(path: Path, report: _Report) -> None:

@@ -18,7 +18,8 @@ TURN_NS = 100_000_000
 CONFIRM_NS = 250_000_000
 """Length from which a look counts."""
 GAP_NS = 1_500_000_000
-"""Longest time without an angle that is bridged, as long as that for which a track is kept."""
+"""Longest time without an angle that is bridged, as long as that for which a track is kept. Where frames come more
+rarely, nobody is said to look."""
 OUTER = 1.2
 """Size of the window that a look leaves, in sizes of the one that it enters."""
 _SMOOTH_NS = 50_000_000
@@ -58,9 +59,9 @@ class Attention:
     angle before it.
     """
 
-    def __init__(self, window: Window, gap_ns: int = GAP_NS) -> None:
-        """Begin without knowledge. Give a longer `gap_ns` where frames come more rarely than that."""
-        self._window, self._gap_ns = window, gap_ns
+    def __init__(self, window: Window) -> None:
+        """Begin without knowledge."""
+        self._window = window
         self._yaw_deg, self._pitch_deg = 0.0, 0.0
         self._last_ns: int | None = None
         self._inside: bool | None = None
@@ -70,8 +71,6 @@ class Attention:
         """True while the person looks at the screen; None while that cannot be told."""
         self.since_ns: int | None = None
         """Time since when `looking` is what it is; None before the first call."""
-        self.told = False
-        """True once it could be told. Without that, not to have watched means nothing."""
 
     @property
     def attention_ns(self) -> int:
@@ -92,7 +91,7 @@ class Attention:
         """Take in the angles in a frame of `t_ns`, or None where they cannot be told. Older frames change nothing."""
         if self.since_ns is None:
             self.since_ns = t_ns
-        if self._last_ns is not None and t_ns - self._last_ns > self._gap_ns:
+        if self._last_ns is not None and t_ns - self._last_ns > GAP_NS:
             self._lose()
         if yaw_deg is None or pitch_deg is None or (self._last_ns is not None and t_ns <= self._last_ns):
             return
@@ -121,7 +120,6 @@ class Attention:
             self._past_ns += look_ns
             self._longest_ns = max(self._longest_ns, look_ns)
         self.looking, self.since_ns = looking, since_ns
-        self.told |= looking is not None
 
     def _lose(self) -> None:
         """Forget the state: it is unknown since the last angle."""

@@ -32,7 +32,6 @@ def write_film(scene: Scene, path: Path, crf: int = 18) -> list[Line]:
         container.mux(stream.encode())
     path.with_suffix(".jsonl").write_bytes(msgspec.json.Encoder().encode_lines(lines))
     return lines
-    return lines
 
 
 def read_truth(path: Path) -> list[Line]:

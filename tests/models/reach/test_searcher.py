@@ -119,14 +119,16 @@ def test_who_is_followed_is_found_again_by_one_call_for_all(detector: FaceDetect
     assert recall(scenes, boxes) >= (0.9 if a_side == 2 else 0.8)
 
 
-def test_a_near_camera_costs_one_call_a_frame_and_a_narrow_picture_is_near(detector: FaceDetector) -> None:
+def test_a_near_camera_costs_one_call_a_frame_and_a_small_picture_is_near(detector: FaceDetector) -> None:
     scene = make_scene(200, 1, 3)
     result = Searcher(detector, "near").search(scene.image, [Expected(scene.faces[0])])
     assert result.faces == detector.detect(scene.image)
     assert result.calls == 1
-    narrow = Searcher(detector, "auto")
-    assert narrow.search(scene.image[:, :1279]).calls == 1
+    small = Searcher(detector, "auto")
+    assert small.search(scene.image[:, :1279]).calls == 1
     assert Searcher(detector, "auto", fps=0.1).search(scene.image[:, :1280]).calls > 10
+    on_its_side = np.ascontiguousarray(np.rot90(scene.image[:720, :1280]))
+    assert Searcher(detector, "auto").search(on_its_side).calls > 1
 
 
 def test_faces_of_any_size_are_found_once(detector: FaceDetector) -> None:

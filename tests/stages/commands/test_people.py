@@ -11,6 +11,7 @@ from bench.rig.scenes.film import write_film
 from bench.rig.scenes.scene import Scene
 from pipeline.cli import cli
 from pipeline.errors import UserError
+from stages.commands.people import most_at_once
 
 PERSON = {
     "file", "person", "first_s", "last_s", "gender", "p_male", "age_years", "decade",
@@ -84,6 +85,12 @@ def test_a_camera_of_a_station_file_lends_its_table(film: Path, tmp_path: Path) 
 def test_a_table_is_for_people(film: Path) -> None:
     result = _people(film, "--fps", "4")
     assert "1 opportunities to see" in result.stdout and "person" in result.stdout
+
+
+def test_who_comes_after_another_has_left_is_not_there_with_him() -> None:
+    assert most_at_once([]) == 0
+    assert most_at_once([(0, 10), (11, 20), (12, 15), (13, 14), (16, 30)]) == 3
+    assert most_at_once([(0, 10), (10, 20), (21, 30)]) == 2
 
 
 MISTAKES = {

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from pipeline.settings import Camera
 from stages.people.attention import Attention, Window
 
 AT, EDGE, OFF = 0.0, 28.0, 45.0
@@ -30,14 +29,14 @@ def test_a_look_begins_at_once_and_counts_after_a_quarter_of_a_second_from_its_s
     assert after([AT] * 2).looking is True
     assert not after([AT] * 3).watched
     look = after([AT] * 11)
-    assert (look.looking, look.watched, look.told) == (True, True, True)
+    assert (look.looking, look.watched) == (True, True)
     assert seconds(look.since_ns) == 100
     assert seconds(look.attention_ns) == pytest.approx(1)
 
 
 def test_a_glance_of_two_frames_does_not_count() -> None:
     glance = after([OFF] * 5 + [AT] * 2 + [OFF] * 10)
-    assert (glance.looking, glance.watched, glance.told) == (False, False, True)
+    assert (glance.looking, glance.watched) == (False, False)
     assert glance.attention_ns == 0
 
 
@@ -77,7 +76,7 @@ def test_a_short_gap_is_bridged_and_a_long_one_ends_the_look(missing: int, looki
 
 def test_a_face_that_is_always_too_small_was_never_told() -> None:
     small = after([None] * 50)
-    assert (small.looking, small.told, small.watched, small.attention_ns) == (None, False, False, 0)
+    assert (small.looking, small.watched, small.attention_ns) == (None, False, 0)
     assert seconds(small.since_ns) == 100
 
 
@@ -94,11 +93,9 @@ def test_one_frame_a_second_is_enough() -> None:
     assert seconds(slow.attention_ns) == pytest.approx(2)
 
 
-def test_rarer_frames_need_a_longer_gap() -> None:
-    rare = after([AT] * 4, 10, Attention(Window.of(Camera(name="a", source="sample")), gap_ns=25_000_000_000))
-    assert rare.looking is True
-    assert seconds(rare.attention_ns) == 30
-    assert after([AT] * 4, 10).looking is None
+def test_frames_that_come_more_rarely_than_gaps_are_bridged_tell_no_look() -> None:
+    rare = after([AT] * 4, period_s=2)
+    assert (rare.looking, rare.watched, rare.attention_ns) == (None, False, 0)
 
 
 def test_frames_out_of_order_change_nothing() -> None:
