@@ -24,6 +24,14 @@ AngleDeg = Annotated[float, Meta(ge=-180, le=180)]
 Years = Annotated[float, Meta(ge=0, le=120)]
 Decades = Annotated[tuple[Probability, ...], Meta(max_length=9)]
 
+BRIDGE_NS = 1_500_000_000
+"""Time for which somebody who is not found is still there: a missed face drops nobody."""
+LOOK_NS = 250_000_000
+"""Length from which a look at the screen counts."""
+OTS_NS = 1_000_000_000
+"""Shortest stay with an opportunity to see (Geopath: a message must be up for 1 s to be able to be seen)."""
+WATCHED_NS = 2_000_000_000
+"""Length of one look of a watcher of 2 s; no out-of-home rule asks for it."""
 MAX_FACES = 64
 FaceNumber = Annotated[int, Meta(ge=0, lt=MAX_FACES)]
 DECADES = ("0-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70-79", "80+")

@@ -8,14 +8,10 @@ from itertools import pairwise
 
 from msgspec import Struct, field
 
-from pipeline.messages import Audience, Person
+from pipeline.messages import BRIDGE_NS, LOOK_NS, Audience, Person
 from players.audience.present import Place
 from players.audience.spans import Span, common, length_ns, most_at_once, union
 
-LOOK_NS = 250_000_000
-"""Time for which somebody must look during the play: the length of a look that counts (stages/people/attention.py)."""
-BRIDGE_NS = 1_500_000_000
-"""Time for which somebody who is not found is still followed (stages/people/view.py)."""
 _MS = 1_000_000
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from pipeline.messages import OTS_NS, WATCHED_NS
 from players.ads.lines import Line, micro, money
 from players.ads.money import as_text
 from players.audience.groups import UNKNOWN_AGE, UNKNOWN_GENDER
@@ -12,10 +13,6 @@ from players.audience.present import group_of
 from players.audience.tally import Seen, Tally
 from players.choice.matching import fitting
 
-OTS_NS = 1_000_000_000
-"""Time for which somebody must be there during a play to have had the opportunity to see it."""
-WATCHED_NS = 2_000_000_000
-"""Length of a look from which somebody is a watcher of 2 s."""
 MeasureLevel = Literal["viewable/OTS", "watchers"]
 
 

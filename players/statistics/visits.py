@@ -9,15 +9,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 
-from pipeline.messages import Audience, Person
+from pipeline.messages import OTS_NS, WATCHED_NS, Audience, Person
 from players.audience.present import group_of
 from players.statistics.counts import MEASURES, Basis, Cell, Pending
 from players.statistics.times import MINUTE_S
 
-OTS_NS = 1_000_000_000
-"""Stay from which somebody had an opportunity to see."""
-LOOK_NS = 2_000_000_000
-"""Length of one look from which somebody is a watcher of 2 s."""
 GAP_NS = 2_000_000_000
 """Time for which somebody who is told no more may be told again, or by another camera of his group."""
 _MINUTE_NS = MINUTE_S * 1_000_000_000
@@ -79,7 +75,7 @@ class Someone(Struct):
 
     def _parts(self) -> dict[Cell, list[int]]:
         watched, there_ms = self.attention_ms > 0, self.there_ns // 1_000_000
-        stay = [1, self.there_ns >= OTS_NS, watched, watched and self.longest_look_ns >= LOOK_NS, 0]
+        stay = [1, self.there_ns >= OTS_NS, watched, watched and self.longest_look_ns >= WATCHED_NS, 0]
         stay += [there_ms if watched else 0, min(self.attention_ms, there_ms)]
         cells = {(self.arrived_s, self.basis, *self.group): [int(number) for number in stay]}
         for minute_s, part_ns in self.spent_ns.items():

@@ -20,17 +20,12 @@ from pipeline.colours import ColourError
 from pipeline.errors import UserError
 from pipeline.film import Film
 from pipeline.medium import MediumError
-from pipeline.messages import DECADES
+from pipeline.messages import DECADES, OTS_NS, WATCHED_NS
 from pipeline.settings import Camera, Station, load
 from pipeline.streams import Terminal, json_text
 from stages.capture.network import PIXELS_MAX
 from stages.commands.chain import Chain
 from stages.people.view import Visit
-
-OTS_S = 1.0
-"""Shortest stay of an opportunity to see (Geopath: a message must be up for 1 s to be able to be seen)."""
-WATCHER_S = 2.0
-"""Length of one look of a watcher of 2 s; no out-of-home rule asks for it."""
 
 
 @click.command()
@@ -135,7 +130,7 @@ class _Tally:
         """Count those who have left."""
         for visit in left:
             person = visit.person
-            self._watchers_2s += visit.longest_look_ms >= WATCHER_S * 1000
+            self._watchers_2s += visit.longest_look_ms * 1_000_000 >= WATCHED_NS
             self._stays_ns.append((person.since_ns, person.seen_ns))
             first_s, last_s = person.since_ns / 1e9, person.seen_ns / 1e9
             self.people.append(
@@ -160,7 +155,7 @@ class _Tally:
         return {
             "file": self._file,
             "seconds": round(seconds, 2),
-            "ots": sum(row["dwell_s"] >= OTS_S for row in self.people),
+            "ots": sum(row["dwell_s"] >= OTS_NS / 1e9 for row in self.people),
             "watchers": sum(row["watched"] for row in self.people),
             "watchers_2s": self._watchers_2s,
             "people_max": most_at_once(self._stays_ns),

@@ -10,10 +10,9 @@ import secrets
 from collections.abc import Sequence
 
 from models.detector import DetectedFace
+from pipeline.messages import BRIDGE_NS
 from stages.detect.motion import Habit, Motion
 
-BRIDGE_S = 1.5
-"""Longest that a person is followed without being found."""
 _BELIEVED = 1.6
 """Sum of the scores of a person's faces from which he is believed in: two good ones, or three poor ones."""
 _DOUBT = 0.4
@@ -156,7 +155,7 @@ class Tracks:
             if self._last_ns:
                 self._period_s += 0.2 * ((t_ns - self._last_ns) / 1e9 - self._period_s)
             self._last_ns = t_ns
-        bridge_ns = 1e9 * max(BRIDGE_S, 1.5 * self._period_s)
+        bridge_ns = max(BRIDGE_NS, 1.5e9 * self._period_s)
         self._people = [track for track in self._people if t_ns - track.seen_ns <= bridge_ns]
         for track in self._people:
             track.move(t_ns)

@@ -11,15 +11,11 @@ import math
 
 from msgspec import Struct
 
+from pipeline.messages import BRIDGE_NS, LOOK_NS
 from pipeline.settings import Camera
 
 TURN_NS = 100_000_000
 """Time within the window, or outside a larger one, after which a look begins or ends."""
-CONFIRM_NS = 250_000_000
-"""Length from which a look counts."""
-GAP_NS = 1_500_000_000
-"""Longest time without an angle that is bridged, as long as that for which a track is kept. Where frames come more
-rarely, nobody is said to look."""
 OUTER = 1.2
 """Size of the window that a look leaves, in sizes of the one that it enters."""
 _SMOOTH_NS = 50_000_000
@@ -56,7 +52,7 @@ class Attention:
     A look begins after 0.1 s within the window and ends after 0.1 s outside a window a fifth larger. So an angle at
     the edge does not make many looks. It lasts from its first angle within to its last, and counts from 0.25 s on.
     Gaps of up to 1.5 s change nothing. After a longer one the state is unknown, and a look has ended with the last
-    angle before it.
+    angle before it. Where frames come more rarely, nobody is said to look.
     """
 
     def __init__(self, window: Window) -> None:
@@ -91,7 +87,7 @@ class Attention:
         """Take in the angles in a frame of `t_ns`, or None where they cannot be told. Older frames change nothing."""
         if self.since_ns is None:
             self.since_ns = t_ns
-        if self._last_ns is not None and t_ns - self._last_ns > GAP_NS:
+        if self._last_ns is not None and t_ns - self._last_ns > BRIDGE_NS:
             self._lose()
         if yaw_deg is None or pitch_deg is None or (self._last_ns is not None and t_ns <= self._last_ns):
             return
@@ -134,4 +130,4 @@ class Attention:
 
 
 def _counted(look_ns: int) -> int:
-    return look_ns if look_ns >= CONFIRM_NS else 0
+    return look_ns if look_ns >= LOOK_NS else 0

@@ -3,14 +3,12 @@
 from msgspec import Struct, field
 
 from models.cards import Unknown
-from pipeline.messages import MAX_FACES, Answered, Face, Person
+from pipeline.messages import BRIDGE_NS, MAX_FACES, Answered, Face, Person
 from pipeline.polygons import inside
 from pipeline.settings import Camera
 from stages.people.attention import Attention, Window
 from stages.people.fusion import Fused
 
-BRIDGE_NS = 1_500_000_000
-"""Time for which somebody counts as present who is not found: a missed face drops nobody."""
 _LASTS_MIN_NS, _LASTS_MAX_NS = 2_000_000_000, 60_000_000_000
 """Shortest and longest time for which what a camera has shown holds, however fast or slow its frames come."""
 

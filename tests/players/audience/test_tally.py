@@ -9,11 +9,9 @@ import pytest
 
 from pipeline.messages import Audience, Person
 from players.ads.lines import Line, Target
-from players.audience import tally as tally_module
 from players.audience.present import Cameras
 from players.audience.tally import Tally
 from players.choice.measures import Measures
-from stages.people import attention, view
 from tests.ads import F20, M30, MS, frame, line, person
 
 ANYONE = line("anyone", Target())
@@ -242,7 +240,3 @@ def test_a_track_that_comes_again_is_one_person_with_two_stays() -> None:
     first, again = someone(1, 9_000, 11_000, (9_500, 10_500)), someone(1, 14_000, 16_000, (14_500, 15_500))
     made = measured([word for word in words(first, again) if word.people])
     assert (made.ots_1s, made.presence_ms, made.attention_ms) == (1, 1000 + 2000, 500 + 1000)
-
-
-def test_looks_and_gaps_are_as_long_here_as_in_the_stage_that_tells_them() -> None:
-    assert (tally_module.LOOK_NS, tally_module.BRIDGE_NS) == (attention.CONFIRM_NS, view.BRIDGE_NS)
