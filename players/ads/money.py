@@ -85,8 +85,13 @@ def _example(text: str, places: int) -> str:
 
 def as_text(amount: Decimal, currency: str) -> str:
     """Return an amount and its currency, such as `12.50 EUR`; finer than cents where the amount is: `0.016 EUR`."""
+    return f"{in_full(amount, currency):f} {currency}".rstrip()
+
+
+def in_full(amount: Decimal, currency: str) -> Decimal:
+    """Return an amount with the decimal places of its currency, or with more where it is finer than that."""
     cents = to_cents(amount, currency)
-    return f"{cents if cents == amount else amount.normalize():f} {currency}".rstrip()
+    return cents if cents == amount else amount.normalize()
 
 
 def to_cents(amount: Decimal, currency: str) -> Decimal:

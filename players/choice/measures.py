@@ -29,19 +29,19 @@ class Measures(Struct, frozen=True, kw_only=True):
     ots_unknown: int | None = None
     """Part of `ots_1s` whose gender or age is unknown."""
     watchers_looked: int | None = None
-    """People who looked at least once."""
+    """Part of `ots_1s` who looked at least once: the watchers."""
     watchers_2s: int | None = None
-    """People who looked for 2 s on end."""
+    """Part of `watchers_looked` who looked for 2 s on end."""
     presence_ms: int | None = None
-    """Time that all people were there, added up."""
+    """Time that all people were there, added up, also of those who were there for less than 1 s."""
     dwell_ms: int | None = None
-    """Time that those who looked were there, added up."""
+    """Time that the watchers were there, added up."""
     attention_ms: int | None = None
-    """Time that people looked, added up."""
+    """Time that the watchers looked, added up."""
     most_people: int | None = None
     """Largest number of people at once."""
     p_minor_max: float | None = None
-    """Probability of being under 20 of whoever is likeliest to be; None where nobody was classified."""
+    """Probability of being a minor (`classify.minor_years`) of whoever is likeliest to be; None where none was told."""
     matched_ots: int | None = None
     """Part of `ots_1s` whom the target fits."""
     matched_looked: int | None = None
@@ -57,8 +57,8 @@ class Measures(Struct, frozen=True, kw_only=True):
             return Measures(measured_share=count.measured_share)
         people = count.people
         there = [seen for seen in people if seen.present_ns >= OTS_NS]
-        lookers = [seen for seen in people if seen.attention_ns]
-        matched = _matched([seen for seen in people if _counts(seen)], line, minors)
+        lookers = [seen for seen in there if seen.attention_ns]
+        matched = _matched(there, line, minors)
         matched_lookers = [seen for seen in matched if seen.attention_ns]
         chances = [seen.person.p_minor for seen in people if seen.person.p_minor is not None]
         return Measures(
@@ -72,7 +72,7 @@ class Measures(Struct, frozen=True, kw_only=True):
             attention_ms=_ms(seen.attention_ns for seen in lookers),
             most_people=count.most_people,
             p_minor_max=max(chances, default=None),
-            matched_ots=sum(seen.present_ns >= OTS_NS for seen in matched),
+            matched_ots=len(matched),
             matched_looked=len(matched_lookers),
             matched_attention_ms=_ms(seen.attention_ns for seen in matched_lookers),
         )
@@ -83,12 +83,8 @@ def level_of(line: Line) -> MeasureLevel:
     return "viewable/OTS" if line.bill_on == "present" or line.per == "1000 ots" else "watchers"
 
 
-def _counts(seen: Seen) -> bool:
-    return seen.present_ns >= OTS_NS or seen.attention_ns > 0
-
-
 def met_by(line: Line, measures: Measures) -> int:
-    """Return how many people of the target were there, or watched where the line is billed on that."""
+    """Return how many people of the target were there for 1 s, or of these looked where the line is billed on that."""
     return (measures.matched_looked if line.bill_on == "watched" else measures.matched_ots) or 0
 
 

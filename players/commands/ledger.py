@@ -35,6 +35,7 @@ from players.ledger.paths import screen_of
 from players.ledger.signing import sign
 from players.ledger.snapshot import reading
 from players.reports.basis import card_of
+from players.reports.by_hand import counts_of_play, kept_counts
 from players.reports.explain import explain
 
 
@@ -149,8 +150,12 @@ def explain_command(play_id: str, station_file: Path | None, ledger_files: tuple
     with reading(ledger_paths(station, ledger_files), station=own_name(station, ledger_files)) as db:
         tell_problems(db)
         play = find_play(db, play_id.lower())
-    model = card_of(state_dir(station.station, station.folder), play["model_sha256"]).get("name", "")
-    click.echo("\n".join(clean(line) for line in explain(play, zone_of(station), model)))
+    state = state_dir(station.station, station.folder)
+    model = card_of(state, play["model_sha256"]).get("name", "")
+    groups = {camera.name: camera.group for camera in station.cameras}
+    counts = () if ledger_files else kept_counts(state)
+    by_hand = counts_of_play(counts, groups, play["model_sha256"], play["exposure_zone"], play["calibration"])
+    click.echo("\n".join(clean(line) for line in explain(play, zone_of(station), model, by_hand)))
 
 
 @ledger.command("sign")

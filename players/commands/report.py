@@ -36,7 +36,8 @@ from players.ledger.snapshot import reading
 from players.reports import openrtb, queries
 from players.reports.audience import AUDIENCE_BY, audience
 from players.reports.basis import parts_of, span_s
-from players.reports.by_hand import kept_counts
+from players.reports.by_hand import HandCount, counts_of_play, kept_counts
+from players.reports.invoice_basis import InvoiceBasis
 from players.reports.report import Report
 from players.reports.rests_on import model_in_words, rests_on
 from players.statistics.counts import counts_path
@@ -106,14 +107,17 @@ def report() -> None:
 def billing_command(db: sqlite3.Connection, request: ReportRequest) -> Report:
     """Compare contracted with delivered, with invoice lines exact to the cent."""
     contracts: tuple[Line, ...] = ()
+    by_hand: tuple[HandCount, ...] = ()
+    state = state_dir(request.station.station, request.station.folder)
     if not request.named:
+        by_hand = kept_counts(state)
         catalogue = load_catalogue_of(request.station, None)
         for problem in catalogue.problems:
             click.echo(f"problem: {problem}", err=True)
         contracts = catalogue.lines + catalogue.unplayable
-    state = state_dir(request.station.station, request.station.folder)
-    words = partial(model_in_words, state)
-    made = queries.billing(db, contracts, request.span, request.zone, words)
+    groups = {camera.name: camera.group for camera in request.station.cameras}
+    basis = InvoiceBasis(partial(model_in_words, state), lambda rests_on: counts_of_play(by_hand, groups, *rests_on))
+    made = queries.billing(db, contracts, request.span, request.zone, basis)
     return structs.replace(made, notes=(*made.notes, *_licence_notes(db, request.span)))
 
 

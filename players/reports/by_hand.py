@@ -8,7 +8,7 @@ import csv
 import io
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import NormalDist, mean
@@ -21,6 +21,7 @@ from pipeline.errors import UserError
 from pipeline.private import own_folder, read_file, replacing
 from pipeline.system import plain
 from pipeline.text import decode
+from players.audience.basis import are_those_of, by_camera
 from players.reports.basis import Basis, parts_of
 from players.statistics.times import FIVE_MINUTES_S
 
@@ -205,6 +206,27 @@ def keep_count(state: Path, count: HandCount) -> None:
 def count_of(counts: Sequence[HandCount], basis: Basis) -> HandCount | None:
     """Return the newest count by hand that holds for what counts rest on; None without one."""
     return next((count for count in reversed(counts) if count.basis == basis), None)
+
+
+def counts_of_play(
+    counts: Sequence[HandCount],
+    groups: Mapping[str, str],
+    model_sha256: str,
+    zone: str | None,
+    calibration: str | None,
+) -> tuple[HandCount, ...]:
+    """Return the newest count by hand of each place that holds for what a play rests on, in words as its row has it.
+
+    `groups` names the station's cameras, each with its group, which may be empty.
+    """
+    found: dict[str, HandCount] = {}
+    for count in counts:
+        basis = count.basis
+        cameras = [camera for camera, group in groups.items() if basis.place == (group or camera)]
+        zones, angles = by_camera(basis.zone_sha256, cameras), by_camera(basis.angles_deg, cameras)
+        if basis.model_sha256 == model_sha256 and are_those_of(zone, calibration, zones, angles):
+            found[basis.place] = count
+    return tuple(found.values())
 
 
 def in_words(count: HandCount) -> str:

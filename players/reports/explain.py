@@ -3,13 +3,14 @@
 It is raw evidence as an export of the ledger is: numbers of people are exact, and for the operator.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from players.ads.money import as_text
 from players.ledger.schema import MEASURED_SINCE
+from players.reports.by_hand import HandCount, in_words
 
 _NAMED = 5
 """Largest number of other lines that are named."""
@@ -19,15 +20,18 @@ _LEVELS = {
 }
 
 
-def explain(play: dict[str, Any], zone: ZoneInfo, model: str) -> list[str]:
-    """Return lines about a play as `read_plays` gives it; `model` is the name of its model, empty if not known."""
+def explain(play: dict[str, Any], zone: ZoneInfo, model: str, by_hand: Sequence[HandCount] = ()) -> list[str]:
+    """Return lines about a play as `read_plays` gives it.
+
+    `model` is the name of its model, empty if not known; `by_hand` are the counts by hand that hold for the play.
+    """
     parts = {
         "Why this ad": _why(play),
         "Who was there": _there(play),
         "Who looked": _looked(play),
         "The bill": _bill(play),
         "What was not known": _unknown(play),
-        "What this rests on": _rests_on(play, model),
+        "What this rests on": _rests_on(play, model, by_hand),
     }
     title = f"Play {play['play_id']}: {play['creative']} of {play['advertiser']}"
     lines = [title, *_shown(play, zone)]
@@ -105,8 +109,10 @@ def _bill(play: dict[str, Any]) -> Iterator[str]:
     if play["trigger"] == "fallback":
         return
     rate = play["rate"] if play["price_per"] else play["price"]
-    on = " that somebody of the target looked at" if play["bill_on"] == "watched" else ""
-    yield f"The price is {as_text(rate, play['currency'])} per {play['price_per'] or 'play'}{on}."
+    yield f"The price is {as_text(rate, play['currency'])} per {play['price_per'] or 'play'}."
+    if play["bill_on"]:
+        did = "looked" if play["bill_on"] == "watched" else "was there for 1 s"
+        yield f"It is billed only where somebody of the target {did}."
     if play["reserved"] is not None:
         yield f"It reserved {as_text(play['reserved'], play['currency'])} when it began."
     yield f"It costs {as_text(play['cost'], play['currency'])}."
@@ -119,19 +125,23 @@ def _unknown(play: dict[str, Any]) -> Iterator[str]:
         yield f"The row is of schema {play['schema']}: who looked, and for how much of it cameras told, is not kept."
     elif play["status"] is None:
         yield "The play has not ended: nothing of it is measured yet."
+    elif play["status"] == "aborted":
+        yield "The play was aborted: nothing of it is measured."
     elif play["measured_share"] is None:
-        yield "No camera belongs to the screen, the ad was never on the display, or the play was aborted."
+        yield "No camera belongs to the screen."
+    elif not play["measured_share"] and not play["frames_presented"]:
+        yield "The ad was never on a display that works."
     elif play["measured_share"] < 1:
         yield f"For {100 * (1 - play['measured_share']):.0f} % of it no camera told who was there."
     if play["ots_unknown"]:
         yield f"Of {play['ots_unknown']} of those who were there, gender or age is unknown."
     if play["p_minor_max"] is not None:
-        yield f"The person likeliest to be under 20 is so with probability {play['p_minor_max']:.2g}."
+        yield f"Whoever is likeliest to be a minor (`classify.minor_years`) is one at {play['p_minor_max']:.0%}."
     if not play["clock_synced"]:
         yield "The machine's clock was not known to be right."
 
 
-def _rests_on(play: dict[str, Any], model: str) -> Iterator[str]:
+def _rests_on(play: dict[str, Any], model: str, by_hand: Sequence[HandCount]) -> Iterator[str]:
     sha256 = play["model_sha256"]
     yield f"Model: {f'{model}, ' if model else ''}{f'sha256 {sha256}' if sha256 else 'none told when it was chosen'}."
     if play["measured_share"] is not None:
@@ -140,6 +150,8 @@ def _rests_on(play: dict[str, Any], model: str) -> Iterator[str]:
         yield f"People count in: {play['exposure_zone']}."
     if play["calibration"]:
         yield f"A head within these angles looks at the screen: {play['calibration']}. The eyes are not judged."
+    for count in by_hand:
+        yield f"{count.basis.place}: {in_words(count)}. The bill is not corrected by it."
     if play["measure_level"]:
         yield f"Measure level: {_LEVELS[play['measure_level']]}."
     yield f"Written by stationcast {play['app_version']}, schema {play['schema']}; `ledger verify` proves the row."

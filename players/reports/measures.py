@@ -57,7 +57,8 @@ class Sums:
         self._shown_ms: Counter[Hashable] = Counter()
         self._measured_ms: Counter[Hashable] = Counter()
         self._measured: set[Hashable] = set()
-        self._any_old = False
+        self._any_old = self._any_untold = False
+        self._told_until = told_until(zone, time.time() if now_s is None else now_s)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -69,6 +70,18 @@ class Sums:
         """True where the span begins or ends in the middle of an hour, of which no people are told."""
         bounds = (bound_s(text) for text in self._span)
         return any(at_s is not None and begin_s(int(at_s), HOUR_S, self._zone) != at_s for at_s in bounds)
+
+    @property
+    def not_yet(self) -> tuple[str, ...]:
+        """Sentence on measured plays whose people are not told yet, if there are any."""
+        if not self._any_untold:
+            return ()
+        begins = datetime.fromisoformat(self._told_until).replace(tzinfo=UTC).astimezone(self._zone)
+        told_at = begins + timedelta(seconds=HOUR_S + _SETTLED_S)
+        return (
+            f"People of plays since {begins:%Y-%m-%d %H:%M} are not told yet: those of an hour are told a quarter of "
+            f"an hour after its end, the next at {told_at:%H:%M}. What is billed does not change.",
+        )
 
     def __bool__(self) -> bool:
         return bool(self._measured) or self._any_old
@@ -84,6 +97,7 @@ class Sums:
                 self._measured_ms[one] += (row["measured_share"] or 0) * row["shown_ms"]
             if row["measured_share"]:
                 self._measured.add(one)
+                self._any_untold |= row["started_utc"] >= self._told_until
 
     def count(self, key_of: Callable[[dict[str, Any], datetime], Hashable]) -> None:
         """Add the told people of the whole hours of the span. `key_of` gives the key of a cell's columns and hour."""

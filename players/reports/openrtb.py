@@ -23,8 +23,6 @@ OOH_DEVICE = 8
 """Device type of AdCOM: out-of-home."""
 PUBLISHER_PROVIDED = 2
 """Source of the multiplier, of AdCOM: measured by the publisher."""
-MEASURED_ENOUGH = 0.75
-"""Share of a play that must be measured for its people to be in the multiplier: a dark camera does not lower it."""
 USER_PROVIDED = 3
 """Location type of AdCOM: entered by a person."""
 

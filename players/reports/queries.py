@@ -5,7 +5,7 @@ Numbers of people are rounded, and small ones hidden (measures.py, pipeline/peop
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,17 +13,19 @@ from zoneinfo import ZoneInfo
 
 from pipeline.people import HIDDEN
 from players.ads.lines import Line, money
-from players.ads.money import to_cents
+from players.ads.money import as_text, to_cents
 from players.ledger.billing import IN_SHORT
 from players.ledger.past import read_spend
 from players.reports.dimensions import known_dimensions, longer_hours, longer_note, order_of, value_of
 from players.reports.invoice_basis import InvoiceBasis
 from players.reports.measures import Sums
-from players.reports.periods import Span
+from players.reports.periods import Span, span_in_words
 from players.reports.report import Report
 
 PLAYS_BY = ("advertiser", "campaign", "line", "creative", "trigger", "screen", "day", "weekday", "hour")
 
+_Order = tuple[str, str, str, str]
+"""Advertiser, campaign, line and currency."""
 _ROUNDED = "Numbers of people are in tens, as they come together hour by hour; fewer than 10 are hidden."
 _WHOLE_HOURS = "People are told for whole hours of the station, a quarter of an hour after they end."
 _TOLD_BY_MONEY = "What is billed by people tells how many were billed, also where their number is hidden."
@@ -34,7 +36,7 @@ def billing(
     contracts: Iterable[Line] = (),
     span: Span = (None, None),
     zone: ZoneInfo = ZoneInfo("UTC"),  # noqa: B008
-    model_in_words: Callable[[str], str] = "model {:.12}".format,
+    basis: InvoiceBasis | None = None,
 ) -> Report:
     """Return an invoice line for each line of a campaign and currency, and a total for each currency.
 
@@ -42,12 +44,52 @@ def billing(
     An amount is summed exactly and rounded once, to the smallest unit of its currency. Totals add rounded amounts.
     "left" is what remains of the whole budget of the line's id and currency, whatever the span. Money spent in another
     currency, before the line changed it, has a row of its own. People are those of the target in billed plays, told by
-    the hours of `zone`. Notes say what they rest on; `model_in_words` tells of a model by its sha256.
+    the hours of `zone`. `basis`, without plays yet, tells what they rest on.
     """
     contracted = {(line.advertiser, line.campaign, line.id, line.currency): line for line in contracts}
+    basis = basis or InvoiceBasis("model {:.12}".format)
     ever = read_spend(db)
     where, values = _span(span)
-    buckets: dict[tuple[str, str, str, str], dict[str, Any]] = {}
+    buckets = _counted(db, contracted, where, values)
+    names = {"matched_ots": "ots", "matched_looked": "watchers"}
+    own, billed = ("advertiser", "campaign", "line", "currency"), "trigger != 'fallback' AND billable = 1"
+    people = Sums(db, names, "matched_attention_ms", "matched_watchers", zone, span, apart=own, only=billed)
+    people.count(lambda cell, _: tuple(cell[name] for name in own))
+    for row in db.execute(
+        "SELECT advertiser, campaign, line, currency, started_utc, schema, shown_ms, measured_share, matched_ots, "  # noqa: S608
+        "matched_looked, matched_attention_ms, matched_watchers, price_per, rate_micro, bill_on, cost_micro, "
+        f"measure_level, model_sha256, exposure_zone, calibration, clock_synced FROM plays WHERE {billed}{where}",
+        values,
+    ):
+        people.add(tuple(row)[:4], row)
+        basis.add(tuple(row)[:4], row)
+    rows = []
+    for key, bucket in sorted(buckets.items()):
+        contract = contracted.get(key)
+        rests_on = people.row(key) | basis.row(key, contract)
+        rows.append(_invoice_line(key, bucket, rests_on, contract, ever.get(key, 0)))
+    totals = [
+        _invoice_total(currency, rows) for currency in sorted({row["currency"] for row in rows if row["currency"]})
+    ]
+    columns = ("advertiser", "campaign", "line", "contracted", "plays", "billable", "not billed", *people.columns,
+               "spend", "left", "currency", *basis.columns)  # fmt: skip
+    notes = ["What is left is of the whole budget, not of this period's spend alone."] if any(span) else []
+    notes += [*([_ROUNDED] if people else []), *([_WHOLE_HOURS] if people.cuts_hours else []), *people.not_yet]
+    by_people = any(row["billable"] and row["per"] not in ("", "play") for row in rows)
+    notes += [*basis.notes(), *([_TOLD_BY_MONEY] if by_people else [])]
+    title, rows = f"Billing{span_in_words(span, zone)}", rows + totals
+    return Report(title=title, columns=columns, brief=_BRIEF, rows=rows, totals=len(totals), notes=tuple(notes))
+
+
+_BRIEF = ("advertiser", "line", "plays", "billed", "not billed", "price and unit", "owed", "budget left")
+"""Columns of an invoice in a terminal; some are made of several of the others."""
+
+
+def _counted(
+    db: sqlite3.Connection, contracted: Iterable[_Order], where: str, values: list[str]
+) -> dict[_Order, dict[str, Any]]:
+    """Return plays, billable plays, what they cost in millionths, and why others were not billed, by order."""
+    buckets: dict[_Order, dict[str, Any]] = {}
     for key in contracted:
         buckets[key] = {"plays": 0, "billable": 0, "micro": 0, "why": Counter()}
     for row in db.execute(
@@ -64,41 +106,15 @@ def billing(
             bucket["micro"] += row["micro"]
         else:
             bucket["why"]["not ended" if row["bill_code"] is None else IN_SHORT[row["bill_code"]]] += row["plays"]
-    names = {"matched_ots": "ots", "matched_looked": "watchers"}
-    own, billed = ("advertiser", "campaign", "line", "currency"), "trigger != 'fallback' AND billable = 1"
-    people = Sums(db, names, "matched_attention_ms", "matched_watchers", zone, span, apart=own, only=billed)
-    people.count(lambda cell, _: tuple(cell[name] for name in own))
-    basis = InvoiceBasis(model_in_words)
-    for row in db.execute(
-        "SELECT advertiser, campaign, line, currency, started_utc, schema, shown_ms, measured_share, matched_ots, "  # noqa: S608
-        "matched_looked, matched_attention_ms, matched_watchers, price_per, measure_level, model_sha256, "
-        "exposure_zone, calibration FROM plays "
-        f"WHERE {billed}{where}",
-        values,
-    ):
-        people.add(tuple(row)[:4], row)
-        basis.add(tuple(row)[:4], row)
-    rows = [
-        _invoice_line(key, bucket, people.row(key) | basis.row(key), contracted.get(key), ever.get(key, 0))
-        for key, bucket in sorted(buckets.items())
-    ]
-    totals = [
-        _invoice_total(currency, rows) for currency in sorted({row["currency"] for row in rows if row["currency"]})
-    ]
-    columns = ("advertiser", "campaign", "line", "contracted", "plays", "billable", "not billed", *people.columns,
-               "spend", "left", "currency", *basis.columns)  # fmt: skip
-    notes = ["What is left is of the whole budget, not of this period's spend alone."] if any(span) else []
-    notes += [*([_ROUNDED] if people else []), *([_WHOLE_HOURS] if people.cuts_hours else []), *basis.notes()]
-    notes += [_TOLD_BY_MONEY] if any(row["per"] not in ("", "play") for row in rows) else []
-    return Report(title="Billing", columns=columns, rows=rows + totals, totals=len(totals), notes=tuple(notes))
+    return buckets
 
 
 def billed_by_model(db: sqlite3.Connection, span: Span = (None, None)) -> dict[str, int]:
-    """Return the numbers of billed plays of ads that cost something, by the sha256 of the card of the model."""
+    """Return the numbers of billed plays that cost something, by the sha256 of the card of the model."""
     where, values = _span(span)
     found = db.execute(
         "SELECT model_sha256, COUNT(*) FROM plays "  # noqa: S608
-        f"WHERE billable = 1 AND price_micro > 0 AND model_sha256 != '' AND trigger != 'fallback'{where} GROUP BY 1",
+        f"WHERE billable = 1 AND cost_micro > 0 AND model_sha256 != '' AND trigger != 'fallback'{where} GROUP BY 1",
         values,
     )
     return dict(map(tuple, found))
@@ -148,7 +164,7 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
         total: Counter[str] = sum(buckets.values(), Counter())
         rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total) | people.row(None))
     counts = ("plays", "billable", "partial", "failed", "aborted", "shown_s", "frames_pct", *people.columns)
-    notes = (*longer_note(longer, by), _ROUNDED, *([_WHOLE_HOURS] if people.cuts_hours else []))
+    notes = (*longer_note(longer, by), _ROUNDED, *([_WHOLE_HOURS] if people.cuts_hours else []), *people.not_yet)
     return Report(title="Plays", columns=(*by, *counts), rows=rows, totals=min(1, len(rows)), notes=notes)
 
 
@@ -164,15 +180,16 @@ def _shared(db: sqlite3.Connection, name: str) -> set[str]:
 
 
 def _invoice_line(
-    key: tuple[str, str, str, str],
+    key: _Order,
     bucket: dict[str, Any],
-    people: dict[str, Any],
+    rests_on: dict[str, Any],
     contract: Line | None,
     ever_micro: int,
 ) -> dict[str, Any]:
     advertiser, campaign, line, currency = key
-    spend = to_cents(money(bucket["micro"]), currency)
+    spend = to_cents(money(bucket["micro"]), currency) if currency else Decimal(0)
     budget = None if contract is None or contract.budget is None else to_cents(contract.budget, currency)
+    left = None if budget is None else budget - to_cents(money(ever_micro), currency)
     return {
         "advertiser": advertiser,
         "campaign": campaign,
@@ -181,11 +198,18 @@ def _invoice_line(
         "plays": bucket["plays"],
         "billable": bucket["billable"],
         "not billed": ", ".join(f"{count} {why}" for why, count in sorted(bucket["why"].items())),
-        **people,
-        "spend": spend if currency else Decimal(0),
-        "left": None if budget is None else budget - to_cents(money(ever_micro), currency),
+        **rests_on,
+        "spend": spend,
+        "left": left,
         "currency": currency,
+        **_in_brief(bucket["billable"], spend, left, currency),
     }
+
+
+def _in_brief(billed: int, spend: Decimal, left: Decimal | None, currency: str) -> dict[str, Any]:
+    """Return those columns of _BRIEF that csv and JSON do not have."""
+    budget_left = "" if left is None else as_text(left, currency)
+    return {"billed": billed, "owed": as_text(spend, currency), "budget left": budget_left}
 
 
 def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -199,6 +223,7 @@ def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     for name in ("contracted", "spend", "left"):
         known = [row[name] for row in mine if row[name] is not None]
         amounts[name] = sum(known, to_cents(Decimal(0), currency)) if known else None
+    spend = amounts["spend"] or Decimal(0)
     return {
         "advertiser": "total",
         "campaign": "",
@@ -209,6 +234,7 @@ def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         **amounts,
         "currency": currency,
         **dict.fromkeys(InvoiceBasis.columns, ""),
+        **_in_brief(sums["billable"], spend, amounts["left"], currency),
     }
 
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any, TextIO
 
 from msgspec import Struct, structs
+from rich import box
 from rich.table import Table
 
 from pipeline.clean import clean
@@ -12,6 +13,8 @@ from players.ads.names import alike, in_words
 from players.ledger.spreadsheet import Csv, write_csv
 
 _NUMBERS = (int, float, Decimal)
+_WORD_MAX = 10
+"""Length up to which a word of a brief table is not broken."""
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -19,6 +22,8 @@ class Report(Struct, frozen=True, kw_only=True):
 
     title: str
     columns: tuple[str, ...]
+    brief: tuple[str, ...] = ()
+    """Columns of the table in a terminal where all are too many; rows have them too."""
     rows: list[dict[str, Any]]
     totals: int = 0
     notes: tuple[str, ...] = ()
@@ -41,14 +46,25 @@ def cleaned(report: Report) -> Report:
 
 
 def as_table(report: Report) -> Table:
-    """Return the report for a terminal."""
-    table = Table(title=report.title, caption="\n".join(report.notes) or None, header_style="bold")
-    for name in report.columns:
-        numeric = any(isinstance(row.get(name), _NUMBERS) for row in report.rows)
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+    """Return the report for a terminal, in brief where it has a brief form."""
+    columns = report.brief or report.columns
+    notes = [*report.notes, *(["All columns: add --format csv or --format json."] if report.brief else [])]
+    table = Table(title=report.title, caption="\n".join(notes) or None, header_style="bold")
+    if report.brief:
+        table.box, table.padding, table.caption_justify = box.SIMPLE_HEAD, (0, 1, 0, 0), "left"
+    for name in columns:
+        heading, values = name.replace("_", " "), [row.get(name) for row in report.rows]
+        numeric = any(isinstance(value, _NUMBERS) for value in values)
+        words = " ".join((heading, *map(_text, values))).split()
+        table.add_column(
+            heading,
+            justify="right" if numeric else "left",
+            overflow="fold" if report.brief else "ellipsis",
+            min_width=min(_WORD_MAX, max(map(len, words))) if report.brief else None,
+        )
     for number, row in enumerate(report.rows):
         style = "bold" if number >= len(report.parts) else None
-        table.add_row(*(_text(row.get(name)) for name in report.columns), style=style)
+        table.add_row(*(_text(row.get(name)) for name in columns), style=style)
     return table
 
 

@@ -1,10 +1,11 @@
 """Sentences on what figures of people rest on: share measured, model, calibration, zone and measure level."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from players.audience.basis import angles_in_words, by_camera
 from players.reports.basis import Basis, Part, card_of
 from players.reports.by_hand import HandCount, count_of, in_words
 
@@ -23,17 +24,23 @@ def rests_on(parts: dict[Basis, Part], zone: ZoneInfo, state: Path, by_hand: Seq
                 for at_s in (part.first_s, part.last_s - 1)
             )
         )
-        yaw, pitch, half_yaw, half_pitch = (*basis.angles_deg.split(","), "?", "?", "?", "?")[:4]
         said.append(
             f"{basis.place}, {days}: measured {100 * min(1, part.measured_ms / max(1, whole_ms)):.0f} % of the time; "
-            f"{model_in_words(state, basis.model_sha256)}; screen at yaw {yaw} +- {half_yaw}, "
-            f"pitch {pitch} +- {half_pitch} degrees; "
-            f"{f'zone {basis.zone_sha256}' if basis.zone_sha256 else 'no zone'}; {_by_hand_in_words(by_hand, basis)}."
+            f"{model_in_words(state, basis.model_sha256)}; "
+            f"screen at {_of_cameras(basis.angles_deg, angles_in_words)} degrees; "
+            f"{_of_cameras(basis.zone_sha256, lambda zone: f'zone {zone}' if zone else 'no zone')}; "
+            f"{_by_hand_in_words(by_hand, basis)}."
         )
     places = [basis.place for basis in parts]
     for place in dict.fromkeys(place for place in places if places.count(place) > 1):
         said.append(f"{place}: model, screen's place or zone changed; what was counted before and after is not alike.")
     return (*said, _LEVEL) if said else ()
+
+
+def _of_cameras(of_place: str, in_words: Callable[[str], str]) -> str:
+    """Return what holds for a place in words, camera by camera where it is not the same for all of its cameras."""
+    values = by_camera(of_place, ("",)).items()
+    return ", ".join(f"{f'{name}: ' if name else ''}{in_words(value)}" for name, value in values)
 
 
 def _by_hand_in_words(by_hand: Sequence[HandCount], basis: Basis) -> str:

@@ -59,9 +59,9 @@ class Basis(Struct, frozen=True, kw_only=True):
     model_sha256: str = ""
     """Hash of the classifier's model; empty where nobody is classified."""
     angles_deg: str = ""
-    """Direction and size of the screen as seen from the camera: yaw, pitch, half of the yaw, half of the pitch."""
+    """Direction and size of the screen as seen from the cameras of the place (players/audience/basis.py)."""
     zone_sha256: str = ""
-    """First 16 digits of the hash of the zone's polygon; empty for the whole picture."""
+    """First 16 digits of the hashes of the zones of the cameras of the place; empty for the whole picture."""
 
 
 Cell = tuple[int, Basis, int, int]

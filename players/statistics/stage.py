@@ -9,8 +9,7 @@ from pipeline.job import Job
 from pipeline.log import log, skip
 from pipeline.messages import Audience
 from pipeline.people import told
-from pipeline.settings import Camera
-from players.audience.basis import zone_hash
+from players.audience.basis import angles_of, of_place, zone_hash
 from players.ledger.clock import boot_id
 from players.ledger.damage import in_words
 from players.statistics.counts import Basis, CountsFile, Pending, counts_path
@@ -81,16 +80,20 @@ class Statistics:
         camera, job = self._job.cameras[audience.camera], self._job
         if audience.model_sha256:
             self._models[audience.camera] = audience.model_sha256
+        place = audience.group or audience.camera
+        seeing = {one.name: one for one in job.cameras.values() if (one.group or one.name) == place} or {
+            camera.name: camera
+        }
         screens = [screen.name for screen in job.station.screens if not screen.cameras or camera.name in screen.cameras]
         return Basis(
             station=job.station.station.name,
             mode=job.station.station.mode,
-            place=audience.group or audience.camera,
+            place=place,
             camera=audience.camera,
             screens=",".join(screens),
             model_sha256=self._models.get(audience.camera, ""),
-            angles_deg=angles_of(camera),
-            zone_sha256=zone_hash(camera),
+            angles_deg=of_place({name: angles_of(one) for name, one in seeing.items()}),
+            zone_sha256=of_place({name: zone_hash(one) for name, one in seeing.items()}),
         )
 
     def _open(self) -> None:
@@ -141,9 +144,3 @@ class Statistics:
             except sqlite3.Error as error:
                 skip("statistics_unreadable", error=error)
         self.status = {"today": {"people": told(people), "watchers": told(watchers)}, "counts_problem": self._problem}
-
-
-def angles_of(camera: Camera) -> str:
-    """Return where the screen is as seen from a camera, as text."""
-    angles = (camera.screen_yaw_deg, camera.screen_pitch_deg, camera.screen_half_yaw_deg, camera.screen_half_pitch_deg)
-    return ",".join(f"{angle:g}" for angle in angles)

@@ -2,6 +2,9 @@
 
 A person is counted when first told. What comes later is added to it: time, looks, and the answer about gender and age.
 So the numbers of somebody who is still there are in the file too, as far as they are known.
+
+Three minutes after the arrival they stay as they are, and so does the group. What is learned later is counted in the
+minute in which it is learned. So an hour that reports have told does not change.
 """
 
 from collections import Counter
@@ -14,11 +17,11 @@ from players.audience.present import group_of
 from players.statistics.counts import MEASURES, Basis, Cell, Pending
 from players.statistics.times import MINUTE_S
 
+OPEN_NS = 180_000_000_000
+"""Time after an arrival for which its numbers may still change; reports tell an hour 5 minutes after its end."""
 GAP_NS = 2_000_000_000
 """Time for which somebody who is told no more may be told again, or by another camera of his group."""
 _MINUTE_NS = MINUTE_S * 1_000_000_000
-_KEPT_MINUTES = 60
-"""Minutes of a stay whose time may still move to another group, where an answer comes late."""
 _NOTHING = [0] * len(MEASURES)
 _PRESENCE = MEASURES.index("presence_ms")
 
@@ -29,6 +32,7 @@ class Someone(Struct):
     basis: Basis
     arrived_s: int
     """Minute of arrival (UTC epoch)."""
+    arrived_ns: int
     until_ns: int
     """Time up to which the stay is counted."""
     left_ns: int
@@ -42,13 +46,17 @@ class Someone(Struct):
     """Attention that the camera told last, from which the next is counted."""
     longest_look_ns: int = 0
     spent_ns: Counter[int] = field(default_factory=Counter)
-    """Time by minute (UTC epoch)."""
+    """Time by minute (UTC epoch), as far as it is not closed."""
+    closed: list[int] | None = None
+    """Numbers of the stay that are counted for good; None while those of the arrival are open."""
+    newest_s: int = 0
+    """Minute (UTC epoch) in which the person was last found."""
     written: dict[Cell, list[int]] = field(default_factory=dict)
-    """Part of the numbers that was handed over already."""
+    """Part of the numbers that was handed over already, as far as it is not closed."""
 
     def see(self, person: Person, left_ns: int, offset_ns: int) -> None:
         """Take in what is told of the person now. `offset_ns`: from monotonic times to those of the wall clock."""
-        if person.answers >= self.answers:
+        if self.closed is None and person.answers >= self.answers:
             self.group, self.answers = group_of(person), person.answers
         began_ns = self.until_ns - self.there_ns
         more_ms = person.attention_ms - self.told_attention_ms
@@ -60,24 +68,31 @@ class Someone(Struct):
             self.spent_ns[minute_s] += part_ns
             self.there_ns += part_ns
         self.until_ns, self.left_ns = max(self.until_ns, person.seen_ns), left_ns
+        self.newest_s = (self.until_ns + offset_ns) // _MINUTE_NS * MINUTE_S
 
-    def write(self, pending: Pending) -> None:
-        """Hand over what is new. Minutes long past are then forgotten."""
+    def write(self, pending: Pending, now_ns: int) -> None:
+        """Hand over what is new. From OPEN_NS after the arrival on, what was handed over is closed."""
         parts = self._parts()
         for cell in parts.keys() | self.written.keys():
             now, before = parts.get(cell, _NOTHING), self.written.get(cell, _NOTHING)
             if now != before:
                 pending.add(cell, [a - b for a, b in zip(now, before, strict=True)])
         self.written = parts
-        for minute_s in sorted(self.spent_ns)[:-_KEPT_MINUTES]:
-            cell = (minute_s, self.basis, *self.group)
-            self.written[cell][_PRESENCE] -= self.spent_ns.pop(minute_s) // 1_000_000
+        if now_ns - self.arrived_ns >= OPEN_NS:
+            self.closed, self.written = self._stay(), {}
+            self.spent_ns.clear()
+
+    def _stay(self) -> list[int]:
+        """Return the numbers of the stay so far, without the time, which is counted by minute."""
+        could_see, there_ms = self.there_ns >= OTS_NS, self.there_ns // 1_000_000
+        watched = could_see and self.attention_ms > 0
+        of_looks = [there_ms, min(self.attention_ms, there_ms)] if watched else [0, 0]
+        return [1, int(could_see), int(watched), int(watched and self.longest_look_ns >= WATCHED_NS), 0, *of_looks]
 
     def _parts(self) -> dict[Cell, list[int]]:
-        watched, there_ms = self.attention_ms > 0, self.there_ns // 1_000_000
-        stay = [1, self.there_ns >= OTS_NS, watched, watched and self.longest_look_ns >= WATCHED_NS, 0]
-        stay += [there_ms if watched else 0, min(self.attention_ms, there_ms)]
-        cells = {(self.arrived_s, self.basis, *self.group): [int(number) for number in stay]}
+        new = [now - before for now, before in zip(self._stay(), self.closed or _NOTHING, strict=True)]
+        counted_s = self.arrived_s if self.closed is None else self.newest_s
+        cells = {(counted_s, self.basis, *self.group): new}
         for minute_s, part_ns in self.spent_ns.items():
             cell = cells.setdefault((minute_s, self.basis, *self.group), list(_NOTHING))
             cell[_PRESENCE] += part_ns // 1_000_000
@@ -113,7 +128,7 @@ class Place:
         for key, person in told.items():
             someone = self._people.get(key)
             if someone and person.since_ns > someone.until_ns:  # out of the zone and in again
-                self._end(key, pending)
+                self._end(key, pending, at_ns)
                 someone = None
             if someone is None:
                 someone = self._continued(audience.camera, person, at_ns)
@@ -126,9 +141,9 @@ class Place:
         """Hand over the numbers of everybody, and forget who has left."""
         for key, someone in list(self._people.items()):
             if now_ns > someone.left_ns:
-                self._end(key, pending)
+                self._end(key, pending, now_ns)
             else:
-                someone.write(pending)
+                someone.write(pending, now_ns)
 
     def _measure(self, audience: Audience, basis: Basis, offset_ns: int, pending: Pending) -> None:
         """Count the time for which the word before this one held, in the minutes in which it lay."""
@@ -147,6 +162,7 @@ class Place:
         someone = Someone(
             basis=basis,
             arrived_s=(since_ns + offset_ns) // _MINUTE_NS * MINUTE_S,
+            arrived_ns=since_ns,
             until_ns=min(since_ns, person.seen_ns),
             left_ns=person.seen_ns,
             group=group_of(person),
@@ -155,7 +171,7 @@ class Place:
         if self._before_ns and person.since_ns <= self._before_ns:
             someone.see(person, person.seen_ns, offset_ns)
             someone.spent_ns.clear()
-            someone.write(Pending())
+            someone.write(Pending(), person.seen_ns)
         return someone
 
     def _continued(self, camera: str, person: Person, at_ns: int) -> Someone | None:
@@ -168,8 +184,8 @@ class Place:
         someone.told_attention_ms, someone.answers = person.attention_ms, 0
         return someone
 
-    def _end(self, key: tuple[str, str], pending: Pending) -> None:
-        self._people.pop(key).write(pending)
+    def _end(self, key: tuple[str, str], pending: Pending, now_ns: int) -> None:
+        self._people.pop(key).write(pending, now_ns)
 
 
 def _by_minute(from_ns: int, to_ns: int) -> Iterator[tuple[int, int]]:

@@ -93,6 +93,21 @@ def test_who_was_there_for_a_second_had_the_opportunity_to_see_and_who_was_there
     assert measured(words(short)).ots_1s == 0
 
 
+def test_who_was_there_for_less_than_a_second_is_no_watcher_however_long_he_had_looked_before() -> None:
+    gone, stays = someone(1, 8_000, 10_900, (8_000, 10_900)), someone(2, 16_900, 30_000, (17_000, 30_000))
+    made = measured(words(gone, stays), ad=WOMEN)
+    assert (made.ots_1s, made.watchers_looked, made.attention_ms, made.dwell_ms) == (1, 1, 1000, 1100)
+    assert (made.matched_ots, made.matched_looked, made.matched_attention_ms) == (1, 1, 1000)
+    nobody = measured(words(gone), ad=WOMEN)
+    assert (nobody.watchers_looked, nobody.matched_looked, nobody.attention_ms, nobody.presence_ms) == (0, 0, 0, 900)
+
+
+@pytest.mark.parametrize(("look_ms", "watchers"), [(200, 0), (300, 1)])
+def test_a_watcher_looked_for_a_quarter_of_a_second(look_ms: int, watchers: int) -> None:
+    made = measured(words(someone(1, 9_000, 30_000, (11_000, 11_000 + look_ms))))
+    assert (made.watchers_looked, made.attention_ms) == (watchers, watchers * look_ms)
+
+
 def test_what_lies_before_and_after_the_play_is_not_part_of_it() -> None:
     before, after = someone(1, 8_000, 9_990), someone(2, 18_010, 30_000)
     made = measured(words(before, after))

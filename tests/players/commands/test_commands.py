@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.ads import F20, present
-from tests.players.recording import MOKA, Record, at, crowd, some_plays
+from tests.players.recording import MOKA, SOJU, Record, at, crowd, some_plays
 
 
 def stationcast(*words: str) -> subprocess.CompletedProcess[str]:
@@ -130,9 +130,9 @@ def test_a_mistake_at_the_command_line_is_one_line_and_exit_2(words: tuple[str, 
 def test_an_invoice_names_plays_that_were_aimed_by_a_model_for_research(record: Record) -> None:
     weights = Path(__file__).parents[3] / "models" / "weights"
     plays = []
-    for minute, name in enumerate(("research", "research", "open")):
+    for minute, (name, ad) in enumerate((("research", MOKA), ("research", SOJU), ("open", MOKA))):
         sha256 = hashlib.sha256((weights / f"stationcast-{name}.toml").read_bytes()).hexdigest()
-        plays.append((at(4, 9, minute), MOKA, dataclasses.replace(present(F20), model_sha256=sha256), 1.0))
+        plays.append((at(4, 9, minute), ad, dataclasses.replace(present(F20), model_sha256=sha256), 1.0))
     done = stationcast("report", "billing", "--ledger", str(record(plays)), "--format", "json")
     notes = json.loads(done.stdout)["notes"]
     aimed = "2 of the billed plays were aimed by stationcast-research, which is for research only: do not bill them"

@@ -75,6 +75,8 @@ def test_a_play_is_told_in_plain_words(tmp_path: Path) -> None:
         "- 3 people looked, 3 of them for 2 s on end.",
         "- The target fits 1 of them, who looked for 2.5 s.",
         "- Billed: the target (F) was met by 1, 98 % shown; 1 ots at 9.50 EUR per 1000 ots: 0.0095 EUR.",
+        "- The price is 9.50 EUR per 1000 ots.",
+        "- It is billed only where somebody of the target was there for 1 s.",
         "- It costs 0.0095 EUR.",
         "- Of 1 of those who were there, gender or age is unknown.",
         "- Cameras told who was there for 100 % of the play.",

@@ -1,5 +1,6 @@
 """Invoices, plays and audiences: money to the cent, days and hours of the station, sums over screens."""
 
+import itertools
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -103,12 +104,13 @@ def table_of(plays: list[tuple[str, int, bool]]) -> Any:
     db.execute(
         "CREATE TABLE plays (advertiser, campaign, line, currency, billable, bill_code, cost_micro, price_micro, "
         "matched_ots, matched_looked, matched_attention_ms, matched_watchers, schema, measured_share, shown_ms, "
-        "trigger, started_utc, price_per, measure_level, model_sha256, exposure_zone, calibration)"
+        "trigger, started_utc, price_per, rate_micro, bill_on, measure_level, model_sha256, exposure_zone, "
+        "calibration, clock_synced)"
     )
     for name, price, billed in plays:
         code = "billed" if billed else "failed"
         row = ("x", "x", name, "EUR", billed, code, price, 0, 1, 0, 0, None, 5, 1.0, 8000, "target", "")
-        row += ("play", "viewable/OTS", "", None, None)
+        row += ("play", price, "present", "viewable/OTS", "", None, None, 1)
         db.execute(f"INSERT INTO plays VALUES ({', '.join('?' * len(row))})", row)
     return db
 
@@ -150,6 +152,24 @@ def test_days_and_hours_are_the_stations_through_midnight_and_daylight_saving(re
     assert hours[2] == 2
     assert sum(abroad.values()) == 2 * 27
     assert (only["day"], only["plays"]) == ("2026-10-25", 25)
+
+
+def test_each_play_is_on_the_invoice_of_the_month_in_which_it_began_and_on_no_other(record: Record) -> None:
+    """One ends in the next month, two come in the hour that comes twice, one after the clock was set back."""
+    twice = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    times = [datetime(2026, 10, 1, tzinfo=BERLIN), twice, twice + timedelta(hours=1), twice - timedelta(minutes=20)]
+    times += [datetime(2026, 10, 31, 23, 59, 56, tzinfo=BERLIN), datetime(2026, 11, 1, tzinfo=BERLIN)]
+    path = record([(when, MOKA, present(F20), 1.0) for when in times])
+    bounds = [utc_bound(f"2026-{month:02}-01", BERLIN) for month in (9, 10, 11, 12)]
+    with reading([path]) as db:
+        months = [queries.billing(db, (), span, BERLIN).rows for span in itertools.pairwise(bounds)]
+        whole = queries.billing(db).rows[0]
+    assert [[(row["plays"], row["spend"]) for row in rows[:1]] for rows in months] == [
+        [],
+        [(5, Decimal("0.63"))],
+        [(1, Decimal("0.13"))],
+    ]
+    assert (whole["plays"], whole["spend"]) == (6, Decimal("0.75"))
 
 
 def test_the_leap_day_has_a_row(record: Record) -> None:

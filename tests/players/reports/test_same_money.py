@@ -1,4 +1,4 @@
-"""A day of the demo, billed in all four ways: the same money in the ledger, in its CSV and on the invoice."""
+"""A day of the demo, billed in all four ways: the same money in ledger, CSV, invoice and what is told of each play."""
 
 import csv
 import io
@@ -27,6 +27,7 @@ from players.ledger.ledger import Ledger
 from players.ledger.shown import Shown
 from players.ledger.snapshot import reading
 from players.reports import queries
+from players.reports.explain import explain
 from tests.ads import SEOUL, S
 from tests.players.recording import STATION, at
 
@@ -61,7 +62,7 @@ def demo() -> Catalogue:
     return Catalogue(tuple(lines), shipped.house, SEOUL)
 
 
-def test_a_day_of_the_demo_costs_the_same_in_ledger_csv_and_invoice(
+def test_a_day_of_the_demo_costs_the_same_in_ledger_csv_invoice_and_in_what_is_told_of_its_plays(
     demo: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "ledger-main.sqlite"
@@ -73,16 +74,18 @@ def test_a_day_of_the_demo_costs_the_same_in_ledger_csv_and_invoice(
         write_plays(read_plays(db), "csv", text)
         invoice = queries.billing(db, demo.lines)
     lines = {line.id: line for line in demo.lines}
-    by_ledger, by_csv, by_hand = (defaultdict[str, Decimal](Decimal) for _ in range(3))
+    by_ledger, by_csv, by_hand, by_words = (defaultdict[str, Decimal](Decimal) for _ in range(4))
     for row, plain in zip(rows, csv.DictReader(io.StringIO(text.getvalue())), strict=True):
         by_ledger[row["line"]] += row["cost"]
         by_csv[row["line"]] += Decimal(plain["cost"])
+        costs = [text for text in explain(row, SEOUL, "") if text.startswith("- It costs ")]
+        by_words[row["line"]] += sum(Decimal(text.split()[3]) for text in costs)
         if row["billable"] and "budget had" not in row["bill_reason"]:
             by_hand[row["line"]] += owed(lines[row["line"]], plain)
     for row in invoice.rows:
         if name := row["line"]:
             assert row["spend"] == to_cents(by_ledger[name], "EUR") == to_cents(by_csv[name], "EUR")
-            assert micro(by_ledger[name]) == committed[name]
+            assert micro(by_ledger[name]) == micro(by_words[name]) == committed[name]
             if lines[name].budget == SMALL:
                 assert by_hand[name] <= by_ledger[name] <= SMALL
             else:

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from pipeline.errors import UserError
 from pipeline.settings import Camera, StationTable, load
 from pipeline.settings import Statistics as Kept
+from players.audience.basis import zone_hash
+from players.reports.basis import parts_of
 from players.statistics.counts import MEASURES, CountsFile, Pending, counts_path
 from players.statistics.reading import reading_counts
 from players.statistics.stage import Statistics
@@ -69,6 +71,18 @@ def test_what_a_figure_rests_on_stands_beside_it_and_models_are_not_mixed(tmp_pa
     }
     assert {row["angles_deg"] for row in rows} == {"10,0,20,16"} and {len(row["zone_sha256"]) for row in rows} == {16}
     assert measured == {"both", "door"}, "where nobody came is a place that was measured"
+
+
+def test_a_groups_figures_rest_on_all_of_its_cameras_whichever_counts(tmp_path: Path) -> None:
+    cameras = Camera(name="kerb", source="", group="both"), Camera(name="roof", source="", group="both", min_face_px=30)
+    stage = Statistics(job_of(tmp_path, *cameras))
+    for at_s, name in ((1, "kerb"), (2, "roof"), (3, "kerb")):
+        stage.step([told(at_s, camera=name, group="both", model_sha256="a" * 64)])
+    stage.close()
+    with reading_counts(tmp_path / "state" / "audience.sqlite") as db:
+        [basis] = parts_of(db, (0, 1 << 40))
+    assert basis.angles_deg == "0,0,20,16"
+    assert basis.zone_sha256 == f"kerb=;roof={zone_hash(cameras[1])}"
 
 
 def test_who_is_there_when_the_process_is_replaced_is_counted_once(tmp_path: Path) -> None:

@@ -42,6 +42,28 @@ def test_a_watcher_of_2_s_has_looked_so_long_at_a_time(look_s: float, watchers: 
     assert total["attention_ms"] == (round(1000 * look_s) if watchers else 0)
 
 
+def test_who_was_there_for_less_than_a_second_is_no_watcher() -> None:
+    total = Watch().tell(told(5.5, looker(ANN, 5, 5.5, 5)), told(5.9, looker(ANN, 5, 5.9, 5))).total()
+    assert (total["visits"], total["ots"], total["watchers"], total["attention_ms"]) == (1, 0, 0, 0)
+
+
+def test_an_hour_stays_as_reports_have_told_it_whoever_stays_on_and_looks_later() -> None:
+    """She comes shortly before ten, is known at 10:04, looks at half past, and leaves at noon."""
+    watch, told_then = Watch(), {}
+    for at_s in range(3590, 3 * 3600 + 1, 10):
+        known = {} if at_s > 3840 else {"gender": "unknown", "age": None, "answers": 0}
+        watch.tell(told(at_s, somebody(ANN, 3590, at_s, attention_ms=2000 if at_s >= 5400 else 0, **known)))
+        nine = {key: cell for key, cell in (watch.cells(at_s) if at_s % 60 == 0 else {}).items() if key[0] < 60}
+        if at_s == 3900:
+            told_then = nine
+        assert at_s < 3900 or not nine or nine == told_then
+    cells, total = watch.cells(), watch.total()
+    assert told_then == {key: cell for key, cell in cells.items() if key[0] < 60}
+    assert (total["visits"], total["ots"], total["watchers"], total["attention_ms"]) == (1, 1, 1, 2000)
+    assert total["dwell_ms"] == total["presence_ms"] == 3 * 3_600_000 - 3_590_000
+    assert cells[90, *NOBODY_KNOWS]["watchers"] == 1, "she is counted as a watcher when she looks"
+
+
 def test_two_looks_of_1_s_make_no_watcher_of_2_s() -> None:
     looks = [told(6, looker(ANN, 5, 6, 5)), told(7, somebody(ANN, 5, 7, attention_ms=1000))]
     again = structs.replace(looker(ANN, 5, 9, 8), attention_ms=2000)
