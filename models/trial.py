@@ -37,8 +37,8 @@ class Guest(Struct, frozen=True):
     paths: dict[str, str]
     runtime: str
     """Name and version of what is to run it."""
-    cpu_s: int = CPU_S
-    memory_bytes: int = MEMORY_BYTES
+    cpu_s: int
+    memory_bytes: int
 
 
 def ensure_tried(model: Model, runtime: str, wall_s: float = WALL_S) -> None:
@@ -68,7 +68,7 @@ def _mark(model: Model, runtime: str) -> str:
 
 def _try(model: Model, runtime: str, wall_s: float) -> None:
     paths = {name: str(path.resolve()) for name, path in model.paths.items()}
-    guest = Guest(str(model.card_path.resolve()), model.card_sha256, paths, runtime)
+    guest = Guest(str(model.card_path.resolve()), model.card_sha256, paths, runtime, CPU_S, MEMORY_BYTES)
     environment = {"PATH": os.defpath, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     environment |= {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "LANG") if name in os.environ}
     with tempfile.TemporaryDirectory(prefix="stationcast-trial-") as empty:

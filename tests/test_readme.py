@@ -88,6 +88,7 @@ def test_a_setup_from_another_folder_or_python_is_made_again(
     assert (b"needs Python" in done.stderr) == (code == 2)
 
 
+@pytest.mark.slow
 def test_a_bare_setup_is_enough_to_run(folder: Path) -> None:
     if not (ROOT / ".venv").is_dir():
         pytest.skip("this is not a checkout set up by `make`: `make run` was not tried")

@@ -135,6 +135,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_wheel_planted_in_the_cache_is_not_installed(place: Place) -> None:
     place.wheel("toy-1.0-1", "toy", "theirs")  # a build tag, which pip prefers
     place.wheel("toy-1.0-99zz", "toy", "theirs")
@@ -151,6 +152,7 @@ def test_a_wheel_planted_in_the_cache_is_not_installed(place: Place) -> None:
     assert place.who("toy") == ""
 
 
+@pytest.mark.slow
 def test_what_is_fetched_is_told_with_its_size(place: Place, tmp_path: Path) -> None:
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:

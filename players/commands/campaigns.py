@@ -244,14 +244,14 @@ def simulate_command(
     start = datetime.fromisoformat(utc_bound(begin, zone)).astimezone(zone)
     if not 1970 <= start.year < 9000:
         raise UserError(f"--begin: {begin} is out of reach; write such as 2026-05-01 or 2026-05-01T08:00")
+    crowds = (
+        simulate.read_audience(audience_file) if audience_file else simulate.make_audience(hours, start, Random(seed))
+    )
     catalogue = load_catalogue_of(station, folder, len(station.screens))
     for problem in catalogue.problems:
         click.echo(f"problem: {problem}", err=True)
     if not (catalogue.lines or catalogue.house):
         raise UserError("there is nothing to simulate: no campaign plays")
-    crowds = (
-        simulate.read_audience(audience_file) if audience_file else simulate.make_audience(hours, start, Random(seed))
-    )
     rules = msgspec.structs.replace(_rules(station), policy=policy or station.choose.policy)
     simulation = simulate.simulate(catalogue, crowds, start, rules, seed)
     show(delivery(simulation), output)

@@ -28,6 +28,12 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STATIONCAST_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave a trial 3 s of a processor."""
+    monkeypatch.setattr("models.trial.CPU_S", 3)
+
+
 def model_of(nodes: list[Any], weights: tuple[Any, ...] = ()) -> Any:
     """Return a model whose nodes make `gender` [n, 1] and `age` [n, 2] of `image` [n, 3, 8, 8]."""
     image = make.make_tensor_value_info("image", FLOAT, ["n", 3, SIZE_PX, SIZE_PX])
@@ -150,12 +156,14 @@ def _memory(times: int) -> Any:
     [_endless_at_load, _endless_at_the_golden_input, lambda: _memory(2 * MEMORY_BYTES >> 32), lambda: _memory(1 << 20)],
     ids=["endless at load", "endless at the golden input", "too much memory", "more memory than any machine has"],
 )
+@pytest.mark.usefixtures("hasty")
 def test_a_model_without_end_or_measure_is_refused(made: Callable[[], Any], tmp_path: Path) -> None:
     write(tmp_path, made().SerializeToString())
     said = refused(tmp_path)
     assert "takes more than" in said or "fails on the golden input" in said
 
 
+@pytest.mark.usefixtures("hasty")
 def test_the_hostile_example_is_refused(shared_dir: Path) -> None:
     with pytest.raises(ModelError, match=r"loop\.toml: loading its model takes more than .*; refused: export it again"):
         Classifier(resolve("loop.toml", shared_dir / "hostile" / "inputs"), "cpu")

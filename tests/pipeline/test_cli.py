@@ -22,8 +22,13 @@ from pipeline.runtime import runtime_root
 from pipeline.settings import Camera, Station
 from pipeline.streams import Stream
 from tests.conftest import HANG_S, RunningStation, wait_for
+from tests.pipeline.called import called
+from tests.players.campaign_files import one_ad
 
-ADS_ONLY = '[station]\nname = "ads"\nmode = "off"\nstate_dir = "state"\n[[screens]]\nheadless = true\n'
+ADS_ONLY = (
+    '[station]\nname = "ads"\nmode = "off"\nstate_dir = "state"\n[ads]\ncampaigns = "ads"\n'
+    "[[screens]]\nheadless = true\nwidth_px = 320\nheight_px = 180\n"
+)
 WEIGHTS = Path(__file__).parents[2] / "models" / "weights" / "stationcast-open.toml"
 STATION = '[station]\nname = "cli"\n[[cameras]]\nname = "door"\nsource = "sample"\n[workers]\ndetect = 2\n'
 
@@ -37,6 +42,7 @@ def stationcast(*arguments: object, timeout_s: float = HANG_S, **more: object) -
 @pytest.fixture
 def ads_only(tmp_path: Path) -> Path:
     """A station without cameras, which starts fast."""
+    one_ad(tmp_path / "ads")
     path = tmp_path / "ads.toml"
     path.write_text(ADS_ONLY)
     return path
@@ -131,7 +137,13 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("arguments", "complaint"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], complaint: str) -> None:
+def test_a_mistake_is_one_line_and_exit_code_2(
+    tmp_path: Path,
+    arguments: list[str],
+    complaint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     (tmp_path / "good.toml").write_text(STATION)
     (tmp_path / "lost.toml").write_text(STATION.replace('"sample"', '"lost.mp4"'))
     (tmp_path / "blind.toml").write_text(STATION + '[detect]\nmodel = "yolo"\n')
@@ -143,7 +155,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[s
     (tmp_path / "idle.toml").write_text(STATION.replace("detect = 2", "detect = 0"))
     (tmp_path / "away.toml").write_text(STATION + '[ads]\ncampaigns = "stick"\n')
     (tmp_path / "moon.toml").write_text(STATION.replace("[station]", '[station]\nvenue_type = "outdoor.moon"'))
-    done = stationcast(*arguments, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = called(arguments, monkeypatch, capfd)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("stationcast: error: ") and complaint in done.stderr
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr

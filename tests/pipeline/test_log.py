@@ -11,12 +11,17 @@ import pytest
 
 from pipeline import log
 from pipeline.log import is_journal, stream_name
+from tests.players.campaign_files import one_ad
 
 ADS_ONLY = """[station]
 name = "logged"
 mode = "off"
 state_dir = "."
+[ads]
+campaigns = "ads"
 [[screens]]
+width_px = 320
+height_px = 180
 screenshot = "logged.toml/no-folder.png"
 """
 
@@ -49,6 +54,7 @@ def test_what_the_system_refuses_is_said_in_plain_words(
 def station_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "logged.toml").write_text(ADS_ONLY)
+    one_ad(tmp_path / "ads")
     return tmp_path / "logged.toml"
 
 

@@ -219,7 +219,7 @@ def test_memory_that_cannot_be_had_changes_nothing(running: RunningStation, monk
         _moves_on(supervisor, "c0")
 
 
-@pytest.mark.parametrize("times", [8, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize("times", [5, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 def test_adding_and_removing_a_camera_leaves_nothing_behind(running: RunningStation, times: int) -> None:
     with running(cameras=1) as supervisor, _nothing_lost(supervisor):
         first = supervisor.station

@@ -413,6 +413,7 @@ def test_a_machine_that_stood_still_costs_no_process(tmp_path: Path) -> None:
     assert json.loads(summary_file.read_text()) == [0] * 7
 
 
+@pytest.mark.slow
 def test_a_run_of_a_given_length_ends_though_a_stage_never_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

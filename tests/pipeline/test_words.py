@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.cli import main
+from tests.pipeline.called import called
 
 LIBRARY = re.compile(
     r"Errno|Traceback|Error\b|Exception|msgspec|tomllib|rtoml|TOML parse|RFC3339|[Ee]xpected `|codec|PIL|Unidentified|"
@@ -88,18 +88,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def said(words: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> tuple[object, str]:
-    """Run a command in this process; return its exit code and its standard error."""
-    monkeypatch.setattr("sys.argv", ["stationcast", *words])
-    capfd.readouterr()
-    code: object = 0
-    try:
-        main()
-    except SystemExit as ended:
-        code = ended.code
-    return code, capfd.readouterr().err
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_file_that_is_none_of_those_meant_is_one_line_in_plain_words(
     command: str, place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -108,7 +96,7 @@ def test_a_file_that_is_none_of_those_meant_is_one_line_in_plain_words(
     for number, make in enumerate(INPUTS):
         name = f"bad{number}.toml" if "detector" in command else f"bad{number}"
         make(place / name)
-        code, err = said(command.format(name, name).split(), monkeypatch, capfd)
+        code, _, err = called(command.format(name, name).split(), monkeypatch, capfd)
         if (
             (code, err.count("\n")) != (2, 1)
             or name not in err
@@ -133,7 +121,7 @@ def test_a_value_that_is_nonsense_is_one_line_in_plain_words(
     from players.ledger.damage import begin
 
     begin(place / "one.sqlite")
-    code, err = said(f"report plays --ledger one.sqlite {value}".split(), monkeypatch, capfd)
+    code, _, err = called(f"report plays --ledger one.sqlite {value}".split(), monkeypatch, capfd)
     assert (code, err.count("\n")) == (2, 1) and not LIBRARY.search(err), err
 
 
@@ -153,7 +141,7 @@ def test_a_station_of_nonsense_is_one_line_in_plain_words(
     text: str, place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (place / "s.toml").write_text(text + "\n")
-    code, err = said(["check", "s.toml"], monkeypatch, capfd)
+    code, _, err = called(["check", "s.toml"], monkeypatch, capfd)
     assert (
         (code, err.count("\n")) == (2, 1)
         and "s.toml" in err

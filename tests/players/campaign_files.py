@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from players.ads import known, media
 from players.ads.campaigns import load_catalogue
@@ -55,6 +56,13 @@ def little(name: str = "a", line: str = "", file: str = "latte.png") -> str:
     return LITTLE.format(name=name, line=line, file=file)
 
 
+def one_ad(folder: Path) -> None:
+    """Make a folder whose only ad is a small picture of the house, on for a second: it is examined in no time."""
+    folder.mkdir()
+    Image.new("RGB", (64, 36), (200, 120, 40)).save(folder / "a.png")
+    (folder / "a.toml").write_text(little("a", "house = true", "a.png") + "duration_s = 1\n")
+
+
 def read(folder: Path) -> Catalogue:
     return load_catalogue(folder, UTC, 8.0)
 
@@ -94,15 +102,17 @@ def fast_start(path: Path, seconds: int = 4) -> bytes:
     return path.read_bytes()
 
 
-def other_examiner(place: Path, monkeypatch: pytest.MonkeyPatch, instead: str) -> Path:
+def other_examiner(place: Path, monkeypatch: pytest.MonkeyPatch, instead: str, quick_s: float = 10.0) -> Path:
     """Put another program in the place of the examiner: `instead` runs where a `path` is examined.
 
-    What is known stays known. Returns a file to which each path is appended that it examines.
+    A quick look takes at most `quick_s`. What is known stays known. Returns a file to which each path is appended that
+    it examines.
     """
     examiner, told = known.examiner(), place / "examined"
     monkeypatch.setattr(known, "examiner", lambda: examiner)
     note = f"    with open({str(told)!r}, 'a') as told:\n        told.write(path.name + chr(10))\n    {instead}\n"
     program = Path(media.__file__).read_text().replace("file_bytes=0", "file_bytes=1 << 20")
+    program = program.replace("QUICK_WALL_S = 2, 10.0", f"QUICK_WALL_S = 2, {quick_s}")
     program = re.sub(r"def _examine\(.*\n", lambda found: found[0] + note, program)
     (place / "other.py").write_text(program)
     monkeypatch.setattr(media, "__file__", str(place / "other.py"))

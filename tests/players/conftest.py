@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,35 @@ from bench.rig import coded_ads
 from pipeline.job import Job
 from pipeline.settings import Ads, Screen, Station, StationTable
 from players import player as player_module
+from players.ads import campaigns, examiner, media
+from players.ads.examiner import Examiner
 from players.ledger import clock as ledger_clock
 from players.ledger.ledger import Ledger
 from players.ledger.shown import Shown
 from tests.ads import decision, tally_of
 from tests.players.playing import SIZE, Configure, line
 from tests.players.recording import STATION, Crowd, Play, Record, count_as_before
+
+
+@pytest.fixture(scope="session")
+def _examiner() -> Iterator[Examiner]:
+    """Start an examiner of media, which takes much longer than to examine a small one."""
+    with Examiner() as one:
+        one._running()
+        yield one
+
+
+@pytest.fixture(autouse=True)
+def one_examiner(_examiner: Examiner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all who read a folder once ask the same examiner, but for tests that put another program in its place."""
+    program = media.__file__
+
+    class Lent(Examiner):
+        def __enter__(self) -> Examiner:  # type: ignore[override]
+            return _examiner if media.__file__ == program and _examiner._program else self
+
+    monkeypatch.setattr(campaigns, "Examiner", Lent)
+    monkeypatch.setattr(examiner, "Examiner", Lent)
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from typing import Any
 
 import psutil
 import pytest
-from PIL import Image
 
 from pipeline.errors import UserError
 from players.ledger.chain import verify
 from players.ledger.export import read_plays
 from players.ledger.snapshot import reading
 from tests.conftest import HANG_S, wait_for
+from tests.players.campaign_files import one_ad
 
 SHIFT = r"""
 #define _GNU_SOURCE
@@ -75,12 +75,7 @@ def two_plays_more(state: Path, run: "subprocess.Popen[bytes]") -> None:
 
 
 def test_the_plays_of_a_run_are_all_counted_whatever_is_done_to_the_clock(shifter: Path, tmp_path: Path) -> None:
-    (tmp_path / "ads").mkdir()
-    Image.new("RGB", (64, 36), (200, 120, 40)).save(tmp_path / "ads" / "a.png")
-    (tmp_path / "ads" / "a.toml").write_text(
-        'advertiser = "a"\ncampaign = "a"\n[[lines]]\nid = "a"\nhouse = true\n'
-        '[[lines.creatives]]\nid = "a"\nfile = "a.png"\nduration_s = 1\n'
-    )
+    one_ad(tmp_path / "ads")
     station = tmp_path / "station.toml"
     station.write_text(
         '[station]\nname = "clock"\nmode = "off"\nstate_dir = "state"\n[ads]\ncampaigns = "ads"\n'

@@ -64,6 +64,7 @@ def test_a_folder_that_is_moved_away_and_back(
     assert {row["creative"] for row in rows(settings)} <= {"house", "young"}
 
 
+@pytest.mark.slow
 def test_a_share_that_is_unmounted_and_mounted_again(
     configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_share_that_is_unmounted_and_mounted_again(
     assert "mount the disk or share" in said
 
 
+@pytest.mark.slow
 def test_a_folder_that_may_not_be_read_for_a_while(
     configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,7 +104,7 @@ def test_a_folder_that_may_not_be_read_for_a_while(
     if os.access(ads, os.R_OK):  # root may read everything: try it without that right
         again = f"{__file__}::{test_a_folder_that_may_not_be_read_for_a_while.__name__}"
         without = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
-        command = [*without, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", again]
+        command = [*without, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "slow", again]
         done = subprocess.run([*command, f"--basetemp={tmp_path / 'inner'}"], capture_output=True, text=True)
         assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
         return
@@ -142,6 +144,7 @@ def test_a_disk_that_hangs_for_seconds_quarantines_nothing(
     assert "off_s=600" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_for_seconds_quarantines_nothing(
     configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,6 +235,7 @@ def test_a_player_starts_whose_folder_is_a_link_to_itself(
     assert_said_once(capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_what_could_not_be_read_at_the_start_plays_when_it_can(configure: Configure, tmp_path: Path) -> None:
     """Neither size nor time of any file changes."""
     settings = configure(HOUSE, ANY)

@@ -16,6 +16,7 @@ from models.datasets.splits import (
 from tests.models.helpers import portrait
 
 
+@pytest.mark.slow
 def test_index_of_fifty_thousand_aihub_names_takes_seconds(tmp_path: Path) -> None:
     roles = ("GF", "GM", "F", "M", "S", "S2", "D", "D2")
     for family in range(1000):

@@ -34,6 +34,7 @@ def test_near_duplicates_are_one_photo_and_not_merely_alike() -> None:
     assert set(pairs) == {(3, 30), (7, 31), (9, 32)}
 
 
+@pytest.mark.slow
 def test_a_thousand_copies_of_a_photo_take_no_gigabytes() -> None:
     rng = np.random.default_rng(0)
     copies = [np.clip(portrait(1) + rng.integers(-2, 3, (96, 96, 3)), 0, 255).astype(np.uint8) for _ in range(1000)]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline import log as log_module
 from pipeline.errors import UserError
-from players.ads import campaign_file, examiner, known
+from players.ads import campaign_file, known
 from players.ads.campaigns import DEMO, load_catalogue
 from players.ads.examiner import Examiner
 from players.ads.watcher import CatalogueWatcher
@@ -194,7 +194,7 @@ def test_unchanged_files_are_not_examined_again(folder: Path, tmp_path: Path, mo
         pytest.fail("read again")
 
     monkeypatch.setattr(campaign_file.rtoml, "loads", none)
-    monkeypatch.setattr(examiner.subprocess, "Popen", none)
+    monkeypatch.setattr(Examiner, "ask", none)
     assert load_catalogue(folder, UTC, 8.0, cache).version == first.version
     cache.write_bytes(b"torn")
     monkeypatch.undo()

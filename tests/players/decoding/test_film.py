@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pygame
 import pytest
+from numpy.typing import NDArray
 
 from bench.rig import coded_ads
 from pipeline.film import Film
@@ -21,23 +22,41 @@ from tests.players.decoding.opened import moving, still
 from tests.players.screen.surfaces import BLUE, GREEN, RED, WHITE, pixels
 
 SIZE = (320, 180)
+LAYOUT = Layout(*SIZE)
 
 
-def play(video: Moving, hz: float = 60.0) -> list[tuple[float, pygame.Surface]]:
-    """Return (seconds since the beginning, surface) of every frame that was due at a tick, to the film's end.
+def played(
+    decoders: Decoders, path: Path, layout: Layout = LAYOUT, hz: float = 60.0
+) -> tuple[list[tuple[float, pygame.Surface]], Moving]:
+    """Play a film to its end. Return (seconds since the beginning, surface) of every frame that was due at a tick.
 
     It begins in an hour, and its clock waits for the decoder: no frame is late, however busy the machine is.
     """
+    video = moving(decoders, path, layout)
     began_s = time.monotonic() + 3600
     video.begin(began_s)
     shown, at_s = [], 0.0
-    while not video.finished:
-        wait_for(lambda: video.ended or video.waiting >= AHEAD_FRAMES, "frames of the film")
-        frame = video.due(began_s + at_s)
-        if frame is not None:
-            shown.append((at_s, frame.copy()))
-        at_s += 1 / hz
-    return shown
+    try:
+        while not video.finished:
+            wait_for(lambda: video.ended or video.waiting >= AHEAD_FRAMES, "frames of the film")
+            frame = video.due(began_s + at_s)
+            if frame is not None:
+                shown.append((at_s, frame.copy()))
+            at_s += 1 / hz
+    finally:
+        video.close()
+    return shown, video
+
+
+def first_of(decoders: Decoders, path: Path, layout: Layout) -> NDArray[np.uint8]:
+    """Return a film's first frame as it lies on the screen: uint8 RGB [height, width, 3]."""
+    video = moving(decoders, path, layout)
+    try:
+        first = video.wait(HANG_S)
+        assert first is not None, video.error
+        return pixels(first)
+    finally:
+        video.close()
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "libx264"), (".mkv", "libx265"), (".webm", "libvpx-vp9")])
@@ -46,11 +65,7 @@ def test_each_frame_comes_once_in_order_and_on_time(
 ) -> None:
     path = tmp_path / f"film{suffix}"
     coded_ads.make_clip(path, 5, 45, SIZE, codec=codec)
-    video = moving(decoders, path, Layout(*SIZE))
-    try:
-        shown = play(video)
-    finally:
-        video.close()
+    shown, video = played(decoders, path)
     codes = [coded_ads.read(pixels(surface)) for _, surface in shown]
     assert codes == [(5, number) for number in range(45)]
     for number, (at_s, _) in enumerate(shown):
@@ -81,17 +96,10 @@ def test_a_film_lies_on_the_screen_like_a_picture(
     coded_ads.make_clip(film, 9, 10, SIZE)
     coded_ads.make_image(picture, 9, SIZE)
     layout = Layout(300, 260, rotation, 4.0, scaling)  # type: ignore[arg-type]
-    video = moving(decoders, film, layout)
-    try:
-        first = video.wait(HANG_S)
-        assert first is not None, video.error
-        surface = pygame.Surface((300, 260), 0, 32)
-        surface.blit(first, (0, 0))
-    finally:
-        video.close()
-    difference = np.abs(pixels(surface).astype(int) - pixels(still(decoders, picture, layout)).astype(int))
+    shown = first_of(decoders, film, layout)
+    difference = np.abs(shown.astype(int) - pixels(still(decoders, picture, layout)).astype(int))
     assert difference.mean() < 6
-    assert (pixels(surface)[:5] == 0).all()
+    assert (shown[:5] == 0).all()
 
 
 @pytest.mark.parametrize("turned", [0, 90, 180, -90])
@@ -112,27 +120,11 @@ def test_a_film_is_shown_upright_and_in_the_shape_that_its_camera_says(
         for _ in range(10):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(stored, format="rgb24")))
         container.mux(stream.encode(None))
-    video = moving(decoders, tmp_path / "film.mp4", Layout(160, 120, scaling=scaling))  # type: ignore[arg-type]
-    try:
-        first = video.wait(HANG_S)
-        assert first is not None, video.error
-        shown = pixels(first).astype(int)
-    finally:
-        video.close()
+    shown = first_of(decoders, tmp_path / "film.mp4", Layout(160, 120, scaling=scaling))  # type: ignore[arg-type]
     top = 20 if scaling == "fit" else 0
     assert shown[:top].max(initial=0) == 0
     for y, x, colour in ((top + 5, 10, RED), (top + 5, 150, GREEN), (115 - top, 10, BLUE), (115 - top, 150, WHITE)):
-        assert np.abs(shown[y, x] - colour).max() < 40
-
-
-def first_of(decoders: Decoders, path: Path, layout: Layout) -> np.ndarray:
-    video = moving(decoders, path, layout)
-    try:
-        first = video.wait(HANG_S)
-        assert first is not None, video.error
-        return pixels(first)
-    finally:
-        video.close()
+        assert np.abs(shown[y, x].astype(int) - colour).max() < 40
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
@@ -175,14 +167,10 @@ def test_slides_come_at_their_times_however_late_the_decoder_is(decoders: Decode
         times_s=times_s,
         last_s=3,
     )
-    video = moving(decoders, tmp_path / "film.webm", Layout(*SIZE))
-    try:
-        shown = play(video, hz=10)
-        assert [at_s for at_s, _ in shown] == pytest.approx(times_s, abs=0.11)
-        assert video.ends_s == pytest.approx(9, abs=0.01)
-        assert video.expected(9.0) == 4
-    finally:
-        video.close()
+    shown, video = played(decoders, tmp_path / "film.webm", hz=10)
+    assert [at_s for at_s, _ in shown] == pytest.approx(times_s, abs=0.11)
+    assert video.ends_s == pytest.approx(9, abs=0.01)
+    assert video.expected(9.0) == 4
 
 
 def changing_film(path: Path, *sizes: tuple[int, int]) -> None:
@@ -207,11 +195,7 @@ def changing_film(path: Path, *sizes: tuple[int, int]) -> None:
 @pytest.mark.parametrize("scaling", ["fit", "fill"])
 def test_a_film_whose_frames_change_their_size_plays_on(decoders: Decoders, tmp_path: Path, scaling: str) -> None:
     changing_film(tmp_path / "film.webm", (64, 64), (640, 32), (32, 64))
-    video = moving(decoders, tmp_path / "film.webm", Layout(*SIZE, scaling=scaling))  # type: ignore[arg-type]
-    try:
-        shown = play(video)
-    finally:
-        video.close()
+    shown, video = played(decoders, tmp_path / "film.webm", Layout(*SIZE, scaling=scaling))  # type: ignore[arg-type]
     assert (len(shown), video.error) == (45, "")
     for _, surface in shown:
         assert np.abs(pixels(surface)[90, 160].astype(int) - (200, 40, 40)).max() < 30
@@ -233,11 +217,7 @@ def test_damage_half_way_is_an_error_after_the_good_frames(decoders: Decoders, t
     middle = len(data) // 2
     data[middle : middle + 6000] = random.Random(1).randbytes(6000)
     path.write_bytes(data)
-    video = moving(decoders, path, Layout(*SIZE))
-    try:
-        shown = play(video)
-    finally:
-        video.close()
+    shown, video = played(decoders, path)
     assert 10 < len(shown) < 85
     assert video.error
 
@@ -246,13 +226,8 @@ def test_a_film_cut_short_ends_early(decoders: Decoders, tmp_path: Path) -> None
     path = tmp_path / "film.webm"
     coded_ads.make_clip(path, 1, 60, SIZE, codec="libvpx-vp9")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    video = moving(decoders, path, Layout(*SIZE))
-    try:
-        shown = play(video)
-    finally:
-        video.close()
+    shown, _ = played(decoders, path)
     assert 0 < len(shown) < 55
-    assert video.finished
 
 
 @pytest.mark.parametrize("content", [b"", b"not a film"])
@@ -269,11 +244,7 @@ def test_no_film_at_all_is_an_error_at_once(decoders: Decoders, tmp_path: Path, 
 
 def test_late_frames_are_left_out_and_the_film_keeps_its_time(decoders: Decoders, tmp_path: Path) -> None:
     coded_ads.make_clip(tmp_path / "film.mp4", 1, 60, SIZE)
-    video = moving(decoders, tmp_path / "film.mp4", Layout(*SIZE))
-    try:
-        shown = play(video, hz=8)
-    finally:
-        video.close()
+    shown, _ = played(decoders, tmp_path / "film.mp4", hz=8)
     assert len(shown) <= 18
     last = coded_ads.read(pixels(shown[-1][1]))
     assert last is not None and last[1] >= 52

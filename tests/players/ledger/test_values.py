@@ -116,8 +116,14 @@ def of_200_lines() -> Catalogue:
     )
 
 
-@pytest.mark.parametrize("policy", ["majority", "weighted"])
-@pytest.mark.parametrize("lines", [12, 200])
+@pytest.mark.parametrize(
+    ("policy", "lines"),
+    [
+        ("majority", 12),
+        ("weighted", 200),
+        *(pytest.param(*more, marks=pytest.mark.slow) for more in (("weighted", 12), ("majority", 200))),
+    ],
+)
 def test_a_day_of_plays_stays_under_10_mb(path: Path, passers: list[Present], policy: Policy, lines: int) -> None:
     """The day is reckoned up from how much the file grows from the 150th play to the 600th."""
     ads = load_catalogue(DEMO, ZoneInfo("UTC"), 8.0) if lines == 12 else of_200_lines()
