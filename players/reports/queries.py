@@ -81,7 +81,7 @@ def billing(
     return Report(title=title, columns=columns, brief=_BRIEF, rows=rows, totals=len(totals), notes=tuple(notes))
 
 
-_BRIEF = ("advertiser", "line", "plays", "billed", "not billed", "price and unit", "owed", "budget left")
+_BRIEF = ("whose line", "plays", "billed", "not billed", "price and unit", "owed", "budget left")
 """Columns of an invoice in a terminal; some are made of several of the others."""
 
 
@@ -165,7 +165,8 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
         rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total) | people.row(None))
     counts = ("plays", "billable", "partial", "failed", "aborted", "shown_s", "frames_pct", *people.columns)
     notes = (*longer_note(longer, by), _ROUNDED, *([_WHOLE_HOURS] if people.cuts_hours else []), *people.not_yet)
-    return Report(title="Plays", columns=(*by, *counts), rows=rows, totals=min(1, len(rows)), notes=notes)
+    brief = (*by, "plays", "billable", "shown_s", "ots", "watchers", "attention_s")
+    return Report(title="Plays", columns=(*by, *counts), brief=brief, rows=rows, totals=min(1, len(rows)), notes=notes)
 
 
 _OWNERS = {"campaign": ("advertiser",), "line": ("advertiser", "campaign"), "creative": ("advertiser",)}
@@ -202,14 +203,14 @@ def _invoice_line(
         "spend": spend,
         "left": left,
         "currency": currency,
-        **_in_brief(bucket["billable"], spend, left, currency),
+        **_in_brief(f"{advertiser}: {line}", bucket["billable"], spend, left, currency),
     }
 
 
-def _in_brief(billed: int, spend: Decimal, left: Decimal | None, currency: str) -> dict[str, Any]:
+def _in_brief(whose: str, billed: int, spend: Decimal, left: Decimal | None, currency: str) -> dict[str, Any]:
     """Return those columns of _BRIEF that csv and JSON do not have."""
     budget_left = "" if left is None else as_text(left, currency)
-    return {"billed": billed, "owed": as_text(spend, currency), "budget left": budget_left}
+    return {"whose line": whose, "billed": billed, "owed": as_text(spend, currency), "budget left": budget_left}
 
 
 def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -234,7 +235,7 @@ def _invoice_total(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         **amounts,
         "currency": currency,
         **dict.fromkeys(InvoiceBasis.columns, ""),
-        **_in_brief(sums["billable"], spend, amounts["left"], currency),
+        **_in_brief("total", sums["billable"], spend, amounts["left"], currency),
     }
 
 

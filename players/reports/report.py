@@ -1,7 +1,7 @@
 """A finished report, and its three shapes: table, csv and json."""
 
 from decimal import Decimal
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from msgspec import Struct, structs
 from rich import box
@@ -13,8 +13,6 @@ from players.ads.names import alike, in_words
 from players.ledger.spreadsheet import Csv, write_csv
 
 _NUMBERS = (int, float, Decimal)
-_WORD_MAX = 10
-"""Length up to which a word of a brief table is not broken."""
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -48,20 +46,16 @@ def cleaned(report: Report) -> Report:
 def as_table(report: Report) -> Table:
     """Return the report for a terminal, in brief where it has a brief form."""
     columns = report.brief or report.columns
-    notes = [*report.notes, *(["All columns: add --format csv or --format json."] if report.brief else [])]
+    notes = report.notes
+    if report.brief:
+        notes = tuple(f"- {note}" for note in (*notes, "All columns: add --format csv or --format json."))
     table = Table(title=report.title, caption="\n".join(notes) or None, header_style="bold")
     if report.brief:
-        table.box, table.padding, table.caption_justify = box.SIMPLE_HEAD, (0, 1, 0, 0), "left"
+        table.box, table.show_edge, table.padding, table.caption_justify = box.SIMPLE_HEAD, False, (0, 1, 0, 0), "left"
     for name in columns:
-        heading, values = name.replace("_", " "), [row.get(name) for row in report.rows]
-        numeric = any(isinstance(value, _NUMBERS) for value in values)
-        words = " ".join((heading, *map(_text, values))).split()
-        table.add_column(
-            heading,
-            justify="right" if numeric else "left",
-            overflow="fold" if report.brief else "ellipsis",
-            min_width=min(_WORD_MAX, max(map(len, words))) if report.brief else None,
-        )
+        numeric = any(isinstance(row.get(name), _NUMBERS) for row in report.rows)
+        overflow: Literal["fold", "ellipsis"] = "fold" if report.brief else "ellipsis"
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow=overflow)
     for number, row in enumerate(report.rows):
         style = "bold" if number >= len(report.parts) else None
         table.add_row(*(_text(row.get(name)) for name in columns), style=style)
