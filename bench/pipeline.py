@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+import msgspec
 import psutil
 
 from bench.findings import Findings, Plan, Say, Table
@@ -16,7 +17,9 @@ from bench.report import number
 from bench.rig.processes import tied
 from bench.rig.station import ROLES, SCENE_CAMERA, Run, make_station, make_table, run_station
 from bench.timing import percentile
+from pipeline.control import Status, ask
 from pipeline.errors import UserError
+from pipeline.operator.snapshot import Snapshot
 from pipeline.settings import Station
 
 _FPS, _CAMERAS_MAX = 15, 24
@@ -135,10 +138,11 @@ def _by_process(title: str, run: Run) -> Table:
 def _idle(seconds: float, findings: Findings) -> None:
     """Measure a station whose camera takes a frame every 10 s: its workers wait, its screen plays on."""
     with tempfile.TemporaryDirectory(prefix="stationcast-bench-") as folder:
-        path = Path(folder) / "idle.toml"
+        path, name = Path(folder) / "idle.toml", f"bench-idle-{os.getpid()}"
         path.write_text(
-            f'[station]\nname = "bench-idle-{os.getpid()}"\nmode = "measure"\nstate_dir = "{folder}"\n'
-            '[[cameras]]\nname = "door"\nsource = "sample"\nfps = 0.1\n[[screens]]\nheadless = true\ntick_hz = 5\n'
+            f'[station]\nname = "{name}"\nmode = "measure"\nstate_dir = "{folder}"\n'
+            '[[cameras]]\nname = "door"\nsource = "sample"\nfps = 0.1\nreach = "near"\n'
+            "[[screens]]\nheadless = true\ntick_hz = 5\n"
         )
         duration = str(seconds + 2 * _SETTLE_S)
         command = tied(sys.executable, "-m", "pipeline.cli", "run", str(path), "--duration", duration)
@@ -148,11 +152,11 @@ def _idle(seconds: float, findings: Findings) -> None:
                 if not any(" ready " in line for line in station.stderr):
                     raise UserError("the idle station did not start")
                 time.sleep(_SETTLE_S)
-                family = {process.pid: process for process in _family(station.pid)}
+                roles = _roles(name, station.pid)
+                family = {pid: psutil.Process(pid) for pid in roles}
                 before = {pid: _cpu_s(process) for pid, process in family.items()}
                 time.sleep(seconds)
                 cpu = {pid: 100 * (_cpu_s(process) - before[pid]) / seconds for pid, process in family.items()}
-                roles = {pid: _role(process) for pid, process in family.items()}
                 memory = {pid: process.memory_full_info().uss / 1e6 for pid, process in family.items()}
             finally:
                 station.terminate()
@@ -165,25 +169,12 @@ def _idle(seconds: float, findings: Findings) -> None:
         findings.measure(f"idle, {role}, memory of its own", "MB", [memory[pid]], "lower")
 
 
-def _family(pid: int) -> list[psutil.Process]:
-    process = psutil.Process(pid)
-    return [process, *process.children()]
-
-
 def _cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
-def _role(process: psutil.Process) -> str:
-    """Return `supervisor`, or the role by the libraries that are loaded: all children have the same command line."""
-    if "run" in process.cmdline():
-        return "supervisor"
-    maps = {Path(part.path).name.partition("-")[0].partition(".")[0] for part in process.memory_maps()}
-    if any(name.startswith(("libLiteRt", "libmediapipe")) for name in maps):
-        return "detect"
-    if any(name.startswith("onnxruntime") for name in maps):
-        return "classify"
-    if any(name.startswith("libSDL") for name in maps):
-        return "player"
-    return "capture" if any(name.startswith("cv2") for name in maps) else "broker"
+def _roles(name: str, supervisor: int) -> dict[int, str]:
+    """Return the role of each process of a running station by its number, as the station itself tells."""
+    snapshot = msgspec.json.decode(ask(name, Status()), type=Snapshot)
+    return {supervisor: "supervisor"} | {process.pid: process.role for process in snapshot.processes if process.pid}

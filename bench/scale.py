@@ -2,10 +2,14 @@
 
 import math
 import os
+import tempfile
+from pathlib import Path
 
 from bench.findings import Curve, Findings, Plan, Say, Table
 from bench.report import number
 from bench.rig.load import under_load
+from bench.rig.scenes.film import write_film
+from bench.rig.scenes.scene import Scene
 from bench.rig.station import SCENE_CAMERA, Run, make_station, make_table, run_station
 
 WORKERS = (1, 2, 4)
@@ -17,6 +21,8 @@ _CAMERAS_MAX = 32
 _FIRST = 3
 """Factor by which the run of one camera, the yardstick, is longer: few frames have no steady median."""
 _DROPS_MAX = 0.01
+FAR_FPS, FAR_CAMERAS = 10, (1, 2, 3, 4, 5, 6, 8)
+_FAR_ROLES = ("capture", "detect", "classify", "broker")
 
 
 def run(plan: Plan, say: Say) -> Findings:
@@ -42,6 +48,7 @@ def run(plan: Plan, say: Say) -> Findings:
     title = "Throughput by workers"
     findings.curves.append(Curve(title=title, x="workers", y="a second", lines=lines, log_x=True))
     _sizing(plan, findings, say)
+    _far(plan, findings, say)
     return findings
 
 
@@ -98,6 +105,58 @@ def ages_by_cameras(fps: float, plan: Plan, cores: int, say: Say) -> list[tuple[
             break
         cameras += max(1, cameras // 2)
     return points
+
+
+def _far(plan: Plan, findings: Findings, say: Say) -> None:
+    """Measure far-reaching cameras that read a film of three people, with more and more of them."""
+    cores = len(os.sched_getaffinity(0))
+    rows: list[tuple[str, ...]] = []
+    points: list[tuple[int, Run, bool]] = []
+    with tempfile.TemporaryDirectory(prefix="stationcast-bench-") as folder:
+        film = Path(folder) / "street.mp4"
+        say("a film of three people")
+        write_film(street(plan.pick(10.0, 10.0, 30.0)), film)
+        for cameras in plan.pick(FAR_CAMERAS[:1], FAR_CAMERAS[:2], FAR_CAMERAS):
+            say(f"{cameras} far-reaching cameras")
+            station = make_station(cameras, FAR_FPS, source=str(film), detect=cores, max_px=(1920, 1080), reach="far")
+            table = make_table({}, without=("player",))
+            run = run_station(station, table, settle_s=plan.pick(1.0, 2.0, 5.0), seconds=plan.pick(1.5, 3.0, 10.0))
+            points.append((cameras, run, is_fine(run, points[0][1] if points else run)))
+            rows.append(_far_row(cameras, run))
+    carried, _, shown = most_carried(points)
+    findings.measure("far-reaching cameras carried at 10 fps", "cameras", [carried], "higher")
+    shares = (f"{role}, % of a core" for role in _FAR_ROLES)
+    columns = ("cameras", "frames/s", "searched, %", "age p50, ms", "age p95, ms", *shares)
+    title = f"far-reaching cameras (1080p film, three people, 10 fps) on {cores} cores: {shown} carried"
+    findings.tables.append(Table(title=title, columns=columns, rows=rows))
+
+
+def _far_row(cameras: int, run: Run) -> tuple[str, ...]:
+    roles = run.roles
+    captured, searched = roles["capture"].out_rate, roles["detect"].out_rate
+    ages_ms = roles["classify"].age_out_ms
+    shares = (number(100 * roles[role].cores) for role in _FAR_ROLES)
+    return (
+        str(cameras),
+        number(captured),
+        number(100 * searched / captured),
+        number(ages_ms[0]),
+        number(ages_ms[1]),
+        *shares,
+    )
+
+
+def street(seconds: float) -> Scene:
+    """Return a street of 1080p with three people who come, stand and leave, with faces of 40 to 100 px."""
+    return Scene(
+        seed=30,
+        seconds=seconds,
+        fps=FAR_FPS,
+        faces_px=(40.0, 60.0, 100.0),
+        people=3,
+        kinds=("stop", "two stop"),
+        place="real",
+    )
 
 
 def most_carried(points: list[tuple[int, Run, bool]]) -> tuple[int, Run, str]:

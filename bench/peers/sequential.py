@@ -23,7 +23,6 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from bench.rig.processes import peer
-from bench.rig.stages import SCENE_STEP_S
 from models.assets import resolve
 from models.crop import crop_face
 from models.detector import FaceDetector
@@ -37,6 +36,9 @@ from players.audience.present import Cameras
 from players.choice.choose import Moment, Rules, choose
 from players.choice.history import History
 from stages.capture import sample
+
+SCENE_STEP_S = 0.37
+"""Scene time from frame to frame, s: 81 frames show the whole round, so every second has its share of faces."""
 
 Kind = Literal["bare", "loop", "habits"]
 Picture = NDArray[np.uint8]

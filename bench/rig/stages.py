@@ -1,4 +1,4 @@
-"""Stages for benchmarks only: a camera whose scene runs fast, and workers whose time is known."""
+"""Stages for benchmarks only: a camera that draws each frame in time, and workers whose time is known."""
 
 import os
 import time
@@ -14,13 +14,11 @@ from pipeline.ring import Ring
 from stages.capture import sample
 from stages.classify import Classify
 
-SCENE_STEP_S = 0.37
-"""Scene time from frame to frame, s: 81 frames show the whole round, so every second has its share of faces."""
 CROP_CAMERAS = 32
 
 
 class SceneCamera:
-    """Capture stage of the sample scene at the camera's rate; each frame is 0.37 s of scene later."""
+    """Capture stage of the sample scene at the camera's rate, and as fast as people walk: so they can be followed."""
 
     def __init__(self, job: Job) -> None:
         self._name, self._period_s = job.camera.name, 1 / job.camera.fps
@@ -34,7 +32,7 @@ class SceneCamera:
         self._due_s = max(self._due_s + self._period_s, time.monotonic() - self._period_s)
         captured_ns = time.monotonic_ns()
         self._seq += 1
-        image = sample.render(self._name, self._seq * SCENE_STEP_S)
+        image = sample.render(self._name, self._seq * self._period_s)
         slot, version = self._ring.write(image)
         height_px, width_px = image.shape[:2]
         return [

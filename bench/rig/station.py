@@ -85,6 +85,7 @@ def make_station(
     classify: int = 1,
     batch_wait_ms: float = 5.0,
     max_px: tuple[int, int] = (1280, 720),
+    reach: Literal["near", "far"] = "near",
     model: str = "default",
     batch: int = 16,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -94,7 +95,8 @@ def make_station(
     return Station(
         station=StationTable(name=f"bench-{os.getpid()}", mode="measure"),
         cameras=tuple(
-            Camera(name=name, source=source, fps=fps, max_width_px=max_px[0], max_height_px=max_px[1]) for name in names
+            Camera(name=name, source=source, fps=fps, max_width_px=max_px[0], max_height_px=max_px[1], reach=reach)
+            for name in names
         ),
         workers={name: count for name, count in (("detect", detect), ("classify", classify)) if count > 1},
         detect=Detect(max_frame_age_ms=1500),
