@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.cards import find_card, read_card
 from pipeline.people import FEWEST_PEOPLE
-from players.reports.corrected import SAID_GROUPS, TRUE_DECADES, TRUE_GROUPS, corrected, matrix_of
+from players.reports.correction import SAID_GROUPS, TRUE_DECADES, TRUE_GROUPS, correct, matrix_of
 
 MIXES = {"even": 50.0, "as streets are": 1.0, "lopsided": 0.3}
 """Kinds of crowds by the concentration of the Dirichlet distribution of which their 16 groups are drawn."""
@@ -85,7 +85,7 @@ def run(crowds: int) -> Iterator[tuple[int, str, Crowds]]:
             result = Crowds([], [], [])
             for number in range(turn, crowds, len(MIXES)):
                 true, said, matrix = crowd(faces, size, evenness, (number, size))
-                draws, truth = figures(corrected(said, matrix)), figures(true)
+                draws, truth = figures(correct(said, matrix)), figures(true)
                 low, high = np.quantile(draws, [0.025, 0.975], axis=0)
                 holds = (low <= truth) & (truth <= high)
                 result.held.append(np.where(draws.mean(0) >= FEWEST_PEOPLE, holds, np.nan))

@@ -231,9 +231,9 @@ class Statistics(Section, frozen=True, kw_only=True):
     five_minute_days: Days = 14
     """Days for which counts are kept by five minutes. Then those of an hour, by the station's clocks, are merged."""
     hour_days: Days = 800
-    """Days for which counts are kept by the hour. Then those of a day are merged."""
+    """Days for which counts are kept by the hour. Then those of a day are merged, a whole month at a time."""
     day_days: Days = 3650
-    """Days for which counts are kept by the day. Then they are forgotten."""
+    """Days for which counts are kept by the day. Then they are forgotten, a whole month at a time."""
 
 
 class Station(Section, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from players.ads.lines import Line
 from players.commands.people import corrected_command, forecast_command
 from players.commands.shared import (
     Output,
+    by_option,
+    counts_of,
+    draw,
     ledger_paths,
     ledgers_option,
     load_catalogue_of,
@@ -26,6 +30,7 @@ from players.commands.shared import (
     output_options,
     own_name,
     period_options,
+    plot_options,
     show,
     span_of,
     station_option,
@@ -40,32 +45,29 @@ from players.reports.by_hand import HandCount, counts_of_play, kept_counts
 from players.reports.invoice_basis import InvoiceBasis
 from players.reports.report import Report
 from players.reports.rests_on import model_in_words, rests_on
-from players.statistics.counts import counts_path
-from players.statistics.reading import reading_counts
 
 
 class ReportRequest(Struct, frozen=True):
-    """Request of a report: a station, its ledgers or those `named`, and a span of time as the ledger writes it."""
+    """Request of a report: a station, whether its ledgers were `named`, and a span of time as the ledger writes it."""
 
     station: Station
     zone: ZoneInfo
-    paths: list[Path]
     named: bool
     span: tuple[str | None, str | None]
 
 
-def _reported(draw: str) -> Callable[[Callable[..., Report]], Callable[..., None]]:
-    """Make a command of a function (db, request, its own options) -> Report; `draw` names its picture in plots.py."""
+def _reported(picture: str, *, needs_ledger: bool = True) -> Callable[[Callable[..., Report]], Callable[..., None]]:
+    """Make a command of a function (db, request, its own options) -> Report; `picture` names its function of plots.py.
+
+    Where there is no ledger, and none is needed, db is None.
+    """
 
     def wrap(make: Callable[..., Report]) -> Callable[..., None]:
         @station_option
         @ledgers_option
         @period_options
         @output_options("table", "csv", "json", default="table")
-        @click.option("--plot", type=click.Path(path_type=Path), help="Draw it, as a PNG or SVG file.")
-        @click.option(
-            "--language", type=click.Choice(["en", "ko"]), help="Language of the picture; else the first screen's."
-        )
+        @plot_options
         def command(
             station_file: Path | None,
             ledger_files: tuple[Path, ...],
@@ -78,18 +80,14 @@ def _reported(draw: str) -> Callable[[Callable[..., Report]], Callable[..., None
         ) -> None:
             station = load_station(station_file)
             span = span_of(station, since, until)
-            request = ReportRequest(
-                station, zone_of(station), ledger_paths(station, ledger_files), bool(ledger_files), span
-            )
-            with reading(request.paths, station=own_name(station, ledger_files)) as db:
-                problems = tell_problems(db)
+            request = ReportRequest(station, zone_of(station), bool(ledger_files), span)
+            paths = ledger_paths(station, ledger_files, needed=needs_ledger)
+            with reading(paths, station=own_name(station, ledger_files)) if paths else nullcontext() as db:
+                problems = tell_problems(db) if db else ()
                 made = make(db, request, **own)
             made = structs.replace(made, notes=(*made.notes, *problems))
             show(made, output)
-            if plot:
-                from players.reports import plots
-
-                getattr(plots, draw)(made, plot, language or station.screens[0].language)
+            draw(picture, made, plot, language, station)
 
         command.__doc__ = make.__doc__
         return command
@@ -133,23 +131,23 @@ def _licence_notes(db: sqlite3.Connection, span: tuple[str | None, str | None]) 
 
 
 @report.command("plays")
-@click.option("--by", default="line,creative", show_default=True, help=f"Some of {','.join(queries.PLAYS_BY)}.")
+@by_option("line,creative", queries.PLAYS_BY)
 @_reported("plot_plays")
-def plays_command(db: sqlite3.Connection, request: ReportRequest, by: str) -> Report:
+def plays_command(db: sqlite3.Connection, request: ReportRequest, by: tuple[str, ...]) -> Report:
     """Show what was played, how often, and how much of it."""
-    return queries.plays(db, _names(by), request.zone, request.span)
+    return queries.plays(db, by, request.zone, request.span)
 
 
 @report.command("audience")
-@click.option("--by", default="gender,decade", show_default=True, help=f"Some of {','.join(AUDIENCE_BY)}.")
-@_reported("plot_audience")
-def audience_command(db: sqlite3.Connection, request: ReportRequest, by: str) -> Report:
+@by_option("gender,decade", AUDIENCE_BY)
+@_reported("plot_audience", needs_ledger=False)
+def audience_command(db: sqlite3.Connection | None, request: ReportRequest, by: tuple[str, ...]) -> Report:
     """Count who came, who could see and who looked, and how long; rows of fewer than 10 people are not listed."""
     if request.named:
-        return audience(db, _names(by), request.zone, request.span)
+        return audience(db, by, request.zone, request.span)
     state = state_dir(request.station.station, request.station.folder)
-    with reading_counts(counts_path(request.station.station, request.station.folder)) as counts:
-        made = audience(db, _names(by), request.zone, request.span, counts)
+    with counts_of(request.station, needed=db is None) as counts:
+        made = audience(db, by, request.zone, request.span, counts)
         rests = rests_on(parts_of(counts, span_s(request.span)), request.zone, state, kept_counts(state))
     return structs.replace(made, notes=(*made.notes, *rests))
 
@@ -172,7 +170,3 @@ def openrtb_command(station_file: Path | None, ledger_files: tuple[Path, ...], s
 
 report.add_command(corrected_command)
 report.add_command(forecast_command)
-
-
-def _names(by: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in by.split(",") if name.strip())

@@ -2,7 +2,7 @@
 
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -25,6 +25,8 @@ from players.ledger.clock import next_day, utc_bound
 from players.ledger.damage import lost
 from players.ledger.spreadsheet import Csv, Separator
 from players.reports.report import Report, as_csv, as_json, as_table, cleaned
+from players.statistics.counts import counts_path
+from players.statistics.reading import reading_counts
 
 station_option = click.option(
     "--station", "station_file", type=click.Path(path_type=Path), help="Station file; without it the demo station."
@@ -40,6 +42,23 @@ _until = click.option("--until", metavar="DAY", help="Up to and with this day (a
 def period_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options `--since` and `--until`."""
     return _since(_until(command))
+
+
+def by_option(default: str, names: Sequence[str]) -> Callable[..., Any]:
+    """Give a command `--by` as a tuple of dimensions, some of `names`."""
+
+    def split(_context: click.Context, _option: click.Parameter, value: str) -> tuple[str, ...]:
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+
+    return click.option("--by", default=default, show_default=True, callback=split, help=f"Some of {','.join(names)}.")
+
+
+def plot_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--plot` and `--language`; it gets them as `plot` and `language`."""
+    plot = click.option("--plot", type=click.Path(path_type=Path), help="Draw it, as a PNG or SVG file.")
+    languages = click.Choice(["en", "ko"])
+    language = click.option("--language", type=languages, help="Language of the picture; else the first screen's.")
+    return plot(language(command))
 
 
 def load_station(station_file: Path | None) -> Station:
@@ -64,8 +83,8 @@ def load_catalogue_of(station: Station, folder: Path | None, screens: int = 1) -
     return load_catalogue(place, zone_of(station), station.ads.default_duration_s, screens=screens, holders=holders)
 
 
-def ledger_paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]:
-    """Return the ledgers named, or all those of the station. UserError where there is none."""
+def ledger_paths(station: Station, ledger_files: tuple[Path, ...], *, needed: bool = True) -> list[Path]:
+    """Return the ledgers named, or all those of the station. UserError where there is none and one is needed."""
     if ledger_files:
         return list(ledger_files)
     for file in lost(state_dir(station.station, station.folder)):
@@ -75,12 +94,22 @@ def ledger_paths(station: Station, ledger_files: tuple[Path, ...]) -> list[Path]
     for mark in sorted(place.glob("ledger-*.mark")):
         if (ledger := mark.with_suffix(".sqlite")) not in found:
             gone = f"{ledger}: it is gone; put it back, or say `stationcast ledger accept-loss`"
-            if not found:
+            if needed and not found:
                 raise UserError(gone)
             click.echo(f"problem: {gone}", err=True)
-    if not found:
+    if needed and not found:
         raise UserError(f"{place}: there is no ledger yet; let the station play first, or name one with --ledger")
     return found
+
+
+@contextmanager
+def counts_of(station: Station, *, needed: bool = True) -> Iterator[sqlite3.Connection]:
+    """Open a station's counts of people for reading. UserError where it has none and they are needed."""
+    path = counts_path(station.station, station.folder)
+    if needed and not path.exists():
+        raise UserError(f"{path}: nobody was counted yet; let the station run first")
+    with reading_counts(path) as db:
+        yield db
 
 
 def own_name(station: Station, ledger_files: tuple[Path, ...]) -> str:
@@ -167,6 +196,14 @@ def show(made: Report, output: Output) -> None:
             stream.write(as_json(made) + "\n")
     if output.out:
         click.echo(f"{output.out}: {len(made.parts)} rows")
+
+
+def draw(name: str, made: Report, plot: Path | None, language: str | None, station: Station) -> None:
+    """Draw a report, where a picture is wanted, by a function of players/reports/plots.py."""
+    if plot:
+        from players.reports import plots
+
+        getattr(plots, name)(made, plot, language or station.screens[0].language)
 
 
 def print_table(table: Table, stream: TextIO | None = None) -> None:

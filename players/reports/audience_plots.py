@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,64 +16,21 @@ from players.reports.drawing import (
     INK,
     ROWS_MAX,
     SOFT,
-    bar_figure,
+    Layer,
+    bars,
+    columns,
     heat_map,
-    left_out,
-    legend,
-    name_bars,
     plain_axes,
     save,
-    short,
     style,
 )
+from players.reports.plot_words import Words
 from players.reports.report import Report, cleaned
 
 _ALONG: dict[str, Sequence[Any]] = {"hour": range(24), "decade": (*DECADES, "unknown"), "weekday": WEEKDAYS}
 """Values of the dimensions that run along the horizontal axis. A report uses the first one that it has."""
 _FUNNEL = ("ots", "watchers", "watchers_2s")
 _PANELS_MAX = 6
-_KOREAN = {
-    "Audience": "방문자", "by": "기준:", "people": "사람 수", "watchers": "주목한 사람", "hour": "시", "day": "날짜",
-    "weekday": "요일", "gender": "성별", "decade": "연령대", "site": "장소", "camera": "카메라", "screen": "화면",
-    "total": "합계", "unknown": "미상", "M": "남성", "F": "여성", "men": "남성", "women": "여성",
-    "mon": "월", "tue": "화", "wed": "수", "thu": "목", "fri": "금", "sat": "토", "sun": "일",
-    "Audience by weekday and hour": "요일과 시간대별 방문자", "Audience by age and gender": "성별과 연령대별 방문자",
-    "From an opportunity to see to a look": "노출 기회에서 주목까지", "opportunity to see": "노출 기회 (1초 이상)",
-    "watched": "주목", "watched for 2 s": "2초 이상 주목", "age unknown": "연령 미상",
-    "gender unknown": "성별 미상", "of those before": "이전 단계의 {:.0f} %",
-}  # fmt: skip
-_BY_IN_KOREAN = {
-    "hour": "시간대별", "weekday": "요일별", "day": "날짜별", "gender": "성별", "decade": "연령대별", "site": "장소별",
-    "camera": "카메라별", "screen": "화면별",
-}  # fmt: skip
-_NOTES = {
-    "en": ("Numbers are in tens; fewer than 10 people are not told.", "{:.0f} % of the time was measured."),
-    "ko": ("사람 수는 10명 단위이며 10명 미만은 표시하지 않습니다.", "측정된 시간: {:.0f} %"),
-}
-
-
-class _Words:
-    """Words of a language."""
-
-    def __init__(self, language: str) -> None:
-        self._words = _KOREAN if language == "ko" else {}
-        self.korean = language == "ko"
-
-    def __call__(self, text: Any) -> str:
-        """Return a word, a dimension or a value in the language."""
-        text = str(text)
-        if text == "of those before" and not self.korean:
-            return "{:.0f} % of those before"
-        if text in DECADES:
-            text = text.replace("-", "–")
-            return f"{text}세" if self.korean and text != "80+" else "80세 이상" if self.korean else text
-        return self._words.get(text, text)
-
-    def title(self, names: Sequence[str]) -> str:
-        """Return the title of a report by these dimensions."""
-        if self.korean:
-            return f"{' · '.join(_BY_IN_KOREAN[name] for name in names)} 방문자"
-        return f"Audience by {' and '.join(names)}"
 
 
 def plot_audience(report: Report, path: Path, language: str = "en") -> None:
@@ -83,7 +39,7 @@ def plot_audience(report: Report, path: Path, language: str = "en") -> None:
     By weekday and hour it is a heat map, by gender and decade an age pyramid. By site, camera or screen it is a funnel
     from opportunities to see to watchers of 2 s. By hour, decade or weekday it is columns, otherwise bars.
     """
-    report, words = cleaned(report), _Words(language)
+    report, words = cleaned(report), Words(language)
     by = report.columns[: report.columns.index("people")]
     rows = report.parts
     notes: list[str] = []
@@ -99,28 +55,21 @@ def plot_audience(report: Report, path: Path, language: str = "en") -> None:
             figure = _pyramid(rows, words)
         elif len(by) == 1 and by[0] in ("site", "camera", "screen") and any(row.get("ots") for row in rows):
             figure = _funnel(rows, by[0], words)
-            notes += _left_out(_PANELS_MAX, len(rows), language)
+            notes += words.left_out(_PANELS_MAX, len(rows))
         elif len(by) <= 2 and along and len({row[other] for row in rows if other}) <= len(COLOURS):
             figure = _columns(rows, along, other, words)
         else:
             figure = _bars(rows[:ROWS_MAX], by, words)
-            notes += _left_out(ROWS_MAX, len(rows), language)
-        save(figure, path, "\n".join((*notes, _note(report, language))))
+            notes += words.left_out(ROWS_MAX, len(rows))
+        save(figure, path, "\n".join((*notes, _note(report, words))))
 
 
-def _left_out(most: int, rows: int, language: str) -> tuple[str, ...]:
-    if language == "ko" and rows > most:
-        return (f"전체 {rows}행 중 처음 {most}행입니다.",)
-    return left_out(min(rows, most), rows)
-
-
-def _note(report: Report, language: str) -> str:
-    told, measured = _NOTES[language]
+def _note(report: Report, words: Words) -> str:
     share = report.rows[-1].get("measured_pct") if report.totals else None
-    return told if share is None else f"{told} {measured.format(share)}"
+    return words("told") if share is None else f"{words('told')} {words('measured').format(share)}"
 
 
-def _pyramid(rows: list[dict[str, Any]], words: _Words) -> Figure:
+def _pyramid(rows: list[dict[str, Any]], words: Words) -> Figure:
     """Draw men to the left and women to the right, the youngest at the bottom, with those who watched in dark."""
     steps = [*DECADES, "unknown"]
     at = {name: n + 0.6 if name != "unknown" else -0.4 for n, name in enumerate(steps)}
@@ -156,7 +105,7 @@ def _pyramid(rows: list[dict[str, Any]], words: _Words) -> Figure:
     return figure
 
 
-def _funnel(rows: list[dict[str, Any]], name: str, words: _Words) -> Figure:
+def _funnel(rows: list[dict[str, Any]], name: str, words: Words) -> Figure:
     """Draw a funnel for each row: those who could see, of them those who looked, and of these for 2 s."""
     shown = rows[:_PANELS_MAX]
     across = min(3, len(shown))
@@ -173,7 +122,7 @@ def _funnel(rows: list[dict[str, Any]], name: str, words: _Words) -> Figure:
     return figure
 
 
-def _one_funnel(axes: Axes, numbers: list[int], words: _Words) -> None:
+def _one_funnel(axes: Axes, numbers: list[int], words: Words) -> None:
     top = max(1, numbers[0])
     names = ("opportunity to see", "watched", "watched for 2 s")
     for y, (name, number, colour) in enumerate(zip(names, numbers, ("#b9d6e6", "#5b9fc2", "#2a6f97"), strict=True)):
@@ -190,41 +139,21 @@ def _one_funnel(axes: Axes, numbers: list[int], words: _Words) -> None:
     axes.set_axis_off()
 
 
-def _columns(rows: list[dict[str, Any]], along: str, other: str | None, words: _Words) -> Figure:
+def _columns(rows: list[dict[str, Any]], along: str, other: str | None, words: Words) -> Figure:
     """Draw columns along one dimension, stacked by the other."""
-    figure = Figure(figsize=(11, 5.5), layout="constrained")
-    axes = figure.subplots()
     steps = list(_ALONG[along])
-    base = np.zeros(len(steps))
-    names = list(dict.fromkeys(row[other] for row in rows)) if other else ["people"]
-    for n, name in enumerate(names):
-        counts = np.zeros(len(steps))
-        for row in rows:
-            if other is None or row[other] == name:
-                counts[steps.index(row[along])] = row["people"]
+    layers: list[Layer] = []
+    for n, name in enumerate(dict.fromkeys(row[other] for row in rows) if other else [""]):
+        counts = {row[along]: row["people"] for row in rows if other is None or row[other] == name}
         colour = {"M": COLOURS[0], "F": COLOURS[1], "unknown": GRID}.get(str(name), COLOURS[n % len(COLOURS)])
-        axes.bar(range(len(steps)), counts, 0.8, base, color=colour, label=short(words(name)))
-        base += counts
-    axes.set_title(words.title([along, *([other] if other else [])]))
-    axes.set_xticks(range(len(steps)), [words(step) for step in steps], fontsize=9 if along == "decade" else None)
-    axes.set_xlabel(words(along))
-    axes.set_ylabel(words("people"))
-    axes.set_ylim(0, max(1.0, 1.12 * base.max()))
-    axes.yaxis.set_major_formatter("{x:,.0f}")
-    if other:
-        legend(axes)
-    plain_axes(axes, "y")
-    return figure
+        layers.append((words(name), [counts.get(step, 0) for step in steps], colour))
+    title = words.title("Audience", [along, *([other] if other else [])])
+    return columns(title, [words(step) for step in steps], layers, words("people"), words(along))
 
 
-def _bars(rows: list[dict[str, Any]], by: Sequence[str], words: _Words) -> Figure:
+def _bars(rows: list[dict[str, Any]], by: Sequence[str], words: Words) -> Figure:
     """Draw a bar for each row."""
-    shown = rows[::-1]
-    figure, axes = bar_figure(words.title(by), len(shown))
-    at = np.arange(len(shown))
-    axes.barh(at, [row["people"] for row in shown], 0.62, color=COLOURS[0])
-    name_bars(axes, at, [", ".join(words(row[name]) for name in by) for row in shown])
-    axes.set_xlabel(words("people"))
-    axes.set_xlim(0, 1.05 * max([1.0, *(row["people"] for row in shown)]))
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    return figure
+    names = [", ".join(words(row[name]) for name in by) for row in rows]
+    return bars(
+        words.title("Audience", by), names, [("", [row["people"] for row in rows], COLOURS[0])], words("people")
+    )

@@ -1,79 +1,171 @@
-"""Counts of people corrected by whom the model takes for whom, as its card was measured on held-out faces.
+"""Report of the people by gender and decade: as they were counted, and corrected by the model's own errors.
 
-The groups' shares are found by expectation-maximisation (Saerens, Latinne and Decaestecker, Neural Computation 14,
-2002: Adjusting the outputs of a classifier to new a priori probabilities). Around them people are told apart at random,
-by Gibbs' sampling. Each draw has a matrix of its own, from the Dirichlet distribution of the held-out counts. So
-intervals hold the chance of the answers, and that of the matrix.
+What is corrected are the numbers that the report of the audience tells, and nothing else. So a corrected number tells
+nobody more than those do. What rounding may have moved is drawn at random, and is part of the intervals.
 """
 
-import math
-from collections.abc import Mapping
+import sqlite3
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
-from pipeline.messages import DECADES
-from players.audience.groups import GENDERS
+from pipeline.people import FEWEST_PEOPLE, HIDDEN, told
+from players.ledger.clock import utc_text
+from players.reports.audience import audience
+from players.reports.basis import Basis, card_of, parts_of, span_s
+from players.reports.by_hand import Factor, HandCount, count_of, kept_counts
+from players.reports.correction import DRAWS, SAID_GROUPS, TRUE_DECADES, TRUE_GROUPS, correct, matrix_of
+from players.reports.dimensions import known_dimensions
+from players.reports.periods import Span
+from players.reports.report import Report
+from players.reports.rests_on import rests_on
+from players.statistics.times import DAY_S, HOUR_S, begin_s
 
-TRUE_DECADES = (*DECADES[:7], "70+")
-"""Decades of corrected counts: photos to measure models by seldom tell 70 from 80."""
-TRUE_GROUPS = tuple(f"{gender} {decade}" for gender in GENDERS[:2] for decade in TRUE_DECADES)
-SAID_GROUPS = tuple(f"{gender} {decade}" for gender in GENDERS for decade in (*DECADES, "unknown"))
-DRAWS = 400
-_STEPS, _WALK = 100, 15
-_EVENNESS = np.geomspace(0.05, 50, 13)
-_PRIOR = 0.5
-"""Held-out faces that each row of the matrix has beside its own: they are spread as all answers are."""
-
-Confusion = Mapping[str, Mapping[str, int]]
-"""Numbers of held-out faces by what they are (TRUE_GROUPS) and what was said (SAID_GROUPS)."""
+BY = ("gender", "decade")
+COLUMNS = ("people", "corrected", "low", "high")
+_NOTE = (
+    "`corrected` is how many there were of each, by the errors that the model made on held-out faces; from `low` to "
+    "`high` it lies in 95 of 100 cases, if the people here are taken for others as often as those faces were."
+)
+_CHANGED = "changed"
+_AS_ONE = {"70-79": "70+", "80+": "70+"}
 
 
-def matrix_of(confusion: Confusion) -> NDArray[np.float64]:
-    """Return the table as an array [16, 30], which follows TRUE_GROUPS and SAID_GROUPS."""
-    return np.array([[confusion.get(true, {}).get(said, 0) for said in SAID_GROUPS] for true in TRUE_GROUPS], float)
+class Told(Struct):
+    """Numbers of people that may be told, of one model: each group's, and in how many runs of hours it counted."""
+
+    groups: Counter[str]
+    runs: int = 0
+
+    @property
+    def all(self) -> int:
+        """Number of all people."""
+        return sum(self.groups.values())
 
 
-def corrected(said: NDArray[np.int64], confusion: NDArray[np.float64], draws: int = DRAWS) -> NDArray[np.float64]:
-    """Return how many people of TRUE_GROUPS were there, [draws, 16], all equally likely.
+def corrected(
+    db: sqlite3.Connection,
+    by: tuple[str, ...],
+    zone: ZoneInfo,
+    span: Span,
+    state: Path,
+) -> Report:
+    """Return people by some of BY and by model, counted and corrected with 95 % intervals, and a total for each model.
 
-    `said` [30], or [draws, 30] where they are unsure themselves, are numbers of people by SAID_GROUPS. `confusion` is
-    that of `matrix_of`. Draws are at least 0, and each has as many people as were said.
+    `db` is that of `reading_counts`, `state` the station's folder. Raises UserError for an unknown dimension.
     """
-    rng = np.random.default_rng(0)
-    said = np.broadcast_to(said, (draws, said.shape[-1]))
-    seen = said.any(0)
-    matrices = _draw_matrices(confusion, draws, rng)[:, :, seen]
-    said = said[:, seen]
-    shares = np.full((draws, len(confusion)), 1 / len(confusion))
-    again = rng.multinomial(said.sum(1), said / np.maximum(said.sum(1, keepdims=True), 1))
-    for _ in range(_STEPS):
-        odds = again / (shares[:, None] @ matrices)[:, 0]
-        shares *= (matrices @ odds[:, :, None])[:, :, 0]
-        shares /= shares.sum(1, keepdims=True)
-    people, evenness = np.zeros_like(shares), np.ones(draws)
-    for _ in range(_WALK):
-        parts = np.moveaxis(shares[:, :, None] * matrices, 1, 2)
-        people = rng.multinomial(said, parts / parts.sum(2, keepdims=True)).sum(1).astype(float)
-        shares = np.maximum(rng.standard_gamma(people + evenness[:, None]), 1e-12)
-        shares /= shares.sum(1, keepdims=True)
-        evenness = _draw_evenness(shares, rng)
-    return people
+    known_dimensions(by, BY)
+    by = tuple(name for name in BY if name in by)
+    told_of: dict[str, Told] = {}
+    for sha256, run in _runs(db, zone, span):
+        numbers = told_of.setdefault(sha256, Told(Counter()))
+        numbers.runs += 1
+        for row in audience(None, BY, zone, run, db).parts:
+            numbers.groups[f"{row['gender']} {row['decade']}"] += row["people"]
+    parts, by_hand = parts_of(db, span_s(span)), kept_counts(state)
+    rows, totals, notes = [], [], [_NOTE]
+    for sha256, numbers in sorted(told_of.items()):
+        card = card_of(state, sha256)
+        name = card.get("name", sha256[:12]) if sha256 else "none"
+        confusion = card.get("confusion", {})
+        draws = _draws(numbers, matrix_of(confusion["said"])) if confusion and numbers.all else None
+        if draws is None:
+            notes.append(f"{name}: not corrected, as its card does not say whom it takes for whom.")
+        else:
+            faces = sum(sum(row.values()) for row in confusion["said"].values())
+            notes.append(f"{name}: corrected by {faces} faces of {confusion['data']}.")
+        factors = _factors([basis for basis in parts if basis.model_sha256 == sha256], by_hand)
+        if draws is not None and factors is not None:
+            draws = draws * factors[:, None]
+        rows += [{"model": name, **row} for row in _rows(by, numbers, draws)]
+        total = {"model": name, by[0]: "total", "people": numbers.all or HIDDEN}
+        if factors is not None:
+            total |= _interval(numbers.all * factors)
+        totals.append(total)
+    notes += ["Hours in which the model changed are in no row."] if len(told_of) > 1 else []
+    notes += ["Numbers of people are in tens; fewer than 10 are hidden."]
+    notes += rests_on(parts, zone, state, by_hand)
+    columns = ("model", *by, *COLUMNS)
+    return Report(title="People by group", columns=columns, rows=rows + totals, totals=len(totals), notes=tuple(notes))
 
 
-def _draw_evenness(shares: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw how even the classes are, [draws], as the concentration of a Dirichlet distribution of the shares."""
-    classes = shares.shape[1]
-    constant = np.array([math.lgamma(classes * a) - classes * math.lgamma(a) for a in _EVENNESS])
-    likely = constant + (_EVENNESS - 1) * np.log(shares).sum(1, keepdims=True)
-    sums = np.exp(likely - likely.max(1, keepdims=True)).cumsum(1)
-    chosen: NDArray[np.float64] = _EVENNESS[(rng.random((len(shares), 1)) * sums[:, -1:] > sums).sum(1)]
-    return chosen
+def _runs(db: sqlite3.Connection, zone: ZoneInfo, span: Span) -> list[tuple[str, Span]]:
+    """Return the spans in which one model counted, in the order of time; hours in which it changed are in none.
+
+    A model that has not been asked yet is the one before it.
+    """
+    models: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
+    for row in db.execute("SELECT DISTINCT begins_s, length_s, model_sha256 FROM audience_measured"):
+        is_day = row["length_s"] == DAY_S
+        begins_s = row["begins_s"] if is_day else begin_s(row["begins_s"], HOUR_S, zone)
+        models[begins_s, begins_s + (DAY_S if is_day else HOUR_S)].add(row["model_sha256"])
+    if len(set().union(*models.values()) - {""}) < 2:
+        return [(max(set().union(*models.values())), span)] if models else []
+    first_s, stop_s = span_s(span)
+    runs: list[tuple[str, int, int]] = []
+    for (begins_s, ends_s), names in sorted(models.items()):
+        named = names - {""} or {runs[-1][0] if runs else ""}
+        name = named.pop() if len(named) == 1 else _CHANGED
+        if begins_s < first_s or ends_s > stop_s:
+            continue
+        if runs and runs[-1][0] == name:
+            runs[-1] = name, runs[-1][1], ends_s
+        else:
+            runs.append((name, begins_s, ends_s))
+    as_text = lambda at_s: utc_text(datetime.fromtimestamp(at_s, UTC))  # noqa: E731
+    return [(name, (as_text(begins_s), as_text(ends_s))) for name, begins_s, ends_s in runs if name != _CHANGED]
 
 
-def _draw_matrices(confusion: NDArray[np.float64], draws: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw probabilities of the answers given the class, [draws, classes, said]."""
-    spread = confusion.sum(0) + 0.5
-    matrices = rng.standard_gamma(np.tile(confusion + _PRIOR * spread / spread.sum(), (draws, 1, 1)))
-    matrices = np.maximum(matrices, 1e-300)
-    return matrices / matrices.sum(2, keepdims=True)
+def _draws(numbers: Told, confusion: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how many people of TRUE_GROUPS there may have been, [draws, 16]; each draw sums to all who are told."""
+    rng = np.random.default_rng(1)
+    said = np.array([numbers.groups[group] for group in SAID_GROUPS])
+    rounding = FEWEST_PEOPLE / 2 * np.sqrt(numbers.runs) * rng.standard_normal((DRAWS, len(said)))
+    exact = np.maximum(np.rint(said + rounding), 0).astype(np.int64)
+    people = correct(exact, confusion)
+    scaled: NDArray[np.float64] = people * (numbers.all / np.maximum(people.sum(1, keepdims=True), 1))
+    return scaled
+
+
+def _rows(by: tuple[str, ...], numbers: Told, draws: NDArray[np.float64] | None) -> list[dict[str, Any]]:
+    """Return a row for each group of `by`; raw numbers of who is unknown stand without a corrected one."""
+    raw: Counter[tuple[str, ...]] = Counter()
+    for group, number in numbers.groups.items():
+        raw[_key(by, group)] += number
+    true = [_key(by, group) for group in TRUE_GROUPS]
+    rows = []
+    for key in [*dict.fromkeys(true), *sorted(raw.keys() - {*true})]:
+        row: dict[str, Any] = dict(zip(by, key, strict=True)) | {"people": raw[key] or HIDDEN}
+        if draws is not None and key in true:
+            sums = draws[:, [each == key for each in true]].sum(1)
+            row |= _interval(sums)
+        if any(row.get(name, HIDDEN) != HIDDEN for name in ("people", "corrected")):
+            rows.append(row)
+    return rows
+
+
+def _interval(draws: NDArray[np.float64]) -> dict[str, Any]:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return {"corrected": told(float(draws.mean())) or HIDDEN, "low": told(float(low)), "high": told(float(high))}
+
+
+def _factors(bases: list[Basis], by_hand: tuple[HandCount, ...]) -> NDArray[np.float64] | None:
+    """Return draws of the factor of a count by hand, [DRAWS]; None where none holds for all that was counted."""
+    count = count_of(by_hand, bases[0]) if len(bases) == 1 else None
+    if count is None:
+        return None
+    people: Factor = count.people
+    scatter = (people.high - people.low) / (2 * 1.96) * np.random.default_rng(2).standard_normal(DRAWS)
+    return np.maximum(people.value + scatter, 0)
+
+
+def _key(by: tuple[str, ...], group: str) -> tuple[str, ...]:
+    gender, decade = group.split(" ")
+    decade = decade if decade in TRUE_DECADES else _AS_ONE.get(decade, decade)
+    return tuple({"gender": gender, "decade": decade}[name] for name in by)

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -96,18 +96,54 @@ def legend(axes: Axes) -> None:
         axes.legend(handles, names, frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)
 
 
-def bar_figure(title: str, bars: int) -> tuple[Figure, Axes]:
-    """Return a figure for so many bars, under its title."""
+Layer = tuple[str, Sequence[float], str]
+"""Name in the legend (empty: it is in none), a number for each bar, and the colour."""
+
+
+def columns(title: str, names: Sequence[str], layers: Sequence[Layer], unit: str, along: str = "") -> Figure:
+    """Draw a column for each name, in layers upon each other."""
+    figure = Figure(figsize=(11, 5.5), layout="constrained")
+    axes = figure.subplots()
+    top = _stack(axes.bar, 0.8, len(names), layers)
+    axes.set_title(title)
+    axes.set_xticks(range(len(names)), names, fontsize=9 if any(len(name) > 3 for name in names) else None)
+    axes.set_xlabel(along)
+    axes.set_ylabel(unit)
+    axes.set_ylim(0, 1.12 * top)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    legend(axes)
+    plain_axes(axes, "y")
+    return figure
+
+
+def bars(title: str, names: Sequence[str], layers: Sequence[Layer], unit: str) -> Figure:
+    """Draw a horizontal bar for each name, the first on top, in layers beside each other."""
     lines = wrap(title, 28)  # beside the legend
-    figure = Figure(figsize=(11, 1.9 + 0.3 * len(lines) + 0.42 * max(bars, 3)), layout="constrained")
+    figure = Figure(figsize=(11, 1.9 + 0.3 * len(lines) + 0.42 * max(len(names), 3)), layout="constrained")
     axes = figure.subplots()
     axes.set_title("\n".join(lines))
-    return figure, axes
+    top = _stack(axes.barh, 0.62, len(names), layers)
+    name_bars(axes, names)
+    axes.invert_yaxis()
+    axes.set_xlabel(unit)
+    axes.set_xlim(0, 1.05 * top)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    legend(axes)
+    return figure
 
 
-def name_bars(axes: Axes, at: np.ndarray, names: list[str]) -> None:
+def _stack(draw: Callable[..., Any], thickness: float, bars: int, layers: Sequence[Layer]) -> float:
+    """Draw layers upon each other, and return the height of the tallest, at least 1."""
+    base = np.zeros(bars)
+    for name, numbers, colour in layers:
+        draw(range(bars), numbers, thickness, base, color=colour, label=short(name))
+        base = base + np.array(numbers, float)
+    return float(base.max(initial=1.0))
+
+
+def name_bars(axes: Axes, names: Sequence[str]) -> None:
     """Name horizontal bars."""
-    axes.set_yticks(at, [short(name) for name in names])
+    axes.set_yticks(range(len(names)), [short(name) for name in names])
     plain_axes(axes, "x")
 
 

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from pipeline.errors import UserError
 from pipeline.messages import DECADES
 from pipeline.people import HIDDEN, told
 from players.ads.lines import WEEKDAYS
@@ -21,6 +20,7 @@ from players.ledger.clock import utc_text
 from players.reports.audience import audience
 from players.reports.basis import parts_of
 from players.reports.by_hand import kept_counts
+from players.reports.dimensions import known_dimensions
 from players.reports.expectation import HOURS, WEEKS_MAX, WEEKS_MIN, Floats, History, expect
 from players.reports.report import Report
 from players.reports.rests_on import rests_on
@@ -43,8 +43,7 @@ def forecast(
     It is made of what the report of the audience tells of the days on which all rests that holds now. With less than
     two weeks there are no rows, and a note. UserError: a dimension is unknown.
     """
-    if not by or set(by) - {*BY} or len(set(by)) < len(by):
-        raise UserError(f"--by: {','.join(by)!r}: choose of {','.join(BY)}, each once")
+    known_dimensions(by, BY)
     today = now.astimezone(zone).date()
     every = parts_of(db, (0, int(now.timestamp()) + 1))
     newest = {basis.place: (basis, part) for basis, part in every.items()}

@@ -1,7 +1,7 @@
 """Measures of plays, added up for reports: every number of people passes the rule of pipeline/people.py.
 
-People are told in cells of an hour and an ad, rounded by `pipeline.people.Carry`. All reports of one kind add up the
-same cells. Plays until schema 4 were counted in another way: their numbers have columns of their own.
+People are told in cells of an hour and an ad on a screen (telling.py). Plays until schema 4 were counted in another
+way: their numbers have columns of their own.
 """
 
 import sqlite3
@@ -9,16 +9,19 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipeline.people import FEWEST_PEOPLE, HIDDEN, Carry
+import numpy as np
+
+from pipeline.people import HIDDEN
 from players.ledger.schema import MEASURED_SINCE
 from players.reports.periods import Span, bound_s
+from players.reports.telling import Clock, Columns, Kind, Numbering, rows_of, summed, tell
 from players.statistics.times import HOUR_S, begin_s
 
-AD = ("screen", "advertiser", "campaign", "line", "creative", "trigger")
+SCREEN = ("station", "screen")
+AD = (*SCREEN, "advertiser", "campaign", "line", "creative", "trigger")
 """Columns of `plays` that tell the cells of an hour apart in reports of plays."""
 PLAYS_COLUMNS = ("ots_1s", "watchers_looked", "watchers_2s", "attention_ms", "ots")
 """Columns of people of the report of plays: numbers, each among those before it, attention, and the old number."""
@@ -113,13 +116,13 @@ class Sums:
         people = self._people[key]
         measured = key in self._measured
         row: dict[str, Any] = {
-            name: (people[column] or HIDDEN) if measured else None for column, name in self._names.items()
+            name: (round(people[column]) or HIDDEN) if measured else None for column, name in self._names.items()
         }
         row["attention_s"] = (round(people["attention_s"], 1) or HIDDEN) if measured else None
         shown_ms = self._shown_ms[key]
         row["measured_pct"] = round(100 * self._measured_ms[key] / shown_ms, 1) if shown_ms else None
         if self._any_old:
-            row[f"old_{self._old}"] = people[self._old] or HIDDEN
+            row[f"old_{self._old}"] = round(people[self._old]) or HIDDEN
         return row
 
 
@@ -136,15 +139,26 @@ def told_cells(
     """Return what is told of each cell of the months of a span: people by column, and `attention_s`.
 
     The last two of `columns` are the time of attention (ms) and the people of plays until schema 4. The others are
-    numbers of people, each among those before it. Attention is that of the ones who looked.
+    numbers of people, each among those before it. Attention is that of the ones who looked. `apart` begins with
+    SCREEN: each screen stands for itself, so that its people are told alike whichever ledgers are read.
     """
     over = f"({only}) AND started_utc < '{told_until(zone, time.time() if now_s is None else now_s)}'"
-    cells: dict[Cell, list[int]] = {}
-    for begins_s, values, numbers in _quarters(db, columns, apart, zone, span, over):
-        known = cells.setdefault((begins_s, *values), [0] * len(columns))
-        for place, number in enumerate(numbers):
-            known[place] += number
-    return dict(_tell(cells, columns, zone))
+    place_of = Numbering()
+    quarters = (
+        (begins_s, HOUR_S, place_of((*values,)), numbers)
+        for begins_s, values, numbers in _quarters(db, columns, apart, zone, span, over)
+    )
+    rows = rows_of(quarters, len(columns))
+    kinds = [Kind(values, values[:2], (*enumerate(values[2:]), values), values) for values in place_of]
+    cells = summed(rows, kinds)
+    *people, attention, old = range(len(columns))
+    looked = next(place for place, name in enumerate(columns) if name.endswith("looked"))
+    said = np.nan_to_num(tell(cells, kinds, Columns(((*people,), (old,)), ((attention, looked),)), Clock(zone)))
+    names = (*columns[:attention], "attention_s", columns[old])
+    return {
+        (begins_s, *kinds[kind].values): dict(zip(names, numbers, strict=True))
+        for begins_s, kind, numbers in zip(cells.begins_s.tolist(), cells.kinds.tolist(), said.tolist(), strict=True)
+    }
 
 
 def told_until(zone: ZoneInfo, now_s: float) -> str:
@@ -185,40 +199,3 @@ def _months(zone: ZoneInfo, span: Span) -> tuple[str, str]:
         after = (local + timedelta(days=32)).replace(day=1)
         stop = after.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
     return first, stop
-
-
-def _tell(
-    cells: dict[Cell, list[int]], columns: Sequence[str], zone: ZoneInfo
-) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    """Yield what is told of each cell. Each month stands for itself; of an hour the smallest cell comes first."""
-    *people, _, old = columns
-    local = cache(lambda begins_s: datetime.fromtimestamp(begins_s, zone))
-    looked = next(place for place, name in enumerate(people) if name.endswith("looked"))
-    numbers: dict[Hashable, int] = {}
-    carries: dict[tuple[int, int], list[Carry]] = defaultdict(lambda: [Carry() for _ in (*people, old)])
-    parts: dict[Hashable, list[int]] = defaultdict(lambda: [0, 0])
-
-    def parts_of(cell: Cell) -> tuple[Hashable, ...]:
-        day = local(cell[0]).date().isoformat()
-        return (day, *cell[1:]), day[:7]
-
-    for cell, counted in cells.items():
-        for part in parts_of(cell):
-            parts[part][0] += counted[looked]
-            parts[part][1] += counted[len(people)]
-    for cell in sorted(cells, key=lambda cell: (cell[0], cells[cell], [str(value) for value in cell[1:]])):
-        counted, hour = cells[cell], local(cell[0])
-        margins = [
-            numbers.setdefault(margin, len(numbers))
-            for margin in ("month", ("day", hour.day), ("hour", hour.hour), ("week", hour.weekday(), hour.hour),
-                           *enumerate(cell[1:]), cell[1:])
-        ]  # fmt: skip
-        *mine, mine_old = carries[hour.year, hour.month]
-        told: dict[str, Any] = {}
-        most: int | None = None
-        for name, carry, number in zip(people, mine, counted, strict=False):
-            most = told[name] = carry.told(number, margins, most)
-        told[old] = mine_old.told(counted[-1], margins)
-        many = next((parts[part] for part in parts_of(cell) if parts[part][0] >= FEWEST_PEOPLE), None)
-        told["attention_s"] = told[people[looked]] * round(many[1] / many[0] / 1000, 1) if many else 0.0
-        yield cell, told

@@ -157,7 +157,7 @@ def bid_objects(db: sqlite3.Connection, station: StationTable, screen: Screen) -
         (*values, told_until(zone, now_s)),
     ).fetchone()
     cells = told_cells(db, PLAYS_COLUMNS, AD, zone, (None, None), now_s=now_s)
-    seen = sum(numbers["ots_1s"] for cell, numbers in cells.items() if cell[1] == screen.name)
+    seen = sum(numbers["ots_1s"] for cell, numbers in cells.items() if cell[1:3] == (station.name, screen.name))
     if not shown:
         place = f"screen {screen.name!r} of station {station.name!r}"
         raise UserError(f"the ledger holds no play of {place} that ended; let it play first")

@@ -1,6 +1,7 @@
 """Pictures of reports, to show to a customer."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
@@ -21,7 +22,9 @@ from players.reports.drawing import (
     ROWS_MAX,
     SOFT,
     UNBILLED,
-    bar_figure,
+    Layer,
+    bars,
+    columns,
     heat_map,
     left_out,
     legend,
@@ -31,9 +34,10 @@ from players.reports.drawing import (
     short,
     style,
 )
+from players.reports.forecast_plot import plot_forecast
 from players.reports.report import Report, cleaned
 
-__all__ = ["plot_audience", "plot_billing", "plot_plays", "plot_simulation"]
+__all__ = ["plot_audience", "plot_billing", "plot_forecast", "plot_plays", "plot_simulation"]
 
 
 def plot_billing(report: Report, path: Path, language: str = "en") -> None:
@@ -66,33 +70,34 @@ def _spend_bars(axes: Axes, currency: str, rows: list[dict[str, Any]]) -> None:
                       color=SOFT, fontsize=9)  # fmt: skip
     axes.set_xlabel(currency)
     axes.set_xlim(0, 1.5 * max([1e-9, *contracted, *spent]))
-    name_bars(axes, at, [f"{row['advertiser']}: {row['line']}" for row in rows])
+    name_bars(axes, [f"{row['advertiser']}: {row['line']}" for row in rows])
 
 
 def plot_plays(report: Report, path: Path, language: str = "en") -> None:
     """Draw plays as bars, split into billable and others; by weekday and hour as a map. Its words are English."""
     report = cleaned(report)
     by = report.columns[: report.columns.index("plays")]
-    every = report.parts
-    if by == ("hour",):
-        return _plot_plays_by_hour(report, every, path, language)
-    if set(by) == {"weekday", "hour"}:
-        cells = {(WEEKDAYS.index(row["weekday"]), row["hour"]): row["plays"] for row in every}
-        with mpl.rc_context(style(language)):
-            save(heat_map(cells, f"{report.title} by weekday and hour", "plays"), path, "")
-        return None
-    rows = every[:ROWS_MAX][::-1]
+    title = f"{report.title} by {', '.join(by)}"
     with mpl.rc_context(style(language)):
-        figure, axes = bar_figure(f"{report.title} by {', '.join(by)}", len(rows))
-        at = np.arange(len(rows))
-        billable = [row["billable"] for row in rows]
-        axes.barh(at, billable, 0.62, color=COLOURS[0], label="billable")
-        axes.barh(at, [row["plays"] - row["billable"] for row in rows], 0.62, billable, color=UNBILLED, label="others")
-        name_bars(axes, at, [", ".join(str(row[name]) for name in by) for row in rows])
-        axes.set_xlabel("plays")
-        legend(axes)
-        save(figure, path, "\n".join(left_out(len(rows), len(every))))
-    return None
+        if {*by} == {"weekday", "hour"}:
+            cells = {(WEEKDAYS.index(row["weekday"]), row["hour"]): row["plays"] for row in report.parts}
+            figure, shown = heat_map(cells, f"{report.title} by weekday and hour", "plays"), len(report.parts)
+        elif by == ("hour",):
+            rows = {row["hour"]: row for row in report.parts}
+            names = [str(hour) for hour in range(24)]
+            figure = columns(title, names, _split([rows.get(hour, {}) for hour in range(24)]), "plays", "hour")
+            shown = len(rows)
+        else:
+            mine = report.parts[:ROWS_MAX]
+            figure = bars(title, [", ".join(str(row[name]) for name in by) for row in mine], _split(mine), "plays")
+            shown = len(mine)
+        save(figure, path, "\n".join(left_out(shown, len(report.parts))))
+
+
+def _split(rows: Sequence[dict[str, Any]]) -> list[Layer]:
+    billable = [row.get("billable", 0) for row in rows]
+    others = [row.get("plays", 0) - row.get("billable", 0) for row in rows]
+    return [("billable", billable, COLOURS[0]), ("others", others, UNBILLED)]
 
 
 def plot_simulation(simulation: Simulation, path: Path) -> None:
@@ -158,19 +163,3 @@ def _spend(axes: Axes, simulation: Simulation, currency: str, shown: list[str], 
     axes.set_xlim(0, length_h)
     axes.set_ylim(0, None)
     plain_axes(axes, "y")
-
-
-def _plot_plays_by_hour(report: Report, rows: list[dict[str, Any]], path: Path, language: str) -> None:
-    with mpl.rc_context(style(language)):
-        figure = Figure(figsize=(11, 5.5), layout="constrained")
-        axes = figure.subplots()
-        hours = [row["hour"] for row in rows]
-        billable = [row["billable"] for row in rows]
-        axes.bar(hours, billable, 0.8, color=COLOURS[0], label="billable")
-        axes.bar(hours, [row["plays"] - row["billable"] for row in rows], 0.8, billable, color=UNBILLED, label="others")
-        axes.set_title(f"{report.title} by hour")
-        axes.set_xticks(range(24))
-        axes.set_ylabel("plays")
-        legend(axes)
-        plain_axes(axes, "y")
-        save(figure, path, "")

@@ -18,7 +18,7 @@ from players.ledger.billing import IN_SHORT
 from players.ledger.past import read_spend
 from players.reports.dimensions import known_dimensions, longer_hours, longer_note, order_of, value_of
 from players.reports.invoice_basis import InvoiceBasis
-from players.reports.measures import Sums
+from players.reports.measures import SCREEN, Sums
 from players.reports.periods import Span, span_in_words
 from players.reports.report import Report
 
@@ -53,7 +53,7 @@ def billing(
     buckets = _counted(db, contracted, where, values)
     names = {"matched_ots": "ots", "matched_looked": "watchers"}
     own, billed = ("advertiser", "campaign", "line", "currency"), "trigger != 'fallback' AND billable = 1"
-    people = Sums(db, names, "matched_attention_ms", "matched_watchers", zone, span, apart=own, only=billed)
+    people = Sums(db, names, "matched_attention_ms", "matched_watchers", zone, span, apart=(*SCREEN, *own), only=billed)
     people.count(lambda cell, _: tuple(cell[name] for name in own))
     for row in db.execute(
         "SELECT advertiser, campaign, line, currency, started_utc, schema, shown_ms, measured_share, matched_ots, "  # noqa: S608

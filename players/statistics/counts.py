@@ -15,7 +15,7 @@ from pipeline.private import open_file, own_folder, secure_file
 from pipeline.settings import StationTable, Statistics
 from pipeline.state import state_dir
 from players.ledger import damage
-from players.statistics.times import DAY_S, LENGTHS_S, MINUTE_S, begin_s
+from players.statistics.times import DAY_S, LENGTHS_S, MINUTE_S, begin_s, month_begins_s
 
 MEASURES = ("visits", "ots", "watchers", "watchers_2s", "presence_ms", "dwell_ms", "attention_ms")
 """Numbers of a cell. All but `presence_ms` are of the stays that began in its time; `presence_ms` was spent in it."""
@@ -186,11 +186,16 @@ class CountsFile:
 
 
 def merge(db: sqlite3.Connection, now_s: int, zone: ZoneInfo, keep: Statistics) -> None:
-    """Merge periods into longer ones, and forget days, that are older than they are kept; in a transaction."""
+    """Merge periods into longer ones, and forget days, that are older than they are kept; in a transaction.
+
+    Hours are merged, and days forgotten, by whole months, as reports tell each month for itself. One that lost its
+    hours day by day would be told anew each day. The differences would tell what each report hides.
+    """
     kept_days = (keep.minute_days, keep.five_minute_days, keep.hour_days, keep.day_days)
     for i, (length_s, days) in enumerate(zip(LENGTHS_S, kept_days, strict=True)):
         longer_s = LENGTHS_S[i + 1] if i + 1 < len(LENGTHS_S) else 0
-        before_s = begin_s(now_s - days * DAY_S, longer_s or DAY_S, zone)
+        kept_s = now_s - days * DAY_S
+        before_s = begin_s(kept_s, longer_s, zone) if 0 < longer_s < DAY_S else month_begins_s(kept_s, zone)
         for table, add in (("counts", _ADD_COUNTS), ("measured", _ADD_MEASURED)):
             old = f"FROM {table} WHERE length_s = {length_s} AND begins_s < {before_s}"
             for row in db.execute(f"SELECT * {old}").fetchall() if longer_s else ():

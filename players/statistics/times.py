@@ -26,6 +26,12 @@ def begin_s(at_s: int, length_s: int, zone: ZoneInfo) -> int:
     return int(begins.timestamp())
 
 
+def month_begins_s(at_s: int, zone: ZoneInfo) -> int:
+    """Return when the month of a moment begins (both UTC epoch)."""
+    local = datetime.fromtimestamp(at_s, zone)
+    return _first_moment_s(local.replace(day=1, hour=0, minute=0, second=0, microsecond=0, tzinfo=None), zone)
+
+
 def _first_moment_s(local: datetime, zone: ZoneInfo) -> int:
     """Return the first moment at which the clocks of the zone show a time, or a later one where it is skipped."""
     first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import shutil
 from pathlib import Path
 
 import matplotlib as mpl
@@ -62,6 +63,19 @@ def test_a_report_tells_who_came_could_see_and_looked(station: Path, tmp_path: P
         assert float(row["conversion_pct"]) == pytest.approx(31, abs=3) and float(row["measured_pct"]) == 99.0
         assert 0 < float(row["attention_s"]) < float(row["dwell_s"]) < 20
     assert int(rows[2]["people"]) == sum(int(row["people"]) for row in rows[:2])
+
+
+def test_a_report_needs_no_ledger_but_somebody_who_was_counted(station: Path, tmp_path: Path) -> None:
+    with_ledger = _report(station, "--by", "camera", "--format", "json").stdout
+    (tmp_path / "state").mkdir(mode=0o700)
+    copy = tmp_path / "station.toml"
+    copy.write_text(station.read_text())
+    for command in ("audience", "corrected", "forecast"):
+        empty = CliRunner().invoke(report, [command, "--station", str(copy)])
+        assert empty.exit_code == 2
+        assert "audience.sqlite: nobody was counted yet; let the station run first" in empty.output
+    shutil.copy(station.parent / "state" / "audience.sqlite", tmp_path / "state")
+    assert _report(copy, "--by", "camera", "--format", "json").stdout == with_ledger
 
 
 PICTURES = {

@@ -13,7 +13,7 @@ from models.cards import find_card, read_card
 from pipeline.errors import UserError
 from players.commands.report import report
 from players.reports.audience import audience
-from players.reports.corrected import SAID_GROUPS, TRUE_GROUPS, corrected, matrix_of
+from players.reports.correction import SAID_GROUPS, TRUE_GROUPS, correct, matrix_of
 from players.statistics.reading import reading_counts
 from tests.players.reports.counted import basis_of_default, default_card, station_file, write_weeks
 from tests.players.statistics.crowds import UTC_ZONE
@@ -37,7 +37,7 @@ def shown(folder: Path, *options: str) -> dict:
 
 def test_a_model_that_never_errs_corrects_little_and_a_draw_has_as_many_people_as_were_said() -> None:
     said = said_of(M_20to29=300, F_30to39=100)
-    draws = corrected(said, perfect(500))
+    draws = correct(said, perfect(500))
     assert np.all(draws.sum(1) == 400) and draws.min() >= 0
     men = draws[:, TRUE_GROUPS.index("M 20-29")]
     assert np.quantile(men, 0.025) <= 300 <= np.quantile(men, 0.975) and np.ptp(men) < 20
@@ -46,7 +46,7 @@ def test_a_model_that_never_errs_corrects_little_and_a_draw_has_as_many_people_a
 def test_half_of_the_women_taken_for_men_are_given_back() -> None:
     table = {group: {group.replace("70+", "80+"): 400} for group in TRUE_GROUPS}
     table["F 20-29"] = {"F 20-29": 200, "M 20-29": 200}
-    draws = corrected(said_of(M_20to29=300, F_20to29=100), matrix_of(table))
+    draws = correct(said_of(M_20to29=300, F_20to29=100), matrix_of(table))
     women = draws[:, TRUE_GROUPS.index("F 20-29")]
     assert abs(women.mean() - 200) < 15
     assert np.quantile(women, 0.025) < 200 < np.quantile(women, 0.975)
@@ -60,7 +60,7 @@ def test_a_matrix_of_few_faces_makes_wider_intervals() -> None:
         for n in (5, 500)
     )
     said = said_of(M_20to29=300, F_20to29=100)
-    widths = [np.ptp(np.quantile(corrected(said, table)[:, 10], [0.025, 0.975])) for table in (few, many)]
+    widths = [np.ptp(np.quantile(correct(said, table)[:, 10], [0.025, 0.975])) for table in (few, many)]
     assert widths[0] > 2 * widths[1]
 
 
@@ -134,5 +134,6 @@ def test_the_numbers_that_are_corrected_are_those_that_the_report_of_the_audienc
 
 
 def test_an_unknown_dimension_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="gender, decade"):
+    write_weeks(tmp_path, np.zeros((1, 24, 30), np.int64))
+    with pytest.raises(UserError, match="choose of gender,decade"):
         shown(tmp_path, "--by", "hour")

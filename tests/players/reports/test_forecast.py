@@ -1,6 +1,7 @@
 """Forecasts: bounds that hold, groups that sum to all, and what is said where there is too little to tell."""
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -140,3 +141,17 @@ def test_the_command_foretells_from_tomorrow_on(tmp_path: Path) -> None:
     days = [date.fromisoformat(row["day"]) for row in said["rows"]]
     assert len(days) == 3 and days[0] - today in (timedelta(1), timedelta(2))  # midnight may pass meanwhile
     assert all(row["people_low"] <= 100 <= row["people_high"] for row in said["rows"])
+
+
+@pytest.mark.parametrize("by", ["day,hour", "gender,decade"])
+def test_a_forecast_is_drawn_in_both_languages(tmp_path: Path, by: str) -> None:
+    counts = np.zeros((28, 24, 30), np.int64)
+    counts[:, 7:20, 2] = 100
+    write_weeks(tmp_path, counts, first=datetime.now(UTC).date() - timedelta(days=28))
+    for language, title in (("en", f"Forecast by {by.replace(',', ' and ')}"), ("ko", "예상 방문자")):
+        words = ["forecast", "--station", str(station_file(tmp_path)), "--by", by, "--language", language]
+        words += ["--plot", str(tmp_path / "plot.svg")]
+        CliRunner().invoke(report, words, standalone_mode=False, catch_exceptions=False)
+        drawn = (tmp_path / "plot.svg").read_text("utf-8")
+        assert re.search(f"<!-- .*{title.split(' and ')[0]}", drawn)
+        assert bool(re.search("<!-- [^>]*[가-힣]", drawn)) == (language == "ko")

@@ -3,6 +3,7 @@
 import itertools
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -188,13 +189,13 @@ def test_a_part_of_an_hour_tells_no_people_of_plays(record: Record) -> None:
     assert [row["ots"] for row in whole.rows] == [30, 30] and not any("whole hours" in note for note in whole.notes)
 
 
-def plays_of(people: dict[tuple[int, str], int]) -> sqlite3.Connection:
+def plays_of(people: dict[tuple[int, str], int], screen_of: Callable[[str], str] = "main".format) -> sqlite3.Connection:
     """Return a database of one play an hour and line, seen by so many people, of whom half looked."""
     db = sqlite3.connect(":memory:")
     numbers = ("schema", "measured_share", *measures.PLAYS_COLUMNS)
     db.execute(f"CREATE TABLE plays ({', '.join(('started_utc', *measures.AD, *numbers))})")
     for (hour, line), seen in people.items():
-        ad = ("main", "x", "x", line, "a", "target")
+        ad = ("s", screen_of(line), "x", "x", line, "a", "target")
         row = (
             f"2026-05-{4 + hour // 24:02}T{hour % 24:02}:20:00.000Z",
             *ad,
@@ -225,6 +226,23 @@ def test_a_hidden_cell_of_plays_could_be_any_number_from_0_to_9(people: dict[tup
     for cell in [cell for cell, number in said.items() if number == 0][:3]:
         for number in range(FEWEST_PEOPLE):
             assert told_of(said | {cell: number}) == said
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.dictionaries(st.tuples(st.integers(0, 60), st.sampled_from("abc")), st.integers(0, 35), min_size=1, max_size=40)
+)
+def test_plays_of_a_screen_are_told_alike_whichever_ledgers_are_read_with_its_own(
+    people: dict[tuple[int, str], int],
+) -> None:
+    """Else reports of each ledger and of all together would tell by their difference what both hide."""
+
+    def told_of(crowd: dict[tuple[int, str], int]) -> dict[measures.Cell, dict[str, Any]]:
+        db = plays_of(crowd, screen_of=str)
+        return measures.told_cells(db, measures.PLAYS_COLUMNS, measures.AD, BERLIN, (None, None))
+
+    apart = [told_of({cell: number for cell, number in people.items() if cell[1] == screen}) for screen in "abc"]
+    assert told_of(people) == apart[0] | apart[1] | apart[2]
 
 
 def test_the_multiplier_of_a_bid_tells_no_people_that_reports_hide(record: Record) -> None:

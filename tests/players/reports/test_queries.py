@@ -102,14 +102,14 @@ def table_of(plays: list[tuple[str, int, bool]]) -> Any:
     db = sqlite3.connect(":memory:")
     db.row_factory = sqlite3.Row
     db.execute(
-        "CREATE TABLE plays (advertiser, campaign, line, currency, billable, bill_code, cost_micro, price_micro, "
-        "matched_ots, matched_looked, matched_attention_ms, matched_watchers, schema, measured_share, shown_ms, "
-        "trigger, started_utc, price_per, rate_micro, bill_on, measure_level, model_sha256, exposure_zone, "
+        "CREATE TABLE plays (station, screen, advertiser, campaign, line, currency, billable, bill_code, cost_micro, "
+        "price_micro, matched_ots, matched_looked, matched_attention_ms, matched_watchers, schema, measured_share, "
+        "shown_ms, trigger, started_utc, price_per, rate_micro, bill_on, measure_level, model_sha256, exposure_zone, "
         "calibration, clock_synced)"
     )
     for name, price, billed in plays:
         code = "billed" if billed else "failed"
-        row = ("x", "x", name, "EUR", billed, code, price, 0, 1, 0, 0, None, 5, 1.0, 8000, "target", "")
+        row = ("s", "main", "x", "x", name, "EUR", billed, code, price, 0, 1, 0, 0, None, 5, 1.0, 8000, "target", "")
         row += ("play", price, "present", "viewable/OTS", "", None, None, 1)
         db.execute(f"INSERT INTO plays VALUES ({', '.join('?' * len(row))})", row)
     return db
@@ -221,11 +221,13 @@ def test_people_of_an_hour_that_two_ledgers_of_a_screen_share_are_all_counted(re
         assert [row["people"] for row in audience(db, ("hour",), BERLIN).rows] == [30, 30]
 
 
-def test_people_of_several_screens_add_up(record: Record) -> None:
+def test_people_of_several_screens_add_up_as_each_is_told(record: Record) -> None:
     paths = [record([(at(4, 12), HOUSE, NOBODY, 1.0)], crowd(), screen=name) for name in ("left", "right")]
-    with reading(paths) as db:
-        made = audience(db, ("site",), BERLIN)
-    assert made.rows[0]["people"] == 70
+    told = []
+    for read in (paths[:1], paths[1:], paths):
+        with reading(read) as db:
+            told.append(audience(db, ("site",), BERLIN).rows[0]["people"])
+    assert told == [30, 30, 60]
 
 
 def test_an_unknown_dimension_is_a_one_line_error(record: Record) -> None:

@@ -1,5 +1,6 @@
 """The file of counts: durable, private, merged as it grows old, without a word that names anybody."""
 
+import itertools
 import signal
 import sqlite3
 import stat
@@ -19,6 +20,7 @@ from pipeline.errors import UserError
 from pipeline.settings import Camera, StationTable, load
 from pipeline.settings import Statistics as Kept
 from players.audience.basis import zone_hash
+from players.reports.audience import audience
 from players.reports.basis import parts_of
 from players.statistics.counts import MEASURES, CountsFile, Pending, counts_path
 from players.statistics.reading import reading_counts
@@ -192,11 +194,27 @@ def test_what_is_old_is_merged_into_longer_periods_and_forgotten_at_last(tmp_pat
     begins_s = NINE_S - 9 * HOUR_S
     file.write(pending_of(*range(begins_s, begins_s + DAY_S, 60)), "", 0, begins_s + DAY_S)
     found = []
-    for day in range(1, 7):
+    for day in (1, 2, 3, 30, 31, 32):
         file.write(Pending(), "", 0, begins_s + day * DAY_S)
         found.append({key[0]: cell["visits"] for key, cell in kept_in(tmp_path / "audience.sqlite").items()})
     file.close()
-    assert found == [{60: 1440}, {300: 1440}, {3600: 1440}, {86400: 1440}, {}, {}]
+    assert found == [{60: 1440}, {300: 1440}, {3600: 1440}, {3600: 1440}, {86400: 1440}, {}]
+
+
+def test_what_was_told_of_a_month_stays_so_while_its_days_grow_too_old(tmp_path: Path) -> None:
+    """A month that lost its hours day by day would be told anew each day, and the differences would tell much."""
+    file = CountsFile(tmp_path / "audience.sqlite", UTC_ZONE, Kept(minute_days=1, five_minute_days=2, hour_days=3))
+    pending = Pending()
+    for day, hour in itertools.product(range(20), range(6)):
+        pending.add((NINE_S + day * DAY_S + hour * HOUR_S, KERB, 1, 2), [3 + (day + hour) % 7, 1, 0, 0, 60_000, 0, 0])
+    file.write(pending, "", 0, NINE_S)
+    told = []
+    for day in (21, 24, 27):
+        file.write(Pending(), "", 0, NINE_S + day * DAY_S)
+        with reading_counts(tmp_path / "audience.sqlite") as db:
+            told.append(audience(None, ("day",), UTC_ZONE, (None, None), db, NINE_S + 28 * DAY_S).rows)
+    file.close()
+    assert len(told[0]) > 10 and told[0] == told[1] == told[2]
 
 
 def test_merged_numbers_are_sums_and_the_most_at_once_is_the_largest(tmp_path: Path) -> None:
