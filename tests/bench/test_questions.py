@@ -15,7 +15,7 @@ def test_the_table_names_functions_that_there_are(place: str) -> None:
     assert callable(getattr(importlib.import_module(module), function))
 
 
-@pytest.mark.parametrize("what", ["transport", "capture", "overload", "gpu"])
+@pytest.mark.parametrize("what", ["transport", "capture", "gpu"])
 def test_each_benchmark_runs_in_its_smallest_form(what: str) -> None:
     said: list[str] = []
     result = run_benchmark(what, Plan(size="tiny"), said.append)
@@ -27,6 +27,6 @@ def test_each_benchmark_runs_in_its_smallest_form(what: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["detect", "classify", "ledger", "pipeline", "scale", "player", "soak"])
+@pytest.mark.parametrize("what", ["detect", "classify", "ledger", "overload", "pipeline", "scale", "player", "soak"])
 def test_each_long_benchmark_runs_in_its_smallest_form(what: str) -> None:
     assert run_benchmark(what, Plan(size="tiny"), lambda _: None).findings.measures

@@ -83,16 +83,19 @@ def test_a_stage_between_two_others_is_one_row(running: RunningStation) -> None:
     assert summary["restarts"]["pass"] == 0 and summary["frames"]["processed"] > 10
 
 
-@pytest.mark.parametrize("worker", ["capture.c0", "detect.0", "classify.0", "people", "player.main", "broker"])
-def test_a_killed_process_is_replaced_and_results_flow_again(running: RunningStation, worker: str) -> None:
+def test_a_killed_process_is_replaced_its_count_goes_on_and_results_flow_again(running: RunningStation) -> None:
+    workers = ("capture.c0", "detect.0", "classify.0", "people", "player.main", "broker")
     with running() as supervisor:
+        for worker in workers:
+            _flows(supervisor)
+            child = _child(supervisor, worker)
+            before = child.cell["out"]
+            assert child.process
+            child.process.kill()
+            wait_for(lambda child=child: child.restarts == 1 and child.ready, f"{worker} to be back")
+            assert child.cell["out"] >= before
         _flows(supervisor)
-        child = _child(supervisor, worker)
-        assert child.process
-        child.process.kill()
-        wait_for(lambda: child.restarts == 1 and child.ready, "the restart")
-        _flows(supervisor)
-    assert summarise(supervisor.snapshot())["restarts"][child.role] == 1
+    assert summarise(supervisor.snapshot())["restarts"] == {worker.partition(".")[0]: 1 for worker in workers}
 
 
 def test_a_killed_worker_costs_no_other_its_cameras_and_the_station_says_how_many_were_followed_anew(
@@ -178,17 +181,18 @@ def test_rates_are_those_of_the_ready_station(running: RunningStation) -> None:
     assert summary["stages"]["capture"]["out"] == child.cell["out"]
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_the_live_view_fits_the_terminal(running: RunningStation, width: int) -> None:
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=width)
-    with running(cameras=2) as supervisor, Live(console=console, auto_refresh=False) as live:
+def test_the_live_view_fits_the_terminal(running: RunningStation) -> None:
+    with running(cameras=2) as supervisor:
         _flows(supervisor)
-        View(live).tick(supervisor.snapshot)
-        wait_for(lambda: "broker" in screen.getvalue(), "the view")
-    assert "restarts" in screen.getvalue() and "…" not in screen.getvalue()
-    # The terminal echoes ^C where the cursor is: on a line of its own it pushes nothing away.
-    assert live.get_renderable().renderables[-1] == ""
+        for width in (80, 120):
+            screen = io.StringIO()
+            console = Console(file=screen, force_terminal=True, width=width)
+            with Live(console=console, auto_refresh=False) as live:
+                View(live).tick(supervisor.snapshot)
+                wait_for(lambda screen=screen: "broker" in screen.getvalue(), "the view")
+            assert "restarts" in screen.getvalue() and "…" not in screen.getvalue()
+            # The terminal echoes ^C where the cursor is: on a line of its own it pushes nothing away.
+            assert live.get_renderable().renderables[-1] == ""
 
 
 def _told_of(names: tuple[str, str], statuses: list[dict[str, object]]) -> tuple[str, dict[str, object]]:
@@ -244,33 +248,23 @@ def test_memory_that_cannot_be_had_is_a_mistake_of_the_station_file(tmp_path: Pa
         Rings().for_cameras(station.cameras, {})
 
 
-def test_counters_survive_a_kill(running: RunningStation) -> None:
+def test_a_station_whose_sockets_were_removed_makes_new_ones(running: RunningStation) -> None:
     with running() as supervisor:
         _flows(supervisor)
-        child = _child(supervisor, "detect.0")
-        before = child.cell["out"]
-        assert child.process and before
-        child.process.kill()
-        wait_for(lambda: child.restarts and child.ready, "the restart")
-        wait_for(lambda: child.cell["out"] > before, "the count to go on")
-
-
-@pytest.mark.parametrize("whole_root", [False, True])
-def test_a_station_whose_sockets_were_removed_makes_new_ones(running: RunningStation, whole_root: bool) -> None:
-    with running() as supervisor:
-        _flows(supervisor)
-        before = [child.process for child in supervisor.children]
-        shutil.rmtree(runtime_root() if whole_root else supervisor.runtime_dir)
-        wait_for(
-            lambda: all(child.ready and child.process not in before for child in supervisor.children), "new processes"
-        )
-        _flows(supervisor)
-        assert request_scale("toys", "detect", 2) == "detect: 1 -> 2 workers"
-        child = _child(supervisor, "detect.0")
-        assert child.process
-        child.process.kill()
-        wait_for(lambda: child.restarts == 1 and child.ready, "the restart")
-        _flows(supervisor)
+        for times, place in enumerate((supervisor.runtime_dir, runtime_root()), 1):
+            before = [child.process for child in supervisor.children]
+            shutil.rmtree(place)
+            wait_for(
+                lambda before=before: all(c.ready and c.process not in before for c in supervisor.children),
+                "new processes",
+            )
+            _flows(supervisor)
+            assert request_scale("toys", "detect", times + 1) == f"detect: {times} -> {times + 1} workers"
+            child = _child(supervisor, "detect.0")
+            assert child.process
+            child.process.kill()
+            wait_for(lambda child=child, times=times: child.restarts == times and child.ready, "the restart")
+            _flows(supervisor)
     assert list(runtime_root().iterdir()) == []
 
 
@@ -504,15 +498,15 @@ def test_worker_counts_come_from_the_file(running: RunningStation) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("lock_is_there", [True, False])
-def test_two_stations_of_one_name_do_not_run(running: RunningStation, lock_is_there: bool) -> None:
+def test_two_stations_of_one_name_do_not_run(running: RunningStation) -> None:
     with running() as supervisor:
-        if not lock_is_there:
-            (runtime_root() / "toys.lock").unlink()
-        twin = Supervisor(supervisor.station, TOYS)
-        with pytest.raises(TemporaryError, match="runs already"):  # a service tries again: the other one may end
-            twin.run()
-        _flows(supervisor)
+        for lock_is_there in (True, False):
+            if not lock_is_there:
+                (runtime_root() / "toys.lock").unlink()
+            twin = Supervisor(supervisor.station, TOYS)
+            with pytest.raises(TemporaryError, match="runs already"):  # a service tries again: the other one may end
+                twin.run()
+            _flows(supervisor)
 
 
 def test_a_stage_that_refuses_its_settings_ends_the_start(running: RunningStation, capfd) -> None:

@@ -109,7 +109,9 @@ def test_films_play_to_their_end_and_their_frames_are_counted(configure: Configu
     assert sum(after < before for before, after in pairwise(frames)) < len(films()), "a film's frames went back"
 
 
-@pytest.mark.parametrize(("suffix", "loop"), [(".gif", 0), (".webp", 0), (".png", 1)])
+@pytest.mark.parametrize(
+    ("suffix", "loop"), [(".gif", 0), pytest.param(".webp", 0, marks=pytest.mark.slow), (".png", 1)]
+)
 def test_animated_pictures_move_as_long_as_they_are_on_and_their_frames_are_counted(
     configure: Configure, tmp_path: Path, suffix: str, loop: int
 ) -> None:

@@ -121,7 +121,9 @@ def _code_of(path: Path) -> int | None:
     return code[0] if code else None
 
 
-@pytest.mark.parametrize("rotation", [90, 180, 270])
+@pytest.mark.parametrize(
+    "rotation", [90, pytest.param(180, marks=pytest.mark.slow), pytest.param(270, marks=pytest.mark.slow)]
+)
 def test_a_turned_screen_shows_everything_turned(configure: Configure, tmp_path: Path, rotation: int) -> None:
     upright = configure(HOUSE, width_px=640, height_px=360, screenshot="upright.png")
     turned = msgspec.structs.replace(
@@ -197,7 +199,7 @@ def test_a_screen_whose_display_is_missing_does_not_cover_anothers(
 
 
 @needs_x
-@pytest.mark.parametrize("transition", ["cut", "crossfade"])
+@pytest.mark.parametrize("transition", [pytest.param("cut", marks=pytest.mark.slow), "crossfade"])
 def test_what_is_on_the_monitor_is_never_black(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transition: str
 ) -> None:

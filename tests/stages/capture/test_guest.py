@@ -149,6 +149,7 @@ def test_nothing_that_a_camera_answers_makes_another_connection_or_opens_a_port(
         trace = tmp_path / "trace"
         command = [
             "strace",
+            "--seccomp-bpf",
             "-f",
             "-qq",
             "-o",

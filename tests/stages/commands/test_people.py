@@ -77,13 +77,13 @@ def test_frames_are_taken_at_the_rate_that_is_asked_for(film: Path) -> None:
 def test_a_camera_of_a_station_file_lends_its_table(film: Path, tmp_path: Path) -> None:
     station = tmp_path / "station.toml"
     station.write_text(STATION)
-    people, total = _told(film, "--station", station, "--fps", "5")
+    people, total = _told(film, "--station", station, "--fps", "3", "--reach", "near")
     assert people == [] and total["people_max"] == total["ots"] == 0, "nobody was in the zone"
-    assert len(_told(film, "--station", station, "--camera", "right", "--fps", "5")[0]) == 1
+    assert len(_told(film, "--station", station, "--camera", "right", "--fps", "3")[0]) == 1
 
 
 def test_a_table_is_for_people(film: Path) -> None:
-    result = _people(film, "--fps", "4")
+    result = _people(film, "--fps", "3", "--reach", "near")
     assert "1 opportunities to see" in result.stdout and "person" in result.stdout
 
 
