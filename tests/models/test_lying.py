@@ -47,7 +47,7 @@ def test_a_picture_is_turned_clockwise(deg: int) -> None:
 
 
 @pytest.mark.parametrize("deg", [90, 180, 270])
-@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("mirror", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_turn_that_brings_faces_upright_is_found(detector: CountedDetector, deg: int, mirror: bool) -> None:
     watch = LyingWatch(detector)
     for i, scene_s in enumerate(WITH_PEOPLE * 2):
@@ -59,7 +59,7 @@ def test_the_turn_that_brings_faces_upright_is_found(detector: CountedDetector, 
 
 
 @pytest.mark.parametrize("deg", [90, 180, 270])
-@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("mirror", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_lying_camera_is_found_within_a_minute_whenever_it_begins(deg: int, mirror: bool) -> None:
     """Faces upside down that pass for upright ones now and then do not hold it up."""
     with FaceDetector(resolve("mediapipe-full-range", Path.cwd())) as detector:

@@ -1,6 +1,8 @@
 """Campaign files and films for the tests of ads."""
 
+import functools
 import re
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -90,7 +92,17 @@ def film(
 
 def fast_start(path: Path, seconds: int = 4) -> bytes:
     """Write a film whose index comes first, so that its first half looks like a film, and return its bytes."""
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+    content = _fast_start(seconds)
+    path.write_bytes(content)
+    return content
+
+
+@functools.cache
+def _fast_start(seconds: int) -> bytes:
+    with (
+        tempfile.NamedTemporaryFile(suffix=".mp4") as file,
+        av.open(file.name, "w", options={"movflags": "faststart"}) as container,
+    ):
         stream = container.add_stream("libx264", rate=30, options={"g": "15"})
         stream.width = stream.height = 128
         stream.pix_fmt = "yuv420p"
@@ -99,7 +111,8 @@ def fast_start(path: Path, seconds: int = 4) -> bytes:
             frame = av.VideoFrame.from_ndarray(noise.integers(0, 255, (128, 128, 3), dtype=np.uint8), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return path.read_bytes()
+        container.close()
+        return Path(file.name).read_bytes()
 
 
 def other_examiner(place: Path, monkeypatch: pytest.MonkeyPatch, instead: str, quick_s: float = 10.0) -> Path:

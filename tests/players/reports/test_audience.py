@@ -87,7 +87,9 @@ PICTURES = {
 }
 
 
-@pytest.mark.parametrize("by", PICTURES)
+@pytest.mark.parametrize(
+    "by", ["weekday,hour", *(pytest.param(by, marks=pytest.mark.slow) for by in PICTURES if by != "weekday,hour")]
+)
 def test_pictures_are_in_the_language_of_the_screen_or_the_one_asked_for(
     station: Path, tmp_path: Path, by: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
