@@ -85,7 +85,7 @@ def _values(kind: Any) -> str:
         [bounds] = [x for x in arguments[1:] if isinstance(x, msgspec.Meta)]
         if bounds.max_length is not None:
             return f"text of up to {bounds.max_length} characters"
-        return f"{bounds.ge} to {bounds.le}"
+        return f"{bounds.ge} to {bounds.le}" if bounds.ge is not None else _values(arguments[0])
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (Union, UnionType):

@@ -23,7 +23,8 @@ from pipeline.venues import venues
 _NAME_WORDS = "a name of 1 to 32 lower-case letters, digits, - and _, the first a letter or digit"
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z", description=_NAME_WORDS)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
-Polygon = tuple[tuple[Ratio, Ratio], ...]
+_CORNERS = [[0.1, 0.2], [0.9, 0.2], [0.9, 1.0], [0.1, 1.0]]
+Polygon = Annotated[tuple[tuple[Ratio, Ratio], ...], Meta(examples=[_CORNERS])]
 Mode = Literal["off", "count", "measure", "target"]
 
 
@@ -85,7 +86,7 @@ class Camera(Section, frozen=True, kw_only=True):
     zone: Polygon = ()
     """Polygon of the upright picture in which people count. Somebody counts while the middle of the face is in it. A
     corner is `[x, y]` in shares of width and height; `[0, 0]` is the top left one. Empty is the whole picture."""
-    masks: tuple[Polygon, ...] = ()
+    masks: Annotated[tuple[Polygon, ...], Meta(examples=[[_CORNERS]])] = ()
     """Polygons of the upright picture that are blanked, each as in `zone`. No other process sees what is there. They
     need a fixed `rotation_deg`."""
     min_face_px: Annotated[int, Meta(ge=0, le=4096)] = 0

@@ -154,7 +154,8 @@ def _remedy(message: str, key: str, kind: Any) -> str:
         return "write it without quotes"
     if message.startswith("Expected `str") and re.search("got `(int|float|bool|date)", message):
         return "write it in quotes"
-    return "correct it"
+    examples = [part.examples[0] for part in _parts(kind) if isinstance(part, Meta) and part.examples]
+    return f"write such as {examples[-1]}" if examples else "correct it"
 
 
 def _likely(name: str, table: type[Struct]) -> str:

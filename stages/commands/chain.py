@@ -74,7 +74,7 @@ class Chain:
         frame = Frame(
             camera=self._camera.name,
             seq=self.calls.frames,
-            captured_ns=round(at_s * 1e9),
+            captured_ns=1 + round(at_s * 1e9),  # 0 is no time
             slot=0,
             version=0,
             width_px=width_px,

@@ -37,7 +37,14 @@ _UNCLEAR = 4.0
 """Two people whose costs would differ by less if they changed places cannot be told apart now."""
 _UNCLEAR_S = 0.65
 """Time after the last clear sight for which one waits for a clearer one, as where people pass each other."""
+_NEARER = 1.1
+"""Ratio of the widths of two people's faces from which the larger one is in front: of two who are at one place, he is
+the one who is seen."""
 _TWIN_WIDTHS = 0.4
+_POOR, _POOR_NS = 0.6, 350_000_000
+"""Score below which a face is taken for that of somebody who was not found for so long only if it is where his is
+expected, and of its size: a fold of his coat may look like a poor face while his own is turned away."""
+_THERE_WIDTHS, _THERE_SIZE = 0.5, 0.3
 
 Box = tuple[float, float, float, float]
 
@@ -91,8 +98,11 @@ class Track:
 
     def cost(self, face: DetectedFace, gate: float) -> float:
         """Return how unlike the person a face is now, as a negative log likelihood; infinite past the gate."""
+        offs = self._off(face)
+        if face.score < _POOR and self._at_ns - self.seen_ns > _POOR_NS and not _is_there(*offs):
+            return math.inf
         away, spread = 0.0, 1.0
-        for off, motion in zip(self._off(face), (self._x, self._y, self._size), strict=True):
+        for off, motion in zip(offs, (self._x, self._y, self._size), strict=True):
             away += off**2 / motion.var
             spread *= motion.var
         return away + math.log(spread) if away < gate else math.inf
@@ -169,6 +179,7 @@ class Tracks:
         people = self.expected(t_ns)
         costs = [[track.cost(face, _gate(track, size_px)) for face in found] for track in people]
         pairs = _assigned(costs)
+        self._give_to_the_nearer(people, costs, pairs)
         unclear = {j for i, j in pairs.items() if self._is_unclear(people, costs, pairs, i)}
         believe_at = 0.0 if self._period_s >= _SELDOM_S else _BELIEVED
         whose: list[Track | None] = [None] * len(found)
@@ -189,6 +200,15 @@ class Tracks:
         self._people = [track for track in self._people if track.seen_ns == t_ns or _in_view(track, size_px)]
         return whose
 
+    def _give_to_the_nearer(self, people: list[Track], costs: list[list[float]], pairs: dict[int, int]) -> None:
+        """Give the one face of two who cannot be told apart to the nearer one, who covers the other."""
+        for i, j in list(pairs.items()):
+            for k, other in enumerate(people):
+                alike = costs[k][j] - costs[i][j] < _UNCLEAR and self._rivals(people, i, k)
+                if alike and k not in pairs and other.width_px > _NEARER * people[i].width_px:
+                    pairs[k] = pairs.pop(i)
+                    break
+
     def _is_unclear(self, people: list[Track], costs: list[list[float]], pairs: dict[int, int], i: int) -> bool:
         """Tell whether the face of person `i` may as well be that of another, who has another face or none now.
 
@@ -196,15 +216,22 @@ class Tracks:
         """
         mine = pairs[i]
         for k, other in enumerate(people):
-            both = other.believed and people[i].believed
-            if k == i or not both or self._last_ns - min(other.seen_ns, people[i].seen_ns) > _UNCLEAR_S * 1e9:
+            if not self._rivals(people, i, k):
                 continue
             more = costs[k][mine] - costs[i][mine]
             if k in pairs:
                 more += costs[i][pairs[k]] - costs[k][pairs[k]]
+            elif people[i].width_px > _NEARER * other.width_px:
+                continue
             if more < _UNCLEAR:
                 return True
         return False
+
+    def _rivals(self, people: list[Track], i: int, k: int) -> bool:
+        """Tell whether two are believed in and both were seen a moment ago."""
+        one, other = people[i], people[k]
+        seen_ns = min(one.seen_ns, other.seen_ns)
+        return i != k and one.believed and other.believed and self._last_ns - seen_ns <= _UNCLEAR_S * 1e9
 
 
 def _assigned(costs: list[list[float]]) -> dict[int, int]:
@@ -218,6 +245,11 @@ def _assigned(costs: list[list[float]]) -> dict[int, int]:
             pairs[i] = j
             faces.add(j)
     return pairs
+
+
+def _is_there(dx: float, dy: float, size: float) -> bool:
+    """Tell whether a face that is off by so much is where it is expected, and of the size."""
+    return max(abs(dx), abs(dy)) < _THERE_WIDTHS and abs(size) < _THERE_SIZE
 
 
 def _gate(track: Track, size_px: tuple[int, int]) -> float:

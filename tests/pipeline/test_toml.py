@@ -24,6 +24,7 @@ class Outer(Struct, forbid_unknown_fields=True):
     rows: tuple[Inner, ...] = ()
     tags: tuple[str, ...] = ()
     folder: Path = Path()
+    corners: Annotated[tuple[Annotated[float, Meta(le=1)], ...], Meta(examples=[[0.1, 0.9]])] = ()
 
 
 @pytest.mark.parametrize(
@@ -38,10 +39,11 @@ class Outer(Struct, forbid_unknown_fields=True):
             "rows[0].first_day: it is no day of the calendar; write a day such as 2026-05-01"),
         ({"rows": [{"name": "a", "first": 1}]}, "rows[0].first: unknown key; did you mean first_day?"),
         ({"rows": [{"name": "a", "wieght": 1}]}, "rows[0].wieght: unknown key; did you mean weight?"),
-        ({"qqq": 1}, "qqq: unknown key; known here: rows, tags"),
+        ({"qqq": 1}, "qqq: unknown key; known here: rows, tags, corners"),
         ({"rows": {"name": "a"}}, "rows: expected a list, got a table; write [[rows]]"),
         ({"tags": {"name": "a"}}, "tags: expected a list, got a table; correct it"),
         ([], "file: expected a table, got a list; correct it"),
+        ({"corners": [640]}, "corners[0]: expected a number of at most 1; write such as [0.1, 0.9]"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_explained_key_first_and_with_a_remedy(given: object, words: str) -> None:

@@ -4,15 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 from click.testing import CliRunner, Result
 
 from bench.rig.scenes.film import write_film
 from bench.rig.scenes.scene import Scene
+from models.images import read_image
 from pipeline.cli import cli
 from pipeline.errors import UserError
+from pipeline.settings import Camera, Station
+from stages.commands.chain import Chain
 from stages.commands.people import most_at_once
 
+HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 PERSON = {
     "file", "person", "first_s", "last_s", "gender", "p_male", "age_years", "decade",
     "face_px", "watched", "attention_s", "dwell_s", "calls",
@@ -85,6 +90,17 @@ def test_a_camera_of_a_station_file_lends_its_table(film: Path, tmp_path: Path) 
 def test_a_table_is_for_people(film: Path) -> None:
     result = _people(film, "--fps", "3", "--reach", "near")
     assert "1 opportunities to see" in result.stdout and "person" in result.stdout
+
+
+def test_somebody_who_is_there_from_the_first_picture_on_is_there_since_then() -> None:
+    chain = Chain(Station(cameras=(Camera(name="file", source="sample"),), folder=Path.cwd()))
+    image = read_image(HOPPER)
+    for n in range(4):
+        audience = chain.look(image, n / 10)
+    (visit,) = chain.end()
+    chain.close()
+    assert len(audience.people) == 1
+    assert [round(t_ns / 1e9, 6) for t_ns in (visit.person.since_ns, visit.person.seen_ns)] == [0, 0.3]
 
 
 def test_who_comes_after_another_has_left_is_not_there_with_him() -> None:

@@ -92,6 +92,17 @@ def test_two_who_cross_keep_their_ids() -> None:
     assert [track.id for track in followed if track] == [track.id for track in first if track]
 
 
+def test_a_poor_face_beside_that_of_somebody_who_has_turned_away_is_not_his() -> None:
+    tracks = Tracks()
+    for i in range(10):
+        [before] = tracks.follow([face(900)], 1 + i * SECOND_NS // 10, SIZE_PX)
+    for i in range(10, 15):
+        tracks.follow([], 1 + i * SECOND_NS // 10, SIZE_PX)
+    coat, poor = face(880, 520, 34, score=0.4), face(905, 502, 46, score=0.4)
+    assert before and before not in tracks.follow([coat], 1 + 15 * SECOND_NS // 10, SIZE_PX)
+    assert before in tracks.follow([poor], 1 + 16 * SECOND_NS // 10, SIZE_PX)
+
+
 def test_what_looks_like_a_face_now_and_then_is_nobody_and_a_face_that_is_missed_now_and_then_is_somebody() -> None:
     for found_in, believed in (((0,), False), ((0, 1, 3), True)):
         tracks = Tracks()
