@@ -7,7 +7,7 @@ class Habit(Struct, frozen=True):
     """Way in which a number is wont to change. All are standard deviations."""
 
     jitter: float
-    """Error of a measurement."""
+    """Error of a good measurement."""
     speed_s: float
     """Change in 1 s, as long as nothing is known."""
     push_s2: float
@@ -22,10 +22,9 @@ class Motion:
         self._habit = habit
         self._var, self._cov, self._var_speed = habit.jitter**2, 0.0, habit.speed_s**2
 
-    @property
-    def var(self) -> float:
-        """Variance of the next measurement about the value."""
-        return self._var + self._habit.jitter**2
+    def var(self, blur: float = 1.0) -> float:
+        """Return the variance of the next measurement about the value; `blur` is its error, in those of a good one."""
+        return self._var + (blur * self._habit.jitter) ** 2
 
     def move(self, s: float) -> None:
         """Let `s` seconds pass."""
@@ -40,9 +39,10 @@ class Motion:
         self.speed_s = self._cov = 0.0
         self._var, self._var_speed = self._var + spread**2, self._habit.speed_s**2
 
-    def see(self, off: float) -> None:
-        """Take in a measurement, which is off from the value by so much."""
-        gain, gain_speed = self._var / self.var, self._cov / self.var
+    def see(self, off: float, blur: float = 1.0) -> None:
+        """Take in a measurement, which is off from the value by so much; `blur` is that of `var`."""
+        var = self.var(blur)
+        gain, gain_speed = self._var / var, self._cov / var
         self.value += gain * off
         self.speed_s += gain_speed * off
         self._var_speed -= gain_speed * self._cov

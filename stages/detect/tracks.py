@@ -26,7 +26,7 @@ _SELDOM_S = 0.5
 _GUIDED_S = 1.0
 """Longest time from frame to frame over which a speed tells a place. After a longer one, who stood is where he was."""
 _STOOD_WIDTHS, _STOOD_SIZE = 0.7, 0.15
-_ACROSS, _UPWARDS = Habit(0.12, 7.0, 12.0), Habit(0.1, 3.0, 4.0)
+_ACROSS, _UPWARDS = Habit(0.12, 7.0, 18.0), Habit(0.1, 3.0, 4.0)
 """Motion of a head, in face widths. People walk at 9 widths a second and stop within half a second."""
 _SIZE = Habit(0.07, 0.2, 0.3)
 """Change of the logarithm of a face's width."""
@@ -38,13 +38,15 @@ _UNCLEAR = 4.0
 _UNCLEAR_S = 0.65
 """Time after the last clear sight for which one waits for a clearer one, as where people pass each other."""
 _NEARER = 1.1
-"""Ratio of the widths of two people's faces from which the larger one is in front: of two who are at one place, he is
-the one who is seen."""
+"""Ratio of the widths of two people's faces from which the larger one is in front. Where two are at one place, it is
+he who is seen."""
 _TWIN_WIDTHS = 0.4
 _POOR, _POOR_NS = 0.6, 350_000_000
-"""Score below which a face is taken for that of somebody who was not found for so long only if it is where his is
-expected, and of its size: a fold of his coat may look like a poor face while his own is turned away."""
+"""Score below which a face must be where it is expected, and of the size, if the person was not found for so long.
+While his own face is turned away, a fold of his coat may look like a poor one."""
 _THERE_WIDTHS, _THERE_SIZE = 0.5, 0.3
+_SHARP = 0.7
+"""Score from which the box of a face is as good as any. Those of heads that turn away are too small by up to half."""
 
 Box = tuple[float, float, float, float]
 
@@ -103,14 +105,15 @@ class Track:
             return math.inf
         away, spread = 0.0, 1.0
         for off, motion in zip(offs, (self._x, self._y, self._size), strict=True):
-            away += off**2 / motion.var
-            spread *= motion.var
+            var = motion.var(_blur(face))
+            away += off**2 / var
+            spread *= var
         return away + math.log(spread) if away < gate else math.inf
 
     def see(self, face: DetectedFace, believe_at: float) -> None:
         """Take in the face that was found for the person now."""
         for off, motion in zip(self._off(face), (self._x, self._y, self._size), strict=True):
-            motion.see(off)
+            motion.see(off, _blur(face))
         self._middle_px, before_px, self._unit_px = self.middle_px, self._unit_px, self.width_px
         for motion in (self._x, self._y):  # in face widths, from the middle
             motion.value = 0.0
@@ -179,7 +182,6 @@ class Tracks:
         people = self.expected(t_ns)
         costs = [[track.cost(face, _gate(track, size_px)) for face in found] for track in people]
         pairs = _assigned(costs)
-        self._give_to_the_nearer(people, costs, pairs)
         unclear = {j for i, j in pairs.items() if self._is_unclear(people, costs, pairs, i)}
         believe_at = 0.0 if self._period_s >= _SELDOM_S else _BELIEVED
         whose: list[Track | None] = [None] * len(found)
@@ -200,19 +202,11 @@ class Tracks:
         self._people = [track for track in self._people if track.seen_ns == t_ns or _in_view(track, size_px)]
         return whose
 
-    def _give_to_the_nearer(self, people: list[Track], costs: list[list[float]], pairs: dict[int, int]) -> None:
-        """Give the one face of two who cannot be told apart to the nearer one, who covers the other."""
-        for i, j in list(pairs.items()):
-            for k, other in enumerate(people):
-                alike = costs[k][j] - costs[i][j] < _UNCLEAR and self._rivals(people, i, k)
-                if alike and k not in pairs and other.width_px > _NEARER * people[i].width_px:
-                    pairs[k] = pairs.pop(i)
-                    break
-
     def _is_unclear(self, people: list[Track], costs: list[list[float]], pairs: dict[int, int], i: int) -> bool:
         """Tell whether the face of person `i` may as well be that of another, who has another face or none now.
 
-        One of them covers the other then, and a frame later they are apart again.
+        One of them covers the other then, and a frame later they are apart again. If there is but one face for two,
+        and the likelier one is nearer, it is clear: he covers the other.
         """
         mine = pairs[i]
         for k, other in enumerate(people):
@@ -245,6 +239,11 @@ def _assigned(costs: list[list[float]]) -> dict[int, int]:
             pairs[i] = j
             faces.add(j)
     return pairs
+
+
+def _blur(face: DetectedFace) -> float:
+    """Return the error of a face's box, in errors of a good one."""
+    return max(1.0, (_SHARP / max(face.score, 0.1)) ** 2)
 
 
 def _is_there(dx: float, dy: float, size: float) -> bool:

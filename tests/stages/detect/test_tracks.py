@@ -92,6 +92,29 @@ def test_two_who_cross_keep_their_ids() -> None:
     assert [track.id for track in followed if track] == [track.id for track in first if track]
 
 
+def test_a_face_that_seems_smaller_while_it_turns_away_is_the_same_when_it_turns_back() -> None:
+    """The widths and scores of a face of 41 px that turned by 69 degrees in a scene."""
+    tracks = Tracks()
+    away = [(29, 0.51), (23, 0.32), (22, 0.39), (32, 0.47), (22, 0.43), (23, 0.47), (29, 0.34)]
+    whose = [
+        tracks.follow([face(900, 500, width_px, score)], 1 + i * SECOND_NS // 10, SIZE_PX)
+        for i, (width_px, score) in enumerate([(41, 0.85)] * 10 + away + [(38, 0.8)])
+    ]
+    assert whose[-1] == whose[0]
+
+
+def test_who_stops_before_another_is_still_himself_and_leaves_the_other_his_id() -> None:
+    """The middles and widths of faces in a scene: one walks up to another who stands, and covers him."""
+    tracks = Tracks()
+    walks = [(792, 71), (730, 73), (668, 72), (606, 73), (544, 73), (482, 77), (419, 66), (357, 72), (294, 70)]
+    stands = [(252, 78), (253, 75), (250, 65), (251, 74), (251, 72)]
+    nearer = []
+    for i, (near_px, width_px) in enumerate(walks + stands):
+        seen = [face(near_px, 272, width_px, 0.75)] + ([face(257, 268, 57)] if i < len(walks) else [])
+        nearer.append(tracks.follow(seen, 1 + i * SECOND_NS // 10, SIZE_PX)[0])
+    assert nearer[0] and nearer == [nearer[0]] * len(nearer)
+
+
 def test_a_poor_face_beside_that_of_somebody_who_has_turned_away_is_not_his() -> None:
     tracks = Tracks()
     for i in range(10):
