@@ -35,6 +35,8 @@ _COLUMNS = (
     *PEOPLE, "share_pct", "person_hours", "stay_s", "dwell_s", "attention_s", "conversion_pct", "attraction_pct",
     "unknown_pct", "measured_pct",
 )  # fmt: skip
+_BRIEF = (*PEOPLE, "stay_s", "dwell_s", "attention_s", "measured_pct")
+"""Columns in a terminal, beside those of `by`."""
 _SETTLED_S = 300
 """Time after which an hour is told. Until then who came in it may still be there."""
 Row = list[float | None]
@@ -80,7 +82,9 @@ def audience(
     columns = (*by, *(name for name in _COLUMNS if any(row.get(name) is not None for row in rows) or name == "people"))
     notes = [*(_notes_on_old(across, by) if len(old.kinds) else ())]
     notes += _notes(told, bool(merged.any()), [*groups], by, clock)
-    return Report(title="Audience", columns=columns, rows=rows, totals=min(1, len(rows)), notes=tuple(notes))
+    brief = tuple(name for name in (*by, *_BRIEF) if name in columns)
+    totals = min(1, len(rows))
+    return Report(title="Audience", columns=columns, brief=brief, rows=rows, totals=totals, notes=tuple(notes))
 
 
 def _told(read: Sequence[Cells], groups: Iterable[Group], clock: Clock, until_s: float) -> Cells:

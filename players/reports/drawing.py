@@ -124,7 +124,7 @@ def bars(title: str, names: Sequence[str], layers: Sequence[Layer], unit: str) -
     axes.set_title("\n".join(lines))
     top = _stack(axes.barh, 0.62, len(names), layers)
     name_bars(axes, names)
-    axes.invert_yaxis()
+    axes.set_ylim(max(len(names), 1) - 0.4, -0.6)
     axes.set_xlabel(unit)
     axes.set_xlim(0, 1.05 * top)
     axes.xaxis.set_major_formatter("{x:,.0f}")

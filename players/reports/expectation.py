@@ -39,11 +39,15 @@ class History(Struct, frozen=True):
 
 
 class Scatter(Struct, frozen=True):
-    """Relative variances of weeks, days and hours around what is expected, and how many weeks and days told them."""
+    """Variances around what is expected, relative to its square, and how many weeks and days told them."""
 
     week: float
     day: float
     hour: float
+    shape: float
+    """Variance of an hour over all days of a week."""
+    groups: float
+    """Variance of an hour beyond chance, relative to what is expected itself: people come in groups."""
     weeks: int
     days: int
 
@@ -65,7 +69,8 @@ def expect(history: History, days: int, seed: int = 0, draws: int = DRAWS) -> Fl
     of_week = np.arange(days) // 7
     factors = _factors(rng, scatter.week, scatter.weeks, (draws, of_week[-1] + 1))[:, of_week, None]
     factors = factors * _factors(rng, scatter.day, scatter.days - 1, (draws, days))[:, :, None]
-    factors = factors * _factors(rng, scatter.hour, HOURS * scatter.days, (draws, days, HOURS))
+    factors = factors * _factors(rng, scatter.shape, HOURS * scatter.weeks, (draws, of_week[-1] + 1, HOURS))[:, of_week]
+    factors = factors * _factors(rng, scatter.hour + scatter.groups / means, HOURS * scatter.days, (draws, days, HOURS))
     people = rng.poisson(np.minimum(factors * means, 1e9))
     shares, alike = _shares(counts)
     drawn = rng.standard_gamma(np.broadcast_to(shares * alike, (*people.shape, shares.shape[1])))
@@ -108,19 +113,41 @@ def _learn(totals: Floats, measured: Floats, weekdays: NDArray[np.int64]) -> tup
     assert best is not None
     _, pull, told = best
     off, told = (totals - told)[tried], told[tried]
-    same_hour = (off**2 - told).sum(), (told**2).sum()
-    same_day = (off.sum(1) ** 2).sum() - (off**2).sum(), (told.sum(1) ** 2).sum() - (told**2).sum()
-    by_week = [each.reshape(-1, 7, HOURS).sum((1, 2)) for each in (off, told)]
-    same_week = (
-        (by_week[0] ** 2).sum() - (off.sum(1) ** 2).sum(),
-        (by_week[1] ** 2).sum() - (told.sum(1) ** 2).sum(),
-    )
-    of_week, of_day, of_hour = (max(0.0, float(a / max(b, _LEAST))) for a, b in (same_week, same_day, same_hour))
-    beyond = max(0.0, of_hour - max(of_day, of_week))
-    return pull, Scatter(of_week, max(0.0, of_day - of_week), beyond, len(numbers), 7 * len(numbers))
+    return pull, _scatter(off, told)
 
 
-def _factors(rng: np.random.Generator, variance: float, known_by: int, shape: tuple[int, ...]) -> Floats:
+def _scatter(off: Floats, told: Floats) -> Scatter:
+    """Return how far hours of whole weeks were off what was told of them, [days, 24]; by the method of moments.
+
+    Products of two hours of one day tell what days have in common. Those of an hour on two days of a week tell of its
+    shape, those of other hours of the week alone.
+    """
+    cell, day, hour, week = (_squares(off, told, axes) for axes in ((0, 1, 2), (0, 1), (0, 2), (0,)))
+    of_week = _ratio(week - day - hour + cell)
+    of_day = max(0.0, _ratio(day - cell) - of_week)
+    of_shape = max(0.0, _ratio(hour - cell) - of_week)
+    weights = np.stack((np.ones_like(told), 1 / (told + 1)))
+    beyond, linear, square = ((weights * each).sum((1, 2)) for each in (off**2 - told, told, told**2))
+    groups, whole = np.linalg.lstsq(np.stack((linear, square), 1), beyond)[0].tolist()
+    if groups < 0:
+        groups, whole = 0.0, _ratio(np.array([beyond[0], square[0]]))
+    elif whole < 0:
+        groups, whole = _ratio(np.array([beyond[1], linear[1]])), 0.0
+    of_hour = max(0.0, whole - of_week - of_day - of_shape)
+    return Scatter(of_week, of_day, of_hour, of_shape, groups, len(told) // 7, len(told))
+
+
+def _squares(off: Floats, told: Floats, axes: tuple[int, ...]) -> Floats:
+    """Return the sums of squares of both, where hours are summed but along `axes` (week, day, hour), [2]."""
+    others = tuple({0, 1, 2} - {*axes})
+    return np.array([(each.reshape(-1, 7, HOURS).sum(others) ** 2).sum() for each in (off, told)])
+
+
+def _ratio(sums: Floats) -> float:
+    return max(0.0, float(sums[0] / max(sums[1], _LEAST)))
+
+
+def _factors(rng: np.random.Generator, variance: float | Floats, known_by: int, shape: tuple[int, ...]) -> Floats:
     """Draw gamma distributed factors of mean 1; the first axis has a variance of its own, as it is not known well."""
     degrees = max(known_by, 2)
     unsure = degrees / rng.chisquare(degrees, (shape[0], *[1] * (len(shape) - 1)))

@@ -69,7 +69,8 @@ def forecast(
     if len(every) > len(newest):
         notes.append("What was counted with another model, place of the screen or zone is left out.")
     notes += rests_on(dict(newest.values()), zone, state, kept_counts(state))
-    return Report(title=title, columns=columns, rows=rows, notes=tuple(notes))
+    brief = (*by, "people", "people_low", "people_high", "ots", "watchers")
+    return Report(title=title, columns=columns, brief=brief, rows=rows, notes=tuple(notes))
 
 
 def _histories(db: sqlite3.Connection, changed: datetime, zone: ZoneInfo, now: datetime) -> dict[str, History]:

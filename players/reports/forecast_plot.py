@@ -56,6 +56,7 @@ def _line(rows: list[dict[str, Any]], by: Sequence[str], words: Words) -> Figure
     axes.yaxis.set_major_formatter("{x:,.0f}")
     legend(axes)
     plain_axes(axes, "y")
+    axes.tick_params(axis="x", pad=8)
     return figure
 
 

@@ -67,6 +67,15 @@ def test_bounds_hold_for_what_the_report_of_the_audience_tells_a_week_later(tmp_
     assert 0.87 <= np.mean(held) <= 0.95, np.mean(held)
 
 
+def test_where_people_come_in_groups_few_at_night_scatter_as_wide_as_many_by_day_allow() -> None:
+    """Eight come at once. By the variance of busy hours alone the night's sum would scatter by 6 people, not by 15."""
+    rng = np.random.default_rng(4)
+    means = np.where((np.arange(24) >= 7) & (np.arange(24) < 20), 300.0, 4.0)
+    counts = 8.0 * rng.poisson(means / 8, (56, 24))[:, :, None]
+    night = expect(History(MONDAY, counts, np.ones((56, 24))), 7).sum(3)[:, :, 2].sum(1)
+    assert night.mean() == pytest.approx(28, abs=6) and 12 < night.std() < 20
+
+
 def test_an_hour_that_was_not_measured_is_not_an_hour_without_people() -> None:
     counts = np.full((28, 24, 1), 50.0)
     measured = np.ones((28, 24))
