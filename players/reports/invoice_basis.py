@@ -127,10 +127,10 @@ def _changed(seen: _Seen) -> list[str]:
     """Return a sentence on each change between the plays of one line: of the price, and of what they rest on."""
     said = []
     if len(seen.prices) > 1:
-        parts = [
-            f"{plays} plays at {_priced(price, seen.currency)} cost {as_text(money(cost), seen.currency)}"
-            for price, (plays, cost) in seen.prices.items()
-        ]
+        parts = []
+        for price, (plays, cost) in seen.prices.items():
+            so_many = "1 play" if plays == 1 else f"{plays} plays"
+            parts.append(f"{so_many} at {_priced(price, seen.currency)} for {as_text(money(cost), seen.currency)}")
         said.append(f"{seen.line}: the price changed: {', '.join(parts)}.")
     values = {"measure level": len(seen.levels)}
     for number, name in enumerate(("model", "zone", "the screen's place")):

@@ -100,6 +100,18 @@ def test_what_was_not_measured_is_told_as_not_measured(tmp_path: Path) -> None:
     assert "- For 100 % of it no camera told who was there." in said and "Measure level" not in said
 
 
+def test_a_play_that_was_aborted_costs_nothing_and_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "ledger-main.sqlite"
+    book = Ledger(path, STATION, "main")
+    play_id = book.start(pick(present(F20), women()), planned_ms=8000)
+    book.close()
+    Ledger(path, STATION, "main").close()
+    said = told(path, play_id or "")
+    assert "aborted: the player stopped without ending it" in said
+    assert "- Not billed: the play was aborted." in said and "- It costs 0.00 EUR." in said
+    assert "- The play was aborted: nothing of it is measured." in said and "No camera belongs" not in said
+
+
 def test_the_model_is_named_by_the_card_that_the_station_kept(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text(
         '[station]\nname = "stop-7"\nstate_dir = "."\n[[cameras]]\nname = "c"\nsource = "sample"\n'

@@ -97,8 +97,8 @@ def test_each_line_says_its_price_and_one_whose_price_changed_says_what_each_cam
     assert (flat["price"], flat["per"], flat["bill_on"]) == (Decimal("0.10"), "play", "present")
     assert (mille["price"], mille["per"], mille["bill_on"]) == ("9.50, 10.00", "1000 watchers", "watched")
     assert [note for note in made.notes if "price changed" in note] == [
-        "mille: the price changed: 2 plays at 9.50 per 1000 watchers cost 0.057 EUR, "
-        "1 plays at 10.00 per 1000 watchers cost 0.01 EUR."
+        "mille: the price changed: 2 plays at 9.50 per 1000 watchers for 0.057 EUR, "
+        "1 play at 10.00 per 1000 watchers for 0.01 EUR."
     ]
     assert (mille["spend"], mille["owed"]) == (Decimal("0.07"), "0.07 EUR")
 
