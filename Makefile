@@ -8,8 +8,8 @@ DURATION ?=
 run: setup
 	$(BIN)/stationcast run $(STATION) $(if $(DURATION),--duration $(DURATION)) $(ARGS)
 
-test: setup-dev  # in two processes, so a library has one core
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+test: setup-dev  # in three processes, as tests wait for much of their time; a library has one core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: setup-dev
 	$(BIN)/python -m pytest -m "slow and not train" $(ARGS)

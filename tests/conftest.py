@@ -77,6 +77,11 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests of the whole, which take longest: none is left at the end while all else is done."""
+    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say that training is not tried, where it is not: its tests need PyTorch."""
     if "not train" in config.option.markexpr:
