@@ -160,8 +160,14 @@ WIDE = {
 }
 
 
-@pytest.mark.parametrize("kind", WIDE)
-@pytest.mark.parametrize("size", [(96, 64), (1280, 720)])
+@pytest.mark.parametrize(
+    ("size", "kind"),
+    [
+        *(((96, 64), kind) for kind in WIDE),
+        ((1280, 720), "PQ without primaries and matrix"),
+        *(pytest.param((1280, 720), kind, marks=pytest.mark.slow) for kind in WIDE if "without" not in kind),
+    ],
+)
 def test_wide_colours_and_hdr_are_shown_as_an_ordinary_screen_shows_them(
     tmp_path: Path, kind: str, size: tuple[int, int]
 ) -> None:

@@ -282,6 +282,7 @@ def test_a_station_waits_for_a_place_for_its_sockets(
         wait_for(lambda: running_stations() == ["toys"], "the new sockets")
 
 
+@pytest.mark.slow
 def test_a_station_waits_for_room_for_its_sockets(running: RunningStation) -> None:
     skipped.clear()
     with running(cameras=1) as supervisor:
