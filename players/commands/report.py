@@ -135,7 +135,8 @@ def _licence_notes(db: sqlite3.Connection, span: tuple[str | None, str | None]) 
 @_reported("plot_plays")
 def plays_command(db: sqlite3.Connection, request: ReportRequest, by: tuple[str, ...]) -> Report:
     """Show what was played, how often, and how much of it."""
-    return queries.plays(db, by, request.zone, request.span)
+    state = state_dir(request.station.station, request.station.folder)
+    return queries.plays(db, by, request.zone, request.span, partial(model_in_words, state))
 
 
 @report.command("audience")

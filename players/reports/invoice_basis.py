@@ -11,9 +11,8 @@ from msgspec import Struct, field
 from players.ads.lines import Line, micro, money
 from players.ads.money import as_text, in_full
 from players.reports.by_hand import HandCount, in_words
+from players.reports.rests_on import RestsOn, changed, plays_rest_on
 
-RestsOn = tuple[str, str | None, str | None]
-"""Model (sha256), zone and calibration of a play, as its row in the ledger has them."""
 Price = tuple[str, int, str]
 """Unit of a price, the price in millionths, and on what a play is billed."""
 
@@ -89,12 +88,7 @@ class InvoiceBasis:
     def notes(self) -> tuple[str, ...]:
         """Return sentences on what all lines rest on, and on the lines for which some of it changed."""
         rests_on = dict.fromkeys(one for seen in self._lines.values() for one in seen.rests_on)
-        models, zones, angles = (dict.fromkeys(one[i] for one in rests_on if one[i]) for i in range(3))
-        named = [self._model_in_words(str(sha256)) for sha256 in models]
-        said = [f"{model[0].upper()}{model[1:]}." for model in named]
-        said += [f"People count in: {zone}." for zone in zones]
-        said += [f"A head within these angles looks: {one}." for one in angles]
-        said += self._counted_by_hand()
+        said = [*plays_rest_on(rests_on, self._model_in_words), *self._counted_by_hand()]
         for seen in self._lines.values():
             said += _changed(seen)
         if self._unsure_times:
@@ -132,10 +126,7 @@ def _changed(seen: _Seen) -> list[str]:
             so_many = "1 play" if plays == 1 else f"{plays} plays"
             parts.append(f"{so_many} at {_priced(price, seen.currency)} for {as_text(money(cost), seen.currency)}")
         said.append(f"{seen.line}: the price changed: {', '.join(parts)}.")
-    values = {"measure level": len(seen.levels)}
-    for number, name in enumerate(("model", "zone", "the screen's place")):
-        values[name] = len({one[number] for one in seen.rests_on if one[number]})
-    different = [name for name, count in values.items() if count > 1]
+    different = [*(["measure level"] if len(seen.levels) > 1 else []), *changed(seen.rests_on)]
     if different:
         said.append(
             f"{seen.line}: {', '.join(different)} changed between plays that are billed here; what was counted before "

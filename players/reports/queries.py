@@ -5,7 +5,7 @@ Numbers of people are rounded, and small ones hidden (measures.py, pipeline/peop
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -21,6 +21,7 @@ from players.reports.invoice_basis import InvoiceBasis
 from players.reports.measures import SCREEN, Sums
 from players.reports.periods import Span, span_in_words
 from players.reports.report import Report
+from players.reports.rests_on import LEVEL, RestsOn, changed, plays_rest_on
 
 PLAYS_BY = ("advertiser", "campaign", "line", "creative", "trigger", "screen", "day", "weekday", "hour")
 
@@ -120,17 +121,24 @@ def billed_by_model(db: sqlite3.Connection, span: Span = (None, None)) -> dict[s
     return dict(map(tuple, found))
 
 
-def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Span = (None, None)) -> Report:
+def plays(
+    db: sqlite3.Connection,
+    by: tuple[str, ...],
+    zone: ZoneInfo,
+    span: Span = (None, None),
+    model_in_words: Callable[[str], str] = "model {:.12}".format,
+) -> Report:
     """Return what was shown, counted by some of PLAYS_BY. Days and hours are those of `zone`.
 
-    Numbers of watchers are rounded, and small ones hidden. An id that several had is told with their names. Raises
-    UserError for an unknown dimension.
+    Numbers of watchers are rounded, and small ones hidden. An id that several had is told with their names. Notes say
+    what people rest on. Raises UserError for an unknown dimension.
     """
     known_dimensions(by, PLAYS_BY)
     where, values = _span(span)
     shared = {name: _shared(db, name) for name in by if name in _OWNERS}
     buckets: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     longer: set[tuple[str, int]] = set()
+    bases: dict[str, dict[RestsOn, None]] = defaultdict(dict)
     names = {"ots_1s": "ots", "watchers_looked": "watchers", "watchers_2s": "watchers_2s"}
     people = Sums(db, names, "attention_ms", "ots", zone, span)
 
@@ -144,7 +152,8 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
 
     people.count(key_of)
     needed = "started_utc, advertiser, campaign, line, creative, trigger, screen, billable, status, shown_ms, "
-    needed += "frames_expected, frames_presented, schema, measured_share, attention_ms, ots, " + ", ".join(names)
+    needed += "frames_expected, frames_presented, schema, measured_share, attention_ms, ots, model_sha256, "
+    needed += "exposure_zone, calibration, " + ", ".join(names)
     for row in db.execute(f"SELECT {needed} FROM plays WHERE 1{where}", values):  # noqa: S608
         local = datetime.fromisoformat(row["started_utc"]).astimezone(zone)
         longer |= longer_hours(local)
@@ -157,6 +166,8 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
         bucket["expected"] += row["frames_expected"] or 0
         bucket["presented"] += row["frames_presented"] or 0
         people.add(key, row)
+        if row["measured_share"]:
+            bases[row["screen"]][row["model_sha256"], row["exposure_zone"], row["calibration"]] = None
     rows = []
     for key in sorted(buckets, key=order_of(by)):
         rows.append(_plays_row(dict(zip(by, key, strict=True)), buckets[key]) | people.row(key))
@@ -165,8 +176,20 @@ def plays(db: sqlite3.Connection, by: tuple[str, ...], zone: ZoneInfo, span: Spa
         rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total) | people.row(None))
     counts = ("plays", "billable", "partial", "failed", "aborted", "shown_s", "frames_pct", *people.columns)
     notes = (*longer_note(longer, by), _ROUNDED, *([_WHOLE_HOURS] if people.cuts_hours else []), *people.not_yet)
+    notes += tuple(_measured_by(bases, model_in_words))
     brief = (*by, "plays", "billable", "shown_s", "ots", "watchers", "attention_s")
     return Report(title="Plays", columns=(*by, *counts), brief=brief, rows=rows, totals=min(1, len(rows)), notes=notes)
+
+
+def _measured_by(bases: dict[str, dict[RestsOn, None]], model_in_words: Callable[[str], str]) -> Iterator[str]:
+    """Yield notes on what the people of plays rest on, by screen."""
+    every = {one: None for mine in bases.values() for one in mine}
+    yield from plays_rest_on(every, model_in_words)
+    for screen, mine in bases.items():
+        if different := changed(mine):
+            yield f"{screen}: {', '.join(different)} changed between plays; counts before and after are not alike."
+    if every:
+        yield LEVEL
 
 
 _OWNERS = {"campaign": ("advertiser",), "line": ("advertiser", "campaign"), "creative": ("advertiser",)}

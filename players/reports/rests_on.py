@@ -1,6 +1,6 @@
 """Sentences on what figures of people rest on: share measured, model, calibration, zone and measure level."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -9,7 +9,9 @@ from players.audience.basis import angles_in_words, by_camera
 from players.reports.basis import Basis, Part, card_of
 from players.reports.by_hand import HandCount, count_of, in_words
 
-_LEVEL = "Measure level: opportunities to see (1 s in the zone) and watchers, of faces that were found."
+RestsOn = tuple[str, str | None, str | None]
+"""Model (sha256), zone and calibration of a play, as its row in the ledger has them."""
+LEVEL = "Measure level: opportunities to see (1 s in the zone) and watchers, of faces that were found."
 _FIGURES = (("adult_gender_accuracy", "gender from 20"), ("gender_accuracy", "gender"), ("decade_accuracy", "decade"))
 
 
@@ -34,7 +36,24 @@ def rests_on(parts: dict[Basis, Part], zone: ZoneInfo, state: Path, by_hand: Seq
     places = [basis.place for basis in parts]
     for place in dict.fromkeys(place for place in places if places.count(place) > 1):
         said.append(f"{place}: model, screen's place or zone changed; what was counted before and after is not alike.")
-    return (*said, _LEVEL) if said else ()
+    return (*said, LEVEL) if said else ()
+
+
+def plays_rest_on(plays: Collection[RestsOn], model_in_words: Callable[[str], str]) -> list[str]:
+    """Return a sentence for each model, zone and calibration of plays; `model_in_words` tells of a model."""
+    models, zones, angles = (dict.fromkeys(one[i] for one in plays if one[i]) for i in range(3))
+    said = [model_in_words(str(sha256)) for sha256 in models]
+    return [
+        *(f"{model[0].upper()}{model[1:]}." for model in said),
+        *(f"People count in: {zone}." for zone in zones),
+        *(f"A head within these angles looks: {one}." for one in angles),
+    ]
+
+
+def changed(plays: Collection[RestsOn]) -> list[str]:
+    """Return what is not the same for all plays, in words."""
+    names = ("model", "zone", "the screen's place")
+    return [name for i, name in enumerate(names) if len({one[i] for one in plays if one[i]}) > 1]
 
 
 def _of_cameras(of_place: str, in_words: Callable[[str], str]) -> str:

@@ -88,6 +88,22 @@ def test_a_change_of_model_or_calibration_between_billed_plays_is_said(tmp_path:
     assert not any("tells how many were billed" in note for note in made.notes)
 
 
+def test_the_report_of_plays_says_what_its_people_rest_on_and_what_changed(tmp_path: Path) -> None:
+    path, turned = tmp_path / "ledger-main.sqlite", msgspec.structs.replace(KERB, screen_yaw_deg=9.0)
+    write(path, (FLAT, "ab" * 32, KERB, 1), (CPM, "cd" * 32, turned, 1))
+    with reading([path]) as db:
+        made = queries.plays(db, ("line",), BERLIN, model_in_words=lambda sha256: f"model {sha256[:2]}, right at 0.9")
+    for note in (
+        "Model ab, right at 0.9.",
+        "Model cd, right at 0.9.",
+        "People count in: kerb: whole picture.",
+        "A head within these angles looks: kerb: yaw 9 +- 20, pitch 0 +- 16 deg.",
+        "main: model, the screen's place changed between plays; counts before and after are not alike.",
+        "Measure level: opportunities to see (1 s in the zone) and watchers, of faces that were found.",
+    ):
+        assert note in made.notes
+
+
 def test_each_line_says_its_price_and_one_whose_price_changed_says_what_each_came_to(tmp_path: Path) -> None:
     dearer = msgspec.structs.replace(CPM, price=Decimal("10"))
     made = billed(
