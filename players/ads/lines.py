@@ -77,11 +77,11 @@ class Target(Struct, frozen=True, kw_only=True):
         return all(low % 10 == 0 and (high % 10 == 9 or high == MAX_AGE_YEARS) for low, high in self.ages)
 
     def text(self) -> str:
-        """Return the target in words, such as `F 20-29, at least 2 watchers`."""
+        """Return the target in words, such as `F 20-29, at least 2 people`."""
         ages = " and ".join(f"{low}+" if high == MAX_AGE_YEARS else f"{low}-{high}" for low, high in self.ages)
         who = " ".join(part for part in (self.gender, "family" if self.family else ages) if part) or "anyone"
         if self.min_watchers != 1:
-            who += f", at least {self.min_watchers} watchers"
+            who += f", at least {self.min_watchers} people"
         if self.min_share:
             who += f", at least {100 * self.min_share:g} % of the audience"
         return who

@@ -11,7 +11,7 @@ from players.choice.choose import Moment, Rules
 from players.choice.held import LISTED, OTHERS, PASSING, Held, held_by_money
 from players.choice.history import History
 
-OF_NOBODY = "nobody is seen in mode off, and it needs at least 1 watcher; set target.min_watchers = 0"
+OF_NOBODY = "nobody is seen in mode off, and it needs at least 1 person; set target.min_watchers = 0"
 
 
 def unmet_terms(

@@ -30,6 +30,8 @@ class _Seen(Struct):
     """Plays and what they cost, in millionths, by price. Until schema 4 plays have no price of this kind."""
     levels: dict[str, None] = field(default_factory=dict)
     rests_on: dict[RestsOn, None] = field(default_factory=dict)
+    by_screen: dict[tuple[str, str], dict[RestsOn, None]] = field(default_factory=dict)
+    """The same by station and screen: each has cameras of its own."""
 
 
 class InvoiceBasis:
@@ -60,7 +62,9 @@ class InvoiceBasis:
             sums[1] += row["cost_micro"]
         if row["measure_level"]:
             seen.levels[row["measure_level"]] = None
-        seen.rests_on[row["model_sha256"], row["exposure_zone"], row["calibration"]] = None
+        rests_on = row["model_sha256"], row["exposure_zone"], row["calibration"]
+        seen.rests_on[rests_on] = None
+        seen.by_screen.setdefault((row["station"], row["screen"]), {})[rests_on] = None
         self._unsure_times += not row["clock_synced"]
 
     def row(self, key: Hashable, contract: Line | None) -> dict[str, Any]:
@@ -126,7 +130,8 @@ def _changed(seen: _Seen) -> list[str]:
             so_many = "1 play" if plays == 1 else f"{plays} plays"
             parts.append(f"{so_many} at {_priced(price, seen.currency)} for {as_text(money(cost), seen.currency)}")
         said.append(f"{seen.line}: the price changed: {', '.join(parts)}.")
-    different = [*(["measure level"] if len(seen.levels) > 1 else []), *changed(seen.rests_on)]
+    of_screens = [name for rests_on in seen.by_screen.values() for name in changed(rests_on)]
+    different = [*(["measure level"] if len(seen.levels) > 1 else []), *dict.fromkeys(of_screens)]
     if different:
         said.append(
             f"{seen.line}: {', '.join(different)} changed between plays that are billed here; what was counted before "

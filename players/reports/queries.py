@@ -57,9 +57,10 @@ def billing(
     people = Sums(db, names, "matched_attention_ms", "matched_watchers", zone, span, apart=(*SCREEN, *own), only=billed)
     people.count(lambda cell, _: tuple(cell[name] for name in own))
     for row in db.execute(
-        "SELECT advertiser, campaign, line, currency, started_utc, schema, shown_ms, measured_share, matched_ots, "  # noqa: S608
-        "matched_looked, matched_attention_ms, matched_watchers, price_per, rate_micro, bill_on, cost_micro, "
-        f"measure_level, model_sha256, exposure_zone, calibration, clock_synced FROM plays WHERE {billed}{where}",
+        "SELECT advertiser, campaign, line, currency, station, screen, started_utc, schema, shown_ms, measured_share, "  # noqa: S608
+        "matched_ots, matched_looked, matched_attention_ms, matched_watchers, price_per, rate_micro, bill_on, "
+        "cost_micro, measure_level, model_sha256, exposure_zone, calibration, clock_synced "
+        f"FROM plays WHERE {billed}{where}",
         values,
     ):
         people.add(tuple(row)[:4], row)

@@ -35,7 +35,7 @@ def why(one: Line, at: datetime = NOON, **more: Any) -> tuple[str, str]:
         ({"target": Target(ages=((18, 19),))}, {"minors": True}, ("", "")),
         ({"target": Target(ages=((18, 34),))}, {}, ("", "")),
         ({"target": Target(family=True)}, {}, ("", "")),
-        ({}, {"people_seen": False}, ("mode", "nobody is seen in mode off, and it needs at least 1 watcher; set target.min_watchers = 0")),  # noqa: E501
+        ({}, {"people_seen": False}, ("mode", "nobody is seen in mode off, and it needs at least 1 person; set target.min_watchers = 0")),  # noqa: E501
         ({"target": Target(min_watchers=0)}, {"people_seen": False}, ("", "")),
     ],
 )  # fmt: skip

@@ -28,7 +28,7 @@ from tests.players.ledger.plays import AD, STATION, play, sound, table
         (
             {"ad": line("two", Target(min_watchers=2))},
             "target_not_met",
-            "not billed: the target (anyone, at least 2 watchers) was met",
+            "not billed: the target (anyone, at least 2 people) was met",
         ),
     ],
 )

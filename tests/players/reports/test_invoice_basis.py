@@ -42,8 +42,8 @@ def billed(path: Path, *plays: Plays) -> Report:
         return queries.billing(db)
 
 
-def write(path: Path, *plays: Plays) -> None:
-    book = Ledger(path, STATION, "main")
+def write(path: Path, *plays: Plays, screen: str = "main") -> None:
+    book = Ledger(path, STATION, screen)
     for ad, model, camera, people in plays:
         chosen = msgspec.structs.replace(decision(ad), present=of([frame(0, model_sha256=model)]))
         play_id = book.start(chosen, planned_ms=0)
@@ -102,6 +102,16 @@ def test_the_report_of_plays_says_what_its_people_rest_on_and_what_changed(tmp_p
         "Measure level: opportunities to see (1 s in the zone) and watchers, of faces that were found.",
     ):
         assert note in made.notes
+
+
+def test_screens_with_cameras_of_their_own_are_no_change(tmp_path: Path) -> None:
+    turned = msgspec.structs.replace(KERB, name="roof", screen_yaw_deg=9.0, min_face_px=50)
+    for name, camera in (("left", KERB), ("right", turned)):
+        write(tmp_path / f"ledger-{name}.sqlite", (FLAT, "ab" * 32, camera, 1), screen=name)
+    with reading([tmp_path / f"ledger-{name}.sqlite" for name in ("left", "right")]) as db:
+        made = queries.billing(db)
+    assert made.rows[0]["billable"] == 2 and not any("changed" in note for note in made.notes)
+    assert sum("People count in" in note for note in made.notes) == 2
 
 
 def test_each_line_says_its_price_and_one_whose_price_changed_says_what_each_came_to(tmp_path: Path) -> None:
