@@ -77,9 +77,19 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+_FIRST = ("test_station.py", "models", "test_privacy.py", "test_readme.py", "test_setup.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests of the whole, which take longest: none is left at the end while all else is done."""
-    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+    """Begin with files of few long tests, so that none is left at the end while all else is done.
+
+    Beside the real station, whose rates are judged, run tests of models, which start none.
+    """
+
+    def rank(item: pytest.Item) -> int:
+        return next((n for n, name in enumerate(_FIRST) if item.nodeid.startswith(f"tests/{name}")), len(_FIRST))
+
+    items.sort(key=rank)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -26,6 +26,7 @@ STATION = """
 [station]
 name = "canary"
 state_dir = "state"
+load_s = 150
 [[cameras]]
 name = "eye"
 source = "photos"

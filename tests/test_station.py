@@ -36,6 +36,7 @@ STATION = """
 [station]
 name = "whole"
 state_dir = "state"
+load_s = 150
 [[cameras]]
 name = "left"
 source = "sample"

@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 import resource
+import shutil
 import signal
 import struct
 import subprocess
@@ -40,11 +41,18 @@ def decoder_of(decoders: Decoders) -> psutil.Process:
     return process
 
 
-@pytest.fixture
-def film(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a film of 4 s."""
-    coded_ads.make_clip(tmp_path / "film.mp4", 9, 120, SIZE)
-    return tmp_path / "film.mp4"
+    path = tmp_path_factory.mktemp("made") / "film.mp4"
+    coded_ads.make_clip(path, 9, 120, SIZE)
+    return path
+
+
+@pytest.fixture
+def film(made: Path, tmp_path: Path) -> Path:
+    """Copy the film for a test that may change it."""
+    return Path(shutil.copy(made, tmp_path))
 
 
 def begun(decoders: Decoders, path: Path) -> Moving:
