@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 
-from models.cards import ModelError
 from models.commands.shared import FOLDER, PATH, detector_name, echo_left_out, progress_bar, warn_of_leaks
 from models.options import Number
-from models.training.recipe import ARCHS, Recipe
+from models.training.recipe import ARCHS, Recipe, recipe_of
 
 _RECIPE = Recipe()
 
@@ -19,18 +18,16 @@ _RECIPE = Recipe()
 @click.option("--labels", "label_files", type=PATH, multiple=True, help="An index for each --data, in their order.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the run; a run found there goes on.")
 @click.option("--arch", type=click.Choice(ARCHS), default=_RECIPE.arch, show_default=True)
-@click.option(
-    "--init", default=_RECIPE.init, show_default=True, help="random, imagenet, a weights file, best.pt of a run."
-)
+@click.option("--init", default=_RECIPE.init, show_default=True, help="random, imagenet, an .onnx, .keras or .h5 file.")
 @click.option("--head", type=click.Choice(["years", "original"]), default=_RECIPE.head, show_default=True)
 @click.option("--size", "size_px", type=click.IntRange(33, 511), default=_RECIPE.size_px, show_default=True)
 @click.option("--epochs", type=click.IntRange(0), default=_RECIPE.epochs, show_default=True, help="0: heads alone.")
 @click.option("--minutes", type=Number(0), default=_RECIPE.minutes, show_default=True, help="0: no limit.")
 @click.option("--batch", type=click.IntRange(1), default=_RECIPE.batch, show_default=True)
-@click.option("--learning-rate", type=Number(0), default=_RECIPE.learning_rate, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--detector", default="mediapipe-full-range", show_default=True, help="A model, or none.")
+@click.option("--set", "changed", multiple=True, metavar="NAME=VALUE", help="One part of the recipe; may be repeated.")
 @click.option("--force", is_flag=True, help="Train on a split that leaks; the report says so in its first line.")
 def train(
     sources: tuple[Path, ...],
@@ -38,24 +35,23 @@ def train(
     out: Path,
     device: str,
     detector: str,
+    changed: tuple[str, ...],
     force: bool,
     **options: Any,
 ) -> None:
     """Train gender and age on labelled photos: cut the crops once, then train, resuming where the last run stopped."""
-    from models.training.checkpoints import check_weights, taught_before
-    from models.training.prepare import prepare
+    from models.datasets.prepare import prepare
+    from models.training.networks import build
     from models.training.train import train as run_training
 
-    recipe = Recipe(**options)
-    check_weights(recipe)
+    recipe = recipe_of(options, changed)
+    recipe.check()
+    if recipe.knows:
+        build(recipe)  # which refuses wrong weights before photos are cut
     with progress_bar("cutting crops") as progress:
         cache, leaking, left_out = prepare(
             sources, label_files, out / "crops", detector_name(detector), recipe.seed, force, progress
         )
-    taught = taught_before(recipe, cache.rows)
-    if taught and not force:
-        raise ModelError(f"the start leaks in {len(taught)} cases: {taught[0]}; give another --init, or --force")
-    leaking += taught
     warn_of_leaks(leaking)
     echo_left_out(left_out)
     record = run_training(cache, recipe, out, device, leaking)
@@ -77,33 +73,26 @@ def train(
 @click.option("--limits", default="Measured only as its metrics say.", show_default=True)
 @click.option("--unknown-gender-cost", type=Number(0.01, 0.5), default=0.3, show_default=True)
 @click.option("--unknown-decade-cost", type=Number(0.01, 0.99), default=0.7, show_default=True)
-def export(
-    run: Path,
-    out: Path,
-    name: str,
-    unknown_gender_cost: float,
-    unknown_decade_cost: float,
-    **said: str,
-) -> None:
+def export(run: Path, out: Path, **said: Any) -> None:
     """Turn the training RUN into models to serve: FP32, INT8 (the plain name) and FP16, calibrated, with cards."""
     from models.datasets.crops import CropCache
+    from models.datasets.splits import leaks
     from models.evaluation.compare import shown
+    from models.export.package import package, to_serve, words_of
     from models.training.checkpoints import load
-    from models.training.package import Costs, Words, leaking, package, to_serve
 
-    costs = Costs(unknown_gender_cost, unknown_decade_cost)
+    words = words_of(said)
     cache = CropCache(run / "crops")
-    trained = load(run / "best.pt")
-    reports = package(cache, trained, out, name, Words(**said), costs)
-    warn_of_leaks(leaking(cache, trained))
+    reports = package(cache, load(run / "best.pt"), out, words)
+    warn_of_leaks(leaks(cache.rows))
     for precision, report in reports.items():
         click.echo(
             f"{precision}: {report['size_bytes'] / 1e6:.1f} MB, gender {shown(report['gender_accuracy'])}, "
             f"age error {shown(report['age_mae'], 2)}, decade {shown(report['decade_accuracy'])}, "
             f"{report['n_age']} held-out faces"
         )
-    chosen = f"{name}.toml"
+    chosen = f"{words.name}.toml"
     if to_serve(reports) == "fp32":
-        chosen = f"{name}-fp32.toml"
-        click.echo(f"INT8 answers much worse than FP32: do not serve {name}.toml")
+        chosen = f"{words.name}-fp32.toml"
+        click.echo(f"INT8 answers much worse than FP32: do not serve {words.name}.toml")
     click.echo(f"serve it: [classify] model = {json.dumps(str(out / chosen))}")

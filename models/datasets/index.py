@@ -10,7 +10,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -178,6 +178,14 @@ def write_index(rows: Iterable[Row], path: Path) -> None:
             for key in ("age_lo", "age_hi"):
                 values[key] = "" if values[key] is None else f"{values[key]:g}"
             writer.writerow(values | {"gender": row.gender or ""})
+
+
+def write_indexes(rows: Sequence[Row], folder: Path) -> None:
+    """Write the rows of each data set as one CSV file into `folder`."""
+    folder.mkdir(exist_ok=True)
+    for name in sorted({row.data for row in rows}):
+        file = re.sub(r"[^\w.-]+", "-", name) or "photos"
+        write_index((row for row in rows if row.data == name), folder / f"{file}.csv")
 
 
 def is_index(path: Path) -> bool:

@@ -68,7 +68,7 @@ def figures(outputs: Outputs, truth: Truth) -> Figures:
     gender_right = men == truth.male
     error = np.maximum(truth.age_lo - outputs.age_years, 0) + np.maximum(outputs.age_years - truth.age_hi, 0)
     decade, fairface = outputs.p_decade.argmax(1), outputs.p_fairface.argmax(1)
-    decade_right = _overlaps(decade, DECADE_EDGES, truth)
+    decade_right = overlapping(decade, DECADE_EDGES, truth)
     g, a = truth.has_gender, truth.has_age
     both = g & a
     exact = a & (truth.age_lo == truth.age_hi)
@@ -82,10 +82,10 @@ def figures(outputs: Outputs, truth: Truth) -> Figures:
         "age_mae": _mean(error[a]),
         "age_bias": _mean((outputs.age_years - truth.age_lo)[exact]),
         "decade_accuracy": _share(decade_right[a]),
-        "decade_within_one": _share(_overlaps(decade, DECADE_EDGES, truth, slack=1)[a]),
-        "seven_decade_accuracy": _share(_overlaps(_seven(outputs.p_decade).argmax(1), SEVEN_EDGES, truth)[a]),
-        "fairface_bin_accuracy": _share(_overlaps(fairface, FAIRFACE_EDGES, truth)[a]),
-        "fairface_bin_within_one": _share(_overlaps(fairface, FAIRFACE_EDGES, truth, slack=1)[a]),
+        "decade_within_one": _share(overlapping(decade, DECADE_EDGES, truth, slack=1)[a]),
+        "seven_decade_accuracy": _share(overlapping(_seven(outputs.p_decade).argmax(1), SEVEN_EDGES, truth)[a]),
+        "fairface_bin_accuracy": _share(overlapping(fairface, FAIRFACE_EDGES, truth)[a]),
+        "fairface_bin_within_one": _share(overlapping(fairface, FAIRFACE_EDGES, truth, slack=1)[a]),
         # Categorical accuracy of its two-hot labels: the largest of man, woman and seven decades must be the gender.
         "original_project_measure": _share(_original(outputs, truth)[both]),
         "joint_accuracy": _share((gender_right & decade_right)[both]),
@@ -114,7 +114,7 @@ def figures(outputs: Outputs, truth: Truth) -> Figures:
     result["mean_over_fairface_bins"] = {
         "gender_accuracy": _even(gender_right, middles, g),
         "age_mae": _even(error, middles, a),
-        "fairface_bin_accuracy": _even(_overlaps(fairface, FAIRFACE_EDGES, truth), middles, a),
+        "fairface_bin_accuracy": _even(overlapping(fairface, FAIRFACE_EDGES, truth), middles, a),
     }
     result["younger_than"] = younger_figures(outputs.p_younger[a], truth.age_lo[a], truth.age_hi[a])
     if len(set(truth.group.tolist()) - {""}) > 1:
@@ -257,7 +257,7 @@ def coverage(estimates: Sequence[Estimate], truth: Truth) -> Figures:
         "gender_answered": _share(said[truth.has_gender]),
         "gender_accuracy_when_answered": _share(right[said]),
         "decade_answered": _share(aged[truth.has_age]),
-        "decade_accuracy_when_answered": _share(_overlaps(decade, DECADE_EDGES, truth)[aged]),
+        "decade_accuracy_when_answered": _share(overlapping(decade, DECADE_EDGES, truth)[aged]),
     }
 
 
@@ -341,7 +341,8 @@ def _original(outputs: Outputs, truth: Truth) -> NDArray[np.bool_]:
     return nine.argmax(1) == np.where(truth.male, 0, 1)
 
 
-def _overlaps(said: NDArray[np.intp], edges: tuple[int, ...], truth: Truth, slack: int = 0) -> NDArray[np.bool_]:
+def overlapping(said: NDArray[np.intp], edges: tuple[int, ...], truth: Truth, slack: int = 0) -> NDArray[np.bool_]:
+    """Tell which of n labels overlap the range of ages of their number in `said` [n], or one up to `slack` away."""
     first, last = _bin(truth.age_lo, edges), _bin(truth.age_hi, edges)
     return (said >= first - slack) & (said <= last + slack)
 

@@ -1,1 +1,1 @@
-"""Training: from labelled photos to models that a station can load."""
+"""Training: from labelled photos to a network that knows them."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.datasets.augment import view
 from models.datasets.crops import CropCache
-from models.training.losses import Batch, Targets, batch_of, loss_of
+from models.training.losses import Labels, loss_of
 from models.training.networks import PREPROCESSING, FaceNet, Heads, autocast
 from models.training.recipe import Recipe
 from models.training.views import drawn, to_tensor
@@ -43,19 +43,11 @@ def deviation_of(features: Tensor) -> Tensor:
     return deviation + 0.1 * deviation.mean()
 
 
-def fit_heads(
-    heads: Heads,
-    features: Tensor,
-    rows: NDArray[np.int64],
-    targets: Targets,
-    weights: NDArray[np.float64],
-    recipe: Recipe,
-) -> None:
-    """Fit heads to features [n, F] of rows [n], starting from their weights.
+def fit_heads(heads: Heads, features: Tensor, labels: Labels, weights: NDArray[np.float64], recipe: Recipe) -> None:
+    """Fit heads to features [n, F] of n photos, starting from their weights. Photos are drawn by `weights` [n].
 
     Features are normalised for it, and the first layer is adapted before and after.
     """
-    device = features.device
     mean, deviation = features.mean(0), deviation_of(features)
     features = (features - mean) / deviation
     hidden = heads.hidden
@@ -65,16 +57,14 @@ def fit_heads(
     heads.train()
     optimizer = torch.optim.AdamW(heads.parameters(), 1e-3, weight_decay=0.05)
     rng = np.random.default_rng(recipe.seed)
-    batch = min(256, len(rows))
-    none = torch.empty(batch, 0)
-    steps = max(1, recipe.probe_epochs * len(rows) // batch)
+    batch = min(256, len(features))
+    steps = recipe.probe_epochs * len(features) // batch
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / steps))
-        picked = drawn(rng, weights, batch)
-        labels = batch_of(features[torch.from_numpy(picked)], rows[picked], targets, none)
-        labels = Batch(*(getattr(labels, name).to(device) for name in Batch.__struct_fields__))
-        loss = loss_of(heads(labels.images), labels)
+        picked = torch.from_numpy(drawn(rng, weights, batch))
+        some = Labels(*(column.to(features.device) for column in labels.of(picked)))
+        loss = loss_of(heads(features[picked]), some)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

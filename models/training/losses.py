@@ -1,15 +1,13 @@
-"""Labels of rows as arrays, batches of them, and the losses of both heads.
+"""Labels of photos as tensors, and the losses of both heads.
 
 The age head is a distribution over years. An exact age pulls it towards a narrow bell curve around that age, and its
 expectation towards the age. A range of ages asks only that the probability lies in the range.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import msgspec
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,11 +15,9 @@ from models.datasets.index import Row
 from models.training.networks import ORIGINAL_LABELS, YEARS
 
 
-class Batch(msgspec.Struct, frozen=True):
-    """Photos of a step with their labels; every other tensor is float32 [N], unless said."""
+class Labels(NamedTuple):
+    """Labels of n photos, float32 [n] each."""
 
-    images: Tensor
-    """Photos, uint8 RGB [N, S, S, 3], or features, float32 [N, F], where only heads are fitted."""
     male: Tensor
     """1 for a man, 0 for a woman."""
     male_weight: Tensor
@@ -32,44 +28,23 @@ class Batch(msgspec.Struct, frozen=True):
     """Last year that the age may be."""
     age_weight: Tensor
     """Weight of the age label, 0 where it is not known."""
-    features: Tensor
-    """Features float32 [N, F] that the backbone should give, or [N, 0]."""
+
+    def of(self, photos: Tensor) -> "Labels":
+        """Return the labels of some photos, by their numbers, int64 [m]."""
+        return Labels(*(column[photos] for column in self))
 
 
-class Targets:
-    """Labels of n rows as arrays, float32 [n] each. Their meaning is that of the same names in Batch."""
-
-    def __init__(self, rows: list[Row]) -> None:
-        lo, hi = (
-            np.array([0 if a is None else a for a in ages], np.float32)
-            for ages in ([row.age_lo for row in rows], [row.age_hi for row in rows])
-        )
-        self.age_weight = np.array([row.age_lo is not None and row.age_hi is not None for row in rows], np.float32)
-        vague = lo < hi  # ranges consist of whole years
-        lo, hi = np.where(vague, np.floor(lo), lo), np.where(vague, np.ceil(hi), hi)
-        self.age_lo, self.age_hi = np.clip(lo, 0, YEARS - 1), np.clip(hi, 0, YEARS - 1)
-        self.male = np.array([row.gender == "M" for row in rows], np.float32)
-        known = np.array([row.gender is not None for row in rows], np.float32)
-        # Nobody can tell the gender of a baby: such labels teach half as much.
-        baby = (self.age_weight > 0) & (self.age_hi < 3)
-        self.male_weight = known * np.where(baby, 0.5, 1.0).astype(np.float32)
-
-
-def batch_of(images: Tensor, rows: NDArray[np.int64], targets: Targets, features: Tensor) -> Batch:
-    """Put images [N, ...] and the labels of their rows [N] together."""
-
-    def column(values: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(values[rows].astype(np.float32))
-
-    return Batch(
-        images=images,
-        male=column(targets.male),
-        male_weight=column(targets.male_weight),
-        age_lo=column(targets.age_lo),
-        age_hi=column(targets.age_hi),
-        age_weight=column(targets.age_weight),
-        features=features,
-    )
+def labels_of(rows: Sequence[Row]) -> Labels:
+    """Put the labels of rows into tensors. Ranges of ages become whole years."""
+    lo = torch.tensor([row.age_lo or 0 for row in rows], dtype=torch.float32)
+    hi = torch.tensor([row.age_hi or 0 for row in rows], dtype=torch.float32)
+    known = torch.tensor([row.age_lo is not None and row.age_hi is not None for row in rows])
+    vague = lo < hi
+    lo = torch.where(vague, lo.floor(), lo).clamp(0, YEARS - 1)
+    hi = torch.where(vague, hi.ceil(), hi).clamp(0, YEARS - 1)
+    # Nobody can tell the gender of a baby: such labels teach half as much.
+    weight = torch.where(known & (hi < 3), 0.5, 1.0) * torch.tensor([row.gender is not None for row in rows])
+    return Labels(torch.tensor([float(row.gender == "M") for row in rows]), weight, lo, hi, known.float())
 
 
 def age_loss(logits: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
@@ -108,13 +83,13 @@ def original_targets(male: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     return torch.cat([male[:, None], 1 - male[:, None], ages], dim=1)
 
 
-def loss_of(outputs: tuple[Tensor, Tensor] | Tensor, batch: Batch) -> Tensor:
+def loss_of(outputs: tuple[Tensor, Tensor] | Tensor, labels: Labels) -> Tensor:
     """Return the mean loss of a batch for outputs of either head."""
     if isinstance(outputs, Tensor):
-        targets = original_targets(batch.male, batch.age_lo, batch.age_hi)
-        known = torch.stack([batch.male_weight] * 2 + [batch.age_weight] * (ORIGINAL_LABELS - 2), dim=1) > 0
+        targets = original_targets(labels.male, labels.age_lo, labels.age_hi)
+        known = torch.stack([labels.male_weight] * 2 + [labels.age_weight] * (ORIGINAL_LABELS - 2), dim=1) > 0
         each = functional.binary_cross_entropy_with_logits(outputs.float(), targets, reduction="none") * known
         return each.mean()
     gender, age = outputs
-    of_age = age_loss(age.float(), batch.age_lo, batch.age_hi) * batch.age_weight
-    return (2 * gender_loss(gender.float(), batch.male, batch.male_weight) + of_age).mean()
+    of_age = age_loss(age.float(), labels.age_lo, labels.age_hi) * labels.age_weight
+    return (2 * gender_loss(gender.float(), labels.male, labels.male_weight) + of_age).mean()

@@ -5,8 +5,7 @@ male) and age logits [N, YEARS]. With the head of the original project it answer
 """
 
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.cards import ModelError
-from models.training.recipe import Arch
+from models.training.recipe import Arch, Recipe
 
 YEARS = 101
 """Classes of the age head: 0 to 100 years."""
@@ -43,9 +42,9 @@ PREPROCESSING: dict[Arch, Preprocessing] = {
     "densenet121": _TORCH,
     "resnet50": _CAFFE,
     "vgg16": _CAFFE,
-    "efficientnet_b0": Preprocessing("RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "efficientnet_b0": _TORCH,
 }
-"""Normalisation that Keras' ImageNet weights expect. EfficientNet normalises inside."""
+"""Normalisation that Keras' ImageNet weights expect."""
 
 
 class Heads(nn.Module):
@@ -66,9 +65,8 @@ class Heads(nn.Module):
 class MobileNet(nn.Module):
     """MobileNet 1.0 with batch norms folded into its weights: images [N, 3, S, S] to features [N, 2560].
 
-    Features are the means of its last three blocks. Training changes the earlier blocks less than the last one
-    (measured in docs/models-training.md). Padding is TensorFlow's `SAME`, as in faceres_deep: an even side gets its
-    border at the end only.
+    Features are the means of its last three blocks, as training changes the earlier ones less than the last. Padding is
+    TensorFlow's `SAME`, as in faceres_deep: an even side gets its border at the end only.
     """
 
     layout = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
@@ -83,38 +81,28 @@ class MobileNet(nn.Module):
             channels = out
         for layer in convolutions:  # He et al., ICCV 2015: PyTorch's own start dies away over 27 layers without norms
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(cast(Tensor, layer.bias))
         self.convolutions = nn.ModuleList(convolutions)
 
-    def _layers(self) -> Iterator[nn.Conv2d]:
-        return (layer for layer in self.convolutions if isinstance(layer, nn.Conv2d))
-
     def forward(self, x: Tensor) -> Tensor:
-        *_, last_but_two, _, last_but_one, _, last = deque(self._outputs(x), maxlen=5)
-        return torch.cat([output.mean((2, 3)) for output in (last_but_two, last_but_one, last)], 1)
+        means = []
+        for number, layer in enumerate(self.convolutions):
+            x = functional.relu6(self._convolved(cast(nn.Conv2d, layer), x))
+            if number in (22, 24, 26):
+                means.append(x.mean((2, 3)))
+        return torch.cat(means, 1)
 
-    def _outputs(self, x: Tensor) -> Iterator[Tensor]:
-        """Yield the output of each convolution."""
-        learning_on_cpu = self.training and not x.is_cuda
-        for layer in self._layers():
-            learns = learning_on_cpu and layer.weight.requires_grad
-            if learns and layer.groups > 1 and layer.stride == (2, 2):
-                # The same numbers: in bfloat16 the gradient of the strided form takes a CPU four times as long.
-                x = functional.conv2d(x, layer.weight, layer.bias, 1, 1, 1, layer.groups)
-                first = 1 - x.shape[2] % 2
-                x = x[:, :, first::2, first::2]
-            else:
-                x = self._convolved(layer, x)
-            x = functional.relu6(x)
-            yield x
-
-    @staticmethod
-    def _convolved(layer: nn.Conv2d, x: Tensor) -> Tensor:
-        if layer.stride == (2, 2) and x.shape[2] % 2 == 0:
-            x = functional.pad(x, (0, 1, 0, 1))
-            return functional.conv2d(x, layer.weight, layer.bias, 2, 0, 1, layer.groups)
-        return cast(Tensor, layer(x))
+    def _convolved(self, layer: nn.Conv2d, x: Tensor) -> Tensor:
+        if layer.stride == (1, 1):
+            return cast(Tensor, layer(x))
+        weights = layer.weight, layer.bias
+        if self.training and not x.is_cuda and layer.groups > 1 and layer.weight.requires_grad:
+            # The same numbers: in bfloat16 the gradient of the strided form takes a CPU four times as long.
+            first = 1 - x.shape[2] % 2
+            return functional.conv2d(x, *weights, 1, 1, 1, layer.groups)[:, :, first::2, first::2]
+        odd = x.shape[2] % 2
+        x = x if odd else functional.pad(x, (0, 1, 0, 1))
+        return functional.conv2d(x, *weights, 2, odd, 1, layer.groups)
 
     def load_onnx(self, path: Path) -> Heads | None:
         """Load the weights of faceres_deep.onnx, or of an FP32 or FP16 file that `models export` made of a mobilenet.
@@ -122,68 +110,62 @@ class MobileNet(nn.Module):
         Return the heads that follow in the file, or None if they do not know years. Features agree with the file's to
         1e-4. The heads of faceres_deep read the last block only. Raises ModelError.
         """
-        import onnx
-        from onnx import numpy_helper
-
-        try:
-            graph = onnx.load(str(path)).graph
-        except Exception as error:  # protobuf and ONNX raise classes of their own
-            raise ModelError(f"{path}: cannot be read as ONNX: {' '.join(str(error).split())}") from error
-        values = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
-        layers, layer = deque(self._layers()), None
-        nodes = iter(graph.node)
-        for node in nodes:
-            if node.op_type == "Conv":
-                layer = layers.popleft() if layers else None
-                weight = values.get(node.input[1])
-                if weight is None or not weight.is_floating_point():
-                    raise ModelError(f"{path}: its weights are rounded; give the FP32 or FP16 file of that model")
-                if layer is None or weight.shape != layer.weight.shape:
-                    raise ModelError(f"{path}: its layers are not those of a MobileNet 1.0")
-                layer.weight.data.copy_(weight)
-                if len(node.input) > 2:  # a file that we exported
-                    assert layer.bias is not None
-                    layer.bias.data.copy_(values[node.input[2]])
-            elif node.op_type == "Mul" and layer is not None:
-                layer.weight.data.mul_(values[node.input[1]][:, None, None, None])
-            elif node.op_type == "Add" and layer is not None:
-                assert layer.bias is not None
-                layer.bias.data.copy_(values[node.input[1]])
-            elif node.op_type == "ReduceMean" and not layers:
-                break
-        if layers:
+        layers = _layers_of(path)
+        count = len(self.convolutions)
+        if [weight.shape for weight, _ in layers[:count]] != [layer.weight.shape for layer in self.convolutions]:
             raise ModelError(f"{path}: its layers are not those of a MobileNet 1.0")
-        return _heads_of(nodes, values)
+        for layer, (weight, bias) in zip(self.convolutions, layers[:count], strict=True):
+            layer.load_state_dict({"weight": weight, "bias": bias})
+        return _heads_of(layers[count:])
 
 
-def _heads_of(nodes: Iterable[Any], values: Mapping[str, Tensor]) -> Heads | None:
-    """Make heads of the dense layers among ONNX nodes: a hidden layer, then outputs for a man and for years.
+Layer = tuple[Tensor, Tensor]
+"""Weight and bias of a convolution or a dense layer."""
+
+
+def _layers_of(path: Path) -> list[Layer]:
+    """Return the convolutions and dense layers of an ONNX file, with the norms that follow them. Raises ModelError."""
+    import onnx
+
+    try:
+        graph = onnx.load(str(path)).graph
+    except Exception as error:  # protobuf and ONNX raise classes of their own
+        raise ModelError(f"{path}: cannot be read as ONNX: {' '.join(str(error).split())}") from error
+    values = {tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
+    layers: list[Layer] = []
+    for node in graph.node:
+        known = [values[name].float() for name in node.input[1:] if name in values and values[name].is_floating_point()]
+        if node.op_type == "Conv" and not known:
+            raise ModelError(f"{path}: its weights are rounded; give the FP32 or FP16 file of that model")
+        if node.op_type in ("Conv", "Gemm", "MatMul") and known:
+            weight = known[0].T if node.op_type == "MatMul" else known[0]
+            layers.append((weight, known[1] if len(known) > 1 else torch.zeros(len(weight))))
+        elif node.op_type in ("Mul", "Add") and layers and known and known[0].shape == layers[-1][1].shape:
+            weight, bias = layers.pop()
+            if node.op_type == "Mul":
+                layers.append((weight * known[0].reshape(-1, *[1] * (weight.ndim - 1)), bias * known[0]))
+            else:
+                layers.append((weight, bias + known[0]))
+    return layers
+
+
+def _heads_of(layers: list[Layer]) -> Heads | None:
+    """Make heads of a hidden layer, and of outputs for a man and for years that read it.
 
     A year that the file lacks (faceres_deep knows 0 to 99) starts as its last one, somewhat less likely. Return None
     for layers of another kind.
     """
-    weights: list[Tensor] = []
-    biases: list[Tensor] = []
-    for node in nodes:
-        named = [values.get(name) for name in node.input[1:]]
-        if node.op_type in ("Gemm", "MatMul") and named[0] is not None:
-            weights.append(named[0].float() if node.op_type == "Gemm" else named[0].float().T)
-        if node.op_type in ("Gemm", "Add") and named[-1] is not None:
-            biases.append(named[-1].float())
-    # A file may have any heads: accept a hidden layer, and outputs that each read all of it.
-    if len(weights) < 2 or [len(bias) for bias in biases] != [len(weight) for weight in weights]:
+    if len(layers) < 2 or any(weight.shape[1:] != layers[0][1].shape for weight, _ in layers[1:]):
         return None
-    hidden = biases[0]
-    if any(weight.shape[1:] != hidden.shape for weight in weights[1:]):
-        return None
-    out, bias = torch.cat(weights[1:]), torch.cat(biases[1:])
+    hidden, hidden_bias = layers[0]
+    out, bias = (torch.cat(tensors) for tensors in zip(*layers[1:], strict=True))
     missing = 1 + YEARS - len(out)
     if missing not in (0, 1):
         return None
     heads = Heads(MobileNet.features, "years", len(hidden))
     state = {
-        "hidden.weight": functional.pad(weights[0], (MobileNet.features - weights[0].shape[1], 0)),
-        "hidden.bias": hidden,
+        "hidden.weight": functional.pad(hidden, (MobileNet.features - hidden.shape[1], 0)),
+        "hidden.bias": hidden_bias,
         "out.weight": torch.cat([out, out[-1:].expand(missing, -1)]),
         "out.bias": torch.cat([bias, bias[-1:].expand(missing) - 1]),
     }
@@ -192,9 +174,13 @@ def _heads_of(nodes: Iterable[Any], values: Mapping[str, Tensor]) -> Heads | Non
 
 
 class KerasBackbone(nn.Module):
-    """A network of keras.applications on the torch backend, without its top: images [N, 3, S, S] to features [N, F]."""
+    """A network of keras.applications on the torch backend, without its top: images [N, 3, S, S] to features [N, F].
 
-    def __init__(self, arch: Arch, size_px: int, weights: str | None) -> None:
+    It starts with the weights of `init`: `random`, `imagenet`, or a file of Keras (a whole model, with any top, or the
+    weights alone). Raises ModelError, which names the remedy.
+    """
+
+    def __init__(self, arch: Arch, size_px: int, init: str) -> None:
         super().__init__()
         if os.environ.setdefault("KERAS_BACKEND", "torch") != "torch":
             raise ModelError(f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']!r}: unset it, training runs on torch")
@@ -207,44 +193,56 @@ class KerasBackbone(nn.Module):
             "efficientnet_b0": keras.applications.EfficientNetB0,
         }
         shape = (size_px, size_px, 3)
+        keras.utils.clear_session()  # else names of layers, and of saved weights, count on from model to model
+        fetched = "imagenet" if init == "imagenet" else None
         try:
-            model = classes[arch](include_top=False, weights=weights, input_shape=shape, pooling="avg")
+            model = classes[arch](include_top=False, weights=fetched, input_shape=shape, pooling="avg")
+            if init not in ("random", "imagenet"):
+                _load_keras(model, Path(init))
         except Exception as error:  # a failed download and a file of another network raise classes of their own
-            raise ModelError(f"{arch} from {weights or 'random'}: {' '.join(str(error).split())}") from error
-        self.model = with_torch_batch_norms(model)
+            why = " ".join(str(error).split())[:300]
+            if fetched:
+                raise ModelError(
+                    f"--init imagenet: Keras cannot fetch the weights of {arch} ({why}); "
+                    "try again with a network, or give --init a .keras or .h5 file"
+                ) from error
+            raise ModelError(f"--init {init}: no weights for a {arch} ({why}); give a .keras or .h5 file") from error
+        if arch == "efficientnet_b0":  # which normalises inside, and otherwise with Keras' own weights than without
+            model = keras.Model(model.get_layer("stem_conv_pad").input, model.output)
+        self.model = model
+        for layer in self.model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.call = partial(_batch_norm, layer)
         self.features = int(self.model.output_shape[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x.permute(0, 2, 3, 1), training=self.training)
 
 
-def with_torch_batch_norms(model: Any) -> Any:
-    """Return the same Keras model with batch norms that are one operation each.
-
-    Keras makes a dozen operations of each, which take a quarter of a step. No exporter folds them into convolutions.
-    """
+def _load_keras(model: Any, path: Path) -> None:
+    """Load the weights of a `.keras` or `.h5` file into a Keras model. A saved model may have further layers behind."""
     import keras
 
-    keras.utils.clear_session()  # else names of layers, and of saved weights, count on from model to model
-
-    class BatchNorm(keras.layers.BatchNormalization):
-        def call(self, inputs: Tensor, training: bool | None = None, mask: None = None) -> Tensor:
-            if inputs.is_meta:  # Keras asks for the shape of the answer
-                return inputs
-            moving = self.moving_mean.value, self.moving_variance.value
-            learned = self.gamma.value, self.beta.value
-            x = inputs.movedim(-1, 1)
-            x = functional.batch_norm(x, *moving, *learned, bool(training), 1 - self.momentum, self.epsilon)
-            return x.movedim(1, -1)
-
-    def cloned(layer: Any) -> Any:
-        kind = BatchNorm if isinstance(layer, keras.layers.BatchNormalization) else type(layer)
-        return kind.from_config(layer.get_config())
-
-    same = keras.models.clone_model(model, clone_function=cloned)
-    for mine, theirs in zip(same.weights, model.weights, strict=True):
+    try:
+        saved = keras.saving.load_model(path, compile=False).weights
+    except (ValueError, KeyError):  # no model, but weights alone
+        model.load_weights(path)
+        return
+    if [theirs.shape for theirs in saved[: len(model.weights)]] != [mine.shape for mine in model.weights]:
+        raise ValueError("its layers are others")
+    for mine, theirs in zip(model.weights, saved, strict=False):
         mine.assign(theirs.value)
-    return same
+
+
+def _batch_norm(layer: Any, inputs: Tensor, training: bool | None = None, mask: None = None) -> Tensor:
+    """Compute what a batch norm of Keras does, in one operation.
+
+    Keras makes a dozen operations of it, which take a quarter of a step. No exporter folds them into convolutions.
+    """
+    moving = layer.moving_mean.value, layer.moving_variance.value
+    x = inputs.movedim(-1, 1)
+    learned = layer.gamma.value, layer.beta.value
+    return functional.batch_norm(x, *moving, *learned, bool(training), 1 - layer.momentum, layer.epsilon).movedim(1, -1)
 
 
 class FaceNet(nn.Module):
@@ -255,39 +253,36 @@ class FaceNet(nn.Module):
         self.backbone = backbone
         self.heads = heads
 
-    def freeze(self, count: int) -> None:
-        """Keep the first `count` convolutions as they are."""
-        for layer in [module for module in self.backbone.modules() if isinstance(module, nn.Conv2d)][:count]:
-            layer.requires_grad_(False)
-
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor] | Tensor:
         return self.heads(self.backbone(x))
 
+    def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return gender logits [N, 1] and age logits [N, classes] of images [N, 3, S, S].
 
-def build(
-    arch: Arch,
-    size_px: int,
-    init: str = "random",
-    head: Literal["years", "original"] = "years",
-    hidden: int = HIDDEN,
-) -> FaceNet:
-    """Build a network to train.
+        The nine outputs of the original head become man minus woman, and its seven decades.
+        """
+        out = self(x)
+        return (out[:, :1] - out[:, 1:2], out[:, 2:]) if isinstance(out, Tensor) else out
 
-    `init` is `random`, `imagenet` (downloaded by Keras; not for mobilenet) or a file of weights. For a mobilenet that
+
+def build(recipe: Recipe, hidden: int = HIDDEN) -> FaceNet:
+    """Build the network with which a run begins, on the CPU. New heads have `hidden` units. Raises ModelError.
+
+    `init` is `random`, `imagenet` (fetched by Keras; not for a mobilenet) or a file of weights. For a mobilenet that
     is faceres_deep.onnx or an exported file, whose heads are taken if they are of the kind `head`. For the others it
-    is a `.weights.h5`. New heads have `hidden` units. Raises ModelError, which names the remedy.
+    is a `.keras` or `.h5` file.
     """
-    path = Path(init)
-    if init not in ("random", "imagenet") and not path.is_file():
-        raise ModelError(f"--init {init}: no such file; give `random`, `imagenet` or a weights file")
-    if arch == "mobilenet":
-        if init == "imagenet":
-            raise ModelError("--init imagenet: mobilenet starts from `random` or from faceres_deep.onnx")
-        mobilenet = MobileNet()
-        known = mobilenet.load_onnx(path) if init != "random" else None
-        return FaceNet(mobilenet, known if known and head == "years" else Heads(mobilenet.features, head, hidden))
-    classic = KerasBackbone(arch, size_px, None if init == "random" else init)
-    return FaceNet(classic, Heads(classic.features, head, hidden))
+    torch.manual_seed(recipe.seed)
+    if recipe.arch != "mobilenet":
+        classic = KerasBackbone(recipe.arch, recipe.size_px, recipe.init)
+        return FaceNet(classic, Heads(classic.features, recipe.head, hidden))
+    if recipe.init == "imagenet":
+        raise ModelError("--init imagenet: mobilenet starts from `random` or from faceres_deep.onnx")
+    mobilenet = MobileNet()
+    known = mobilenet.load_onnx(Path(recipe.init)) if recipe.knows else None
+    mobilenet.convolutions[: recipe.freeze if recipe.knows else 0].requires_grad_(False)
+    heads = known if known and recipe.head == "years" else Heads(mobilenet.features, recipe.head, hidden)
+    return FaceNet(mobilenet, heads)
 
 
 def placed(net: FaceNet, device: torch.device) -> FaceNet:

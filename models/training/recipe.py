@@ -1,14 +1,19 @@
 """Recipe of a training run. Its defaults made the models that come with the program."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
+from msgspec import Meta
 
 from models.cards import ModelError
 
 Arch = Literal["mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0"]
 ARCHS: tuple[Arch, ...] = get_args(Arch)
+Share = Annotated[float, Meta(ge=0, le=1)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,28 +29,28 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """Minutes after which the run ends at the latest, its learning rate annealed by then; 0: no limit."""
     batch: int = 64
     """Photos in each step."""
-    learning_rate: float = 3e-4
+    learning_rate: NotNegative = 3e-4
     """Peak learning rate of the backbone (AdamW), after a rise over a quarter of an epoch. It falls by a cosine."""
     seed: int = 0
 
-    scale: float = 1.2
+    scale: Annotated[float, Meta(gt=0)] = 1.2
     """Side of a crop in face boxes."""
-    head_rate: float = 4 / 3
+    head_rate: NotNegative = 4 / 3
     """Learning rate of the heads, in learning rates of the backbone."""
-    weight_decay: float = 0.02
+    weight_decay: NotNegative = 0.02
     """Weight decay of AdamW, for weights but not for biases."""
-    probe_epochs: int = 12
+    probe_epochs: Count = 12
     """Epochs in which the heads are first fitted to features of clean photos, which are computed once."""
-    freeze: int = 3
+    freeze: Count = 3
     """Number of first convolutions of a mobilenet that do not learn."""
-    balance_power: float = 0.6
+    balance_power: Share = 0.6
     """Power by which rare ages and ethnic groups are drawn more often: 0 as they come, 1 all alike."""
-    spoil: float = 0.5
+    spoil: Share = 0.5
     """Share (0 to 1) of the augmentations that imitate poor cameras, turned heads and covered faces."""
-    remember_px: int = 192
-    """Size of clean photos of which a mobilenet goes on to give the features that it gave at its start."""
-    ema: float = 0.998
-    """Decay of the moving average of the weights, which is validated and saved."""
+    remember_px: Count = 192
+    """Size of clean photos of which a mobilenet goes on to give the features that it gave at its start; 0: of none."""
+    ema: Share = 0.998
+    """Decay of the moving average of the weights, which is validated and saved; 0: the weights themselves."""
 
     @property
     def knows(self) -> bool:
@@ -55,7 +60,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def remembers(self) -> bool:
         """True if the features that the start gives are learnt again from spoilt photos."""
-        return self.knows and self.arch == "mobilenet" and self.epochs > 0
+        return self.knows and self.arch == "mobilenet" and self.epochs > 0 and self.remember_px > 0
 
     @property
     def features_px(self) -> int:
@@ -68,3 +73,18 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             raise ModelError(f"--init {self.init}: no such file; give `random`, `imagenet` or a file of weights")
         if not self.epochs and not self.knows:
             raise ModelError("--epochs 0: fits heads to what --init knows; give weights")
+
+
+def recipe_of(options: dict[str, Any], changed: Iterable[str]) -> Recipe:
+    """Make a recipe of options of the command line and of texts such as `spoil=0`. Raises ModelError."""
+    fields = dict(options)
+    for text in changed:
+        name, _, value = text.partition("=")
+        if name in options or name not in Recipe.__struct_fields__:
+            free = ", ".join(sorted(set(Recipe.__struct_fields__) - set(options)))
+            raise ModelError(f"--set {text}: give NAME=VALUE, where NAME is one of {free}")
+        fields[name] = value
+    try:
+        return msgspec.convert(fields, Recipe, strict=False)
+    except msgspec.ValidationError as error:
+        raise ModelError(f"--set {' '.join(changed)}: {error}") from error

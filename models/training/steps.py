@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.training.losses import Batch, loss_of
+from models.training.losses import Labels, loss_of
 from models.training.networks import PREPROCESSING, FaceNet, autocast
 from models.training.recipe import Recipe
 from models.training.views import to_tensor
@@ -41,26 +41,29 @@ class Steps:
             torch.set_num_threads(1)
         self.pool = ThreadPoolExecutor(self.count, "gradients")
 
-    def take(self, batch: Batch, epoch: float, progress: float, deviation: Tensor) -> Tensor:
-        """Learn from one batch, after `epoch` epochs and at `progress` (0 to 1) of the run. Return the mean loss.
+    def take(
+        self, images: Tensor, labels: Labels, remembered: Tensor, deviation: Tensor, epoch: float, progress: float
+    ) -> Tensor:
+        """Learn from photos, uint8 RGB [N, S, S, 3], after `epoch` epochs and at `progress` (0 to 1) of the run.
 
-        Differences of features are divided by `deviation` [F]. A graphics card may not have finished the loss yet.
+        The backbone also learns to give features `remembered`, [N, F] or [N, 0]; differences are divided by `deviation`
+        [F]. Learning rates rise over a quarter of an epoch, and fall by a cosine to the end of the run. Return the mean
+        loss, which a graphics card may not have finished yet.
         """
-        trained = self._scheduled(epoch, progress)
-        parts = [
-            Batch(*(getattr(batch, name)[part :: self.count].to(self._device) for name in Batch.__struct_fields__))
-            for part in range(self.count)
+        rate = min(1.0, epoch * 4 + 0.02) * (0.5 * (1 + math.cos(math.pi * progress)) + 0.005)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * rate
+        trained = [parameter for parameter in self._net.parameters() if parameter.requires_grad]
+        columns = [
+            [column[part :: self.count].to(self._device) for part in range(self.count)]
+            for column in (images, remembered, *labels)
         ]
-        gradients = partial(self._gradients, trained=trained, deviation=deviation)
-        results = [gradients(parts[0])] if len(parts) == 1 else list(self.pool.map(gradients, parts))
+        gradients = partial(self._gradients, trained, deviation)
+        results = list((self.pool.map if self.count > 1 else map)(gradients, *columns))
         for parameter, *each in zip(trained, *(each for _, each in results), strict=True):
-            if each[0] is None:
-                parameter.grad = None
-                continue
-            mean = each[0] if len(each) == 1 else sum(each[1:], each[0]) / len(each)
-            # The fused optimizer pairs elements by place in memory: a gradient needs the layout of its parameter.
-            alike = mean.stride() == parameter.stride()
-            parameter.grad = mean if alike else torch.empty_like(parameter).copy_(mean)
+            if each[0] is not None:
+                # The fused optimizer pairs elements by place in memory: a gradient needs the layout of its parameter.
+                parameter.grad = torch.empty_like(parameter).copy_(sum(each[1:], each[0]) / len(each))
         torch.nn.utils.clip_grad_norm_(trained, 5.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -70,27 +73,15 @@ class Steps:
         """End the threads."""
         self.pool.shutdown()
 
-    def _scheduled(self, epoch: float, progress: float) -> list[torch.nn.Parameter]:
-        """Set the learning rates for this step and return the parameters that learn.
-
-        Rates rise over a quarter of an epoch, and fall by a cosine to the end of the run.
-        """
-        rate = min(1.0, epoch * 4 + 0.02) * (0.5 * (1 + math.cos(math.pi * progress)) + 0.005)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * rate
-        return [parameter for parameter in self._net.parameters() if parameter.requires_grad]
-
     def _gradients(
-        self, batch: Batch, trained: list[torch.nn.Parameter], deviation: Tensor
+        self, trained: list[torch.nn.Parameter], deviation: Tensor, images: Tensor, remembered: Tensor, *labels: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        recipe, net = self._recipe, self._net
         with autocast(self._device):
-            features = net.backbone(to_tensor(batch.images, PREPROCESSING[recipe.arch]))
-            outputs = net.heads(features)
-        loss = loss_of(outputs, batch)
-        if batch.features.numel():
-            apart = ((features.float() - batch.features) / deviation).square().mean(1)
-            loss = loss + REMEMBER_WEIGHT * apart.mean()
+            features = self._net.backbone(to_tensor(images, PREPROCESSING[self._recipe.arch]))
+            outputs = self._net.heads(features)
+        loss = loss_of(outputs, Labels(*labels))
+        if remembered.numel():
+            loss = loss + REMEMBER_WEIGHT * ((features.float() - remembered) / deviation).square().mean(1).mean()
         return loss.detach(), torch.autograd.grad(loss, trained, allow_unused=True)
 
 

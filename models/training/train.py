@@ -2,9 +2,11 @@
 
 import json
 import math
+import platform
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,14 @@ from torch.utils.data import DataLoader
 
 from models.cards import ModelError
 from models.datasets.crops import CropCache
-from models.training.checkpoints import initial_network, load, names_of, network_of, resume, save, weights_of
+from models.datasets.index import write_indexes
+from models.training.checkpoints import network_of, resume, save, weights_of
 from models.training.heads import deviation_of, features_of, fit_heads
-from models.training.losses import Targets, batch_of
-from models.training.networks import placed
+from models.training.losses import labels_of
+from models.training.networks import build, placed
 from models.training.recipe import Recipe
-from models.training.record import write_indexes, write_record
 from models.training.steps import Steps, cores
-from models.training.validation import predict, score
+from models.training.validation import validate
 from models.training.views import Views, balance_weights
 
 _SHARES = ((0.4, 0.7), (0.6, 0.9), (1.0, 1.0))
@@ -45,7 +47,7 @@ def train(
     Only the length of that recipe (epochs, minutes) may differ. `out` gets:
     - last.pt: the state to go on from,
     - best.pt: the weights with the best validation score,
-    - record.json and curves.png: recipe, versions and figures of each epoch,
+    - record.json: leaks of the split, recipe, versions and figures of each epoch,
     - index/: the labels of each data set with their splits, to evaluate by,
     - features.pt: the features that the start gives of the photos to train on.
 
@@ -61,15 +63,25 @@ def train(
     if workers is None:
         workers = cores() - 1 if where.type == "cuda" else cores() // 4
     run = _Run(cache, recipe, out, where)
-    write_indexes(cache, out / "index")
+    write_indexes(cache.rows, out / "index")
     try:
         run.go(workers)
     finally:
         run.steps.close()
     if not run.history:
         raise ModelError(f"--minutes {recipe.minutes:g}: no time for a single step")
-    rows = {"train": len(run.train_rows), "val": len(run.val_rows)}
-    return write_record(out, cache, recipe, leaking, rows, str(where), run.spent_s(), run.history)
+    versions = {name: version(name) for name in ("torch", "keras", "numpy", "opencv-contrib-python")}
+    record: dict[str, Any] = {"leaking_split": list(leaking)} if leaking else {}
+    record |= {
+        "recipe": msgspec.to_builtins(recipe),
+        "data": {"train": len(run.train_rows), "val": len(run.val_rows), "index_sha256": cache.sha256},
+        "versions": versions | {"python": platform.python_version()},
+        "device": str(where),
+        "seconds": round(run.spent_s(), 1),
+        "history": run.history,
+    }
+    (out / "record.json").write_text(json.dumps(record, indent=1))
+    return record
 
 
 class _Run:
@@ -77,22 +89,21 @@ class _Run:
 
     def __init__(self, cache: CropCache, recipe: Recipe, out: Path, device: torch.device) -> None:
         self._cache, self._recipe, self._out, self._device = cache, recipe, out, device
-        self.train_rows, self.val_rows = _split_rows(cache)
-        self._targets = Targets(cache.rows)
-        _check_labels(self._targets, self.train_rows, self.val_rows, out)
-        self._weights = balance_weights([cache.rows[i] for i in self.train_rows], recipe.balance_power)
-        self._steps_an_epoch = max(1, len(self.train_rows) // recipe.batch)
-        self._photos = names_of(cache.rows[i] for i in self.train_rows)
-        if recipe.init.endswith(".pt"):
-            self._photos = torch.cat([self._photos, load(Path(recipe.init)).photos]).unique()
+        splits = np.array([row.split for row in cache.rows])
+        self.train_rows, self.val_rows = np.flatnonzero(splits == "train"), np.flatnonzero(splits == "val")
+        _check_labels(cache, splits)
+        learnt = [cache.rows[i] for i in self.train_rows]
+        self._labels = labels_of(learnt)
+        self._weights = balance_weights(learnt, recipe.balance_power)
+        self._steps_an_epoch = max(1, len(learnt) // recipe.batch)
         self._files = weights_of(recipe)
         self._saved = resume(out, recipe, cache.sha256, device)
-        self._net = initial_network(recipe, device)
+        self._net = placed(build(recipe), device)
         if self._saved and self._saved["weights"]["heads.hidden.weight"].shape != self._net.heads.hidden.weight.shape:
             raise ModelError(f"{out}: was begun by a version that started with other heads; give another --out")
         self._ema = placed(network_of(self._net.state_dict(), recipe), device)
         self.steps = Steps(self._net, recipe, device)
-        self._features, self._deviation = torch.empty(len(self.train_rows), 0), torch.empty(0)
+        self._features, self._deviation = torch.empty(len(learnt), 0), torch.empty(0)
         self.history: list[dict[str, float]] = []
         self._step = 0
         self._started = time.monotonic()
@@ -124,25 +135,18 @@ class _Run:
                 multiprocessing_context="spawn" if workers else None,
             )
         )
-        best = max((entry["score"] for entry in self.history), default=-math.inf)
         if not recipe.epochs:
-            self.history.append(self._validated() | {"loss": math.nan, "size_px": recipe.size_px, "seconds": 0.0})
-            self._save_best()
+            self._keep({"loss": math.nan, "size_px": recipe.size_px, "seconds": 0.0})
         try:
             while len(self.history) < recipe.epochs:
                 begun_s = self.spent_s()
                 losses, size_px = self._epoch(batches)
                 if not losses:
                     break
-                entry = self._validated() | {"loss": float(torch.stack(losses).mean()), "size_px": size_px}
-                entry["seconds"] = self.spent_s() - begun_s
-                if not math.isfinite(entry["loss"]):
-                    raise ModelError(f"{self._out}: the loss is no number any more: give a lower --learning-rate")
-                self.history.append(entry)
-                print(json.dumps({k: round(v, 4) for k, v in entry.items()}), file=sys.stderr, flush=True)
-                if entry["score"] > best:
-                    best = entry["score"]
-                    self._save_best()
+                loss = float(torch.stack(losses).mean())
+                if not math.isfinite(loss):
+                    raise ModelError(f"{self._out}: the loss is no number any more: --set a lower learning_rate")
+                self._keep({"loss": loss, "size_px": size_px, "seconds": self.spent_s() - begun_s})
                 self._save()
         finally:
             del batches  # this ends its processes
@@ -159,8 +163,7 @@ class _Run:
             features = features_of(self._net, self._cache, self.train_rows, self._recipe, self.steps.pool)
             save(kept, features)
         if not self._saved:
-            rows = self.train_rows
-            fit_heads(self._net.heads, features, rows, self._targets, self._weights, self._recipe)
+            fit_heads(self._net.heads, features, self._labels, self._weights, self._recipe)
         if self._recipe.remembers:
             self._features, self._deviation = features, deviation_of(features)
 
@@ -194,12 +197,11 @@ class _Run:
             images, picked = next(batches)
             size_px = images.shape[1]
             features = self._features[picked.to(self._features.device)]
-            batch = batch_of(images, self.train_rows[picked.numpy()], self._targets, features)
             torch.manual_seed(recipe.seed + self._step)  # so that dropout is the same after a stop
-            losses.append(self.steps.take(batch, epoch, progress, self._deviation))
-            keep = min(recipe.ema, 1 - 1 / (1 + epoch * 100))
+            labels = self._labels.of(picked)
+            losses.append(self.steps.take(images, labels, features, self._deviation, epoch, progress))
             with torch.no_grad():
-                torch._foreach_lerp_(averages, currents, 1 - keep)
+                torch._foreach_lerp_(averages, currents, 1 - min(recipe.ema, 1 - 1 / (1 + epoch * 100)))
             self._step += 1
             if len(losses) % 50 == 0:
                 speed = recipe.batch * len(losses) / (self.spent_s() - begun_s)
@@ -211,26 +213,15 @@ class _Run:
                 )
         return losses, size_px
 
-    def _validated(self) -> dict[str, float]:
-        """Score the averaged weights on the validation rows: all of them, and those of each data set."""
-        rows, targets = self.val_rows, self._targets
-        gender, age = predict(self._ema, self._cache, rows, self._recipe)
-        entry = score(gender, age, targets, rows)
-        entry["score"] = entry["even_gender"] + entry["even_age_bins"] - entry["even_age_mae"] / 20
-        data = np.array([self._cache.rows[i].data for i in rows])
-        for name in np.unique(data):
-            part = data == name
-            entry |= {f"{name}.{key}": v for key, v in score(gender[part], age[part], targets, rows[part]).items()}
-        return entry
-
-    def _save_best(self) -> None:
-        state = {
-            "weights": self._ema.state_dict(),
-            "recipe": msgspec.to_builtins(self._recipe),
-            "index_sha256": self._cache.sha256,
-            "photos": self._photos,
-        }
-        save(self._out / "best.pt", state)
+    def _keep(self, trained: dict[str, float]) -> None:
+        """Validate the averaged weights, note the figures of the epoch, and save the weights if they are the best."""
+        entry = validate(self._ema, self._cache, self.val_rows, self._recipe) | trained
+        best = max((earlier["score"] for earlier in self.history), default=-math.inf)
+        self.history.append(entry)
+        print(json.dumps({k: round(v, 4) for k, v in entry.items()}), file=sys.stderr, flush=True)
+        if entry["score"] > best:
+            state = {"weights": self._ema.state_dict(), "recipe": msgspec.to_builtins(self._recipe)}
+            save(self._out / "best.pt", state)
 
     def _save(self) -> None:
         state = {
@@ -247,28 +238,20 @@ class _Run:
         save(self._out / "last.pt", state)
 
 
-def _split_rows(cache: CropCache) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the numbers of the rows to train on and of the rows to validate on. Raises ModelError."""
-    splits = np.array([row.split for row in cache.rows])
-    train_rows, val_rows = np.flatnonzero(splits == "train"), np.flatnonzero(splits == "val")
-    if not len(train_rows) or not len(val_rows):
-        raise ModelError(
-            f"{cache.folder}: needs rows of both splits `train` and `val`: more people, or another column `split`"
-        )
-    return train_rows, val_rows
-
-
 def _size_px(recipe: Recipe, progress: float) -> int:
     """Return the size of photos, in px: a mobilenet begins with small ones, which makes half as many epochs again."""
     share = next(share for until, share in _SHARES if progress < until or until == 1)
     return recipe.size_px if share == 1 or recipe.arch != "mobilenet" else int(recipe.size_px * share) // 16 * 16
 
 
-def _check_labels(targets: Targets, train_rows: NDArray[np.int64], val_rows: NDArray[np.int64], out: Path) -> None:
-    """Raise ModelError if a split lacks men, women or ages."""
-    for split, rows in (("train", train_rows), ("val", val_rows)):
-        genders = targets.male[rows][targets.male_weight[rows] > 0]
-        if len(set(genders.tolist())) < (2 if split == "train" else 1):
-            raise ModelError(f"{out}: the split `{split}` has too few genders: it needs photos of men and of women")
-        if not targets.age_weight[rows].any():
-            raise ModelError(f"{out}: the split `{split}` has no ages: it needs photos with an age, or a range")
+def _check_labels(cache: CropCache, splits: NDArray[np.str_]) -> None:
+    """Raise ModelError if a split to train or to validate on is missing, or lacks men, women or ages."""
+    for split in ("train", "val"):
+        rows = [cache.rows[i] for i in np.flatnonzero(splits == split)]
+        where = f"{cache.folder}: the split `{split}`"
+        if not rows:
+            raise ModelError(f"{where} is empty: it needs more people, or another column `split`")
+        if len({row.gender for row in rows} - {None}) < (2 if split == "train" else 1):
+            raise ModelError(f"{where} has too few genders: it needs photos of men and of women")
+        if all(row.age_lo is None or row.age_hi is None for row in rows):
+            raise ModelError(f"{where} has no ages: it needs photos with an age, or a range")

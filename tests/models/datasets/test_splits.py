@@ -11,6 +11,7 @@ import pytest
 
 from models.cards import ModelError
 from models.datasets.index import write_index
+from models.datasets.prepare import prepare
 from models.datasets.splits import (
     assign,
     check_photos,
@@ -20,7 +21,6 @@ from models.datasets.splits import (
     name_persons,
     near_duplicates,
 )
-from models.training.prepare import prepare
 from tests.models.helpers import portrait, row
 
 

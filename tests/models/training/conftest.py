@@ -1,4 +1,4 @@
-"""Fixtures of the tests of training."""
+"""Fixtures of the tests of training and of export."""
 
 import gc
 import importlib.util
@@ -15,9 +15,10 @@ collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["test_*.py"]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder, so that `make test` leaves them out: they need PyTorch."""
+    """Mark the tests of training and of export, so that `make test` leaves them out: they need PyTorch."""
+    here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
+        if any(item.path.is_relative_to(folder) for folder in (here, here.parent / "export")):
             item.add_marker("train")
 
 

@@ -5,13 +5,11 @@ import pytest
 import torch
 
 from models.datasets.index import Row
-from models.training.losses import Batch, Targets, age_loss, gender_loss, loss_of, original_targets
-from models.training.networks import (
-    YEARS,
-)
-from models.training.validation import score
+from models.training.losses import age_loss, gender_loss, labels_of, loss_of, original_targets
+from models.training.networks import YEARS
+from models.training.validation import scores
 from models.training.views import balance_weights
-from tests.models.helpers import row
+from tests.models.helpers import row, said
 
 
 def test_age_loss_is_least_where_the_label_says() -> None:
@@ -41,26 +39,18 @@ def test_gender_loss_and_original_targets() -> None:
 
 def test_what_is_not_known_teaches_nothing_and_counts_for_nothing() -> None:
     rows = [row("a", 25), Row(file="b", gender=None, age_lo=41, age_hi=41), row("c", None)]
-    targets = Targets(rows)
-    columns = {name: torch.from_numpy(getattr(targets, name).astype(np.float32)) for name in
-               ("male", "male_weight", "age_lo", "age_hi", "age_weight")}  # fmt: skip
-    batch = Batch(
-        images=torch.zeros(3),
-        features=torch.empty(3, 0),
-        **columns,
-    )
+    labels = labels_of(rows)
     for outputs in ((torch.zeros(3, 1), torch.zeros(3, YEARS)), torch.zeros(3, 9)):
         leaves = [part.requires_grad_() for part in (outputs if isinstance(outputs, tuple) else (outputs,))]
-        loss_of(outputs, batch).backward()
+        loss_of(outputs, labels).backward()
         taught = torch.cat([leaf.grad for leaf in leaves], dim=1) != 0
         genders = 1 if isinstance(outputs, tuple) else 2
         assert taught[:, :genders].all(dim=1).tolist() == [True, False, True]
         assert taught[:, genders:].any(dim=1).tolist() == [True, True, False]
-    assert targets.male_weight.tolist() == [1, 0, 1]  # half of it is for babies, not for who knows whom
+    assert labels.male_weight.tolist() == [1, 0, 1]  # half of it is for babies, not for who knows whom
     assert balance_weights(rows, 1).tolist() == [1, 1, 1]
-    age = np.full((3, YEARS), -99, np.float32)
-    age[:, 25] = 0
-    figures = score(np.array([1, -1, 1], np.float32), age, targets, np.arange(3))
-    assert (figures["gender"], figures["even_gender"]) == (1, 1)
-    assert figures["age_mae"] == pytest.approx(8)
-    assert figures["age_bins"] == figures["even_age_bins"] == 0.5
+    right = {"gender": 1, "age_mae": 8, "age_bins": 0.5}
+    even = {f"even_{name}": value for name, value in right.items()}
+    assert scores(said(np.array([1, 0, 1]), [25, 25, 25]), rows) == pytest.approx(right | even | {"score": 1.1})
+    nobody = [Row(file="a", gender=None, age_lo=None, age_hi=None)]
+    assert set(scores(said(np.array([1]), [25]), nobody).values()) == {0}

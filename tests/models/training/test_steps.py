@@ -5,7 +5,7 @@ import contextlib
 import pytest
 import torch
 
-from models.training.losses import Batch, loss_of
+from models.training.losses import Labels, loss_of
 from models.training.networks import (
     PREPROCESSING,
     Arch,
@@ -25,17 +25,16 @@ def test_a_step_is_that_of_plain_adamw(arch: Arch, monkeypatch: pytest.MonkeyPat
     recipe = Recipe(arch=arch, size_px=33, batch=32, learning_rate=1e-3)
     cpu = torch.device("cpu")
     torch.manual_seed(3)
-    net, plain = (placed(build(arch, 33, "random"), cpu).eval() for _ in range(2))
+    net, plain = (placed(build(recipe), cpu).eval() for _ in range(2))
     plain.load_state_dict(net.state_dict())
     before = {name: value.clone() for name, value in net.state_dict().items()}
     n, age, one = recipe.batch, torch.linspace(1, 80, recipe.batch), torch.ones(recipe.batch)
-    labels = (torch.arange(n) % 2.0, one, age, age, one)
+    labels = Labels(torch.arange(n) % 2.0, one, age, age, one)
     photos = torch.randint(0, 256, (n, 33, 33, 3), dtype=torch.uint8)
-    batch = Batch(photos, *labels, torch.empty(n, 0))
     threads = torch.get_num_threads()
     steps = Steps(net, recipe, cpu)
     try:
-        steps.take(batch, 0.5, 0.0, torch.empty(0))
+        steps.take(photos, labels, torch.empty(n, 0), torch.empty(0), 0.5, 0.0)
     finally:
         steps.close()
         torch.set_num_threads(threads)
@@ -46,7 +45,7 @@ def test_a_step_is_that_of_plain_adamw(arch: Arch, monkeypatch: pytest.MonkeyPat
          for p in theirs["params"]],
         foreach=False,
     )  # fmt: skip
-    loss_of(plain(to_tensor(photos, PREPROCESSING[arch])), batch).backward()
+    loss_of(plain(to_tensor(photos, PREPROCESSING[arch])), labels).backward()
     torch.nn.utils.clip_grad_norm_(plain.parameters(), 5.0)
     reference.step()
     for name, theirs in plain.state_dict().items():

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from models.cards import ModelError
-from models.training.export import INPUT, quiet
+from models.export.to_onnx import INPUT, quiet, session_of
 
 CORRECTION_IMAGES = 128
 
@@ -141,8 +140,6 @@ def _means(model: Any, names: list[str], images: NDArray[np.float32], batch: int
 
 def _runs(model: Any, images: NDArray[np.float32], batch: int) -> Iterator[list[NDArray[np.float32]]]:
     """Yield all outputs of a model, one batch of images at a time."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = session_of(model.SerializeToString())
     for start in range(0, len(images), batch):
         yield session.run(None, {INPUT: images[start : start + batch]})

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from models.cards import ModelError
 from models.commands import models
 from models.datasets.index import write_index
+from models.datasets.prepare import prepare
 from models.datasets.splits import (
     hold_out_copies,
 )
-from models.training.prepare import prepare
 from tests.models.helpers import portrait, row
 
 

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from models.training.export import INPUT
-from models.training.quantize import quantize_int8
+from models.export.quantize import quantize_int8
+from models.export.to_onnx import INPUT
 
 
 def ten_convolutions(path: Path, rare_and_loud: bool) -> None:
