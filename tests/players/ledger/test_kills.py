@@ -58,7 +58,7 @@ def chaos(path: Path, plays: int, kills: int, budget: str) -> None:
 
 
 def test_kills_lose_nothing_and_count_nothing_twice(path: Path) -> None:
-    chaos(path, plays=300, kills=8, budget="3.00")
+    chaos(path, plays=200, kills=6, budget="2.00")
 
 
 @pytest.mark.slow
