@@ -68,10 +68,15 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         patch.setenv("XDG_DATA_HOME", f"{sockets}/data")
         command = [*wrapper, sys.executable, "-P", "-m", "pipeline.cli", "run", str(path)]
         with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as run:
-            wait_for(lambda: run.poll() is not None or _has_seen_people(folder), "people and a play")
-            station = psutil.Process(run.pid).children()[0] if wrapper else psutil.Process(run.pid)
-            core_bytes = [child.rlimit(psutil.RLIMIT_CORE) for child in station.children()]
-            station.terminate()
+            try:
+                wait_for(lambda: run.poll() is not None or _has_seen_people(folder), "people and a play")
+                assert run.poll() is None, "the station has ended"
+                station = psutil.Process(run.pid).children()[0] if wrapper else psutil.Process(run.pid)
+                core_bytes = [child.rlimit(psutil.RLIMIT_CORE) for child in station.children()]
+            finally:  # strace would not end with what it watches
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    for process in psutil.Process(run.pid).children() if wrapper else (run,):
+                        process.terminate()
         assert run.returncode == 0
         written = [file for file, changed_ns in _writable(folder).items() if before.get(file) != changed_ns]
         yield Run(folder, written, core_bytes, trace.read_text(errors="replace").splitlines() if wrapper else None)
