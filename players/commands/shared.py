@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import click
 from msgspec import Struct
-from rich.table import Table
+from rich.console import RenderableType
 
 from pipeline.errors import UserError
 from pipeline.settings import Station, demo_station, load
@@ -206,7 +206,7 @@ def draw(name: str, made: Report, plot: Path | None, language: str | None, stati
         getattr(plots, name)(made, plot, language or station.screens[0].language)
 
 
-def print_table(table: Table, stream: TextIO | None = None) -> None:
+def print_table(table: RenderableType, stream: TextIO | None = None) -> None:
     """Print a table, its text letter by letter as it is; 160 columns wide where it goes into a file or a pipe."""
     width = None if Terminal(stream).is_terminal else 160
     Terminal(stream, width=width, markup=False, emoji=False).print(table)

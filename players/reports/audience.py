@@ -35,7 +35,7 @@ _COLUMNS = (
     *PEOPLE, "share_pct", "person_hours", "stay_s", "dwell_s", "attention_s", "conversion_pct", "attraction_pct",
     "unknown_pct", "measured_pct",
 )  # fmt: skip
-_BRIEF = (*PEOPLE, "share_pct", "stay_s", "dwell_s", "attention_s", "measured_pct")
+_BRIEF = ("people", "ots", "watchers", "share_pct", "attention_s", "measured_pct")
 """Columns in a terminal, beside those of `by`."""
 _SETTLED_S = 300
 """Time after which an hour is told. Until then who came in it may still be there."""

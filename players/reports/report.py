@@ -5,7 +5,9 @@ from typing import Any, Literal, TextIO
 
 from msgspec import Struct, structs
 from rich import box
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.clean import clean
 from pipeline.streams import json_text
@@ -43,15 +45,14 @@ def cleaned(report: Report) -> Report:
     return structs.replace(report, title=clean(report.title), rows=rows, notes=tuple(map(clean, notes)))
 
 
-def as_table(report: Report) -> Table:
+def as_table(report: Report) -> RenderableType:
     """Return the report for a terminal, in brief where it has a brief form."""
     columns = report.brief or report.columns
-    notes = report.notes
+    table = Table(title=report.title, header_style="bold")
     if report.brief:
-        notes = tuple(f"- {note}" for note in (*notes, "All columns: add --format csv or --format json."))
-    table = Table(title=report.title, caption="\n".join(notes) or None, header_style="bold")
-    if report.brief:
-        table.box, table.show_edge, table.padding, table.caption_justify = box.SIMPLE_HEAD, False, (0, 1, 0, 0), "left"
+        table.box, table.show_edge, table.padding = box.SIMPLE_HEAD, False, (0, 1, 0, 0)
+    else:
+        table.caption = "\n".join(report.notes) or None
     for name in columns:
         numeric = any(isinstance(row.get(name), _NUMBERS) for row in report.rows)
         overflow: Literal["fold", "ellipsis"] = "fold" if report.brief else "ellipsis"
@@ -59,7 +60,10 @@ def as_table(report: Report) -> Table:
     for number, row in enumerate(report.rows):
         style = "bold" if number >= len(report.parts) else None
         table.add_row(*(_text(row.get(name)) for name in columns), style=style)
-    return table
+    if not report.brief:
+        return table
+    notes = (*report.notes, "All columns: add --format csv or --format json.")
+    return Group(table, Text("\n".join(f"- {note}" for note in notes)))
 
 
 def as_csv(report: Report, out: TextIO, form: Csv) -> None:

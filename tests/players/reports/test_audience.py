@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import matplotlib as mpl
 import pytest
@@ -12,12 +13,16 @@ from click.testing import CliRunner, Result
 from matplotlib.figure import Figure
 from PIL import Image
 
+from pipeline.streams import Terminal
 from players.commands.report import report
 from players.ledger.ledger import Ledger
+from players.reports.audience import audience
 from players.reports.drawing import style
+from players.reports.report import as_table
 from players.screen.fonts import PLOT_FONT
+from players.statistics.reading import reading_counts
 from tests.players.recording import STATION
-from tests.players.statistics.years import write_year
+from tests.players.statistics.years import BEGINS_S, write_year
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +81,19 @@ def test_a_report_needs_no_ledger_but_somebody_who_was_counted(station: Path, tm
         assert "audience.sqlite: nobody was counted yet; let the station run first" in empty.output
     shutil.copy(station.parent / "state" / "audience.sqlite", tmp_path / "state")
     assert _report(copy, "--by", "camera", "--format", "json").stdout == with_ledger
+
+
+def test_a_report_fits_a_terminal_of_80_columns(station: Path) -> None:
+    """No heading is cut there; csv and JSON have all columns."""
+    out = io.StringIO()
+    with reading_counts(station.parent / "state" / "audience.sqlite") as counts:
+        made = audience(None, ("weekday", "gender"), ZoneInfo("Asia/Seoul"), counts=counts, now_s=BEGINS_S + 1e7)
+    Terminal(out, width=80).print(as_table(made))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    words = {word for line in lines[:4] for word in line.split()}
+    assert {"weekday", "gender", "people", "ots", "watchers", "share", "attention", "measured", "pct"} <= words
+    assert len(made.rows) == 22 and {"dwell_s", "watchers_2s"} <= {*made.columns}
 
 
 PICTURES = {
