@@ -20,6 +20,7 @@ from models.datasets.splits import (
 from tests.models.helpers import portrait, row
 
 
+@pytest.mark.slow
 def test_splits_are_known_by_other_words_and_others_are_counted(tmp_path: Path) -> None:
     words = ("Test", "TRAIN", "Val", "training", "validation", "dev", "fold1")
     for i in range(len(words)):
