@@ -1,8 +1,8 @@
 """A real slow or failing disk: the kernel asks this process before each opening and reading of a file (fanotify(7))."""
 
 import ctypes
-import errno
 import os
+import select
 import struct
 import threading
 from pathlib import Path
@@ -32,22 +32,21 @@ class Disk:
         self.well = threading.Event()
         self.well.set()
         self.denies = False
+        self._end = os.eventfd(0)
         self._thread = threading.Thread(target=self._answer, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Let everything pass from now on."""
         self.well.set()
+        os.eventfd_write(self._end, 1)
+        self._thread.join()
+        os.close(self._end)
         os.close(self._fd)
 
     def _answer(self) -> None:
-        while True:
-            try:
-                data = os.read(self._fd, 4096)
-            except OSError as error:
-                if error.errno == errno.EINTR:
-                    continue
-                return
+        while self._end not in select.select([self._fd, self._end], [], [])[0]:
+            data = os.read(self._fd, 4096)
             at = 0
             while at < len(data):
                 length, _, _, _, _, fd, _ = _EVENT.unpack_from(data, at)
