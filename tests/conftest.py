@@ -1,6 +1,7 @@
 """Fixtures of all tests, and the rule for them: no process, socket, file descriptor or thread outlives a test."""
 
 import contextlib
+import ctypes
 import gc
 import os
 import shutil
@@ -75,6 +76,16 @@ def _open_fds() -> dict[int, str]:
 def pytest_configure() -> None:
     """Restore Ctrl-C, which a suite started in the background ignores, as would all that it starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_NUMBERS = ctypes.CDLL(None)
+_AS_THE_STANDARD_HAS_THEM = ctypes.c_void_p(-1)
+"""FE_DFL_ENV of C."""
+
+
+def pytest_runtest_setup() -> None:
+    """Let numbers near zero be numbers again: a classifier's session makes them zero in the process that runs it."""
+    _NUMBERS.fesetenv(_AS_THE_STANDARD_HAS_THEM)
 
 
 _FIRST = ("test_station.py", "models", "test_privacy.py", "test_readme.py", "test_setup.py")

@@ -97,7 +97,8 @@ def _in_child(path: Path, known: list[str], quick: bool) -> dict[str, Any]:
         parts, in_time = read_until(reader, until_s, ANSWER_BYTES_MAX)
     finally:
         os.close(reader)
-    if not in_time or len(parts) >= ANSWER_BYTES_MAX or not _has_ended(child):
+    too_much = len(parts) >= ANSWER_BYTES_MAX
+    if not in_time or too_much or not _has_ended(child):
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
     cpu_s = round(usage.ru_utime + usage.ru_stime, 3)
@@ -108,7 +109,8 @@ def _in_child(path: Path, known: list[str], quick: bool) -> dict[str, Any]:
         problem = f"it could not be read within {wall_s_max(path):g} s; save it smaller"
         told |= {"problem": problem, "unfinished": True}
     elif status and not {"kind", "problem"} & told.keys():  # else it has said all, and only its end was slow
-        problem = f"reading it {_how_it_ended(status, path)}; save it anew with another program, or smaller"
+        ended = "told more than there is to tell" if too_much else _how_it_ended(status, path)
+        problem = f"reading it {ended}; save it anew with another program, or smaller"
         told |= {"problem": problem, "unfinished": True}
     if "problem" in told:
         told.pop("blocks", None)

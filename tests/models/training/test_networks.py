@@ -119,6 +119,7 @@ def test_a_classic_starts_from_a_file_that_the_user_has_and_from_what_keras_fetc
 
     asked: list[str] = []
     fetch = file_utils.get_file
+    (tmp_path / "cache").mkdir()  # else Keras takes a folder of everybody's
 
     def from_here(name: str, origin: str, **_: object) -> str:
         asked.append(origin)

@@ -348,7 +348,7 @@ LIES = {
     "no facts": ("return {'kind': 'image', 'width_px': -1}", "makes no sense"),
     "no answer at all": ("os.write(3, b'[1]\\n' + b'[' * 9999 + b'\\n\\xff\\n{')", "makes no sense"),
     "an end that is none": ("os.close(3); time.sleep(300)", "reading it"),
-    "too much": ("[os.write(3, bytes(4096)) for _ in iter(int, 1)]", "ended the process that tried"),
+    "too much": ("[os.write(3, bytes(4096)) for _ in iter(int, 1)]", "told more than there is to tell"),
     "a long story": ("return {'problem': 'x ' * 9999}", "x x x"),
 }
 
