@@ -24,7 +24,7 @@ from pipeline.messages import DECADES, OTS_NS, WATCHED_NS
 from pipeline.settings import Camera, Station, load
 from pipeline.streams import Terminal, json_text
 from stages.capture.network import PIXELS_MAX
-from stages.commands.chain import Chain
+from stages.commands.chain import Calls, Chain
 from stages.people.view import Visit
 
 
@@ -84,7 +84,7 @@ def _station(file: Path | None, name: str | None, reach: str | None, fps: float 
 def _report(path: Path, station: Station) -> _Report:
     chain = Chain(station)
     try:
-        tally = _Tally(path)
+        tally = Tally(path)
         seconds = 0.0
         for image, at_s, until_s in _frames(path, station.cameras[0].fps):
             seconds = until_s
@@ -92,7 +92,7 @@ def _report(path: Path, station: Station) -> _Report:
                 chain.look(image, at_s)
                 tally.add(chain.left())
         tally.add(chain.end())
-        return _Report(tally.people, tally.total(seconds, chain))
+        return _Report(tally.people, tally.total(seconds, chain.calls))
     finally:
         chain.close()
 
@@ -117,7 +117,7 @@ def _frames(path: Path, fps: float) -> Iterator[tuple[NDArray[np.uint8] | None, 
         raise UserError(f"{path}: is no film that can be read ({error}); give one such as H.264 in MP4") from error
 
 
-class _Tally:
+class Tally:
     """Count of the people of one file, each by a number in the order in which they left."""
 
     def __init__(self, path: Path) -> None:
@@ -130,7 +130,7 @@ class _Tally:
         """Count those who have left."""
         for visit in left:
             person = visit.person
-            self._watchers_2s += visit.longest_look_ms * 1_000_000 >= WATCHED_NS
+            self._watchers_2s += visit.longest_look_ms * 1_000_000 >= WATCHED_NS  # whose stay was longer yet
             self._stays_ns.append((person.since_ns, person.seen_ns))
             first_s, last_s = person.since_ns / 1e9, person.seen_ns / 1e9
             self.people.append(
@@ -151,17 +151,19 @@ class _Tally:
                 }
             )
 
-    def total(self, seconds: float, chain: Chain) -> dict[str, Any]:
+    def total(self, seconds: float, calls: Calls) -> dict[str, Any]:
+        """Return the line of a file of so many seconds. Watchers are among those who were there for 1 s."""
+        stayed = [row for row in self.people if row["dwell_s"] >= OTS_NS / 1e9]
         return {
             "file": self._file,
             "seconds": round(seconds, 2),
-            "ots": sum(row["dwell_s"] >= OTS_NS / 1e9 for row in self.people),
-            "watchers": sum(row["watched"] for row in self.people),
+            "ots": len(stayed),
+            "watchers": sum(row["watched"] for row in stayed),
             "watchers_2s": self._watchers_2s,
             "people_max": most_at_once(self._stays_ns),
-            "classifier_calls": chain.calls.classifier,
-            "detector_calls": chain.calls.detector,
-            "frames": chain.calls.frames,
+            "classifier_calls": calls.classifier,
+            "detector_calls": calls.detector,
+            "frames": calls.frames,
         }
 
 

@@ -13,9 +13,11 @@ from bench.rig.scenes.scene import Scene
 from models.images import read_image
 from pipeline.cli import cli
 from pipeline.errors import UserError
+from pipeline.messages import Person
 from pipeline.settings import Camera, Station
-from stages.commands.chain import Chain
-from stages.commands.people import most_at_once
+from stages.commands.chain import Calls, Chain
+from stages.commands.people import Tally, most_at_once
+from stages.people.view import Visit
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 PERSON = {
@@ -72,6 +74,26 @@ def test_somebody_who_stops_is_one_person(film: Path) -> None:
     assert (total["ots"], total["people_max"], total["frames"]) == (1, 1, 120)
     assert total["seconds"] == pytest.approx(12, abs=0.2) and 120 <= total["detector_calls"] < 260
     assert total["watchers"] == person["watched"] and total["watchers_2s"] <= total["watchers"]
+
+
+@pytest.mark.parametrize(("stay_s", "watchers"), [(0.9, 0), (1.1, 1)])
+def test_a_look_makes_a_watcher_of_whoever_was_there_for_a_second(stay_s: float, watchers: int) -> None:
+    person = Person(
+        box_px=(0, 0, 80, 80),
+        score=0.9,
+        gender="unknown",
+        p_male=0.5,
+        age_years=None,
+        decade=None,
+        p_decade=(1 / 9,) * 9,
+        since_ns=10**9,
+        seen_ns=10**9 + round(stay_s * 1e9),
+        watched=True,
+    )
+    tally = Tally(Path("film.mp4"))
+    tally.add([Visit(camera="kerb", person=person, face_px=80, found=9, longest_look_ms=400)])
+    total = tally.total(3.0, Calls())
+    assert (total["ots"], total["watchers"], total["watchers_2s"]) == (watchers, watchers, 0)
 
 
 def test_frames_are_taken_at_the_rate_that_is_asked_for(film: Path) -> None:
