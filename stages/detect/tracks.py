@@ -98,10 +98,13 @@ class Track:
         for motion in (self._x, self._y, self._size):
             motion.move(s)
 
-    def cost(self, face: DetectedFace, gate: float) -> float:
-        """Return how unlike the person a face is now, as a negative log likelihood; infinite past the gate."""
+    def cost(self, face: DetectedFace, gate: float, lost_ns: float) -> float:
+        """Return how unlike the person a face is now, as a negative log likelihood; infinite past the gate.
+
+        Who was not found for more than `lost_ns` has no poor face but where his is expected.
+        """
         offs = self._off(face)
-        if face.score < _POOR and self._at_ns - self.seen_ns > _POOR_NS and not _is_there(*offs):
+        if face.score < _POOR and self._at_ns - self.seen_ns > lost_ns and not _is_there(*offs):
             return math.inf
         away, spread = 0.0, 1.0
         for off, motion in zip(offs, (self._x, self._y, self._size), strict=True):
@@ -180,7 +183,8 @@ class Tracks:
         None stands for a second box of one face, and for the face of one of two people who pass each other.
         """
         people = self.expected(t_ns)
-        costs = [[track.cost(face, _gate(track, size_px)) for face in found] for track in people]
+        lost_ns = max(_POOR_NS, 1.5e9 * self._period_s)
+        costs = [[track.cost(face, _gate(track, size_px), lost_ns) for face in found] for track in people]
         pairs = _assigned(costs)
         unclear = {j for i, j in pairs.items() if self._is_unclear(people, costs, pairs, i)}
         believe_at = 0.0 if self._period_s >= _SELDOM_S else _BELIEVED
