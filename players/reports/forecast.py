@@ -53,11 +53,11 @@ def forecast(
     coming = [today + timedelta(days=i) for i in range(1, days + 1)]
     title = f"Forecast, {coming[0]} to {coming[-1]}"
     columns = (*by, *(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")))
-    if weeks < WEEKS_MIN:
-        had = len(histories["people"].counts)
+    had = int(histories["people"].measured.any(1).sum())
+    if weeks < WEEKS_MIN or had < 7:
         note = (
-            f"Too little to foretell from: {had} whole days were counted since the model, the screen's place or the "
-            "zone last changed; two weeks are needed."
+            f"Too little to foretell from: {had} whole days were counted in the last {WEEKS_MAX} weeks, and since the "
+            "model, the screen's place or the zone last changed; two weeks are needed."
         )
         return Report(title=title, columns=columns, rows=[], notes=(note,))
     draws = {name: expect(history, days + 1, seed) for seed, (name, history) in enumerate(histories.items())}

@@ -132,6 +132,9 @@ def test_too_little_is_said_in_place_of_rows(tmp_path: Path) -> None:
     with reading_counts(path) as db:
         made = forecast(db, ("day",), UTC_ZONE, 7, tmp_path, datetime(2026, 5, 17, 12, tzinfo=UTC))
     assert made.rows == [] and "13 whole days" in made.notes[0] and "two weeks are needed" in made.notes[0]
+    with reading_counts(path) as db:
+        made = forecast(db, ("day",), UTC_ZONE, 7, tmp_path, datetime(2026, 12, 1, 12, tzinfo=UTC))
+    assert made.rows == [] and "0 whole days were counted in the last 12 weeks" in made.notes[0]
 
 
 def test_an_unknown_dimension_is_refused(tmp_path: Path) -> None:
