@@ -130,7 +130,7 @@ class Tally:
         """Count those who have left."""
         for visit in left:
             person = visit.person
-            self._watchers_2s += visit.longest_look_ms * 1_000_000 >= WATCHED_NS  # whose stay was longer yet
+            self._watchers_2s += visit.longest_look_ms * 1_000_000 >= WATCHED_NS  # so long a look is part of an OTS
             self._stays_ns.append((person.since_ns, person.seen_ns))
             first_s, last_s = person.since_ns / 1e9, person.seen_ns / 1e9
             self.people.append(
