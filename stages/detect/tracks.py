@@ -25,6 +25,8 @@ _SELDOM_S = 0.5
 """Time from frame to frame from which a person is believed in at once: there may be no second look."""
 _GUIDED_S = 1.0
 """Longest time from frame to frame over which a speed tells a place. After a longer one, who stood is where he was."""
+_SLOWER = 3.0
+"""Largest ratio of a pause to the usual time from frame to frame that may be the rate: a longer one is an outage."""
 _STOOD_WIDTHS, _STOOD_SIZE = 0.7, 0.15
 _ACROSS, _UPWARDS = Habit(0.12, 7.0, 18.0), Habit(0.1, 3.0, 4.0)
 """Motion of a head, in face widths. People walk at 9 widths a second and stop within half a second."""
@@ -169,7 +171,8 @@ class Tracks:
         """Move everybody on to the time of a frame, and return whoever may be found in it."""
         if t_ns > self._last_ns:
             if self._last_ns:
-                self._period_s += 0.2 * ((t_ns - self._last_ns) / 1e9 - self._period_s)
+                pause_s = min((t_ns - self._last_ns) / 1e9, _SLOWER * self._period_s)
+                self._period_s += 0.2 * (pause_s - self._period_s)
             self._last_ns = t_ns
         bridge_ns = max(BRIDGE_NS, 1.5e9 * self._period_s)
         self._people = [track for track in self._people if t_ns - track.seen_ns <= bridge_ns]

@@ -80,6 +80,23 @@ def test_who_stands_where_he_stood_is_the_same_at_one_frame_in_ten_seconds_and_o
     assert len({track.id for track in (*second, *third) if track}) == 3
 
 
+def test_a_face_is_not_believed_in_at_once_because_the_camera_was_away() -> None:
+    tracks = Tracks()
+    for i in range(20):
+        tracks.follow([], 1 + i * SECOND_NS // 10, SIZE_PX)
+    for i in range(3):
+        [somebody] = tracks.follow([face(300 + 500 * i, score=0.75)], (3600 + i) * SECOND_NS // 10, SIZE_PX)
+        assert somebody and not somebody.believed
+
+
+def test_a_rate_that_falls_is_taken_in() -> None:
+    tracks = Tracks()
+    for i in range(20):
+        tracks.follow([], 1 + i * SECOND_NS, SIZE_PX)
+    [somebody] = tracks.follow([face(900)], 20 * SECOND_NS, SIZE_PX)
+    assert somebody and somebody.believed
+
+
 def test_two_who_cross_keep_their_ids() -> None:
     tracks = Tracks()
     for i in range(20):
