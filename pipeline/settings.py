@@ -70,7 +70,8 @@ class Camera(Section, frozen=True, kw_only=True):
     max_width_px: Annotated[int, Meta(ge=64, le=7680)] = 1920
     """Greatest width of a frame; wider ones are scaled down in their shape, before they are turned."""
     max_height_px: Annotated[int, Meta(ge=64, le=4320)] = 1080
-    """Greatest height of a frame; taller ones are scaled down in their shape, before they are turned."""
+    """Greatest height of a frame; taller ones are scaled down in their shape, before they are turned. Of a picture
+    that is higher than wide, the larger of the two limits is that of the height."""
     rotation_deg: Literal[0, 90, 180, 270, "auto"] = 0
     """Clockwise turn that brings the camera's pictures upright. `auto` finds it from how the first faces lie, within
     half a minute of them, and turns again when the camera is mounted another way."""

@@ -14,6 +14,7 @@ from pipeline.job import Job
 from pipeline.log import log
 from pipeline.messages import Frame
 from pipeline.ring import Ring
+from pipeline.settings import Camera
 from stages.capture import sample
 from stages.capture.light import is_dark
 from stages.capture.live import SLICE_S
@@ -21,7 +22,7 @@ from stages.capture.masks import blanked
 from stages.capture.network import Image
 from stages.capture.sources import Source, open_source
 from stages.capture.trouble import local_trouble
-from stages.capture.turn import Turn
+from stages.capture.turn import Turn, mounted
 
 _RETRY_FIRST_S, _RETRY_LAST_S = 0.5, 30.0
 _QUIET_NS = 60_000_000_000  # shortest time between two log lines about the loss of one source
@@ -165,9 +166,24 @@ class Capture:
             self.status = self.status | facts
 
 
+def as_shared(image: Image, camera: Camera) -> Image:
+    """Return a recorded picture of a camera, uint8 BGR [height, width, 3], as the camera's ring would have it.
+
+    It is scaled, turned, mirrored and blanked as the camera's table says; `auto` is no turn.
+    """
+    turn_deg = 0 if camera.rotation_deg == "auto" else camera.rotation_deg
+    image = mounted(fit(image, camera.max_width_px, camera.max_height_px), turn_deg, mirror=camera.mirror)
+    return blanked(image, camera.masks)
+
+
 def fit(image: Image, max_width_px: int, max_height_px: int) -> Image:
-    """Return the picture, uint8 BGR [height, width, 3], scaled down to the limits if larger; its ratio is kept."""
+    """Return the picture, uint8 BGR [height, width, 3], scaled down to the limits if larger; its ratio is kept.
+
+    Of one that is higher than wide, the larger limit is that of the height: a portrait keeps as many pixels.
+    """
     height, width = image.shape[:2]
+    if height > width:
+        max_width_px, max_height_px = sorted((max_width_px, max_height_px))
     scale = min(max_width_px / width, max_height_px / height)
     if scale >= 1:
         return image

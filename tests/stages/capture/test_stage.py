@@ -61,6 +61,12 @@ def test_frames_too_large_are_scaled_down_in_shape(ring: Ring, tmp_path: Path) -
     assert fit(np.zeros((10, 10, 3), np.uint8), 64, 64).shape == (10, 10, 3)
 
 
+def test_a_portrait_keeps_as_many_pixels_as_a_landscape() -> None:
+    assert fit(np.zeros((192, 108, 3), np.uint8), 192, 108).shape == (192, 108, 3)
+    assert fit(np.zeros((384, 216, 3), np.uint8), 108, 192).shape == (192, 108, 3)
+    assert fit(np.zeros((108, 192, 3), np.uint8), 64, 192).shape == (36, 64, 3)
+
+
 def test_a_vanished_file_is_opened_again(
     ring: Ring, tmp_path: Path, clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:

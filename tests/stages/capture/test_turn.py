@@ -223,7 +223,7 @@ def test_a_folder_of_several_sizes_keeps_each_shape_and_says_so_once(
     capture = open_capture(ring, tmp_path, str(tmp_path), fps=10)
     taken = run(capture, ring, 5, at_most=12, clock=clock)
     capture.close()
-    seen = [(1280, 720), (640, 480), (405, 720), (1280, 9), (5, 720), (1, 1)]
+    seen = [(1280, 720), (640, 480), (720, 1280), (1280, 9), (9, 1280), (1, 1)]
     assert [(frame.width_px, frame.height_px) for frame, _ in taken] == seen * 2
     assert capsys.readouterr().err.count("frame_size_changes") == 1
 
