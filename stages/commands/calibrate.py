@@ -11,20 +11,23 @@ import msgspec
 from models.assets import resolve
 from models.cards import ModelError
 from models.detector import DetectedFace, FaceDetector
-from models.images import ImageError, read_frames
 from models.pose import head_pose
+from models.reach.searcher import Searcher
 from pipeline.control import Status, ask
 from pipeline.entry import keep_to_itself
 from pipeline.errors import UserError
 from pipeline.graph import TABLE
-from pipeline.messages import Faces
+from pipeline.messages import MAX_FACES, Faces
 from pipeline.operator.models import pull_models
 from pipeline.operator.snapshot import Snapshot
 from pipeline.runtime import running_stations, runtime_root
 from pipeline.settings import Camera, Detect, Station, demo_station, load
 from pipeline.supervisor import Supervisor
 from pipeline.tap import Tap
+from stages.capture.stage import as_shared
 from stages.commands.angles import plot_angles
+from stages.commands.films import read_film
+from stages.detect.follower import Follower
 from stages.people.attention import Window
 from stages.people.calibration import CORNERS, TURNING, Sample, calibrate
 
@@ -34,6 +37,7 @@ _ENOUGH = 5
 """Number of angles with which a corner may be left."""
 _LAST = 0.999
 _PATIENCE_S = 60.0
+_FILM_FPS = 10.0
 
 Seen = tuple[float, float | None, float | None]
 """Width of a face in px, and its yaw and pitch; None where they cannot be told."""
@@ -63,7 +67,7 @@ def command(camera: str | None, named: str | None, video: Path | None, seconds: 
     station, running = (None, None) if video and not named else _station(named)
     table = _camera(station, camera) if station else None
     if video:
-        samples = list(_of_film(video, station))
+        samples = list(_of_film(video, station, table or Camera(name="film", source="sample")))
     else:
         assert station
         assert table
@@ -216,16 +220,23 @@ def _watch_own(station: Station, camera: Camera, session: _Session) -> None:
         raise UserError(f"{camera.name}: {problem}") if problem else failed[0]
 
 
-def _of_film(path: Path, station: Station | None) -> Iterator[Sample]:
-    """Yield the angles in the frames of a film."""
+def _of_film(path: Path, station: Station | None, camera: Camera) -> Iterator[Sample]:
+    """Yield the angles in a film, whose pictures are searched as those of the camera."""
+    table = station.detect if station else Detect()
     try:
-        model = resolve(station.detect.model if station else Detect().model, station.folder if station else Path.cwd())
-        with FaceDetector(model) as detector:
-            found = [detector.detect(image) for _, image in read_frames(path)]
-    except (ModelError, ImageError) as error:
+        model = resolve(table.model, station.folder if station else Path.cwd())
+        with FaceDetector(model, table.min_score, min(table.max_faces, MAX_FACES), runtime=table.runtime) as detector:
+            searcher = Searcher(detector, camera.reach, table.budget, _FILM_FPS)
+            follower = Follower(lambda *frame: searcher.search(*frame).faces, None, fps=_FILM_FPS)
+            seen = [
+                (at_s, until_s, follower.look(as_shared(image, camera), 1 + round(at_s * 1e9)).found)
+                for image, at_s, until_s in read_film(path, _FILM_FPS)
+                if image is not None
+            ]
+    except ModelError as error:
         raise UserError(str(error)) from error
-    for i, faces in enumerate(found):
-        yield _sample(i / len(found), [_seen(face) for face in faces])
+    for at_s, _, faces in seen:
+        yield _sample(at_s / seen[-1][1], [_seen(face) for face in faces])
 
 
 def _seen(face: DetectedFace) -> Seen:

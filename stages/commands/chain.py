@@ -16,9 +16,7 @@ from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.messages import MAX_FACES, Audience, Faces, Frame
 from pipeline.settings import Station
-from stages.capture.masks import blanked
-from stages.capture.stage import fit
-from stages.capture.turn import mounted
+from stages.capture.stage import as_shared
 from stages.classify import Classify
 from stages.detect.follower import Follower
 from stages.detect.stage import crop_spec
@@ -66,9 +64,7 @@ class Chain:
 
     def look(self, image: NDArray[np.uint8], at_s: float) -> Audience:
         """Return who is there at `at_s` seconds, given the camera's picture then, uint8 BGR [height, width, 3]."""
-        image = fit(image, self._camera.max_width_px, self._camera.max_height_px)
-        turn_deg = 0 if self._camera.rotation_deg == "auto" else self._camera.rotation_deg
-        image = blanked(mounted(image, turn_deg, mirror=self._camera.mirror), self._camera.masks)
+        image = as_shared(image, self._camera)
         height_px, width_px = image.shape[:2]
         self.calls.frames += 1
         frame = Frame(

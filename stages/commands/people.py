@@ -1,30 +1,23 @@
 """`stationcast people`: the whole chain on recorded videos, for placing a camera and for judging the chain."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import av
 import click
 import msgspec
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
 from models.options import Number
-from pipeline.cameras import public_name
-from pipeline.colours import ColourError
 from pipeline.errors import UserError
-from pipeline.film import Film
-from pipeline.medium import MediumError
 from pipeline.messages import DECADES, OTS_NS, WATCHED_NS
 from pipeline.settings import Camera, Station, load
 from pipeline.streams import Terminal, json_text
-from stages.capture.network import PIXELS_MAX
 from stages.commands.chain import Calls, Chain
+from stages.commands.films import read_film
 from stages.people.view import Visit
 
 
@@ -58,6 +51,9 @@ def people(
                 click.echo(json_text(row))
         else:
             _print(path, report)
+        if report.problem:
+            report.problem.show()
+            bad = True
     if bad:
         raise SystemExit(2)
 
@@ -65,6 +61,8 @@ def people(
 class _Report(Struct):
     people: list[dict[str, Any]]
     total: dict[str, Any]
+    problem: UserError | None = None
+    """Damage after which the film was not looked at."""
 
 
 def _station(file: Path | None, name: str | None, reach: str | None, fps: float | None) -> Station:
@@ -82,39 +80,25 @@ def _station(file: Path | None, name: str | None, reach: str | None, fps: float 
 
 
 def _report(path: Path, station: Station) -> _Report:
+    """Return what is seen in a film, as far as it can be read. UserError: none of it can."""
     chain = Chain(station)
     try:
         tally = Tally(path)
-        seconds = 0.0
-        for image, at_s, until_s in _frames(path, station.cameras[0].fps):
-            seconds = until_s
-            if image is not None:
-                chain.look(image, at_s)
-                tally.add(chain.left())
+        seconds, problem = 0.0, None
+        try:
+            for image, at_s, until_s in read_film(path, station.cameras[0].fps):
+                seconds = until_s
+                if image is not None:
+                    chain.look(image, at_s)
+                    tally.add(chain.left())
+        except UserError as error:
+            if not chain.calls.frames:
+                raise
+            problem = error
         tally.add(chain.end())
-        return _Report(tally.people, tally.total(seconds, chain.calls))
+        return _Report(tally.people, tally.total(seconds, chain.calls), problem)
     finally:
         chain.close()
-
-
-def _frames(path: Path, fps: float) -> Iterator[tuple[NDArray[np.uint8] | None, float, float]]:
-    """Yield each frame's pixels, uint8 BGR [height, width, 3], begin and end in s; None for pixels between those of the
-    given rate. UserError: the file is no film."""
-    if "://" in str(path) or str(path).startswith(("rtsp:/", "http:/", "https:/")):
-        raise UserError("a URL is no file; record it first, or name it as a camera's source in a station file")
-    if not path.is_file():
-        raise UserError(f"{public_name(str(path))}: no such file; give recorded videos")
-    due_s = 0.0
-    try:
-        with Film(path, threads=1, pixels_max=PIXELS_MAX) as film:
-            for shown in film.frames():
-                if shown.until_s <= due_s:
-                    yield None, shown.at_s, shown.until_s
-                    continue
-                yield film.pixels(shown.frame), max(shown.at_s, 0.0), shown.until_s
-                due_s = max(due_s + 1 / fps, shown.at_s)
-    except (av.FFmpegError, ValueError, MediumError, ColourError) as error:
-        raise UserError(f"{path}: is no film that can be read ({error}); give one such as H.264 in MP4") from error
 
 
 class Tally:

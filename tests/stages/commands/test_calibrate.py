@@ -67,6 +67,17 @@ def test_a_film_of_looks_at_the_corners_gives_the_settings_and_a_picture(person:
     assert picture.shape[0] > 400
 
 
+def test_a_film_is_seen_as_the_camera_would_see_it(person: Person, tmp_path: Path) -> None:
+    path = film(tmp_path / "looks.mp4", [[(person, (yaw // 2 + 12, pitch), 200)] for yaw, pitch in CORNERS])
+    station = tmp_path / "station.toml"
+    station.write_text('[station]\nmode = "off"\n[[cameras]]\nname = "kerb"\nsource = "sample"\nmirror = true\n')
+    plain, mirrored = (
+        settings_in(calibrate("--video", path, *more, "--out", tmp_path / "angles.png").output)["screen_yaw_deg"]
+        for more in ((), ("--station", station))
+    )
+    assert plain > 5 and mirrored < -5
+
+
 def test_the_picture_of_angles_shows_nothing_of_the_person(person: Person, tmp_path: Path) -> None:
     """The picture has the colours of its points and lines and no others, but for what blends them into white."""
     path = film(tmp_path / "looks.mp4", [[(person, angles, 200)] for angles in CORNERS])

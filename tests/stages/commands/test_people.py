@@ -1,9 +1,11 @@
 """`stationcast people` on recorded videos: who was there, for how long, who looked, and what it cost."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import av
 import matplotlib
 import pytest
 from click.testing import CliRunner, Result
@@ -16,8 +18,10 @@ from pipeline.errors import UserError
 from pipeline.messages import Person
 from pipeline.settings import Camera, Station
 from stages.commands.chain import Calls, Chain
+from stages.commands.films import read_film
 from stages.commands.people import Tally, most_at_once
 from stages.people.view import Visit
+from tests import films
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 PERSON = {
@@ -50,6 +54,10 @@ def _told(*arguments: str | Path) -> tuple[list[dict[str, Any]], dict[str, Any]]
     *people, total = map(json.loads, result.stdout.splitlines())
     assert all(set(row) == PERSON for row in people) and set(total) == TOTAL
     return people, total
+
+
+def _portraits(frames: int) -> list[av.VideoFrame]:
+    return [av.VideoFrame.from_ndarray(read_image(HOPPER), "bgr24").reformat(format="yuv420p") for _ in range(frames)]
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +151,26 @@ def test_a_bad_file_is_one_line(arguments: tuple[str, ...], says: str) -> None:
     result = _people(*arguments)
     assert result.exit_code == 2 and says in result.stderr and "S3cret" not in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_film_that_is_damaged_half_way_is_told_up_to_there(tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    films.write_film(path, _portraits(20), muxing={"movflags": "faststart"}, options={"g": "5"})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    result = _people(path, "--json", "--reach", "near")
+    [person, total] = map(json.loads, result.stdout.splitlines())
+    assert result.exit_code == 2 and re.search(r"cut\.mp4: is damaged after [01]\.\d s; copy", result.stderr)
+    assert 3 <= total["frames"] < 20 and person["last_s"] < total["seconds"] < 2
+
+
+def test_a_film_whose_clock_goes_back_is_seen_on(tmp_path: Path) -> None:
+    """A recording of a stream that was joined of two, where the second begins before the first has ended."""
+    path, parts = tmp_path / "both.ts", [tmp_path / "1.ts", tmp_path / "2.ts"]
+    for part, starts_s in zip(parts, (0.0, 0.6), strict=True):
+        films.write_film(part, _portraits(10), times_s=[starts_s + n / 10 for n in range(10)])
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    times_s = [at_s for image, at_s, _ in read_film(path, 120) if image is not None]
+    assert len(times_s) > 14 and sorted(set(times_s)) == times_s
 
 
 def test_a_camera_that_is_none_is_named(film: Path, tmp_path: Path) -> None:
