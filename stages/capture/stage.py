@@ -98,6 +98,7 @@ class Capture:
         self._note_size(image)
         self._turn.update(now_ns)
         image = self._turn.apply(fit(image, self._camera.max_width_px, self._camera.max_height_px))
+        image = blanked(image, self._camera.masks)
         height_px, width_px = image.shape[:2]
         dark = is_dark(image)
         self._update_status(
@@ -110,7 +111,7 @@ class Capture:
             rotation_wanted_deg=self._turn.wanted_deg,
         )
         self._retry_s = _RETRY_FIRST_S
-        slot, version = self._ring.write(blanked(image, self._camera.masks))
+        slot, version = self._ring.write(image)
         self._seq += 1
         return Frame(
             camera=self._camera.name,

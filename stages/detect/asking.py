@@ -32,11 +32,14 @@ class Asked(Struct):
     best: float = 0.0
     """Quality of the best crop that was asked about."""
 
-    def wants(self, quality: float, since_ns: int, t_ns: int) -> bool:
-        """Return whether to ask about a crop of this quality, of somebody who is there since `since_ns`. Note it."""
+    def wants(self, quality: float, since_ns: int, t_ns: int, *, seldom: bool = False) -> bool:
+        """Return whether to ask about a crop of this quality, of somebody who is there since `since_ns`. Note it.
+
+        Where frames are `seldom`, a better first crop may never come.
+        """
         after_s = (t_ns - (self.last_ns if self.times else since_ns)) / 1e9
         if not self.times:
-            wanted = quality >= _FIRST_QUALITY or after_s >= _PATIENCE_S
+            wanted = seldom or quality >= _FIRST_QUALITY or after_s >= _PATIENCE_S
         else:
             better = quality > _BETTER * self.best and after_s >= _BETTER_S
             alike = quality >= _ALIKE * self.best and after_s >= _ALIKE_S and self.times < _ALIKE_TIMES

@@ -74,7 +74,8 @@ class Follower:
             worth = 0.0
             if self._crop:
                 worth = quality(image, face, track.width_px, boxes_px)
-                if self._asked.setdefault(track, Asked()).wants(worth, track.since_ns, t_ns):
+                asks = self._asked.setdefault(track, Asked())
+                if asks.wants(worth, track.since_ns, t_ns, seldom=self._tracks.seldom):
                     asked.append(len(faces))
                     crop = crop_face(image, face.box_px, face.keypoints_px, self._crop)
                     crops.append(crop[..., ::-1].tobytes())

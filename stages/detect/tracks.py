@@ -167,6 +167,11 @@ class Tracks:
         """Number of people who are followed and believed in."""
         return sum(track.believed for track in self._people)
 
+    @property
+    def seldom(self) -> bool:
+        """True where frames come so seldom that people may be seen but once."""
+        return self._period_s >= _SELDOM_S
+
     def expected(self, t_ns: int) -> list[Track]:
         """Move everybody on to the time of a frame, and return whoever may be found in it."""
         if t_ns > self._last_ns:
@@ -190,7 +195,7 @@ class Tracks:
         costs = [[track.cost(face, _gate(track, size_px), lost_ns) for face in found] for track in people]
         pairs = _assigned(costs)
         unclear = {j for i, j in pairs.items() if self._is_unclear(people, costs, pairs, i)}
-        believe_at = 0.0 if self._period_s >= _SELDOM_S else _BELIEVED
+        believe_at = 0.0 if self.seldom else _BELIEVED
         whose: list[Track | None] = [None] * len(found)
         for i, j in pairs.items():
             if j not in unclear:

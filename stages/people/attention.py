@@ -57,7 +57,8 @@ class Attention:
 
     def __init__(self, window: Window) -> None:
         """Begin without knowledge."""
-        self._window = window
+        self.window = window
+        """Directions by which the next angles are judged."""
         self._yaw_deg, self._pitch_deg = 0.0, 0.0
         self._last_ns: int | None = None
         self._inside: bool | None = None
@@ -101,7 +102,7 @@ class Attention:
         self._pitch_deg += share * (pitch_deg - self._pitch_deg)
 
     def _judge(self, t_ns: int) -> None:
-        distance = self._window.distance(self._yaw_deg, self._pitch_deg)
+        distance = self.window.distance(self._yaw_deg, self._pitch_deg)
         inside = distance <= (OUTER if self.looking else 1.0)
         if inside != self._inside:
             self._inside_ns = self._last_ns if self.looking and self._last_ns is not None else t_ns

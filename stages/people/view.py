@@ -163,6 +163,7 @@ class View:
             return
         stay = someone.stay = someone.stay or self._begin(someone, at_ns)
         stay.since_ns, stay.seen_ns = min(stay.since_ns, at_ns), max(stay.seen_ns, at_ns)
+        stay.attention.window = Window.of(self.camera)  # a reload may have changed it
         stay.attention.update(at_ns, face.yaw_deg, face.pitch_deg)
         stay.found += 1
         stay.widths_px += face.box_px[2]

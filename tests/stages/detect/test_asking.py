@@ -31,6 +31,16 @@ def test_a_good_crop_is_asked_about_at_once_and_a_poor_one_before_a_passer_by_ha
     assert asked_at([0.1] * 6) == [4]
 
 
+def test_where_frames_are_seldom_a_poor_crop_is_asked_about_at_once() -> None:
+    image = np.asarray(cv2.GaussianBlur(read_image(HOPPER), (0, 0), 15), np.uint8)
+    with FaceDetector(resolve("mediapipe-full-range", Path.cwd())) as detector:
+        for fps, asked_in in ((0.1, [0, 1]), (10.0, [])):
+            follower = Follower(lambda image, _, _ns: detector.detect(image), SPEC, fps=fps)
+            seen = [follower.look(image, 1 + int(n / fps * SECOND_NS)) for n in range(2)]
+            assert [n for n, each in enumerate(seen) if each.asked] == asked_in
+            assert 0 < seen[1].faces[0].quality < 0.4
+
+
 def test_somebody_who_stays_is_asked_about_four_times() -> None:
     assert asked_at([0.5] * 600) == [0, 30, 60, 90]
 

@@ -132,6 +132,17 @@ def test_new_tables_lose_nobody_and_a_camera_that_is_gone_is_forgotten() -> None
     assert list(who._views) == ["kerb"]
 
 
+def test_where_the_screen_is_holds_for_whoever_is_there_already() -> None:
+    who = presence()
+    looking = []
+    for n in range(10):
+        if n == 5:
+            who.update({"kerb": camera_of(screen_yaw_deg=40)})
+        (ann,) = told(who, 10 * S + n * 100 * MS, face(ANN, yaw_deg=40, pitch_deg=0))
+        looking.append(ann.looking)
+    assert looking[4] is False and looking[9] is True
+
+
 def test_the_camera_of_a_group_that_sees_most_leads() -> None:
     who = presence(camera_of("kerb", group="stop"), camera_of("shelter", group="stop"), camera_of("roof"))
     leads: dict[str, bool] = {}
