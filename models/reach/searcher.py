@@ -119,8 +119,9 @@ class Searcher:
             scale = max(tile.width, tile.height) / self._detector.input_px
             for face in self._detector.find(tile.of(image), _LOW_SCORE):
                 face = face.mapped(1, 1, tile.left, tile.top)
+                likely = face.score >= max(_SURE, self._detector.min_score)
                 large = max(face.box_px[2:]) >= _SURE_PX * scale
-                sure = face.score >= _SURE and large and not tile.cuts(face, width, height)
+                sure = likely and large and not tile.cuts(face, width, height)
                 found.append(_Candidate(face, tile, sure))
         found.sort(key=lambda each: (not each.sure, -each.face.score))
         kept: list[_Candidate] = []
@@ -155,6 +156,7 @@ class Searcher:
         """
         a_side = 2 if len(cells) <= 4 * close_ups else 3
         least, third_looks = self._detector.min_score, 0
+        new = min(_NEW * least, (1 + least) / 2)  # a high least score leaves little room above it
         faces: list[DetectedFace] = []
         for i in range(0, len(cells), a_side**2):
             part = cells[i : i + a_side**2]
@@ -167,7 +169,7 @@ class Searcher:
                         third_looks += 1
                         if again := self._detector.confirm(image, face):
                             scores = [face.score, again.score] + ([] if cell.score is None else [cell.score])
-                            faces += [again] if np.mean(scores) >= _NEW * least else []
+                            faces += [again] if np.mean(scores) >= new else []
         return faces
 
 

@@ -131,6 +131,14 @@ def test_a_near_camera_costs_one_call_a_frame_and_a_small_picture_is_near(detect
     assert Searcher(detector, "auto").search(on_its_side).calls > 1
 
 
+@pytest.mark.parametrize(("least", "faces"), [(0.85, 2), (0.9, 1)])
+def test_the_least_score_holds_for_far_faces_too(least: float, faces: int) -> None:
+    scene = make_scene(60, 2, 3)
+    with FaceDetector(resolve("mediapipe-full-range", Path.cwd()), least) as strict:
+        scores = [face.score for face in Searcher(strict, "far", fps=0.1).search(scene.image).faces]
+    assert len(scores) == faces and min(scores) >= least
+
+
 def test_faces_of_any_size_are_found_once(detector: FaceDetector) -> None:
     for width_px in (60, 130, 300):
         scene = make_scene(width_px, 1, 5)
