@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 from msgspec import Struct
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -161,7 +162,9 @@ def most_at_once(stays: Sequence[tuple[int, int]]) -> int:
 
 
 def _print(path: Path, report: _Report) -> None:
-    table = Table(title=escape(str(path)), title_justify="left")
+    table = Table(
+        title=escape(str(path)), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False
+    )
     for name in ("person", "from s", "to s", "gender", "p(M)", "age", "decade", "face px", "looked s", "calls"):
         table.add_column(name, justify="right")
     for row in report.people:

@@ -119,7 +119,8 @@ def test_a_camera_of_a_station_file_lends_its_table(film: Path, tmp_path: Path) 
 
 def test_a_table_is_for_people(film: Path) -> None:
     result = _people(film, "--fps", "3", "--reach", "near")
-    assert "1 opportunities to see" in result.stdout and "person" in result.stdout
+    assert "1 opportunities to see" in result.stdout
+    assert "person  from s  to s  gender  p(M)" in result.stdout and "looked s  calls" in result.stdout, "80 columns do"
 
 
 def test_somebody_who_is_there_from_the_first_picture_on_is_there_since_then() -> None:
