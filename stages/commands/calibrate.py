@@ -79,12 +79,13 @@ def command(camera: str | None, named: str | None, video: Path | None, seconds: 
         samples = session.samples
     found = calibrate(samples)
     plot_angles(found, Window.of(table) if table else None, out)
-    click.echo(f"\nIn the station file, below the camera's name{f' ({table.name})' if table else ''}:")
+    camera_name = f" ({table.name})" if table else ""
+    click.echo(f"\nIn the station file, below the camera's name{camera_name}, in place of such lines there:")
     for key, value in zip(
         ("yaw", "pitch", "half_yaw", "half_pitch"), msgspec.structs.astuple(found.window), strict=True
     ):
         click.echo(f"screen_{key}_deg = {value:.0f}")
-    click.echo(f"\nThe angles are drawn in {out}.")
+    click.echo(f"\nThe angles are drawn in {out}. A station that runs takes the lines in by `stationcast reload`.")
 
 
 def _station(named: str | None) -> tuple[Station, str | None]:

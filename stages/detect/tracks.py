@@ -25,8 +25,6 @@ _SELDOM_S = 0.5
 """Time from frame to frame from which a person is believed in at once: there may be no second look."""
 _GUIDED_S = 1.0
 """Longest time from frame to frame over which a speed tells a place. After a longer one, who stood is where he was."""
-_SLOWER = 3.0
-"""Largest ratio of a pause to the usual time from frame to frame that may be the rate: a longer one is an outage."""
 _STOOD_WIDTHS, _STOOD_SIZE = 0.7, 0.15
 _ACROSS, _UPWARDS = Habit(0.12, 7.0, 18.0), Habit(0.1, 3.0, 4.0)
 """Motion of a head, in face widths. People walk at 9 widths a second and stop within half a second."""
@@ -160,6 +158,7 @@ class Tracks:
         """Begin with nobody. `fps` is the rate at which frames are expected; their times tell the real one."""
         self._people: list[Track] = []
         self._period_s = 1 / fps
+        self._pauses_s = 1 / fps, 1 / fps
         self._last_ns = 0
 
     @property
@@ -176,8 +175,8 @@ class Tracks:
         """Move everybody on to the time of a frame, and return whoever may be found in it."""
         if t_ns > self._last_ns:
             if self._last_ns:
-                pause_s = min((t_ns - self._last_ns) / 1e9, _SLOWER * self._period_s)
-                self._period_s += 0.2 * (pause_s - self._period_s)
+                self._pauses_s = self._pauses_s[1], (t_ns - self._last_ns) / 1e9
+                self._period_s += 0.2 * (min(self._pauses_s) - self._period_s)  # a single long one is an outage
             self._last_ns = t_ns
         bridge_ns = max(BRIDGE_NS, 1.5e9 * self._period_s)
         self._people = [track for track in self._people if t_ns - track.seen_ns <= bridge_ns]
