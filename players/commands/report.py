@@ -40,7 +40,7 @@ from players.commands.shared import (
 from players.ledger.snapshot import reading
 from players.reports import openrtb, queries
 from players.reports.audience import AUDIENCE_BY, audience
-from players.reports.basis import parts_of, span_s
+from players.reports.basis import card_of, parts_of, span_s
 from players.reports.by_hand import HandCount, counts_of_play, kept_counts
 from players.reports.invoice_basis import InvoiceBasis
 from players.reports.report import Report
@@ -116,13 +116,18 @@ def billing_command(db: sqlite3.Connection, request: ReportRequest) -> Report:
     groups = {camera.name: camera.group for camera in request.station.cameras}
     basis = InvoiceBasis(partial(model_in_words, state), lambda rests_on: counts_of_play(by_hand, groups, *rests_on))
     made = queries.billing(db, contracts, request.span, request.zone, basis)
-    return structs.replace(made, notes=(*made.notes, *_licence_notes(db, request.span)))
+    return structs.replace(made, notes=(*made.notes, *_licence_notes(db, request.span, state)))
 
 
-def _licence_notes(db: sqlite3.Connection, span: tuple[str | None, str | None]) -> list[str]:
-    """Return a note for each model that aimed plays which are billed here, and that no business may use."""
+def _licence_notes(db: sqlite3.Connection, span: tuple[str | None, str | None], state: Path) -> list[str]:
+    """Return a note for each model that aimed plays which are billed here, and that no business may use.
+
+    A card says so that the station kept, or that of a built-in model.
+    """
     billed = queries.billed_by_model(db, span)
     names = research_models() if billed else {}
+    kept = {sha256: card_of(state, sha256) for sha256 in billed}
+    names |= {sha256: str(card["name"]) for sha256, card in kept.items() if card.get("research_only")}
     return [
         f"{plays} of the billed plays were aimed by {names[sha256]}, which is for research only: do not bill them"
         for sha256, plays in billed.items()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.state import keep_card
 from tests.ads import F20, present
 from tests.players.recording import MOKA, SOJU, Record, at, crowd, some_plays
 
@@ -137,3 +138,17 @@ def test_an_invoice_names_plays_that_were_aimed_by_a_model_for_research(record: 
     notes = json.loads(done.stdout)["notes"]
     aimed = "2 of the billed plays were aimed by stationcast-research, which is for research only: do not bill them"
     assert [note for note in notes if "aimed by" in note] == [aimed]
+
+
+def test_an_invoice_names_plays_that_were_aimed_by_a_model_of_ones_own_for_research(
+    record: Record, tmp_path: Path
+) -> None:
+    card = b'name = "ours"\nresearch_only = true\n'
+    keep_card(tmp_path, card)
+    aimed = dataclasses.replace(present(F20), model_sha256=hashlib.sha256(card).hexdigest())
+    record([(at(4, 9), MOKA, aimed, 1.0)])
+    (tmp_path / "station.toml").write_text('[station]\nstate_dir = "."\n[[cameras]]\nname = "c"\nsource = "sample"\n')
+    done = stationcast("report", "billing", "--station", str(tmp_path / "station.toml"), "--format", "json")
+    assert done.returncode == 0, done.stderr
+    note = "1 of the billed plays were aimed by ours, which is for research only: do not bill them"
+    assert note in json.loads(done.stdout)["notes"]
