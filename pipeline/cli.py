@@ -258,6 +258,7 @@ def reload(station_file: Path | None, name: str | None) -> None:
             raise UserError(f"station {name!r} is the demo, which has no file; stop it and run a station file")
         station_file = Path(followed)
     station = _station(station_file)
+    warn_of_licence(station)
     running = _running(name) if name else _running(station.station.name, "station.name")
     need_campaigns(station_file, station)
     check_models(station_file, station)
