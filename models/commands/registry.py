@@ -144,6 +144,9 @@ def _thresholds(card: ModelCard) -> dict[str, str]:
     if card.unknown is None or card.crop is None:
         return {}
     return {
-        "unknown": f"gender below a confidence of {card.unknown.gender:g}, decade below {card.unknown.decade:g}",
+        "unknown": (
+            f"gender below a confidence of {card.unknown.gender:g}, decade below {card.unknown.decade:g}; "
+            f"gender of whoever is under ten with a probability above {card.unknown.child:g}"
+        ),
         "crop": f"{card.crop.size_px} px, {card.crop.scale:g} times the face box",
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from models.cards import ModelError
 from models.commands.shared import FOLDER, PATH, detector_name, echo_left_out, progress_bar, warn_of_leaks
 from models.options import Number
 from models.training.recipe import ARCHS, Recipe, recipe_of
@@ -40,6 +41,7 @@ def train(
     **options: Any,
 ) -> None:
     """Train gender and age on labelled photos: cut the crops once, then train, resuming where the last run stopped."""
+    _need_torch()
     from models.datasets.prepare import prepare
     from models.training.networks import build
     from models.training.train import train as run_training
@@ -68,6 +70,7 @@ def train(
 @click.option("--name", default="my-model", show_default=True)
 @click.option("--title", default="Gender and age of a face", show_default=True)
 @click.option("--licence", default="as the photos that it was trained on allow", show_default=True)
+@click.option("--research-only", is_flag=True, help="The licence of its photos forbids business.")
 @click.option("--source", default="trained with `stationcast models train`", show_default=True)
 @click.option("--intended-use", default="Audience estimates on the operator's own screens.", show_default=True)
 @click.option("--limits", default="Measured only as its metrics say.", show_default=True)
@@ -75,6 +78,7 @@ def train(
 @click.option("--unknown-decade-cost", type=Number(0.01, 0.99), default=0.7, show_default=True)
 def export(run: Path, out: Path, **said: Any) -> None:
     """Turn the training RUN into models to serve: FP32, INT8 (the plain name) and FP16, calibrated, with cards."""
+    _need_torch()
     from models.datasets.crops import CropCache
     from models.datasets.splits import leaks
     from models.evaluation.compare import shown
@@ -83,8 +87,13 @@ def export(run: Path, out: Path, **said: Any) -> None:
 
     words = words_of(said)
     cache = CropCache(run / "crops")
-    reports = package(cache, load(run / "best.pt"), out, words)
+    trained = load(run / "best.pt")
+    reports = package(cache, trained, out, words)
     warn_of_leaks(leaks(cache.rows))
+    if trained.research_only:
+        click.echo("no business may use the weights that it started from, nor these: the cards say so")
+    if not any(row.split == "test" for row in cache.rows):
+        click.echo("no photo is in the split `test`: the figures are of `val`, which chose and calibrated the model")
     for precision, report in reports.items():
         click.echo(
             f"{precision}: {report['size_bytes'] / 1e6:.1f} MB, gender {shown(report['gender_accuracy'])}, "
@@ -96,3 +105,11 @@ def export(run: Path, out: Path, **said: Any) -> None:
         chosen = f"{words.name}-fp32.toml"
         click.echo(f"INT8 answers much worse than FP32: do not serve {words.name}.toml")
     click.echo(f"serve it: [classify] model = {json.dumps(str(out / chosen))}")
+
+
+def _need_torch() -> None:
+    """Raise ModelError where what trains models is not installed: a station does without."""
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ModelError("PyTorch is not installed, as only training needs it; run `.ci/setup train`") from error

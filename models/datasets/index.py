@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import itertools
+import lzma
 import os
 import re
 import unicodedata
@@ -26,6 +27,8 @@ from pipeline.medium import MediumError, content_of, opened
 Gender = Literal["M", "F"]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 MAX_AGE = 120
+FILE_MAX_BYTES = 1 << 30
+"""Largest photo or table that is read, unpacked."""
 COLUMNS = ("file", "gender", "age_lo", "age_hi", "person", "family", "race", "data", "split")
 
 _GENDERS: dict[str, Gender] = {
@@ -209,7 +212,7 @@ class Photos:
                 self._zip = zipfile.ZipFile(where)
                 self._members = {_name_of(member): member for member in self._zip.infolist() if not member.is_dir()}
             self._names = list(self._members or self._paths)
-        except (OSError, MediumError, zipfile.BadZipFile) as error:
+        except (OSError, MediumError, ValueError, *_DAMAGED) as error:  # ValueError: names that are no text
             raise ModelError(f"{where}: neither a folder nor a zip that can be read; name one of the two") from error
         self._known = set(self._names)
         tables = [name for name in self._names if PurePosixPath(name).name.lower() == "labels.csv"]
@@ -268,8 +271,7 @@ class Photos:
         rows, _ = self.labels(labels)
         digest = hashlib.sha256(msgspec.json.encode(rows))
         for name in sorted({name for row in rows for name in self.candidates(row.file)}):
-            size = self._members[name].file_size if self._zip else self._paths[name].stat().st_size
-            digest.update(f"{name}:{size}\n".encode())
+            digest.update(f"{name}:{self._size(name)}\n".encode())
         return digest.hexdigest()
 
     def read(self, file: str) -> np.ndarray | None:
@@ -317,10 +319,15 @@ class Photos:
         return alike[max(alike)] if alike else []
 
     def _bytes(self, name: str) -> bytes:
+        if (size := self._size(name)) > FILE_MAX_BYTES:
+            raise ImageError(f"{name}: of {size / 1e9:.1f} GB is no photo and no table; take it out")
         return self._zip.read(self._members[name]) if self._zip else content_of(self._paths[name])
 
+    def _size(self, name: str) -> int:
+        return self._members[name].file_size if self._zip else self._paths[name].stat().st_size
 
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 """Exceptions that Python's zipfile raises for a damaged, cut or encrypted member."""
 
 

@@ -133,7 +133,9 @@ def _join(parts: Sequence[Path], folder: Path, seed: int) -> int:
     caches = [CropCache(part) for part in parts]
     rows: list[Row] = [row for cache in caches for row in cache.rows]
     near = near_duplicates(fingerprint(crop for cache in caches for crop in cache.crops[: len(cache.rows)]))
-    groups = components(rows, near)  # numbered before persons are named: else a seed would give another split
+    # A name in two sets may mean one person, so both get one split. Numbered before persons are named: else a seed
+    # would give another split.
+    groups = components([msgspec.structs.replace(row, data="") for row in rows], near)
     given, rows = rows, hold_out_copies(rows, near)
     moved = sum(now.split != then.split for now, then in zip(rows, given, strict=True))
     rows = name_persons(rows, near)  # so that the search for leaks knows them as one person

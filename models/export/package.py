@@ -62,6 +62,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     source: Text
     intended_use: Text
     limits: Text
+    research_only: bool
     unknown_gender_cost: float
     unknown_decade_cost: float
 
@@ -89,6 +90,9 @@ def package(cache: CropCache, trained: Trained, out: Path, words: Words) -> dict
     train, val, test = (np.flatnonzero(splits == split) for split in ("train", "val", held_out))
     rows = [cache.rows[i] for i in test]
     measured_on = f"{'leaking ' if leaks(cache.rows) else ''}{held_out} split of the training data"
+    if held_out == "val":
+        measured_on += ", which chose and calibrated the model"
+    words = msgspec.structs.replace(words, research_only=words.research_only or trained.research_only)
     names = {precision: words.name if precision == "int8" else f"{words.name}-{precision}" for precision in PRECISIONS}
     paths = {precision: out / f"{name}.onnx" for precision, name in names.items()}
     parity = export_onnx(trained, paths["fp32"])
@@ -189,6 +193,7 @@ def _card(
         task="classify",
         title=f"{words.title} ({precision.upper()})",
         licence=words.licence,
+        research_only=words.research_only,
         source=words.source,
         intended_use=words.intended_use,
         limits=words.limits,

@@ -1,5 +1,6 @@
 """Files of a run: best.pt has weights to serve, last.pt is a run to go on with."""
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -9,9 +10,12 @@ import msgspec
 import torch
 from torch import Tensor
 
-from models.cards import ModelError
+from models.cards import ModelError, read_card, registry
 from models.training.networks import FaceNet, build
 from models.training.recipe import Recipe
+
+_LAST = ("weights", "ema", "optimizer", "history", "step", "spent_s", "recipe", "index_sha256", "files")
+"""Names of what a last.pt holds."""
 
 
 class Trained(NamedTuple):
@@ -19,6 +23,8 @@ class Trained(NamedTuple):
 
     net: FaceNet
     recipe: Recipe
+    research_only: bool
+    """True if the weights that the run started from may be used in no business."""
 
 
 def load(path: Path) -> Trained:
@@ -31,7 +37,7 @@ def load(path: Path) -> Trained:
     except Exception as error:  # torch raises many classes for a file of another kind
         raise ModelError(f"{path}: is not what `stationcast models train` saves") from error
     try:
-        return Trained(network_of(saved["weights"], recipe).eval(), recipe)
+        return Trained(network_of(saved["weights"], recipe).eval(), recipe, bool(saved.get("research_only")))
     except (LookupError, TypeError, RuntimeError) as error:
         raise ModelError(f"{path}: was trained by a version whose networks were others: train it again") from error
 
@@ -52,6 +58,17 @@ def weights_of(recipe: Recipe) -> dict[str, str]:
     return {recipe.init: hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
 
 
+def is_for_research(recipe: Recipe) -> bool:
+    """Tell whether a card, built-in or beside it, says of the file to start from that no business may use it."""
+    for sha256 in weights_of(recipe).values():
+        for path in (*registry().values(), *sorted(Path(recipe.init).parent.glob("*.toml"))):
+            with contextlib.suppress(ModelError):
+                card, _ = read_card(path)
+                if card.research_only and any(file.sha256 == sha256 for file in card.files):
+                    return True
+    return False
+
+
 def resume(out: Path, recipe: Recipe, index_sha256: str, device: torch.device) -> dict[str, Any] | None:
     """Read the last.pt in `out`, a run to go on with; None if there is none.
 
@@ -62,6 +79,7 @@ def resume(out: Path, recipe: Recipe, index_sha256: str, device: torch.device) -
         return None
     try:
         saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        saved = {name: saved[name] for name in _LAST}
         earlier = msgspec.convert(saved["recipe"], Recipe)
     except Exception as error:  # torch raises many classes for a file of another kind
         raise ModelError(f"{path}: is not of a run of `stationcast models train`; remove it to start anew") from error
@@ -69,6 +87,8 @@ def resume(out: Path, recipe: Recipe, index_sha256: str, device: torch.device) -
     now = msgspec.structs.replace(recipe, epochs=earlier.epochs, minutes=earlier.minutes)
     if names := [name for name in now.__struct_fields__ if getattr(now, name) != getattr(earlier, name)]:
         raise ModelError(f"{path}: was made by another recipe ({', '.join(names)}); {otherwise}")
+    if not recipe.epochs:
+        raise ModelError(f"{path}: the whole network learns there, which --epochs 0 forbids; {otherwise}")
     if saved["files"] != weights_of(recipe):
         raise ModelError(f"{path}: {recipe.init} was another file then; {otherwise}")
     if saved["index_sha256"] != index_sha256:
@@ -76,6 +96,15 @@ def resume(out: Path, recipe: Recipe, index_sha256: str, device: torch.device) -
     if not (out / "best.pt").is_file():
         raise ModelError(f"{out}: has a last.pt, but no best.pt any more; remove the folder to start anew")
     return saved
+
+
+def features_in(path: Path, device: torch.device) -> Tensor:
+    """Read the features that a run has kept. Raises ModelError."""
+    try:
+        features: Tensor = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises many classes for a file of another kind
+        raise ModelError(f"{path}: is damaged; remove it to have it computed again") from error
+    return features
 
 
 def save(path: Path, what: dict[str, Any] | Tensor) -> None:

@@ -33,8 +33,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """Peak learning rate of the backbone (AdamW), after a rise over a quarter of an epoch. It falls by a cosine."""
     seed: int = 0
 
-    scale: Annotated[float, Meta(gt=0)] = 1.2
-    """Side of a crop in face boxes."""
+    scale: Annotated[float, Meta(ge=0.5, le=1.95)] = 1.2
+    """Side of a crop in face boxes. Those that are cut once have 1.95."""
     head_rate: NotNegative = 4 / 3
     """Learning rate of the heads, in learning rates of the backbone."""
     weight_decay: NotNegative = 0.02
@@ -47,7 +47,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """Power by which rare ages and ethnic groups are drawn more often: 0 as they come, 1 all alike."""
     spoil: Share = 0.5
     """Share (0 to 1) of the augmentations that imitate poor cameras, turned heads and covered faces."""
-    remember_px: Count = 192
+    remember_px: Annotated[int, Meta(ge=0, le=511)] = 192
     """Size of clean photos of which a mobilenet goes on to give the features that it gave at its start; 0: of none."""
     ema: Share = 0.998
     """Decay of the moving average of the weights, which is validated and saved; 0: the weights themselves."""

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from models.cards import ModelError
 from models.datasets.crops import CropCache
 from models.datasets.index import write_indexes
-from models.training.checkpoints import network_of, resume, save, weights_of
+from models.training.checkpoints import features_in, is_for_research, network_of, resume, save, weights_of
 from models.training.heads import deviation_of, features_of, fit_heads
 from models.training.losses import labels_of
 from models.training.networks import build, placed
@@ -136,7 +136,7 @@ class _Run:
             )
         )
         if not recipe.epochs:
-            self._keep({"loss": math.nan, "size_px": recipe.size_px, "seconds": 0.0})
+            self._keep({"size_px": recipe.size_px, "seconds": 0.0})
         try:
             while len(self.history) < recipe.epochs:
                 begun_s = self.spent_s()
@@ -158,7 +158,7 @@ class _Run:
         """
         kept = self._out / "features.pt"
         if self._saved and kept.is_file():
-            features = torch.load(kept, map_location=self._device, weights_only=True)
+            features = features_in(kept, self._device)
         else:
             features = features_of(self._net, self._cache, self.train_rows, self._recipe, self.steps.pool)
             save(kept, features)
@@ -220,7 +220,11 @@ class _Run:
         self.history.append(entry)
         print(json.dumps({k: round(v, 4) for k, v in entry.items()}), file=sys.stderr, flush=True)
         if entry["score"] > best:
-            state = {"weights": self._ema.state_dict(), "recipe": msgspec.to_builtins(self._recipe)}
+            state = {
+                "weights": self._ema.state_dict(),
+                "recipe": msgspec.to_builtins(self._recipe),
+                "research_only": is_for_research(self._recipe),
+            }
             save(self._out / "best.pt", state)
 
     def _save(self) -> None:

@@ -44,7 +44,8 @@ def test_licence_thresholds_files_and_figures_of_the_default_are_shown() -> None
     words = " ".join(CliRunner().invoke(models, ["show", "default"], env=NARROW).output.split())
     for text in (
         "CC BY 4.0",
-        "gender below a confidence of 0.7, decade below 0.3",
+        "gender below a confidence of 0.7, decade below 0.3; "
+        "gender of whoever is under ten with a probability above 0.5",
         "stationcast-open.onnx",
         "adult_gender_accuracy",
         "younger_than_20_calibration_error",

@@ -1,6 +1,7 @@
 """Tables of labels in all spellings, and the photos that they name."""
 
 import os
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -52,6 +53,45 @@ def test_tables_of_all_kinds_are_read() -> None:
         assert [(r.file, r.age_lo) for r in rows] == [("a.jpg", 7)]
     with pytest.raises(ModelError, match="no column `file`"):
         parse_table("a,b\n1,2\n")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_damaged_photo_of_a_zip_is_left_out_however_it_is_packed(tmp_path: Path, compression: int) -> None:
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for i in range(2):
+            archive.writestr(f"{i}.png", cv2.imencode(".png", portrait(i))[1].tobytes())
+    raw = bytearray(path.read_bytes())
+    raw[200:300] = bytes(100)
+    path.write_bytes(raw)
+    with Photos(path) as photos:
+        assert [photos.read(f"{i}.png") is None for i in range(2)] == [True, False]
+
+
+def test_a_zip_whose_list_of_files_is_damaged_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "set.zip"
+    for name, place, value in (("a.png", 6, 99), ("\u00e4.png", 46, 0xFF)):  # its version, and a name that is no text
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, b"")
+        raw = bytearray(path.read_bytes())
+        raw[raw.rindex(b"PK\x01\x02") + place] = value
+        path.write_bytes(raw)
+        with pytest.raises(ModelError, match=r"set\.zip: neither a folder nor a zip that can be read"):
+            Photos(path)
+
+
+def test_a_file_of_gigabytes_is_no_photo_and_no_table_and_is_not_read(tmp_path: Path) -> None:
+    for name in ("labels.csv", "a.png"):
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, 1200 << 20)
+    tracemalloc.start()
+    with Photos(tmp_path) as photos:
+        assert photos.read("a.png") is None
+        with pytest.raises(ModelError, match=r"labels\.csv: of 1\.3 GB is no photo and no table; take it out"):
+            photos.labels()
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 100e6
 
 
 def test_words_for_unknown_are_no_person_family_group_or_split() -> None:

@@ -125,6 +125,21 @@ def test_a_person_of_several_sets_is_one_and_namesakes_are_not(tmp_path: Path) -
     assert name_persons(rows, [(0, 7)]) == rows
 
 
+def test_a_name_in_two_folders_of_photos_is_on_one_side_in_a_split_that_is_made(tmp_path: Path) -> None:
+    for number, data in enumerate(("north", "south")):
+        folder = tmp_path / data
+        folder.mkdir()
+        lines = ["file,gender,age,person"]
+        for i in range(30):
+            cv2.imwrite(str(folder / f"{data}{i}.png"), portrait(100 * number + i))
+            lines.append(f"{data}{i}.png,M,{20 + i},p{i}")
+        (folder / "labels.csv").write_text("\n".join(lines))
+    sources = [tmp_path / "north", tmp_path / "south"]
+    rows = prepare(sources, [], tmp_path / "crops", None, 0, force=False).cache.rows
+    places = {(r.person, r.split) for r in rows}
+    assert len(places) == 30 and {split for _, split in places} > {"train"}
+
+
 def test_copies_found_now_are_not_taken_for_those_of_an_earlier_index() -> None:
     earlier = name_persons([row("a"), row("b"), row("c"), row("d")], [(0, 1)])
     assert earlier[0].person == earlier[1].person != ""

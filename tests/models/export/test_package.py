@@ -35,7 +35,7 @@ def test_train_export_quantize_evaluate_and_serve(faces: Path, tmp_path: Path) -
     with pytest.raises(ModelError, match="was made by another recipe"):
         invoke(*arguments, "--epochs", "2", "--set", "learning_rate=0.1")
 
-    said = invoke("export", str(run), "--out", str(served), "--name", "tiny")
+    said = invoke("export", str(run), "--out", str(served), "--name", "tiny", "--research-only")
     assert said.count("held-out faces") == 3
     small, full = (served / f"{name}.onnx" for name in ("tiny", "tiny-fp32"))
     assert small.stat().st_size < full.stat().st_size / 3
@@ -46,6 +46,7 @@ def test_train_export_quantize_evaluate_and_serve(faces: Path, tmp_path: Path) -
         assert report["n"] == 48
         assert report["model"] == name
     classifier = Classifier(resolve("tiny.toml", served), "cpu")
+    assert classifier.card.research_only
     assert classifier.card.confusion and "split of the training data" in classifier.card.confusion.data
     crops = np.zeros((3, classifier.size_px, classifier.size_px, 3), np.uint8)
     assert len(classifier.classify(crops)) == 3

@@ -1,8 +1,10 @@
 """Heads that are fitted to features before the whole network learns."""
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from models.datasets.index import Row
@@ -33,6 +35,7 @@ def test_heads_hardly_hear_a_feature_that_hardly_ever_speaks() -> None:
 def test_without_an_epoch_only_the_heads_learn(faces: Path, tmp_path: Path) -> None:
     invoke("train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu",
            "--epochs", "0", "--init", str(OPEN), "--out", str(tmp_path))  # fmt: skip
+    json.loads((tmp_path / "record.json").read_text(), parse_constant=pytest.fail)
     before = build(Recipe(size_px=33, init=str(OPEN))).state_dict()
     after = load(tmp_path / "best.pt").net.state_dict()
     same = {name: torch.equal(before[name], after[name]) for name in before}

@@ -12,15 +12,16 @@ import onnx
 import pytest
 import torch
 
-from models.cards import ModelError
+from models.cards import ModelError, read_card
 from models.datasets.crops import CropCache
-from models.training.checkpoints import load
+from models.training.checkpoints import is_for_research, load
 from models.training.heads import features_of
 from models.training.networks import build
 from models.training.recipe import Recipe
 from tests.models.helpers import invoke
 
-OPEN = Path(__file__).parents[3] / "models" / "weights" / "stationcast-open-fp16.onnx"
+WEIGHTS = Path(__file__).parents[3] / "models" / "weights"
+OPEN, RESEARCH = WEIGHTS / "stationcast-open-fp16.onnx", WEIGHTS / "stationcast-research-fp16.onnx"
 
 
 @pytest.mark.slow
@@ -102,6 +103,14 @@ def test_a_run_whose_start_has_changed_does_not_go_on(faces: Path, tmp_path: Pat
     for epochs in (1, 2):
         invoke(*arguments, "--epochs", str(epochs))
         assert len(json.loads((tmp_path / "run" / "record.json").read_text())["history"]) == epochs
+    with pytest.raises(ModelError, match=r"run/last\.pt: the whole network learns there, which --epochs 0 forbids"):
+        invoke(*arguments, "--epochs", "0")
+    features = tmp_path / "run" / "features.pt"
+    features.write_bytes(features.read_bytes()[:1000])
+    with pytest.raises(ModelError, match=r"run/features\.pt: is damaged; remove it to have it computed again"):
+        invoke(*arguments, "--epochs", "2")
+    features.unlink()
+    invoke(*arguments, "--epochs", "2")
     model = onnx.load(start)
     model.doc_string = "another"
     onnx.save(model, start)
@@ -109,21 +118,37 @@ def test_a_run_whose_start_has_changed_does_not_go_on(faces: Path, tmp_path: Pat
         invoke(*arguments, "--epochs", "3")
 
 
-def test_a_leaking_split_is_named_first(faces: Path, tmp_path: Path) -> None:
-    lines = (faces / "labels.csv").read_text().splitlines()
+def test_a_leaking_split_is_named_first_and_a_card_says_by_what_and_for_what_its_model_is(
+    faces: Path, tmp_path: Path
+) -> None:
+    lines = (faces / "labels.csv").read_text().replace(",test", ",train")
     leaking = tmp_path / "leaking.csv"
-    leaking.write_text("\n".join(line.replace(",p1,", ",p4,").replace(",p3,", ",p5,") for line in lines))
+    leaking.write_text(lines.replace(",p1,", ",p11,").replace(",p3,", ",p5,"))
     run = tmp_path / "run"
     arguments = ["train", "--data", str(faces), "--labels", str(leaking), "--out", str(run), "--detector", "none"]
-    arguments += ["--size", "33", "--batch", "16", "--device", "cpu", "--epochs", "1"]
+    arguments += ["--size", "33", "--batch", "16", "--device", "cpu", "--epochs", "1", "--init", str(RESEARCH)]
     with pytest.raises(ModelError, match="the split leaks in 2 cases: person"):
         invoke(*arguments)
     first = "LEAKING SPLIT: 2 cases, such as: person"
     assert first in invoke(*arguments, "--force").splitlines()[0]
     record = json.loads((run / "record.json").read_text())
     assert next(iter(record)) == "leaking_split"
-    assert first in invoke("export", str(run), "--out", str(run), "--name", "tiny").splitlines()[0]
-    assert 'data = "leaking test split of the training data"' in (run / "tiny.toml").read_text()
+    said = invoke("export", str(run), "--out", str(run), "--name", "tiny").splitlines()
+    assert first in said[0]
+    assert said[1:3] == [
+        "no business may use the weights that it started from, nor these: the cards say so",
+        "no photo is in the split `test`: the figures are of `val`, which chose and calibrated the model",
+    ]
+    card, _ = read_card(run / "tiny.toml")
+    assert card.research_only
+    split = "leaking val split of the training data, which chose and calibrated the model"
+    assert {metric.data for metric in card.metrics} == {split}
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    for name in ("tiny-fp16.onnx", "tiny-fp16.toml"):
+        shutil.copy(run / name, copied)
+    assert is_for_research(Recipe(init=str(copied / "tiny-fp16.onnx")))
+    assert not is_for_research(Recipe(init=str(OPEN)))
 
 
 def test_what_was_saved_and_is_damaged_is_named(faces: Path, tmp_path: Path) -> None:
@@ -131,7 +156,7 @@ def test_what_was_saved_and_is_damaged_is_named(faces: Path, tmp_path: Path) -> 
     arguments += ["--batch", "16", "--device", "cpu", "--epochs"]
     invoke(*arguments, "1")
     last = (tmp_path / "last.pt").read_bytes()
-    for damaged in (b"", last[: len(last) // 2]):
+    for damaged in (b"", last[: len(last) // 2], (tmp_path / "best.pt").read_bytes()):
         (tmp_path / "last.pt").write_bytes(damaged)
         with pytest.raises(ModelError, match=r"last\.pt: is not of a run of .*; remove it to start anew"):
             invoke(*arguments, "2")
