@@ -86,7 +86,8 @@ class Camera(Section, frozen=True, kw_only=True):
     1280 px or more."""
     zone: Polygon = ()
     """Polygon of the upright picture in which people count. Somebody counts while the middle of the face is in it. A
-    corner is `[x, y]` in shares of width and height; `[0, 0]` is the top left one. Empty is the whole picture."""
+    corner is `[x, y]` in shares of width and height; `[0, 0]` is the top left one. With `mirror` it is that of the
+    mirrored picture. Empty is the whole picture."""
     masks: Annotated[tuple[Polygon, ...], Meta(examples=[[_CORNERS]])] = ()
     """Polygons of the upright picture that are blanked, each as in `zone`. No other process sees what is there. They
     need a fixed `rotation_deg`."""
