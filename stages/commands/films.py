@@ -28,6 +28,8 @@ def read_film(path: Path, fps: float) -> Iterator[tuple[NDArray[np.uint8] | None
     due_s, taken_s, until_s = 0.0, -1.0, 0.0
     try:
         with Film(path, threads=1, pixels_max=PIXELS_MAX) as film:
+            if film.stream.width * film.stream.height > PIXELS_MAX:
+                raise ValueError("its pictures have more than 7680x4320 pixels; export it smaller")
             for shown in film.frames():
                 if shown.until_s <= due_s or shown.at_s <= taken_s:
                     yield None, shown.at_s, shown.until_s
@@ -37,7 +39,8 @@ def read_film(path: Path, fps: float) -> Iterator[tuple[NDArray[np.uint8] | None
                 due_s = max(due_s + 1 / fps, shown.at_s)
     except (av.FFmpegError, ValueError, MediumError, ColourError) as error:
         if taken_s < 0:
-            raise UserError(f"{path}: is no film that can be read ({error}); give one such as H.264 in MP4") from error
+            why = error.strerror if isinstance(error, av.FFmpegError) else error
+            raise UserError(f"{path}: is no film that can be read ({why}); give one such as H.264 in MP4") from error
         raise UserError(f"{path}: is damaged after {until_s:.1f} s; copy or export it anew") from error
     if taken_s < 0:
         raise UserError(f"{path}: no picture in it can be read; copy or export it anew")

@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 import matplotlib
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -162,6 +163,13 @@ def test_a_film_that_is_damaged_half_way_is_told_up_to_there(tmp_path: Path) -> 
     [person, total] = map(json.loads, result.stdout.splitlines())
     assert result.exit_code == 2 and re.search(r"cut\.mp4: is damaged after [01]\.\d s; copy", result.stderr)
     assert 3 <= total["frames"] < 20 and person["last_s"] < total["seconds"] < 2
+
+
+def test_a_film_of_pictures_that_are_too_large_is_refused_in_plain_words(tmp_path: Path) -> None:
+    frame = av.VideoFrame.from_ndarray(np.zeros((4336, 7680), np.uint8), "gray")
+    films.write_film(tmp_path / "8k.mkv", [frame], options={"preset": "ultrafast"})
+    result = _people(tmp_path / "8k.mkv")
+    assert result.exit_code == 2 and "more than 7680x4320 pixels; export it smaller" in result.stderr
 
 
 def test_a_film_whose_clock_goes_back_is_seen_on(tmp_path: Path) -> None:
