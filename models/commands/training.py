@@ -98,7 +98,7 @@ def export(run: Path, out: Path, **said: Any) -> None:
         click.echo(
             f"{precision}: {report['size_bytes'] / 1e6:.1f} MB, gender {shown(report['gender_accuracy'])}, "
             f"age error {shown(report['age_mae'], 2)}, decade {shown(report['decade_accuracy'])}, "
-            f"{report['n_age']} held-out faces"
+            f"{max(report['n_gender'], report['n_age'])} held-out faces"
         )
     chosen = f"{words.name}.toml"
     if to_serve(reports) == "fp32":

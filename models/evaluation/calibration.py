@@ -15,6 +15,7 @@ def fit_temperatures(
     """Fit the temperatures of gender and age, between .4 and 4, that make the labels of n faces most likely.
 
     `gender` are logits of a man, [n, 1], `age` the answers of the `head`, [n, classes]. Labels of age count by decade.
+    Labels of one gender or of one decade alone would call for the surest answers: the temperature is then 1.
     """
     grid = np.exp(np.linspace(np.log(0.4), np.log(4), 93))
     sign = np.where(truth.male, 1.0, -1.0)[truth.has_gender]
@@ -26,5 +27,6 @@ def fit_temperatures(
         p = decoder.decode(age[truth.has_age])["p_decade"]
         return float(-np.log((p * inside).sum(1).clip(1e-9)).mean())
 
-    best = min(grid, key=lambda t: float(np.logaddexp(0, -logits / t).mean())), min(grid, key=surprise)
-    return round(float(best[0]), 3), round(float(best[1]), 3)
+    of_gender = min(grid, key=lambda t: float(np.logaddexp(0, -logits / t).mean())) if len(set(sign)) > 1 else 1.0
+    of_age = min(grid, key=surprise) if len(np.unique(inside, axis=0)) > 1 else 1.0
+    return round(float(of_gender), 3), round(float(of_age), 3)
