@@ -140,16 +140,18 @@ def _join(parts: Sequence[Path], folder: Path, seed: int) -> int:
     moved = sum(now.split != then.split for now, then in zip(rows, given, strict=True))
     rows = name_persons(rows, near)  # so that the search for leaks knows them as one person
     rows = assign(rows, groups, VAL_SHARE, TEST_SHARE, seed)
-    side = caches[0].crops.shape[1]
-    joined = new_crops(folder / "crops.part.npy", len(rows), side)
-    start = 0
-    for cache in caches:
-        joined[start : start + len(cache.rows)] = cache.crops[: len(cache.rows)]
-        start += len(cache.rows)
-    joined.flush()
+    whole = parts[0] / "crops.npy"
+    if len(parts) > 1:
+        whole = folder / "crops.part.npy"
+        joined = new_crops(whole, len(rows), caches[0].crops.shape[1])
+        start = 0
+        for cache in caches:
+            joined[start : start + len(cache.rows)] = cache.crops[: len(cache.rows)]
+            start += len(cache.rows)
+        joined.flush()
     np.save(folder / "corners.npy", np.concatenate([cache.corners for cache in caches]))
     (folder / "rows.json").write_bytes(msgspec.json.encode(rows))
-    (folder / "crops.part.npy").replace(folder / "crops.npy")
+    whole.replace(folder / "crops.npy")
     for part in parts:
         shutil.rmtree(part)
     return moved

@@ -42,6 +42,19 @@ def test_splits_are_known_by_other_words_and_others_are_counted(tmp_path: Path) 
             prepare([tmp_path], [], tmp_path / "others", None, 0, force=False)
 
 
+def test_crops_of_one_set_are_not_copied_and_take_no_room_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), portrait(0))
+    (tmp_path / "labels.csv").write_text("file,gender,age\n0.png,M,3\nlost.png,M,3\n")
+    monkeypatch.delattr("models.datasets.prepare.new_crops")
+    cache = prepare([tmp_path], [], tmp_path / "crops", None, 0, force=False).cache
+    assert len(cache.rows) == 1 and cache.crops[0].any()
+    assert {path.name for path in (tmp_path / "crops").iterdir()} == {
+        "crops.npy", "corners.npy", "rows.json", "made_of.json",
+    }  # fmt: skip
+
+
 def test_a_leaking_split_is_refused_unless_forced(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
