@@ -21,8 +21,9 @@ only looks like one now and then."""
 _LIKELY, _CERTAIN = 0.7, 0.8
 """Scores of a person's best face. Below the first nobody is believed in, as backs of heads pass for faces again and
 again. Below the second it takes three times as many faces."""
-_SELDOM_S = 0.5
-"""Time from frame to frame from which a person is believed in at once: there may be no second look."""
+_SELDOM_S = 0.45
+"""Time from frame to frame from which a person is believed in at once: there may be no second look. Two frames a second
+are as seldom, also where they come a little unevenly."""
 _GUIDED_S = 1.0
 """Longest time from frame to frame over which a speed tells a place. After a longer one, who stood is where he was."""
 _STOOD_WIDTHS, _STOOD_SIZE = 0.7, 0.15

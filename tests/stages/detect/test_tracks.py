@@ -89,6 +89,13 @@ def test_a_face_is_not_believed_in_at_once_because_the_camera_was_away() -> None
         assert somebody and not somebody.believed
 
 
+def test_two_frames_a_second_are_seldom_also_where_they_come_unevenly() -> None:
+    tracks = Tracks(2)
+    for i in range(20):
+        tracks.follow([], 1 + i * SECOND_NS // 2 + i % 2 * SECOND_NS // 50, SIZE_PX)
+        assert tracks.seldom
+
+
 def test_a_rate_that_falls_is_taken_in() -> None:
     tracks = Tracks()
     for i in range(20):
