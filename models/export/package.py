@@ -81,8 +81,12 @@ def package(cache: CropCache, trained: Trained, out: Path, words: Words) -> dict
     """Write NAME.onnx (INT8), NAME-fp32.onnx, NAME-fp16.onnx and their cards into `out`. Return their figures.
 
     INT8 ranges come from the split `train`, temperatures from `val`, and figures from `test`, or from `val` if there
-    is no `test`. Raises ModelError.
+    is no `test`. Raises ModelError, also for crops whose split is not the one by which the network was taught.
     """
+    if trained.index_sha256 not in ("", cache.sha256):
+        raise ModelError(
+            f"{cache.folder}: has other photos, labels or splits than those that taught best.pt: train again"
+        )
     out.mkdir(parents=True, exist_ok=True)
     recipe = trained.recipe
     splits = np.array([row.split for row in cache.rows])

@@ -25,6 +25,8 @@ class Trained(NamedTuple):
     recipe: Recipe
     research_only: bool
     """True if the weights that the run started from may be used in no business."""
+    index_sha256: str
+    """Hash of the cache of crops that taught it."""
 
 
 def load(path: Path) -> Trained:
@@ -37,7 +39,8 @@ def load(path: Path) -> Trained:
     except Exception as error:  # torch raises many classes for a file of another kind
         raise ModelError(f"{path}: is not what `stationcast models train` saves") from error
     try:
-        return Trained(network_of(saved["weights"], recipe).eval(), recipe, bool(saved.get("research_only")))
+        net = network_of(saved["weights"], recipe).eval()
+        return Trained(net, recipe, bool(saved.get("research_only")), saved.get("index_sha256", ""))
     except (LookupError, TypeError, RuntimeError) as error:
         raise ModelError(f"{path}: was trained by a version whose networks were others: train it again") from error
 

@@ -25,6 +25,7 @@ ORIGINAL_LABELS = 9
 """Outputs of the original project's head: man, woman, and seven decades from 0-9 to 60+, a sigmoid each."""
 ORIGINAL_EDGES = (0, 10, 20, 30, 40, 50, 60, 80)
 """Bounds of its decades in exported models. 60+ is taken as 60 to 79, as few people are older."""
+_STARTS = "faceres_deep.onnx, or the FP32 or FP16 file of an exported mobilenet"
 
 
 class Preprocessing(msgspec.Struct, frozen=True):
@@ -113,7 +114,7 @@ class MobileNet(nn.Module):
         layers = _layers_of(path)
         count = len(self.convolutions)
         if [weight.shape for weight, _ in layers[:count]] != [layer.weight.shape for layer in self.convolutions]:
-            raise ModelError(f"{path}: its layers are not those of a MobileNet 1.0")
+            raise ModelError(f"{path}: its layers are not those of a MobileNet 1.0; give {_STARTS}")
         for layer, (weight, bias) in zip(self.convolutions, layers[:count], strict=True):
             layer.load_state_dict({"weight": weight, "bias": bias})
         return _heads_of(layers[count:])
@@ -130,7 +131,8 @@ def _layers_of(path: Path) -> list[Layer]:
     try:
         graph = onnx.load(str(path)).graph
     except Exception as error:  # protobuf and ONNX raise classes of their own
-        raise ModelError(f"{path}: cannot be read as ONNX: {' '.join(str(error).split())}") from error
+        why = " ".join(str(error).split())
+        raise ModelError(f"{path}: cannot be read as ONNX: {why}; give {_STARTS}") from error
     values = {tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
     layers: list[Layer] = []
     for node in graph.node:

@@ -224,6 +224,7 @@ class _Run:
                 "weights": self._ema.state_dict(),
                 "recipe": msgspec.to_builtins(self._recipe),
                 "research_only": is_for_research(self._recipe),
+                "index_sha256": self._cache.sha256,
             }
             save(self._out / "best.pt", state)
 

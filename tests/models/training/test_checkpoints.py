@@ -20,7 +20,9 @@ def test_starts_that_cannot_be_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"x\.onnx: cannot be read as ONNX: .*No such file"):
         start("mobilenet", str(tmp_path / "x.onnx"))
     (tmp_path / "wrong.onnx").write_bytes(b"no model")
-    with pytest.raises(ModelError, match=r"wrong\.onnx: cannot be read as ONNX"):
+    with pytest.raises(
+        ModelError, match=r"wrong\.onnx: cannot be read as ONNX.*; give faceres_deep\.onnx, or the FP32"
+    ):
         start("mobilenet", str(tmp_path / "wrong.onnx"))
     for name in ("wrong.onnx", "wrong.keras", "wrong.h5", "wrong.weights.h5"):
         (tmp_path / name).write_bytes(b"no model")

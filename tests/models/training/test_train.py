@@ -66,6 +66,10 @@ def test_labels_that_were_corrected_are_not_overlooked(faces: Path, tmp_path: Pa
     with pytest.raises(ModelError, match=r"run/last\.pt: was taught by other photos, labels or splits"):
         invoke(*arguments, "--epochs", "3")
     assert (tmp_path / "run" / "index" / f"{faces.name}.csv").read_text().splitlines() == index
+    with pytest.raises(
+        ModelError, match=r"run/crops: has other photos, labels or splits than those that taught best\.pt"
+    ):
+        invoke("export", str(tmp_path / "run"), "--out", str(tmp_path / "served"))
 
 
 def test_a_run_whose_loss_is_no_number_is_no_success(faces: Path, tmp_path: Path) -> None:
