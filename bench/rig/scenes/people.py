@@ -1,7 +1,7 @@
 """People of a scene: heads cut out of labelled photos, on drawn bodies.
 
-Photos are those of FairFace in `shared/` beside the checkout, which no model here was trained on; without them the
-people of the sample camera, mirrored and tinted.
+Photos are those of FairFace in `shared/` beside the checkout that taught no model here; without them the people of the
+sample camera, mirrored and tinted.
 """
 
 import csv
@@ -36,6 +36,7 @@ NECK = 0.3
 """Distance from the middle of the face to the upper edge of the body, in face widths."""
 
 _PHOTOS = Path(__file__).parents[4] / "shared" / "data" / "fairface_train.zip"
+_HELD_OUT = Path(__file__).parents[3] / "models" / "weights" / "stationcast-open-held-out.csv"
 _SPEC = CropSpec(HEAD_PX, HEAD_BOXES)
 _EDGE = 0.50, 0.62, -0.03
 """Half axes of the oval that is head in any photo, to the side and down, and its middle; in face boxes."""
@@ -76,7 +77,7 @@ Head = tuple[str, Literal["M", "F"], tuple[float, float], Picture]
 
 def _photographed(random: np.random.Generator) -> Iterator[Head]:
     with zipfile.ZipFile(_PHOTOS) as photos, FaceDetector(resolve("mediapipe-full-range", Path())) as detector:
-        rows = list(csv.DictReader(io.StringIO(photos.read("labels.csv").decode())))
+        rows = list(csv.DictReader(io.StringIO(_HELD_OUT.read_text(encoding="utf-8"))))
         while True:
             row = rows[int(random.integers(len(rows)))]
             photo = read_image(io.BytesIO(photos.read(f"images/{row['file']}")))
