@@ -77,7 +77,7 @@ Head = tuple[str, Literal["M", "F"], tuple[float, float], Picture]
 
 def _photographed(random: np.random.Generator) -> Iterator[Head]:
     with zipfile.ZipFile(_PHOTOS) as photos, FaceDetector(resolve("mediapipe-full-range", Path())) as detector:
-        rows = list(csv.DictReader(io.StringIO(_HELD_OUT.read_text(encoding="utf-8"))))
+        rows = list(csv.DictReader(_HELD_OUT.read_text(encoding="utf-8").splitlines()))
         while True:
             row = rows[int(random.integers(len(rows)))]
             photo = read_image(io.BytesIO(photos.read(f"images/{row['file']}")))
