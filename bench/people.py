@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from bench.findings import Findings, Plan, Say, Table
 from bench.rig.scenes.chains import Alone, Chain, Plain, Station, frames_alone, photos_alone
 from bench.rig.scenes.film import Line
-from bench.rig.scenes.scene import Frame, Scene
+from bench.rig.scenes.scene import PLAIN_DEG, Frame, Scene
 from bench.rig.scenes.score import Score, gender_right, joined, looking_right, recall, score
 from models.assets import resolve
 from models.session import Classifier
@@ -24,6 +24,8 @@ KINDS = {
     "looking": Scene(seconds=60, faces_px=(50, 80), people=2, kinds=("stop", "two stop", "pass")),
 }
 """Scenes by what they are to show; each is drawn with several seeds, half of them over a real place."""
+_TURNS_DEG = ((0, 20), (20, 40), (40, PLAIN_DEG))
+"""Angles by which heads are turned, degrees; nobody who is turned farther is asked for."""
 _EVERY = 5
 """One in so many frames is asked about alone."""
 
@@ -103,10 +105,18 @@ def _width(px: int, of: Callable[[Sequence], float]) -> Callable[[Score], float]
     return lambda score: of(score.of_width(px))
 
 
+def _turned(low: float, high: float) -> Callable[[Score], float]:
+    return lambda score: recall([person for person in score.people if low <= person.away_deg <= high])
+
+
 ROWS = (
     *(
         Row("street", f"found within 1 s, {px} px", _width(px, recall), at_least=goal)
         for px, goal in ((32, 0.8), (40, 0.9), (60, 0.95), (80, 0.95), (120, 0.95))
+    ),
+    *(
+        Row("street", f"found within 1 s, head turned by {low:g} to {high:g} degrees", _turned(low, high))
+        for low, high in _TURNS_DEG
     ),
     Row("street", "ids over people, at least", lambda s: s.ids_a_person, at_least=0.95),
     Row("street", "ids over people, at most", lambda s: s.ids_a_person, at_most=1.05),

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -48,6 +49,8 @@ class Outcome(Struct, kw_only=True):
 
     width_px: int
     """Nearest of the usual widths."""
+    away_deg: float
+    """Angle between the head and the camera in the time in which the person should be found, degrees, the median."""
     found: bool
     """Found within FOUND_S of coming into plain view."""
     covered: float
@@ -248,6 +251,7 @@ def _outcome(
     ]
     looked_s = sum(step_s for _, each in view if each.looking and each.plain)
     return Outcome(
+        away_deg=statistics.median(e.away_deg for t_s, e in view if since_s <= t_s <= since_s + FOUND_S + 1e-6),
         width_px=min(_WIDTHS_PX, key=lambda width: abs(math.log(width / seen.box_px[2]))),
         found=any(since_s - 1e-6 <= t_s <= since_s + FOUND_S + 1e-6 for t_s in faces),
         covered=_share(sum(t_s in faces for t_s in plain_s), len(plain_s)),

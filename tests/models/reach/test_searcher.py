@@ -104,6 +104,14 @@ def test_a_crowd_is_looked_at_in_turns(detector: FaceDetector) -> None:
     assert recall([scene], [seen]) >= 0.8
 
 
+def test_who_was_noticed_needs_one_close_up_and_no_second_look(detector: FaceDetector) -> None:
+    scene = make_scene(40, 3, 2)
+    noticed = [Expected(box, believed=False) for box in scene.faces]
+    result = Searcher(detector, "far", budget=3).search(scene.image, noticed)
+    assert recall([scene], [[face.box_px for face in result.faces]]) == 1
+    assert result.calls == 2, "the whole frame, and one picture of three close-ups"
+
+
 @pytest.mark.parametrize("a_side", [2, 3])
 def test_who_is_followed_is_found_again_by_one_call_for_all(detector: FaceDetector, a_side: int) -> None:
     random = np.random.default_rng(2)

@@ -77,6 +77,11 @@ def test_who_is_found_late_is_not_found_in_time() -> None:
     assert recall(score(TWO, [face for face in RIGHT if face.t_s == 0.7], []).people) == 1
 
 
+def test_the_angle_of_a_person_is_that_of_the_second_after_coming_into_view() -> None:
+    turned = [line(t / 10, replace(SEEN, yaw_deg=44 if t < 20 else 3)) for t in range(40)]
+    assert score(turned, [], []).people[0].away_deg == pytest.approx(44)
+
+
 def test_who_is_hardly_seen_is_neither_missed_nor_too_many() -> None:
     hidden = [line(each.t_s, *each.truth, replace(SEEN, person=2, box_px=moved(BOX, 600), yaw_deg=60)) for each in TWO]
     assert score(hidden, RIGHT, []).ids_a_person == 1
