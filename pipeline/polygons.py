@@ -10,6 +10,8 @@ Polygon = Sequence[tuple[float, float]]
 _CORNERS_MAX = 64
 _AREA_MIN = 1e-4
 """Smallest area, as a share of the picture: a square of one hundredth of its sides."""
+_GRID = 64
+"""Number of places to a side of the picture at which one looks for what masks leave free."""
 _EXAMPLE = "write such as [[0.1, 0.2], [0.9, 0.2], [0.9, 1.0], [0.1, 1.0]]"
 
 
@@ -45,6 +47,16 @@ def inside(polygon: Polygon, x: float, y: float) -> bool:
         if (y0 > y) != (y1 > y) and x < x0 + (y - y0) * (x1 - x0) / (y1 - y0):
             within = not within
     return within
+
+
+def all_masked(zone: Polygon, masks: Sequence[Polygon]) -> bool:
+    """Tell whether masks leave nothing of a zone, or of the whole picture if it is empty. Slivers do not count."""
+    middles = [(i + 0.5) / _GRID for i in range(_GRID)]
+    return not any(
+        (not zone or inside(zone, x, y)) and not any(inside(mask, x, y) for mask in masks)
+        for x in middles
+        for y in middles
+    )
 
 
 _Point = tuple[float, float]

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from pipeline.errors import UserError
-from pipeline.polygons import validate_polygon
+from pipeline.polygons import all_masked, validate_polygon
 from pipeline.text import read_text
 from pipeline.toml import explain, parse_toml
 from pipeline.venues import venues
@@ -385,6 +385,9 @@ def _check_polygons(where: str, camera: Camera) -> None:
         validate_polygon(f"{where}.zone", camera.zone)
     for i, mask in enumerate(camera.masks):
         validate_polygon(f"{where}.masks[{i}]", mask)
+    if camera.masks and all_masked(camera.zone, camera.masks):
+        part = "zone" if camera.zone else "picture"
+        raise UserError(f"{where}.masks: cover the whole {part}, so nobody would ever be seen; make them smaller")
     if camera.masks and camera.rotation_deg == "auto":
         raise UserError(
             f"{where}.masks: with rotation_deg = 'auto' they would lie elsewhere until faces are found; "

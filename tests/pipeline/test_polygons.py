@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.polygons import area, inside, validate_polygon
+from pipeline.polygons import all_masked, area, inside, validate_polygon
 
 SQUARE = ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8))
 HOOK = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.8, 1.0), (0.8, 0.2), (0.0, 0.2))
@@ -34,3 +34,8 @@ def test_a_polygon_may_turn_either_way_and_be_hollow() -> None:
 def test_a_point_is_inside_or_not() -> None:
     assert inside(SQUARE, 0.5, 0.5) and not inside(SQUARE, 0.1, 0.5) and not inside(SQUARE, 0.9, 0.5)
     assert inside(HOOK, 0.9, 0.9) and inside(HOOK, 0.1, 0.1) and not inside(HOOK, 0.4, 0.6)
+
+
+def test_masks_leave_something_of_a_zone_or_nothing() -> None:
+    assert not all_masked((), [SQUARE]) and not all_masked(HOOK, [SQUARE])
+    assert all_masked(SQUARE, [((0, 0), (1, 0), (1, 1), (0, 1))]) and all_masked(SQUARE, [SQUARE])

@@ -53,6 +53,15 @@ MISTAKES = {
     "a zone in pixels": (CAMERA + "zone = [[0, 0], [640, 0], [640, 480]]", "cameras[0].zone[1][0]: expected"),
     "a mask of two corners": (CAMERA + "masks = [[[0, 0], [1, 1]]]", "cameras[0].masks[0]: has 2 corners"),
     "a mask for a list of masks": (CAMERA + "masks = [[0, 0], [1, 0], [1, 1]]", "cameras[0].masks"),
+    "masks over the whole picture": (
+        CAMERA + "masks = [[[0, 0], [1, 0], [1, 1]], [[0, 0], [1, 1], [0, 1]]]",
+        "cameras[0].masks: cover the whole picture, so nobody would ever be seen",
+    ),
+    "a mask over the whole zone": (
+        CAMERA
+        + "zone = [[0.2, 0.2], [0.4, 0.2], [0.4, 0.4], [0.2, 0.4]]\nmasks = [[[0, 0], [0.5, 0], [0.5, 0.5], [0, 0.5]]]",
+        "cameras[0].masks: cover the whole zone",
+    ),
     "masks of a camera that turns": (
         CAMERA + 'rotation_deg = "auto"\nmasks = [[[0, 0], [1, 0], [1, 1]]]',
         "cameras[0].masks: with rotation_deg = 'auto' they would lie elsewhere",
