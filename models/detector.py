@@ -4,6 +4,7 @@ What runs the model is a runtime: LiteRT, or MediaPipe Tasks. Both get the same 
 """
 
 import math
+from collections.abc import Callable
 from heapq import nlargest
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal, Protocol
@@ -74,6 +75,8 @@ class FaceDetector:
         self._close_up = CropSpec(size_px=self.input_px, scale=_CLOSE_UP, level_eyes=False)
         self.runs = 0
         """Number of runs of the model since it was loaded, the measure of what detection costs."""
+        self.on_run: Callable[[], object] = lambda: None
+        """Called before each run of the model: a search may take many."""
 
     def detect(self, image: NDArray[np.uint8], min_score: float | None = None) -> list[DetectedFace]:
         """Find the faces of an image, uint8 BGR [H, W, 3], best first, unsure ones by a second look close up.
@@ -94,6 +97,7 @@ class FaceDetector:
     def find_in_square(self, square: NDArray[np.uint8], min_score: float | None = None) -> list[DetectedFace]:
         """Do the same with a picture of the model's own size, uint8 RGB [input_px, input_px, 3], as it is."""
         self.runs += 1
+        self.on_run()
         return self._runtime.find(square, self.min_score if min_score is None else min_score)
 
     def confirm(

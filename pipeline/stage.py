@@ -43,7 +43,8 @@ _AHEAD_MAX_S = 0.2
 class Stage(Protocol):
     """Methods of a stage. `__init__(job)` opens what it needs. An optional `status` dict is shown to the operator.
 
-    An optional `update(job)` takes in another number of screens while the stage runs.
+    An optional `update(job)` takes in another number of screens while the stage runs. An optional `alive_by(beat)` is
+    given what tells that the stage is alive, to be called where one message may take longer than the supervisor waits.
     """
 
     def step(self, batch: list[Any]) -> Iterable[Message]:
@@ -196,6 +197,8 @@ def run_stage(spec: Spec, group: Group, job: Job, cell: Cell, news: News) -> Non
         failures, step_s = 0, 0.0
         _ready(cell)
         update = getattr(stage, "update", None)
+        if alive_by := getattr(stage, "alive_by", None):
+            alive_by(cell.beat)
         while not _stopping:
             cell.beat()
             told = news.look()  # also where the stage has no `update`, else the pipe fills up

@@ -4,7 +4,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -139,6 +139,22 @@ class OnlyOne(Namer):
             (job.station.folder / "taken").mkdir()
         except FileExistsError:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class SlowFinder(Finder):
+    """Detector of which each frame takes TOY_SWEEP_S, and which tells meanwhile that it is alive."""
+
+    def alive_by(self, beat: Callable[[], object]) -> None:
+        self._beat = beat
+
+    def step(self, batch: list[Frame]) -> Iterable[Message]:
+        for frame in batch:
+            found = list(super().step([frame]))
+            ends_s = time.monotonic() + float(os.environ["TOY_SWEEP_S"])
+            while time.monotonic() < ends_s:
+                self._beat()
+                time.sleep(0.05)
+            yield from found
 
 
 class Wall:

@@ -3,7 +3,7 @@
 It also notes in a camera's ring how faces lie, for the camera to turn its frames or to tell the operator.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 
@@ -63,6 +63,10 @@ class Detect:
             turned_deg = ring.turned_deg
             if watch.look(image, seen.found, frame.captured_ns, turned_deg):
                 ring.lying = Lying(turned_deg=turned_deg, turn_deg=watch.turn_deg, times=watch.times)
+
+    def alive_by(self, beat: Callable[[], object]) -> None:
+        """Call `beat` before each run of the model: a slow machine may take many seconds to sweep a frame."""
+        self._detector.on_run = beat
 
     def update(self, job: Job) -> None:
         """Take in the cameras' tables: who is followed goes on being followed."""

@@ -334,6 +334,15 @@ def test_a_batch_that_takes_long_is_no_hang(running: RunningStation, monkeypatch
         assert child.restarts == 0
 
 
+def test_a_long_search_of_one_frame_is_no_hang(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_SWEEP_S", "3")
+    monkeypatch.setattr("pipeline.supervisor._SILENT_S", 2.0)
+    with running(cameras=1, table=replaced(TOYS, "detect", "tests.toys:SlowFinder")) as supervisor:
+        child = _child(supervisor, "detect.0")
+        wait_for(lambda: child.cell["out"] or child.restarts, "a search longer than a silence may be")
+        assert child.restarts == 0
+
+
 def test_results_of_a_slow_model_still_reach_the_screen(
     running: RunningStation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

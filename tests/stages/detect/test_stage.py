@@ -72,6 +72,14 @@ def sent_by(stage: Detect, ring: Ring, images: list[NDArray[np.uint8]], fps: flo
     return sent
 
 
+def test_the_stage_tells_that_it_is_alive_within_a_sweep_of_one_frame(ring: Ring) -> None:
+    stage, beats = stage_of(ring, fps=0.1), []
+    stage.alive_by(lambda: beats.append(1))
+    list(stage.step([frame_of(ring, make_scene(60, 2, 3).image)]))
+    stage.close()
+    assert len(beats) > 20
+
+
 def test_a_person_is_sent_under_one_id_once_he_was_found_twice_with_one_crop_of_the_classifier(ring: Ring) -> None:
     image = read_image(HOPPER)
     sent = sent_by(stage_of(ring), ring, [image] * 8)
