@@ -52,7 +52,8 @@ class StationTable(Section, frozen=True, kw_only=True):
     lon: Annotated[float, Meta(ge=-180, le=180)] | None = None
     """Longitude in degrees."""
     load_s: Annotated[float, Meta(ge=10, le=3600)] = 30.0
-    """Longest time for which a process may load, after which it is started again. A slow machine may need more."""
+    """Longest time for which a process may load, after which it is started again. A slow machine may need more.
+    A process at work may be silent for a sixth of it, 5 s at least."""
 
 
 class Camera(Section, frozen=True, kw_only=True):

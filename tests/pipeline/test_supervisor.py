@@ -14,10 +14,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 from rich.live import Live
 
-from pipeline.cells import Cells
+from pipeline.cells import READY, Cells
 from pipeline.control import request_scale
 from pipeline.errors import TemporaryError, UserError
 from pipeline.graph import Row
@@ -385,6 +386,22 @@ def test_a_silent_process_that_does_not_die_is_said_once(capsys: pytest.CaptureF
     for second in range(40):
         supervisor._look_after(child, second)
     assert process.kills == 1 and capsys.readouterr().err.count(" silent ") == 1
+    os.close(cells.fd)
+
+
+@pytest.mark.parametrize(("load_s", "allowed_s"), [(10, 5), (30, 5), (120, 20)])
+def test_a_machine_that_loads_slowly_may_be_silent_for_longer(load_s: float, allowed_s: float) -> None:
+    station = _bright_station()
+    slow = replace(station, station=replace(station.station, load_s=load_s))
+    supervisor = Supervisor(slow)
+    cells = Cells.create()
+    child = Child("detect.0", _order(supervisor, "detect"), 0, cells.cell(0))
+    child.cell["state"] = READY
+    child.process = process = _InADriver()  # type: ignore[assignment]
+    supervisor._look_after(child, allowed_s - 0.1)
+    assert process.kills == 0
+    supervisor._look_after(child, allowed_s + 0.1)
+    assert process.kills == 1
     os.close(cells.fd)
 
 
