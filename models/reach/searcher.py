@@ -25,8 +25,8 @@ _LOW_SCORE = 0.2
 """Least score of what looks like a face from afar, and is then looked at close up."""
 _SURE, _SURE_PX = 0.75, 20.0
 """Score and width in the model's input of a face that needs no second look."""
-_BELIEVED, _NOTICED = 0.6, 1.0
-"""Shares of the least score that are enough, close up, for somebody who is followed, and until he is believed in."""
+_BELIEVED = 0.6
+"""Share of the least score that is enough for somebody who is followed and believed in."""
 _NEW = 1.2
 """Least mean of the scores of somebody new, in least scores. Nothing in 36 empty streets comes near it (.48 where .6 is
 asked), and hardly a back of a head reaches it. It costs 1 in 10 of the looks that show a face."""
@@ -59,8 +59,8 @@ class _Cell(Struct, frozen=True):
     """Place of a close-up: of somebody followed, of a candidate with its score from afar, or of what moves."""
 
     box_px: Box
-    known: float | None = None
-    """Share of the least score that is enough for whoever is followed there."""
+    followed: bool = False
+    believed: bool = False
     score: float | None = None
 
 
@@ -142,7 +142,7 @@ class Searcher:
         taken = due[: int(min(most, len(due)))]
         if len(taken) < len(due):
             self._first = due[len(taken)]
-        cells = [_Cell(followed[i].box_px, known=_BELIEVED if followed[i].believed else _NOTICED) for i in taken]
+        cells = [_Cell(followed[i].box_px, followed=True, believed=followed[i].believed) for i in taken]
         for each in candidates:
             near = any(is_same(each.face.box_px, known.box_px, _BESIDE) for known in followed)
             if not each.sure and not near and len(cells) < most:
@@ -153,7 +153,8 @@ class Searcher:
     def _close_ups(self, image: NDArray[np.uint8], cells: list[_Cell], close_ups: float) -> list[DetectedFace]:
         """Look at places close up. Return the faces that are found there.
 
-        Whoever is not followed yet is looked at a third time, from a little farther off, and judged by all scores.
+        Whoever is not believed in is looked at a third time, from a little farther off. Somebody new is judged by all
+        scores, and who was noticed before by the best.
         """
         a_side = 2 if len(cells) <= 4 * close_ups else 3
         least, third_looks = self._detector.min_score, 0
@@ -164,11 +165,17 @@ class Searcher:
             found = search_mosaic(self._detector, image, [cell.box_px for cell in part], a_side, _BELIEVED * least)
             for cell, near in zip(part, found, strict=True):
                 for face in near:
-                    if cell.known is not None and is_same(face.box_px, cell.box_px, _BESIDE):
-                        faces += [face] if face.score >= cell.known * least else []
-                    elif face.score >= least and third_looks < _THIRD_LOOKS * close_ups:
-                        third_looks += 1
-                        if again := self._detector.confirm(image, face):
+                    followed = cell.followed and is_same(face.box_px, cell.box_px, _BESIDE)
+                    if followed and cell.believed:
+                        faces.append(face)
+                    elif face.score >= least:
+                        again = None
+                        if third_looks < _THIRD_LOOKS * close_ups:
+                            third_looks += 1
+                            again = self._detector.confirm(image, face)
+                        if followed:
+                            faces.append(again if again and again.score > face.score else face)
+                        elif again:
                             scores = [face.score, again.score] + ([] if cell.score is None else [cell.score])
                             faces += [again] if np.mean(scores) >= new else []
         return faces
