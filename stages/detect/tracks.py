@@ -20,7 +20,7 @@ _DOUBT = 0.4
 only looks like one now and then."""
 _LIKELY, _CERTAIN = 0.7, 0.8
 """Scores of a person's best face. Below the first nobody is believed in, as backs of heads pass for faces again and
-again. Below the second it takes twice as many faces."""
+again. Below the second it takes three times as many faces."""
 _SELDOM_S = 0.45
 """Time from frame to frame from which a person is believed in at once: there may be no second look. Two frames a second
 are as seldom, also where they come a little unevenly."""
@@ -129,7 +129,7 @@ class Track:
         self.seen_ns = self._at_ns
         self._belief += face.score
         self._best = max(self._best, face.score)
-        needed = believe_at if self._best >= _CERTAIN else 2 * believe_at
+        needed = believe_at if self._best >= _CERTAIN else 3 * believe_at
         self.believed = self.believed or (self._belief >= needed and self._best >= _LIKELY)
 
     def missed(self) -> None:
