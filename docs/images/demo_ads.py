@@ -5,7 +5,8 @@
 # ///
 """Draws the demo ads (invented brands, 1920x1080) of players/demo: `uv run docs/images/demo_ads.py [NAME...]`.
 
-Everything is drawn from shapes here; the fonts are under the SIL Open Font License.
+It is one file, as a script that runs alone with its own packages. Everything is drawn from shapes here;
+the fonts are under the SIL Open Font License.
 One long file, since each ad is a drawing of its own that shares little with the others.
 """
 
