@@ -28,9 +28,8 @@ from pipeline.stage import Spec
 from pipeline.wanted import Order, Wanted
 
 _TICK_MS = 100
-_SILENT_S, _LOAD_S = 5.0, 30.0
-"""Time after which a silent process is taken for hung where `station.load_s` is the second; more in proportion if it is
-longer."""
+_SILENT_S, _SILENT_SHARE = 5.0, 1 / 6
+"""Time after which a silent process is taken for hung, and the share of `station.load_s` that it is at the least."""
 _SAY_FIRST_S, _SAY_AGAIN_S = 10.0, 60.0
 """A station that is not ready so long after its start says what it waits for, and again from time to time."""
 _STALLED_S = 1.0
@@ -333,7 +332,7 @@ class Supervisor:
             if silent_s > _FRAME_S:
                 child.blank(_FRAME_S)
             load_s = self.station.station.load_s
-            allowed_s = _SILENT_S * max(1.0, load_s / _LOAD_S) if child.ready else load_s
+            allowed_s = max(_SILENT_S, _SILENT_SHARE * load_s) if child.ready else load_s
             if not patient and not child.killed and silent_s > allowed_s:
                 log("silent", severity="warning", worker=child.worker, silent_s=round(silent_s, 1))
                 process.kill()

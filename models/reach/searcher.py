@@ -59,8 +59,7 @@ class _Cell(Struct, frozen=True):
     """Place of a close-up: of somebody followed, of a candidate with its score from afar, or of what moves."""
 
     box_px: Box
-    followed: bool = False
-    believed: bool = False
+    known: Expected | None = None
     score: float | None = None
 
 
@@ -142,7 +141,7 @@ class Searcher:
         taken = due[: int(min(most, len(due)))]
         if len(taken) < len(due):
             self._first = due[len(taken)]
-        cells = [_Cell(followed[i].box_px, followed=True, believed=followed[i].believed) for i in taken]
+        cells = [_Cell(followed[i].box_px, followed[i]) for i in taken]
         for each in candidates:
             near = any(is_same(each.face.box_px, known.box_px, _BESIDE) for known in followed)
             if not each.sure and not near and len(cells) < most:
@@ -165,15 +164,15 @@ class Searcher:
             found = search_mosaic(self._detector, image, [cell.box_px for cell in part], a_side, _BELIEVED * least)
             for cell, near in zip(part, found, strict=True):
                 for face in near:
-                    followed = cell.followed and is_same(face.box_px, cell.box_px, _BESIDE)
-                    if followed and cell.believed:
+                    known = cell.known if is_same(face.box_px, cell.box_px, _BESIDE) else None
+                    if known and known.believed:
                         faces.append(face)
                     elif face.score >= least:
                         again = None
                         if third_looks < _THIRD_LOOKS * close_ups:
                             third_looks += 1
                             again = self._detector.confirm(image, face)
-                        if followed:
+                        if known:
                             faces.append(again if again and again.score > face.score else face)
                         elif again:
                             scores = [face.score, again.score] + ([] if cell.score is None else [cell.score])

@@ -83,7 +83,7 @@ def recipe_of(options: dict[str, Any], changed: Iterable[str]) -> Recipe:
         if name in options or name not in Recipe.__struct_fields__:
             free = ", ".join(sorted(set(Recipe.__struct_fields__) - set(options)))
             raise ModelError(f"--set {text}: give NAME=VALUE, where NAME is one of {free}")
-        fields[name] = value
+        fields[name] = f"0{value}" if value.startswith(".") else value
     try:
         return msgspec.convert(fields, Recipe, strict=False)
     except msgspec.ValidationError as error:

@@ -30,9 +30,6 @@ from models.training.steps import Steps, cores
 from models.training.validation import validate
 from models.training.views import Views, balance_weights
 
-_SHARES = ((0.4, 0.7), (0.6, 0.9), (1.0, 1.0))
-"""Sizes of the photos, as shares of the whole size, each with the share of the run at which it ends."""
-
 
 def train(
     cache: CropCache,
@@ -136,17 +133,17 @@ class _Run:
             )
         )
         if not recipe.epochs:
-            self._keep({"size_px": recipe.size_px, "seconds": 0.0})
+            self._keep({"seconds": 0.0})
         try:
             while len(self.history) < recipe.epochs:
                 begun_s = self.spent_s()
-                losses, size_px = self._epoch(batches)
+                losses = self._epoch(batches)
                 if not losses:
                     break
                 loss = float(torch.stack(losses).mean())
                 if not math.isfinite(loss):
                     raise ModelError(f"{self._out}: the loss is no number any more: --set a lower learning_rate")
-                self._keep({"loss": loss, "size_px": size_px, "seconds": self.spent_s() - begun_s})
+                self._keep({"loss": loss, "seconds": self.spent_s() - begun_s})
                 self._save()
         finally:
             del batches  # this ends its processes
@@ -172,22 +169,21 @@ class _Run:
         by_steps = step / (self._steps_an_epoch * self._recipe.epochs)
         return max(by_steps, self.spent_s() / 60 / self._recipe.minutes) if self._recipe.minutes else by_steps
 
-    def _plan(self) -> Iterator[tuple[int, int, float]]:
-        """Yield (number, size of photos in px, share of augmented photos) of each step to come.
+    def _plan(self) -> Iterator[tuple[int, float]]:
+        """Yield (number, share of augmented photos) of each step to come.
 
         Towards the end photos are mostly clean, so that the model adapts to what it will see most.
         """
         for step in range(self._step, self._steps_an_epoch * self._recipe.epochs):
             progress = self._progress(step)
-            yield step, _size_px(self._recipe, progress), self._recipe.spoil * min(1.0, max(0.0, 1.6 - 1.2 * progress))
+            yield step, self._recipe.spoil * min(1.0, max(0.0, 1.6 - 1.2 * progress))
 
-    def _epoch(self, batches: Iterator[Any]) -> tuple[list[Tensor], int]:
-        """Run the steps of an epoch, or as many as time allows. Return their losses and the last size of photos."""
+    def _epoch(self, batches: Iterator[Any]) -> list[Tensor]:
+        """Run the steps of an epoch, or as many as time allows. Return their losses."""
         recipe = self._recipe
         floats = [name for name, value in self._ema.state_dict().items() if value.is_floating_point()]
         averages, currents = ([net.state_dict()[name] for name in floats] for net in (self._ema, self._net))
         losses: list[Tensor] = []
-        size_px = recipe.size_px
         begun_s = self.spent_s()
         self._net.train()
         for _ in range(self._steps_an_epoch):
@@ -195,7 +191,6 @@ class _Run:
             if progress >= 1:
                 break
             images, picked = next(batches)
-            size_px = images.shape[1]
             features = self._features[picked.to(self._features.device)]
             torch.manual_seed(recipe.seed + self._step)  # so that dropout is the same after a stop
             labels = self._labels.of(picked)
@@ -207,11 +202,11 @@ class _Run:
                 speed = recipe.batch * len(losses) / (self.spent_s() - begun_s)
                 print(
                     f"epoch {len(self.history) + 1} step {len(losses)}/{self._steps_an_epoch} loss "
-                    f"{torch.stack(losses[-50:]).mean():.3f} size {size_px} {speed:.0f} faces/s {progress:.1%}",
+                    f"{torch.stack(losses[-50:]).mean():.3f} {speed:.0f} faces/s {progress:.1%}",
                     file=sys.stderr,
                     flush=True,
                 )
-        return losses, size_px
+        return losses
 
     def _keep(self, trained: dict[str, float]) -> None:
         """Validate the averaged weights, note the figures of the epoch, and save the weights if they are the best."""
@@ -241,12 +236,6 @@ class _Run:
             "files": self._files,
         }
         save(self._out / "last.pt", state)
-
-
-def _size_px(recipe: Recipe, progress: float) -> int:
-    """Return the size of photos, in px: a mobilenet begins with small ones, which makes half as many epochs again."""
-    share = next(share for until, share in _SHARES if progress < until or until == 1)
-    return recipe.size_px if share == 1 or recipe.arch != "mobilenet" else int(recipe.size_px * share) // 16 * 16
 
 
 def _check_labels(cache: CropCache, splits: NDArray[np.str_]) -> None:

@@ -51,17 +51,16 @@ def to_tensor(crops: NDArray[np.uint8] | Tensor, preprocessing: Preprocessing) -
 class Views(Dataset[tuple[Tensor, Tensor]]):
     """Batches of photos as the network sees them, uint8 RGB [N, S, S, 3], with their places in `rows`, [N].
 
-    The key of a batch is (step, size of photos in px, share of augmented photos from 0 to 1). A key gives the same
-    batch in any process. A resumed run therefore sees what an uninterrupted one would see, unless `minutes` decide on
-    the size.
+    The key of a batch is (step, share of augmented photos from 0 to 1). A key gives the same batch in any process. A
+    resumed run therefore sees what an uninterrupted one would see, unless `minutes` decide on the share.
     """
 
     def __init__(self, cache: CropCache, rows: NDArray[np.int64], recipe: Recipe, weights: NDArray[np.float64]) -> None:
         self._cache, self._rows, self._recipe, self._weights = cache, rows, recipe, weights
 
-    def __getitem__(self, item: tuple[int, int, float]) -> tuple[Tensor, Tensor]:
-        step, size_px, spoil = item
-        recipe, cache = self._recipe, self._cache
+    def __getitem__(self, item: tuple[int, float]) -> tuple[Tensor, Tensor]:
+        step, spoil = item
+        recipe, cache, size_px = self._recipe, self._cache, self._recipe.size_px
         cv2.setNumThreads(1)
         rng = np.random.default_rng((recipe.seed, step))
         picked = drawn(rng, self._weights, recipe.batch)

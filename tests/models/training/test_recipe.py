@@ -21,6 +21,7 @@ ROUNDED = Path(__file__).parents[3] / "models" / "weights" / "stationcast-open.o
         ("--epochs 0", "--epochs 0: fits heads to what --init knows; give weights"),
         ("--set spoil=2", "--set spoil=2: Expected `float` <= 1.0"),
         ("--set spoil", "--set spoil: "),
+        ("--set spoil=.9e1", "--set spoil=.9e1: Expected `float` <= 1.0"),
         ("--set scale=2", "--set scale=2: Expected `float` <= 1.95"),
         ("--set remember_px=4096", "--set remember_px=4096: Expected `int` <= 511"),
         ("--set batch=3", "--set batch=3: give NAME=VALUE, where NAME is one of balance_power, ema, "),

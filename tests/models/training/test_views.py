@@ -17,10 +17,10 @@ def test_worker_processes_make_the_same_views(faces: Path, tmp_path: Path) -> No
     invoke("train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu",
            "--epochs", "1", "--out", str(tmp_path))  # fmt: skip
     views = Views(CropCache(tmp_path / "crops"), np.arange(20), Recipe(size_px=33, batch=4), np.ones(20))
-    plan = [(step, 40, 0.5) for step in range(3, 7)]
+    plan = [(step, 0.5) for step in range(3, 7)]
     here = [views[item] for item in plan]
     there = list(DataLoader(views, batch_size=None, sampler=plan, num_workers=2, multiprocessing_context="spawn"))
-    assert here[0][0].shape == (4, 40, 40, 3)
+    assert here[0][0].shape == (4, 33, 33, 3)
     for mine, theirs in zip(here, there, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
