@@ -21,7 +21,14 @@ _RECIPE = Recipe()
 @click.option("--arch", type=click.Choice(ARCHS), default=_RECIPE.arch, show_default=True)
 @click.option("--init", default=_RECIPE.init, show_default=True, help="random, imagenet, an .onnx, .keras or .h5 file.")
 @click.option("--head", type=click.Choice(["years", "original"]), default=_RECIPE.head, show_default=True)
-@click.option("--size", "size_px", type=click.IntRange(33, 511), default=_RECIPE.size_px, show_default=True)
+@click.option(
+    "--size",
+    "size_px",
+    type=click.IntRange(33, 511),
+    default=_RECIPE.size_px,
+    show_default=True,
+    help="Side in px. Crops are kept with 148 px: a larger view of them is enlarged.",
+)
 @click.option("--epochs", type=click.IntRange(0), default=_RECIPE.epochs, show_default=True, help="0: heads alone.")
 @click.option("--minutes", type=Number(0), default=_RECIPE.minutes, show_default=True, help="0: no limit.")
 @click.option("--batch", type=click.IntRange(1), default=_RECIPE.batch, show_default=True)
@@ -43,11 +50,12 @@ def train(
     """Train gender and age on labelled photos: cut the crops once, then train, resuming where the last run stopped."""
     _need_torch()
     from models.datasets.prepare import prepare
-    from models.training.networks import build
+    from models.training.networks import build, device_of
     from models.training.train import train as run_training
 
     recipe = recipe_of(options, changed)
     recipe.check()
+    where = device_of(device)
     if recipe.knows:
         build(recipe)  # which refuses wrong weights before photos are cut
     with progress_bar("cutting crops") as progress:
@@ -56,7 +64,7 @@ def train(
         )
     warn_of_leaks(leaking)
     echo_left_out(left_out)
-    record = run_training(cache, recipe, out, device, leaking)
+    record = run_training(cache, recipe, out, where, leaking)
     last = max(record["history"], key=lambda entry: entry["score"])
     click.echo(
         f"{out / 'best.pt'}: validation gender {last['gender']:.4f}, age error {last['age_mae']:.2f} years, "

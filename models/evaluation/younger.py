@@ -11,7 +11,7 @@ RISKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Probabilities of being too young up to which somebody may be permitted what is for older ones."""
 _BINS = 10
 _LEAST = 20
-"""Least number of faces on either side of an age that tells of it."""
+"""Least number of people on either side of an age that tells of it."""
 MAX_STRADDLING = 0.05
 """Largest share of labels that do not tell on which side they are, for what the others tell to hold for all."""
 
@@ -54,17 +54,17 @@ def younger_figures(p_younger: NDArray[Any], age_lo: NDArray[Any], age_hi: NDArr
 
 
 def fit_younger(p_younger: NDArray[Any], age_lo: NDArray[Any], age_hi: NDArray[Any]) -> Younger | None:
-    """Fit a slope and an offset to the logits of each column of `p_younger` [n, 6] (Platt, 1999).
+    """Fit a slope and an offset to the logits of `p_younger` [m, n, 6], said after m looks at n people (Platt, 1999).
 
-    An age of which the labels do not tell takes what was found for the nearest one of which they do. None if they tell
-    of no age.
+    Several looks at somebody count as one person, so that a few people cannot make the answers too sure. An age of
+    which the labels do not tell takes what was found for the nearest one of which they do. None if they tell of no age.
     """
     found: dict[int, tuple[float, float]] = {}
     for column, years in enumerate(LAW_YEARS):
         below, above = sides(age_lo, age_hi, years)
         known = below | above
         if min(below.sum(), above.sum()) >= _LEAST and known.mean() >= 1 - MAX_STRADDLING:
-            found[years] = _logistic(p_younger[known, column].astype(np.float64), below[known])
+            found[years] = _logistic(p_younger[:, known, column].astype(np.float64), below[known])
     if not found:
         return None
     nearest = [found[min(found, key=lambda known: abs(known - years))] for years in LAW_YEARS]
@@ -73,18 +73,24 @@ def fit_younger(p_younger: NDArray[Any], age_lo: NDArray[Any], age_hi: NDArray[A
 
 
 def _logistic(p: NDArray[np.float64], is_below: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return slope and offset of the logits that make the labels likeliest, by Newton's method with shorter steps."""
-    p = np.clip(p, 1e-6, 1 - 1e-6)
+    """Return slope and offset of the logits of `p` [m, n] that make the labels [n] likeliest (Lin et al., 2007).
+
+    Labels are softened by their numbers, as Platt did: few people who are told apart without a mistake prove little.
+    """
+    younger, older = is_below.sum(), (~is_below).sum()
+    target = np.tile(np.where(is_below, (younger + 1) / (younger + 2), 1 / (older + 2)), len(p))
+    p = np.clip(p.ravel(), 1e-6, 1 - 1e-6)
     x = np.column_stack([np.log(p) - np.log1p(-p), np.ones(len(p))])
-    sign = np.where(is_below, 1.0, -1.0)
 
     def surprise(w: NDArray[np.float64]) -> float:
-        return float(np.logaddexp(0, -sign * (x @ w)).sum())
+        logits = x @ w
+        return float((np.logaddexp(0, logits) - target * logits).sum())
 
     w = np.array([1.0, 0.0])
     for _ in range(30):
         said = 0.5 * (1 + np.tanh(x @ w / 2))
         curvature = (x * (said * (1 - said))[:, None]).T @ x + 1e-6 * np.eye(2)
-        step = np.linalg.solve(curvature, x.T @ (said - is_below))
+        step = np.linalg.solve(curvature, x.T @ (said - target))
         w = min((w - share * step for share in (1, 0.5, 0.25, 0.1, 0.01, 0)), key=surprise)
-    return round(float(np.clip(w[0], 0.1, 10)), 4), round(float(np.clip(w[1], -10, 10)), 4)
+    w = w / max(1.0, abs(w[0]) / 10, abs(w[1]) / 10)  # both alike, or the age at which the answer turns would move
+    return round(max(float(w[0]), 0.1), 4), round(float(w[1]), 4)

@@ -173,9 +173,9 @@ def _calibrate(path: Path, cache: CropCache, rows: NDArray[np.int64], recipe: Re
     of_gender, of_age = fit_temperatures(gender, age, age_head(recipe), truth)
     decoder = AgeDecoder(age_head(recipe, temperature=of_age))
     seen = [age, *(logits_of(path, cache, rows, recipe, condition)[1] for condition in FAR)]
-    said = [decoder.decode(each)["p_younger"][truth.has_age] for each in seen]
-    ages = (np.tile(bound[truth.has_age], len(said)) for bound in (truth.age_lo, truth.age_hi))
-    return _Calibration(of_gender, of_age, fit_younger(np.concatenate(said), *ages))
+    said = np.stack([decoder.decode(each)["p_younger"][truth.has_age] for each in seen])
+    ages = (bound[truth.has_age] for bound in (truth.age_lo, truth.age_hi))
+    return _Calibration(of_gender, of_age, fit_younger(said, *ages))
 
 
 def _card(

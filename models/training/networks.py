@@ -287,6 +287,14 @@ def build(recipe: Recipe, hidden: int = HIDDEN) -> FaceNet:
     return FaceNet(mobilenet, heads)
 
 
+def device_of(name: str) -> torch.device:
+    """Return the device `cpu` or `cuda`, or the better one for `auto`. Raises ModelError."""
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise ModelError("--device cuda: PyTorch finds none; give `auto` or `cpu`")
+    return torch.device(("cuda" if found else "cpu") if name == "auto" else name)
+
+
 def placed(net: FaceNet, device: torch.device) -> FaceNet:
     """Move a network to a device, with kernels in the memory layout that is fastest there."""
     if isinstance(net.backbone, MobileNet):  # Keras lays out the kernels of the others itself

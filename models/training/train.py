@@ -35,7 +35,7 @@ def train(
     cache: CropCache,
     recipe: Recipe,
     out: Path,
-    device: str = "auto",
+    device: torch.device,
     leaking: Sequence[str] = (),
     workers: int | None = None,
 ) -> dict[str, Any]:
@@ -52,14 +52,11 @@ def train(
     photos. Default: one a core beside a graphics card, else one for four cores. Raises ModelError.
     """
     out.mkdir(parents=True, exist_ok=True)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ModelError("--device cuda: PyTorch finds none; give `auto` or `cpu`")
-    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     torch.backends.cudnn.benchmark = True
     cv2.setNumThreads(1)
     if workers is None:
-        workers = cores() - 1 if where.type == "cuda" else cores() // 4
-    run = _Run(cache, recipe, out, where)
+        workers = cores() - 1 if device.type == "cuda" else cores() // 4
+    run = _Run(cache, recipe, out, device)
     write_indexes(cache.rows, out / "index")
     try:
         run.go(workers)
@@ -73,7 +70,7 @@ def train(
         "recipe": msgspec.to_builtins(recipe),
         "data": {"train": len(run.train_rows), "val": len(run.val_rows), "index_sha256": cache.sha256},
         "versions": versions | {"python": platform.python_version()},
-        "device": str(where),
+        "device": str(device),
         "seconds": round(run.spent_s(), 1),
         "history": run.history,
     }
@@ -135,7 +132,7 @@ class _Run:
         if not recipe.epochs:
             self._keep({"seconds": 0.0})
         try:
-            while len(self.history) < recipe.epochs:
+            while self._step < self._steps_an_epoch * recipe.epochs:
                 begun_s = self.spent_s()
                 losses = self._epoch(batches)
                 if not losses:
@@ -179,20 +176,21 @@ class _Run:
             yield step, self._recipe.spoil * min(1.0, max(0.0, 1.6 - 1.2 * progress))
 
     def _epoch(self, batches: Iterator[Any]) -> list[Tensor]:
-        """Run the steps of an epoch, or as many as time allows. Return their losses."""
+        """Run the steps that are left of an epoch, or as many as time allows. Return their losses."""
         recipe = self._recipe
+        number, done = divmod(self._step, self._steps_an_epoch)
         floats = [name for name, value in self._ema.state_dict().items() if value.is_floating_point()]
         averages, currents = ([net.state_dict()[name] for name in floats] for net in (self._ema, self._net))
         losses: list[Tensor] = []
         begun_s = self.spent_s()
         self._net.train()
-        for _ in range(self._steps_an_epoch):
+        for step in range(done + 1, self._steps_an_epoch + 1):
             epoch, progress = self._step / self._steps_an_epoch, self._progress(self._step)
             if progress >= 1:
                 break
             images, picked = next(batches)
             features = self._features[picked.to(self._features.device)]
-            torch.manual_seed(recipe.seed + self._step)  # so that dropout is the same after a stop
+            torch.manual_seed(recipe.seed + self._step)  # dropout is the same after a stop, if one thread draws it
             labels = self._labels.of(picked)
             losses.append(self.steps.take(images, labels, features, self._deviation, epoch, progress))
             with torch.no_grad():
@@ -201,7 +199,7 @@ class _Run:
             if len(losses) % 50 == 0:
                 speed = recipe.batch * len(losses) / (self.spent_s() - begun_s)
                 print(
-                    f"epoch {len(self.history) + 1} step {len(losses)}/{self._steps_an_epoch} loss "
+                    f"epoch {number + 1} step {step}/{self._steps_an_epoch} loss "
                     f"{torch.stack(losses[-50:]).mean():.3f} {speed:.0f} faces/s {progress:.1%}",
                     file=sys.stderr,
                     flush=True,

@@ -19,13 +19,26 @@ def people(count: int = 6000) -> tuple[np.ndarray, np.ndarray]:
 def test_probabilities_that_are_too_sure_are_calibrated() -> None:
     ages, said = people()
     before = younger_figures(said, ages, ages)
-    card = fit_younger(said[::2], ages[::2], ages[::2])
+    card = fit_younger(said[None, ::2], ages[::2], ages[::2])
     assert card
     after = younger_figures(calibrated(said, card)[1::2], ages[1::2], ages[1::2])
     for years in map(str, LAW_YEARS):
         assert after[years]["calibration_error"] <= 0.04 < before[years]["calibration_error"]
         shares = [true for _, true, _ in after[years]["reliability"]]
         assert shares[0] < 0.1 and shares[-1] > 0.7 and sum(n for *_, n in after[years]["reliability"]) == 3000
+
+
+def test_few_minors_do_not_make_the_answers_sure_however_often_they_were_looked_at() -> None:
+    rng = np.random.default_rng(1)
+    for minors in (5, 25):
+        ages = np.repeat([12.0, 40.0], [minors, 400])
+        p = np.concatenate([rng.uniform(0.7, 0.95, minors), rng.uniform(0.01, 0.5, 400)])  # no mistake among them
+        looks = np.tile(p[:, None].astype(np.float32), (4, 1, 6))
+        card = fit_younger(looks, ages, ages)
+        assert (card is None) == (minors < 20)
+    assert card
+    said = calibrated(np.array([[0.3], [0.55], [0.65], [0.9]], np.float32) * np.ones(6, np.float32), card)[:, 3]
+    assert said[0] < 0.05 < said[1] < 0.2 < said[2] < 0.8 < said[3]  # and not .0003 and .02 of .55 and .65
 
 
 def test_false_permits_are_those_whose_probability_is_at_most_the_risk() -> None:
@@ -42,9 +55,9 @@ def test_ranges_tell_of_the_ages_at_their_bounds_and_lend_to_the_others() -> Non
     low = ages // 10 * 10
     told = younger_figures(said, low, low + 9)
     assert told["20"]["n_left_out"] == 0 and told["18"]["n_left_out"] > 1000
-    card = fit_younger(said, low, low + 9)
+    card = fit_younger(said[None], low, low + 9)
     assert card and len(set(card.slope)) == len(set(card.offset)) == 1
-    assert fit_younger(said, low * 0, low * 0 + 99) is None
+    assert fit_younger(said[None], low * 0, low * 0 + 99) is None
 
 
 def test_a_head_of_ranges_and_one_of_years_tell_of_laws() -> None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from models.cards import ModelError
@@ -32,6 +33,13 @@ def test_options_that_cannot_be_are_refused_before_any_photo_is_opened(
 ) -> None:
     with pytest.raises(ModelError, match=f"^{re.escape(said)}"):
         invoke("train", "--data", str(faces), "--out", str(tmp_path / "run"), *options.split())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a graphics card")
+def test_a_missing_graphics_card_is_told_before_any_photo_is_opened(faces: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"^--device cuda: PyTorch finds none; give `auto` or `cpu`$"):
+        invoke("train", "--data", str(faces), "--out", str(tmp_path / "run"), "--device", "cuda")
     assert not (tmp_path / "run").exists()
 
 

@@ -50,6 +50,17 @@ def test_a_killed_run_ends_where_one_ends_that_nobody_killed(faces: Path, tmp_pa
         assert [mine[key] for key in figures] == pytest.approx([theirs[key] for key in figures], rel=1e-3)
 
 
+def test_a_run_that_its_minutes_ended_within_an_epoch_can_be_finished(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.training.train._Run.spent_s", lambda run: 60.0 * run._step)  # a minute for each step
+    arguments = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--batch", "8", "--device", "cpu"]
+    for minutes, steps, validated in (("2", 2, 1), ("600", 8, 3)):
+        invoke(*arguments, "--epochs", "2", "--minutes", minutes, "--out", str(tmp_path))
+        last = torch.load(tmp_path / "last.pt", weights_only=True)
+        assert (last["step"], len(last["history"])) == (steps, validated)
+
+
 def test_labels_that_were_corrected_are_not_overlooked(faces: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text((faces / "labels.csv").read_text())
