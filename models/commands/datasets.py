@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from models.cards import ModelError
-from models.commands.shared import FOLDER, PATH, echo_left_out, progress_bar, warn_of_leaks
+from models.commands.shared import FILE, FOLDER, echo_left_out, progress_bar, warn_of_leaks
 from models.datasets.formats import FORMATS
 from models.options import Number
 
@@ -15,7 +15,7 @@ from models.options import Number
 @click.command()
 @click.argument("folder", type=FOLDER)
 @click.option("--format", "data_format", type=click.Choice(FORMATS), required=True)
-@click.option("--out", type=PATH, default=Path("labels.csv"), show_default=True, help="The index to write.")
+@click.option("--out", type=FILE, default=Path("labels.csv"), show_default=True, help="The index to write.")
 @click.option("--check", is_flag=True, help="Open every image: drop unreadable ones, find one photo under two names.")
 @click.option("--studio", is_flag=True, help="AI-Hub: keep the _CAM studio pictures.")
 @click.option("--val", type=Number(0, 0.9), default=0.08, show_default=True, help="Share to steer by.")
@@ -40,6 +40,8 @@ def index(
 
     if val + test > 0.9:
         raise ModelError(f"--val {val:g} and --test {test:g} leave too little to train on; give less than .9 together")
+    if not out.parent.is_dir():
+        raise ModelError(f"--out {out}: there is no folder {out.parent}")
     if out.is_file() and not is_index(out):
         raise ModelError(f"--out {out}: is a table of yours, no index written before; give another --out")
     rows, left_out = index_folder(folder, data_format, studio, out)

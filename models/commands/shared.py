@@ -12,6 +12,7 @@ from models.cards import DEFAULT_DETECTOR
 from pipeline.streams import Terminal
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
 PATH = click.Path(path_type=Path)
 
 

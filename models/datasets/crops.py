@@ -170,7 +170,11 @@ class CropCache:
             self.rows = msgspec.json.decode(text, type=list[Row])
             self.crops: NDArray[np.uint8] = np.load(folder / "crops.npy", mmap_mode="r")
             self.corners: NDArray[np.float32] = np.load(folder / "corners.npy")
-        except (OSError, ValueError, msgspec.DecodeError) as error:
+            if len(self.corners) != len(self.rows) or len(self.crops) < len(self.rows):
+                raise ValueError(
+                    f"{len(self.rows)} rows, {len(self.crops)} crops, corners of {len(self.corners)} photos"
+                )
+        except (OSError, EOFError, ValueError, msgspec.DecodeError) as error:
             raise ModelError(f"{folder}: is no cache of crops: {error}; remove it and run again") from error
         self.sha256 = hashlib.sha256(text).hexdigest()
 

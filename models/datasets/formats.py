@@ -11,7 +11,19 @@ import msgspec
 
 from models.cards import ModelError
 from models.datasets import aihub
-from models.datasets.index import MAX_AGE, SUFFIXES, Gender, Photos, Row, decode, is_index, name_in, parse_table, walk
+from models.datasets.index import (
+    MAX_AGE,
+    SUFFIXES,
+    Gender,
+    Photos,
+    Row,
+    data_name,
+    decode,
+    is_index,
+    name_in,
+    parse_table,
+    walk,
+)
 from pipeline.medium import content_of
 
 Format = Literal["aihub", "utkface", "aaf", "fairface", "csv"]
@@ -106,6 +118,7 @@ def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path
     FairFace's validation photos become the split `test`.
     """
     told: list[tuple[Path, Row]] = []
+    data = "fairface" if data_format == "fairface" else data_name(folder)
     for path in sorted(walk(folder)):
         name = path.name.lower()
         if path.suffix.lower() != ".csv" or (data_format == "fairface" and "label" not in name):
@@ -118,7 +131,7 @@ def _tables(folder: Path, data_format: Format, left_out: Counter[str], out: Path
             left_out[f"table {path.name}: is in the index/ of a run"] += 1
             continue
         try:
-            found, bad = parse_table(decode(content_of(path)), "fairface" if data_format == "fairface" else folder.name)
+            found, bad = parse_table(decode(content_of(path)), data)
         except (ModelError, csv.Error) as error:
             left_out[f"table {path.name}: {error}"] += 1
             continue

@@ -23,6 +23,7 @@ from msgspec.structs import asdict, replace
 from models.cards import ModelError
 from models.images import ImageError, read_image
 from pipeline.medium import MediumError, content_of, opened
+from pipeline.streams import new_file
 
 Gender = Literal["M", "F"]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
@@ -172,9 +173,12 @@ def _known(text: str | None) -> str:
 
 
 def write_index(rows: Iterable[Row], path: Path) -> None:
-    """Write the rows to `path` as `labels.csv`; whole years have no decimal point."""
-    with path.open("w", newline="", encoding="utf-8") as opened:
-        writer = csv.DictWriter(opened, COLUMNS)
+    """Write the rows to `path` as `labels.csv`, whole or not at all. Raises UserError.
+
+    Whole years have no decimal point.
+    """
+    with new_file(path) as stream:
+        writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()
         for row in rows:
             values = asdict(row)
@@ -184,10 +188,16 @@ def write_index(rows: Iterable[Row], path: Path) -> None:
 
 
 def write_indexes(rows: Sequence[Row], folder: Path) -> None:
-    """Write the rows of each data set as one CSV file into `folder`."""
+    """Write the rows of each data set as one CSV file into `folder`; file names that would be equal are numbered."""
     folder.mkdir(exist_ok=True)
+    files: set[str] = set()
     for name in sorted({row.data for row in rows}):
-        file = re.sub(r"[^\w.-]+", "-", name) or "photos"
+        file = plain = re.sub(r"[^\w.-]+", "-", name) or "photos"
+        number = 1
+        while file in files:
+            number += 1
+            file = f"{plain}-{number}"
+        files.add(file)
         write_index((row for row in rows if row.data == name), folder / f"{file}.csv")
 
 
@@ -240,7 +250,7 @@ class Photos:
             raise ModelError(f"{self.where}: has no labels.csv; make one with `stationcast models index`")
         try:
             text = decode(content_of(path) if path else self._bytes(self._table or ""))
-            rows, left_out = parse_table(text, self.where.stem)
+            rows, left_out = parse_table(text, data_name(self.where))
         except (OSError, csv.Error, *_DAMAGED) as error:
             why = getattr(error, "strerror", None) or error
             raise ModelError(f"{path or f'{self.where}: {self._table}'}: cannot be read: {why}") from error
@@ -361,8 +371,18 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def name_in(folder: Path, path: Path) -> str:
-    """Return the path of a file relative to a folder. Names on disk that are no UTF-8 are mostly Korean."""
-    name = path.relative_to(folder).as_posix()
+    """Return the path of a file relative to a folder."""
+    return text_of(path.relative_to(folder).as_posix())
+
+
+def data_name(where: Path) -> str:
+    """Return the name of a data set if its labels give none: that of its folder, or of its zip without the suffix."""
+    whole = where.absolute()  # `.` alone has no name
+    return text_of(whole.name if where.is_dir() else whole.stem)
+
+
+def text_of(name: str) -> str:
+    """Return a name on disk as text. Names that are no UTF-8 are mostly Korean."""
     try:
         name.encode()
     except UnicodeEncodeError:

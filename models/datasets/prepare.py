@@ -13,7 +13,7 @@ import numpy as np
 from models.assets import resolve
 from models.cards import ModelError
 from models.datasets.crops import CropCache, Progress, build_cache, new_crops
-from models.datasets.index import Photos, Row
+from models.datasets.index import Photos, Row, text_of
 from models.datasets.splits import (
     assign,
     components,
@@ -22,6 +22,7 @@ from models.datasets.splits import (
     leaks,
     name_persons,
     near_duplicates,
+    spread,
 )
 from models.detector import FaceDetector
 
@@ -78,7 +79,7 @@ def _hashes(sources: Sequence[Path], label_files: Sequence[Path]) -> list[str]:
     hashes = []
     for number, source in enumerate(sources):
         with Photos(source) as photos:
-            hashes.append(f"{source.name} {photos.sha256(label_files[number] if label_files else None)}")
+            hashes.append(f"{text_of(source.name)} {photos.sha256(label_files[number] if label_files else None)}")
     return hashes
 
 
@@ -139,6 +140,7 @@ def _join(parts: Sequence[Path], folder: Path, seed: int) -> int:
     given, rows = rows, hold_out_copies(rows, near)
     moved = sum(now.split != then.split for now, then in zip(rows, given, strict=True))
     rows = name_persons(rows, near)  # so that the search for leaks knows them as one person
+    rows = spread(rows, components(rows))  # a person's own set comes before his namesakes in others
     rows = assign(rows, groups, VAL_SHARE, TEST_SHARE, seed)
     whole = parts[0] / "crops.npy"
     if len(parts) > 1:

@@ -92,9 +92,17 @@ def assign(rows: Sequence[Row], numbers: NDArray[np.int64], val: float, test: fl
     """
     draw = np.random.default_rng(seed).random(int(numbers.max(initial=-1)) + 1)
     names = dict(enumerate(np.where(draw < val, "val", np.where(draw < val + test, "test", "train")).tolist()))
-    names |= {int(number): row.split for row, number in zip(rows, numbers, strict=True) if row.split}
     return [
         msgspec.structs.replace(row, split=row.split or names[int(number)])
+        for row, number in zip(spread(rows, numbers), numbers, strict=True)
+    ]
+
+
+def spread(rows: Sequence[Row], numbers: NDArray[np.int64]) -> list[Row]:
+    """Return the rows, where those without a split have the one that is given to a row of their component, if any."""
+    given = {int(number): row.split for row, number in zip(rows, numbers, strict=True) if row.split}
+    return [
+        msgspec.structs.replace(row, split=row.split or given.get(int(number), ""))
         for row, number in zip(rows, numbers, strict=True)
     ]
 

@@ -62,6 +62,9 @@ def test_index_check_merges_people_who_recur_under_other_families(tmp_path: Path
     rows, _ = parse_table((tmp_path / "labels.csv").read_text(encoding="utf-8"))
     for path in folder.glob("*.JPG"):
         path.write_bytes(b"broken")
+    with pytest.raises(ModelError, match=r"^--out .*nowhere/labels\.csv: there is no folder .*nowhere$"):
+        nowhere = [*arguments[:-1], str(tmp_path / "nowhere" / "labels.csv")]
+        CliRunner().invoke(models, nowhere, standalone_mode=False, catch_exceptions=False)
     with pytest.raises(ModelError, match="none of its 14 photos can be read"):
         CliRunner().invoke(models, arguments, standalone_mode=False, catch_exceptions=False)
     merged = {r.family: (r.person, r.split) for r in rows if r.family in ("F0005", "F0099")}

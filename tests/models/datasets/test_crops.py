@@ -45,6 +45,12 @@ def test_the_cache_holds_wide_crops_and_where_the_photo_ends(tmp_path: Path) -> 
     assert np.allclose(cache.corners[0, 2], middle + half, atol=1e-3)
     with pytest.raises(ModelError, match="is no cache of crops"):
         CropCache(tmp_path)
+    for name, damaged in (("crops.npy", b""), ("corners.npy", b""), ("rows.json", b"[]")):
+        whole = (tmp_path / "cache" / name).read_bytes()
+        (tmp_path / "cache" / name).write_bytes(damaged)
+        with pytest.raises(ModelError, match=r"is no cache of crops: .*; remove it and run again"):
+            CropCache(tmp_path / "cache")
+        (tmp_path / "cache" / name).write_bytes(whole)
 
 
 def test_the_person_in_the_middle_is_chosen_among_larger_bystanders(shared_dir: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from models.cards import ModelError
 from models.commands import models
 from models.datasets.formats import index_folder
-from models.datasets.index import Photos, parse_age, parse_table, write_index
+from models.datasets.index import Photos, parse_age, parse_table, write_index, write_indexes
 from models.images import read_image
 from tests.ads import BROKEN_EXIF
 from tests.models.helpers import portrait, row
@@ -106,6 +106,41 @@ def test_an_index_survives_writing_and_reading(tmp_path: Path) -> None:
     again, left_out = parse_table((tmp_path / "labels.csv").read_text(encoding="utf-8"))
     assert again == rows
     assert not left_out
+
+
+def test_an_index_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    write_index([row()], table)
+    before = table.read_text()
+    with pytest.raises(UnicodeEncodeError):
+        write_index([row(), row("\udcff.jpg")], table)
+    assert table.read_text() == before and list(tmp_path.iterdir()) == [table]
+
+
+def test_every_data_set_of_a_run_has_its_own_index(tmp_path: Path) -> None:
+    names = {"site a", "site-a", "site-a-2", "site+a", ""}
+    write_indexes([row(data=name) for name in names], tmp_path / "index")
+    tables = [parse_table(path.read_text(), "")[0] for path in (tmp_path / "index").iterdir()]
+    assert len(tables) == 5 and {each.data for table in tables for each in table} == names
+
+
+def test_a_data_set_is_named_after_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    korean = os.fsdecode("친가".encode("cp949"))
+    for name, read in (("site.north", "site.north"), (korean, "친가")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "labels.csv").write_text("file,age\na.jpg,9\n")
+        out = tmp_path / "index.csv"
+        arguments = ["index", str(tmp_path / name), "--format", "csv", "--out", str(out)]
+        CliRunner().invoke(models, arguments, standalone_mode=False, catch_exceptions=False)
+        assert parse_table(out.read_text())[0][0].data == read
+        monkeypatch.chdir(tmp_path / name)
+        for where in (tmp_path / name, Path()):
+            with Photos(where) as photos:
+                assert photos.labels()[0][0].data == read
+    with zipfile.ZipFile(tmp_path / "site.south.zip", "w") as archive:
+        archive.writestr("labels.csv", "file,age\na.jpg,9\n")
+    with Photos(tmp_path / "site.south.zip") as photos:
+        assert photos.labels()[0][0].data == "site.south"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp949"])

@@ -137,6 +137,16 @@ def test_photos_of_two_sets_do_not_share_a_name(tmp_path: Path) -> None:
     assert len(prepare(sources, [], tmp_path / "crops", None, 0, force=False).cache.rows) == 2
 
 
+def test_a_split_that_is_given_holds_for_a_person_before_that_of_namesakes(tmp_path: Path) -> None:
+    for i, (site, lines) in enumerate((("a", "0.png,M,25,1,train\n1.png,M,25,1,\n"), ("b", "0.png,M,25,1,test\n"))):
+        (tmp_path / site).mkdir()
+        (tmp_path / site / "labels.csv").write_text(f"file,gender,age,person,split\n{lines}")
+        for number in range(2):
+            cv2.imwrite(str(tmp_path / site / f"{number}.png"), portrait(2 * i + number))
+    cache, leaking, _ = prepare([tmp_path / "a", tmp_path / "b"], [], tmp_path / "crops", None, 0, force=False)
+    assert [each.split for each in cache.rows] == ["train", "train", "test"] and not leaking
+
+
 def test_a_seed_gives_the_split_that_it_gave_when_the_default_was_trained(tmp_path: Path) -> None:
     rows = []
     for i in range(40):
