@@ -54,6 +54,7 @@ SaidGroup = Annotated[
 # Not gt=0: that compares with a denormal number, which the processor takes for zero once ONNX Runtime has set it so.
 Positive = Annotated[float, Meta(ge=1e-6)]
 Triple = tuple[float, float, float]
+_Offset = Annotated[float, Meta(ge=-10, le=10)]
 
 
 class ModelError(click.ClickException):
@@ -171,7 +172,7 @@ class Younger(Table, frozen=True, kw_only=True):
     """Calibration of the probabilities to be younger than each of LAW_YEARS: their logits, times slope, plus offset."""
 
     slope: tuple[Positive, Positive, Positive, Positive, Positive, Positive]
-    offset: tuple[float, float, float, float, float, float]
+    offset: tuple[_Offset, _Offset, _Offset, _Offset, _Offset, _Offset]
 
 
 class Golden(Table, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from models.cards import Confusion, ModelError, find_card
-from models.commands.shared import PATH, detector_name, progress_bar, warn_of_leaks
+from models.commands.shared import FILE, PATH, detector_name, progress_bar, warn_of_leaks
 from models.evaluation.conditions import CONDITIONS
 from pipeline.streams import Terminal
 
@@ -41,6 +41,8 @@ def evaluate(
     from models.evaluation.evaluate import evaluate as run_evaluation
     from models.evaluation.evaluate import plain, table
 
+    if condition and into_card:
+        raise ModelError("--into-card: a --condition spoils what reports correct counts by; leave one of the two out")
     with progress_bar("looking at photos") as progress:
         chosen = detector_name(detector)
         [report] = run_evaluation(
@@ -61,7 +63,7 @@ def evaluate(
 @click.option("--labels", type=PATH, help="Another index for the photos.")
 @click.option("--split", help="Only rows of this split.")
 @click.option("--detector", default="mediapipe", show_default=True)
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG: accuracy against ms.")
+@click.option("--plot", type=FILE, help="Write a PNG: accuracy against ms.")
 @click.option("--markdown", is_flag=True, help="The table as Markdown.")
 @click.option("--json", "as_json", is_flag=True, help="All reports as one JSON list.")
 def compare(

@@ -91,7 +91,7 @@ def show(name: str, as_json: bool) -> None:
         table.add_row(file.name, f"{file.size_bytes / 1e6:.1f}", "yes" if cached(file, path) else "no", origin)
     console.print(table)
     if card.confusion:
-        console.print(f"\nCounts are corrected by {card.confusion.faces} faces of {card.confusion.data}.")
+        console.print(Text(f"\nCounts are corrected by {card.confusion.faces} faces of {card.confusion.data}."))
     width = max((len(metric.measure) for metric in card.metrics), default=0)
     for data in dict.fromkeys(metric.data for metric in card.metrics):
         console.print(Text(f"\n{data}", style="bold"))

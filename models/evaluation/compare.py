@@ -48,7 +48,7 @@ def compare(
 ) -> list[Compared]:
     """Evaluate several models (names or paths of cards) on one data set, each with its own crop. Raises ModelError."""
     cards = [resolve(name, Path.cwd()).card for name in names]
-    reports = evaluate(names, data, detector, labels, split, None, progress)
+    reports = evaluate(names, data, detector, labels, split, progress)
     return [
         Compared(card.name, sum(file.size_bytes for file in card.files) / 1e6, report)
         for card, report in zip(cards, reports, strict=True)

@@ -10,6 +10,7 @@ import numpy as np
 from models.cards import DECADE_EDGES, DECADES, TRUE_DECADES, Confusion, ModelError, read_card
 from models.datasets.index import Row
 from models.estimate import Estimate
+from pipeline.text import read_text
 
 
 def true_group(row: Row) -> str | None:
@@ -48,12 +49,12 @@ def write_confusion(card: Path, confusion: Confusion) -> None:
     """
     read_card(card)
     kept, inside = [], False
-    for line in card.read_text("utf-8").splitlines():
+    for line in read_text(card).split("\n"):
         if line.startswith("["):
             inside = line.startswith("[confusion")
         if not inside:
             kept.append(line)
-    lines = ["", "[confusion]", f"data = {json.dumps(confusion.data)}", "", "[confusion.said]"]
+    lines = ["", "[confusion]", f"data = {json.dumps(confusion.data, ensure_ascii=False)}", "", "[confusion.said]"]
     for group, row in confusion.said.items():
         counts = ", ".join(f'"{name}" = {count}' for name, count in row.items())
         lines.append(f'"{group}" = {{ {counts} }}')

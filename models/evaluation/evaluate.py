@@ -11,13 +11,14 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
+from rich.markup import escape
 from rich.table import Table
 
 from models.assets import resolve
 from models.cards import DECADE_EDGES, DECADES, FAIRFACE_EDGES, FAIRFACE_RANGES, ModelError
 from models.crop import crop_face
 from models.datasets.crops import Located, portraits
-from models.datasets.index import MAX_AGE, Photos, Row, parse_split
+from models.datasets.index import MAX_AGE, Photos, Row, parse_split, text_of
 from models.datasets.splits import leaks
 from models.detector import FaceDetector
 from models.estimate import Estimate
@@ -137,7 +138,6 @@ def evaluate(
     detector: str | None = "mediapipe-full-range",
     labels: Path | None = None,
     split: str | None = None,
-    folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     condition: str | None = None,
     per_group: int | None = None,
@@ -149,7 +149,7 @@ def evaluate(
     a `split` come first in the report. A `condition`, one of CONDITIONS, spoils all crops. With `per_group`, so many
     photos at most of each gender and decade are drawn, always the same ones. Raises ModelError.
     """
-    measured = [_Measured(Classifier(resolve(name, folder or Path.cwd()), "cpu"), condition) for name in models]
+    measured = [_Measured(Classifier(resolve(name, Path.cwd()), "cpu"), condition) for name in models]
     kept: list[Row] = []
     counts: Counter[str] = Counter()
     with Photos(data) as photos, contextlib.ExitStack() as stack:
@@ -162,7 +162,7 @@ def evaluate(
         if not rows:
             why = "".join(f"; left out {count}: {reason}" for reason, count in left_out.most_common(3))
             raise ModelError(f"{data}: no row to evaluate{f' in the split {split!r}' if split else ''}{why}")
-        finder = FaceDetector(resolve(detector, folder or Path.cwd()), min_score=0.3) if detector else None
+        finder = FaceDetector(resolve(detector, Path.cwd()), min_score=0.3) if detector else None
         if finder:
             stack.enter_context(finder)
         for row, image, face in portraits(photos, rows, finder, counts, progress):
@@ -172,6 +172,8 @@ def evaluate(
         if not kept:
             raise ModelError(f"{data}: none of its {len(rows)} photos can be read: {photos.why_not(rows[0].file)}")
     truth = truth_of(kept)
+    name = text_of(data.absolute().name)
+    measured_on = f"{'leaking ' if leaking else ''}{parse_split(split)} split of {name}" if split else name
     reports = []
     for each in measured:
         outputs = each.outputs()
@@ -179,7 +181,7 @@ def evaluate(
         report |= {
             "model": each.classifier.card.name,
             "card_sha256": each.classifier.sha256,
-            "data": data.name,
+            "data": name,
             "detector": detector or "none",
             "condition": condition or "as they are",
             "n": len(kept),
@@ -189,7 +191,7 @@ def evaluate(
         }
         estimates = each.classifier.decide(outputs)
         report |= figures(outputs, truth) | coverage(estimates, truth)
-        report["confusion"] = msgspec.to_builtins(confusion_of(estimates, kept, data.name))
+        report["confusion"] = msgspec.to_builtins(confusion_of(estimates, kept, measured_on))
         reports.append(report | time_faces(each.classifier, each.last))
     return reports
 
@@ -281,19 +283,20 @@ def time_faces(classifier: Classifier, crops: NDArray[np.uint8], rounds: int = 5
 
 def table(report: Figures) -> Table:
     """Format the report as a table for a terminal."""
-    shown = Table(title=f"{report['model']} on {report['data']}: {report['n']} photos")
+    shown = Table(title=escape(f"{report['model']} on {report['data']}: {report['n']} photos"))
     for column in ("figure", "value", "95 % interval", "n"):
         shown.add_column(column)
 
     def add(name: str, value: Any) -> None:
         if isinstance(value, dict) and _measured(value):
-            shown.add_row(name, f"{value['value']:g}", f"{value['low']:g} to {value['high']:g}", str(value["n"]))
+            bounds = f"{value['low']:g} to {value['high']:g}"
+            shown.add_row(escape(name), f"{value['value']:g}", bounds, str(value["n"]))
         elif isinstance(value, dict):
             for key, item in value.items():
                 if key not in ("labels", "rows_true_columns_said", "reliability"):
                     add(f"{name} {key}", item)
         elif isinstance(value, int | float):
-            shown.add_row(name, f"{value:g}", "", "")
+            shown.add_row(escape(name), f"{value:g}", "", "")
 
     for name, value in report.items():
         if name != "confusion":

@@ -1,5 +1,6 @@
 """Model cards: what a mistake in one says, and what the built-in ones promise."""
 
+import math
 from pathlib import Path
 
 import msgspec
@@ -53,6 +54,7 @@ def test_decades_are_those_of_the_messages() -> None:
         ('file = "gender-v1.onnx"', 'file = "sex.onnx"', "every file needs one network"),
         ('task = "classify"', 'task = "detect"', "a detector has no `crop`"),
         ("[golden]", "[golden", "mine.toml: "),
+        ("[golden]", f"[younger]\nslope = {[1] * 6}\noffset = {[0] * 5 + [math.nan]}\n[golden]", "younger.offset"),
     ],
 )
 def test_a_mistake_is_named_in_one_line(tmp_path: Path, old: str, new: str, says: str) -> None:

