@@ -128,15 +128,20 @@ def _layers_of(path: Path) -> list[Layer]:
     """Return the convolutions and dense layers of an ONNX file, with the norms that follow them. Raises ModelError."""
     import onnx
 
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
     try:
         graph = onnx.load(str(path)).graph
+        values = {
+            tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)).float()
+            for tensor in graph.initializer
+            if tensor.data_type in floats
+        }
     except Exception as error:  # protobuf and ONNX raise classes of their own
         why = " ".join(str(error).split())
         raise ModelError(f"{path}: cannot be read as ONNX: {why}; give {_STARTS}") from error
-    values = {tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
     layers: list[Layer] = []
     for node in graph.node:
-        known = [values[name].float() for name in node.input[1:] if name in values and values[name].is_floating_point()]
+        known = [values[name] for name in node.input[1:] if name in values]
         if node.op_type == "Conv" and not known:
             raise ModelError(f"{path}: its weights are rounded; give the FP32 or FP16 file of that model")
         if node.op_type in ("Conv", "Gemm", "MatMul") and known:

@@ -55,6 +55,20 @@ def test_mobilenet_takes_the_weights_of_faceres(shared_dir: Path) -> None:
         assert (years[:, 100] < years[:, 99]).all()
 
 
+def test_constants_that_are_texts_or_rounded_are_no_weights(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper
+
+    for kind, said in ((TensorProto.BFLOAT16, "its weights are rounded"), (TensorProto.FLOAT, "its layers are not")):
+        constants = [
+            helper.make_tensor("w", kind, [1, 1, 1, 1], [0.5]),
+            helper.make_tensor("t", TensorProto.STRING, [1], [b"text"]),
+        ]
+        graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"])], "g", [], [], constants)
+        onnx.save(helper.make_model(graph), tmp_path / "a.onnx")
+        with pytest.raises(ModelError, match=rf"a\.onnx: {said}"):
+            MobileNet().load_onnx(tmp_path / "a.onnx")
+
+
 def test_batch_norms_of_torch_are_those_of_keras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     import keras
