@@ -110,7 +110,7 @@ def test_an_index_survives_writing_and_reading(tmp_path: Path) -> None:
 
 def test_an_index_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
-    write_index([row()], table)
+    write_index([row("old.jpg")], table)
     before = table.read_text()
     with pytest.raises(UnicodeEncodeError):
         write_index([row(), row("\udcff.jpg")], table)
