@@ -29,7 +29,7 @@ _RECIPE = Recipe()
     show_default=True,
     help="Side in px. Crops are kept with 148 px: a larger view of them is enlarged.",
 )
-@click.option("--epochs", type=click.IntRange(0), default=_RECIPE.epochs, show_default=True, help="0: heads alone.")
+@click.option("--epochs", type=click.IntRange(1), default=_RECIPE.epochs, show_default=True)
 @click.option("--minutes", type=Number(0), default=_RECIPE.minutes, show_default=True, help="0: no limit.")
 @click.option("--batch", type=click.IntRange(1), default=_RECIPE.batch, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)

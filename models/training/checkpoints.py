@@ -90,8 +90,6 @@ def resume(out: Path, recipe: Recipe, index_sha256: str, device: torch.device) -
     now = msgspec.structs.replace(recipe, epochs=earlier.epochs, minutes=earlier.minutes)
     if names := [name for name in now.__struct_fields__ if getattr(now, name) != getattr(earlier, name)]:
         raise ModelError(f"{path}: was made by another recipe ({', '.join(names)}); {otherwise}")
-    if not recipe.epochs:
-        raise ModelError(f"{path}: the whole network learns there, which --epochs 0 forbids; {otherwise}")
     if saved["files"] != weights_of(recipe):
         raise ModelError(f"{path}: {recipe.init} was another file then; {otherwise}")
     if saved["index_sha256"] != index_sha256:

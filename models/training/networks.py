@@ -97,7 +97,7 @@ class MobileNet(nn.Module):
         if layer.stride == (1, 1):
             return cast(Tensor, layer(x))
         weights = layer.weight, layer.bias
-        if self.training and not x.is_cuda and layer.groups > 1 and layer.weight.requires_grad:
+        if self.training and not x.is_cuda and layer.groups > 1:
             # The same numbers: in bfloat16 the gradient of the strided form takes a CPU four times as long.
             first = 1 - x.shape[2] % 2
             return functional.conv2d(x, *weights, 1, 1, 1, layer.groups)[:, :, first::2, first::2]
@@ -287,7 +287,6 @@ def build(recipe: Recipe, hidden: int = HIDDEN) -> FaceNet:
         raise ModelError("--init imagenet: mobilenet starts from `random` or from faceres_deep.onnx")
     mobilenet = MobileNet()
     known = mobilenet.load_onnx(Path(recipe.init)) if recipe.knows else None
-    mobilenet.convolutions[: recipe.freeze if recipe.knows else 0].requires_grad_(False)
     heads = known if known and recipe.head == "years" else Heads(mobilenet.features, recipe.head, hidden)
     return FaceNet(mobilenet, heads)
 

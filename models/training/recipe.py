@@ -13,7 +13,6 @@ Arch = Literal["mobilenet", "densenet121", "resnet50", "vgg16", "efficientnet_b0
 ARCHS: tuple[Arch, ...] = get_args(Arch)
 Share = Annotated[float, Meta(ge=0, le=1)]
 NotNegative = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=0)]
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +23,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     head: Literal["years", "original"] = "years"
     size_px: int = 144
     epochs: int = 12
-    """Epochs at the most; 0 fits the heads alone to what `init` makes of the photos."""
+    """Epochs at the most."""
     minutes: float = 0.0
     """Minutes after which the run ends at the latest, its learning rate annealed by then; 0: no limit."""
     batch: int = 64
@@ -39,10 +38,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """Learning rate of the heads, in learning rates of the backbone."""
     weight_decay: NotNegative = 0.02
     """Weight decay of AdamW, for weights but not for biases."""
-    probe_epochs: Count = 12
-    """Epochs in which the heads are first fitted to features of clean photos, which are computed once."""
-    freeze: Count = 3
-    """Number of first convolutions of a mobilenet that do not learn."""
     balance_power: Share = 0.6
     """Power by which rare ages and ethnic groups are drawn more often: 0 as they come, 1 all alike."""
     spoil: Share = 0.5
@@ -60,19 +55,17 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def remembers(self) -> bool:
         """True if the features that the start gives are learnt again from spoilt photos."""
-        return self.knows and self.arch == "mobilenet" and self.epochs > 0 and self.remember_px > 0
+        return self.knows and self.arch == "mobilenet" and self.remember_px > 0
 
     @property
     def features_px(self) -> int:
         """Size of the photos of which the start's features are computed."""
-        return max(self.remember_px, self.size_px) if self.remembers else self.size_px
+        return max(self.remember_px, self.size_px)
 
     def check(self) -> None:
-        """Raise ModelError where `init` is no file, or where heads alone cannot be fitted."""
+        """Raise ModelError where `init` is no file."""
         if self.init not in ("random", "imagenet") and not Path(self.init).is_file():
             raise ModelError(f"--init {self.init}: no such file; give `random`, `imagenet` or a file of weights")
-        if not self.epochs and not self.knows:
-            raise ModelError("--epochs 0: fits heads to what --init knows; give weights")
 
 
 def recipe_of(options: dict[str, Any], changed: Iterable[str]) -> Recipe:

@@ -22,10 +22,10 @@ from models.cards import ModelError
 from models.datasets.crops import CropCache
 from models.datasets.index import write_indexes
 from models.training.checkpoints import features_in, is_for_research, network_of, resume, save, weights_of
-from models.training.heads import deviation_of, features_of, fit_heads
 from models.training.losses import labels_of
 from models.training.networks import build, placed
 from models.training.recipe import Recipe
+from models.training.remembered import deviation_of, features_of
 from models.training.steps import Steps, cores
 from models.training.validation import validate
 from models.training.views import Views, balance_weights
@@ -109,9 +109,8 @@ class _Run:
     def go(self, workers: int) -> None:
         """Train until the epochs or the minutes are used up. Time counts after the preparation."""
         recipe = self._recipe
-        if recipe.knows:
-            self._prepare()
-        self._ema.load_state_dict(self._net.state_dict())  # whose heads may have been fitted now
+        if recipe.remembers:
+            self._remember()
         self._started = time.monotonic()
         if self._saved:
             self._net.load_state_dict(self._saved["weights"])
@@ -129,8 +128,6 @@ class _Run:
                 multiprocessing_context="spawn" if workers else None,
             )
         )
-        if not recipe.epochs:
-            self._keep({"seconds": 0.0})
         try:
             while self._step < self._steps_an_epoch * recipe.epochs:
                 begun_s = self.spent_s()
@@ -145,21 +142,18 @@ class _Run:
         finally:
             del batches  # this ends its processes
 
-    def _prepare(self) -> None:
-        """Compute the start's features, or read them where the run goes on, and fit the heads to them at its beginning.
+    def _remember(self) -> None:
+        """Compute the features that the start gives, or read them where the run goes on.
 
         The backbone learns to go on giving them, of photos as it sees them.
         """
         kept = self._out / "features.pt"
         if self._saved and kept.is_file():
-            features = features_in(kept, self._device)
+            self._features = features_in(kept, self._device)
         else:
-            features = features_of(self._net, self._cache, self.train_rows, self._recipe, self.steps.pool)
-            save(kept, features)
-        if not self._saved:
-            fit_heads(self._net.heads, features, self._labels, self._weights, self._recipe)
-        if self._recipe.remembers:
-            self._features, self._deviation = features, deviation_of(features)
+            self._features = features_of(self._net, self._cache, self.train_rows, self._recipe, self.steps.pool)
+            save(kept, self._features)
+        self._deviation = deviation_of(self._features)
 
     def _progress(self, step: int) -> float:
         """Return the share of the run that is over, 0 to 1: the larger one of its steps' and its minutes'."""

@@ -35,11 +35,6 @@ def balance_weights(rows: list[Row], power: float) -> NDArray[np.float64]:
     return weights / weights.mean()
 
 
-def drawn(rng: np.random.Generator, weights: NDArray[np.float64], batch: int) -> NDArray[np.int64]:
-    """Draw the rows of the next batch by their weights. Return their numbers, int64 [batch]."""
-    return rng.choice(len(weights), batch, p=weights / weights.sum())
-
-
 def to_tensor(crops: NDArray[np.uint8] | Tensor, preprocessing: Preprocessing) -> Tensor:
     """Normalise crops, uint8 RGB [N, S, S, 3], to float32 [N, 3, S, S] on the device where they are."""
     images = torch.as_tensor(crops)
@@ -63,7 +58,7 @@ class Views(Dataset[tuple[Tensor, Tensor]]):
         recipe, cache, size_px = self._recipe, self._cache, self._recipe.size_px
         cv2.setNumThreads(1)
         rng = np.random.default_rng((recipe.seed, step))
-        picked = drawn(rng, self._weights, recipe.batch)
+        picked = rng.choice(len(self._weights), recipe.batch, p=self._weights / self._weights.sum())
         rows = self._rows[picked]
         others = rng.choice(self._rows, recipe.batch)
         views = np.stack(

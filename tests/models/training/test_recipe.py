@@ -19,7 +19,6 @@ ROUNDED = Path(__file__).parents[3] / "models" / "weights" / "stationcast-open.o
     [
         (f"--init {ROUNDED}", f"{ROUNDED}: its weights are rounded; give the FP32 or FP16 file of that model"),
         ("--init none.onnx", "--init none.onnx: no such file"),
-        ("--epochs 0", "--epochs 0: fits heads to what --init knows; give weights"),
         ("--set spoil=2", "--set spoil=2: Expected `float` <= 1.0"),
         ("--set spoil", "--set spoil: "),
         ("--set spoil=.9e1", "--set spoil=.9e1: Expected `float` <= 1.0"),
