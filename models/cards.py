@@ -52,7 +52,7 @@ SaidGroup = Annotated[
     str, Meta(pattern=f"^(M|F|unknown) ({_SAID})$", description="a gender and a decade, such as `M unknown`")
 ]
 # Not gt=0: that compares with a denormal number, which the processor takes for zero once ONNX Runtime has set it so.
-Positive = Annotated[float, Meta(ge=1e-6)]
+Positive = Annotated[float, Meta(ge=1e-6, le=1e6)]
 Triple = tuple[float, float, float]
 _Offset = Annotated[float, Meta(ge=-10, le=10)]
 

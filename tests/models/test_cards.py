@@ -55,6 +55,7 @@ def test_decades_are_those_of_the_messages() -> None:
         ('task = "classify"', 'task = "detect"', "a detector has no `crop`"),
         ("[golden]", "[golden", "mine.toml: "),
         ("[golden]", f"[younger]\nslope = {[1] * 6}\noffset = {[0] * 5 + [math.nan]}\n[golden]", "younger.offset"),
+        ("[golden]", f"[younger]\nslope = {[1] * 5 + [math.inf]}\noffset = {[0] * 6}\n[golden]", "younger.slope"),
     ],
 )
 def test_a_mistake_is_named_in_one_line(tmp_path: Path, old: str, new: str, says: str) -> None:
