@@ -1,4 +1,7 @@
-"""Index of a data set, `labels.csv` with one row for each photo, and the photos beside it in a folder or a zip."""
+"""Index of a data set, `labels.csv` with one row for each photo, and the photos beside it in a folder or a zip.
+
+It is one file: the rows, and the encodings, names and archives of strangers that they are read from.
+"""
 
 import csv
 import hashlib
@@ -192,11 +195,9 @@ def write_indexes(rows: Sequence[Row], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     files: set[str] = set()
     for name in sorted({row.data for row in rows}):
-        file = plain = re.sub(r"[^\w.-]+", "-", name) or "photos"
-        number = 1
-        while file in files:
-            number += 1
-            file = f"{plain}-{number}"
+        plain = re.sub(r"[^\w.-]+", "-", name) or "photos"
+        numbered = (f"{plain}-{number}" for number in itertools.count(2))
+        file = next(each for each in itertools.chain([plain], numbered) if each not in files)
         files.add(file)
         write_index((row for row in rows if row.data == name), folder / f"{file}.csv")
 
