@@ -172,9 +172,12 @@ def sign_command(
     path = _only(ledger_paths(station, ledger_files))
     key_path = key or statements.key_beside(path)
     is_new = not key_path.exists()
-    signed = sign(path, key_path, station=own_name(station, ledger_files), screen=screen_of(path), anew=anew)
-    if is_new:
-        click.echo(f"made the key {key_path}: back it up; its public half is {signed['public_key']}", err=True)
+    try:
+        signed = sign(path, key_path, station=own_name(station, ledger_files), screen=screen_of(path), anew=anew)
+    finally:
+        if is_new and key_path.exists():  # also where it signs nothing yet
+            public = statements.public_text(statements.read_key(key_path))
+            click.echo(f"made the key {key_path}: back it up; its public half is {public}", err=True)
     statement = json.dumps(signed, indent=2)
     if out:
         write_text(out, statement + "\n")

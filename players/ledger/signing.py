@@ -1,5 +1,9 @@
 """Signing of ledgers with Ed25519, so that plays that are changed or lost later are found."""
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -22,6 +26,11 @@ def sign(path: Path, key_path: Path, *, station: str = "", screen: str = "", ane
     `station` and `screen`, if given. One that is not may begin `anew`, which the statement says. Raises UserError where
     it may not be signed, its chain is broken, or a file cannot be read or written.
     """
+    with _alone(key_path.parent):
+        return _sign(path, key_path, station, screen, anew)
+
+
+def _sign(path: Path, key_path: Path, station: str, screen: str, anew: bool) -> Statement:
     with proving(path) as (db, verdict):
         if verdict.problem:
             raise UserError(f"{path}: not signed, the chain is broken: {verdict.problem}")
@@ -58,6 +67,25 @@ def sign(path: Path, key_path: Path, *, station: str = "", screen: str = "", ane
         raise UserError(f"{file}: cannot be written: {plain(error)}") from None
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep others from signing with a key of this folder meanwhile: two statements would get one number.
+
+    UserError: the folder cannot be made or opened.
+    """
+    try:
+        make_folders(folder)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {plain(error)}; name another place with --key") from None
+    try:
+        with suppress(OSError):  # a share without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def check_statement(path: Path, statement: Statement, public: str = "") -> None:
     """Check that a statement is signed by its key, and that its head is an entry of this ledger; else UserError.
 
@@ -85,7 +113,6 @@ def load_key(path: Path) -> Ed25519PrivateKey:
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
-        make_folders(path.parent)
         with replacing(path) as draft:
             draft.write(pem)
     except OSError as error:

@@ -1,14 +1,20 @@
 """Signed statements."""
 
 import base64
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from pipeline.errors import UserError
+from players.commands.ledger import sign_command
 from players.ledger.ledger import Ledger
+from players.ledger.paths import screen_of
 from players.ledger.signing import check_statement, load_key, sign
-from players.ledger.statements import signed_bytes
+from players.ledger.statements import file_of, read_statements, signed_bytes
+from tests.conftest import HANG_S
 from tests.players.ledger.plays import STATION, fill, play
 
 
@@ -56,3 +62,35 @@ def test_a_full_disk_leaves_no_half_of_a_key(ledger: Ledger, path: Path, small_d
     assert not key.exists()
     (small_disk / "fill").unlink()
     assert sign(path, key)["plays"] == 1
+
+
+def test_screens_that_are_signed_at_one_time_take_turns(tmp_path: Path) -> None:
+    ledgers = [tmp_path / f"ledger-{number}.sqlite" for number in range(4)]
+    for path in ledgers:
+        book = Ledger(path, STATION, screen_of(path))
+        play(book)
+        book.close()
+    together = threading.Barrier(len(ledgers))
+
+    def sign_often(path: Path) -> None:
+        together.wait(HANG_S)
+        for _ in range(5):
+            sign(path, tmp_path / "key.pem")
+
+    with ThreadPoolExecutor(len(ledgers)) as threads:
+        for done in [threads.submit(sign_often, path) for path in ledgers]:
+            done.result()
+    assert len(read_statements(file_of(tmp_path / "key.pem"))) == 20
+
+
+def test_a_key_that_was_made_is_told_of_though_nothing_was_signed(ledger: Ledger, path: Path) -> None:
+    play(ledger)
+    ledger.close()
+    path.with_suffix(".mark").write_bytes(b"")
+    other = path.with_name("ledger-other.sqlite")
+    path.rename(other)
+    station = path.with_name("station.toml")
+    station.write_text('[station]\nname = "stop-7"\nmode = "off"\nstate_dir = "."\n[[screens]]\nname = "other"\n')
+    told = CliRunner().invoke(sign_command, ["--station", str(station)])
+    assert told.exit_code == 2 and "not signed" in told.stderr
+    assert "made the key" in told.stderr and "its public half is" in told.stderr
