@@ -157,7 +157,7 @@ def _run(
             live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=sys.stderr.isatty())
             stack.enter_context(live)
         stderr = stack.enter_context(streams.log_lines())
-        file = str(station_file.resolve()) if station_file else ""
+        file = str(station_file.absolute()) if station_file else ""
         supervisor = Supervisor(station, stderr=stderr, station_file=file, read=read)
         reloader = stack.enter_context(contextlib.closing(Reloader(supervisor, stderr)))
         handlers = {signal.SIGINT: supervisor.stop, signal.SIGTERM: supervisor.stop, signal.SIGHUP: reloader.hang_up}
@@ -263,7 +263,7 @@ def reload(station_file: Path | None, name: str | None) -> None:
     need_campaigns(station_file, station)
     check_models(station_file, station)
     pull_models(station)
-    click.echo(ask(running, Reload(station_file=str(station_file.resolve()))))
+    click.echo(ask(running, Reload(station_file=str(station_file.absolute()))))
 
 
 @cli.command()

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from pipeline.log import skip
+
 if TYPE_CHECKING:
     from pipeline.supervisor import Supervisor
 
@@ -34,14 +36,18 @@ class Reloader:
         if self._command and self._command.poll() is not None:
             self._command = None
         if self._asked and self._command is None:
-            self._asked = False
             name, file = self._supervisor.station.station.name, self._supervisor.station_file
-            self._command = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pipeline.cli", "reload", file, "--station", name],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-            )
+            try:
+                self._command = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "pipeline.cli", "reload", file, "--station", name],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._stderr,
+                )
+            except OSError as error:  # no memory, too many processes or open files: the next tick tries again
+                skip("reload_not_started", error=error)
+                return
+            self._asked = False
 
     def close(self) -> None:
         """End the command if it still runs."""

@@ -7,6 +7,7 @@ It is one file, as a station file is one: `make docs` writes docs/settings.md fr
 import re
 import stat
 import zoneinfo
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,7 @@ from msgspec import Meta, Struct, field
 
 from pipeline.errors import UserError
 from pipeline.polygons import all_masked, validate_polygon
+from pipeline.system import plain
 from pipeline.text import read_text
 from pipeline.toml import explain, parse_toml
 from pipeline.venues import venues
@@ -276,10 +278,10 @@ def load(path: Path) -> Station:
         raise UserError(f"{path}: {explain(error, Station)}") from None
     station = _at_home(msgspec.structs.replace(station, folder=path.resolve().parent))
     try:
-        str(station.folder).encode()
+        f"{path.absolute()}{station.folder}".encode()
         check(station)
     except UnicodeEncodeError:
-        raise UserError(f"{path}: its folder's name is not UTF-8; rename the folder") from None
+        raise UserError(f"{path}: its path is not UTF-8; rename the folder or the file") from None
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return station
@@ -358,7 +360,7 @@ def check(station: Station) -> None:
     for i, screen in enumerate(station.screens):
         if screen.screenshot:
             path = station.folder / screen.screenshot
-            if path.suffix.lower() != ".png" or path.is_dir():
+            if path.suffix.lower() != ".png" or _found(f"screens[{i}].screenshot", path, Path.is_dir):
                 raise UserError(f"screens[{i}].screenshot: {path} is no PNG; name a file that ends in .png")
             if path in written:
                 raise UserError(f"screens[{i}].screenshot: {path} is another screen's; give each its own")
@@ -370,7 +372,7 @@ def check(station: Station) -> None:
                 )
             covered.add(screen.display)
     for key, model in (("detect", station.detect.model), ("classify", station.classify.model)):
-        if model.endswith(".toml") and not (station.folder / model).is_file():
+        if model.endswith(".toml") and not _found(f"{key}.model", station.folder / model, Path.is_file):
             raise UserError(f"{key}.model: no card {station.folder / model}; name one of `stationcast models list`")
     days = [(key, getattr(station.statistics, key)) for key in station.statistics.__struct_fields__]
     for (shorter, few), (longer, many) in pairwise(days):
@@ -402,6 +404,14 @@ def need_campaigns(path: Path | None, station: Station) -> None:
     campaigns = station.folder / station.ads.campaigns
     if station.ads.campaigns != "demo" and not stat.S_ISDIR(_mode(campaigns)):
         raise UserError(f"{place}ads.campaigns: no folder {campaigns}; name one, or 'demo' for the built-in ads")
+
+
+def _found(key: str, path: Path, is_it: Callable[[Path], bool]) -> bool:
+    """Return what `is_it` says of a path. UserError: the system refuses to look, as at a name that is too long."""
+    try:
+        return is_it(path)
+    except OSError as error:
+        raise UserError(f"{key}: {path}: {plain(error)}") from None
 
 
 def _mode(path: Path) -> int:

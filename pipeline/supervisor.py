@@ -25,6 +25,7 @@ from pipeline.ring import Rings
 from pipeline.runtime import CONTROL, claim, lock_path
 from pipeline.settings import Station, load
 from pipeline.stage import Spec
+from pipeline.state import state_dir
 from pipeline.wanted import Order, Wanted
 
 _TICK_MS = 100
@@ -134,8 +135,10 @@ class Supervisor:
 
     def reload(self, station: Station) -> str:
         """Want what a changed station file says. Return what is done. UserError: it cannot be, and nothing is done."""
-        for key in ("name", "state_dir"):
-            now, then = getattr(self.station.station, key), getattr(station.station, key)
+        for key, now, then in (
+            ("name", self.station.station.name, station.station.name),
+            ("state_dir", _ledgers_at(self.station), _ledgers_at(station)),
+        ):
             if now != then:
                 raise UserError(f"station.{key}: is {now!r} while the station runs, not {then!r}; stop and start it")
         before = self._wanted
@@ -396,3 +399,8 @@ class Supervisor:
             if child.process:
                 child.process.wait()
                 child.close_pipe()
+
+
+def _ledgers_at(station: Station) -> str:
+    """Return the real path of a station's state folder: a relative one moves with the station file."""
+    return os.path.realpath(state_dir(station.station, station.folder))

@@ -11,6 +11,7 @@ import msgspec
 from models.assets import resolve
 from models.cards import ModelError
 from models.detector import DetectedFace, FaceDetector
+from models.options import Number
 from models.pose import head_pose
 from models.reach.searcher import Searcher
 from pipeline.control import Status, ask
@@ -51,7 +52,7 @@ Seen = tuple[float, float | None, float | None]
     type=click.Path(path_type=Path),
     help="A film instead of the camera: its quarters show the looks at the four corners in turn.",
 )
-@click.option("--seconds", type=click.FloatRange(4, 120), default=10.0, show_default=True, help="Time for all corners.")
+@click.option("--seconds", type=Number(4, 120), default=10.0, show_default=True, help="Time for all corners.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("calibration.png"), show_default=True,
     help="Picture (PNG) of the angles and the window; it shows nothing of the person.",
@@ -78,13 +79,13 @@ def command(camera: str | None, named: str | None, video: Path | None, seconds: 
             _watch_own(station, table, session)
         samples = session.samples
     found = calibrate(samples)
-    plot_angles(found, Window.of(table) if table else None, out)
     camera_name = f" ({table.name})" if table else ""
     click.echo(f"\nIn the station file, below the camera's name{camera_name}, in place of such lines there:")
     for key, value in zip(
         ("yaw", "pitch", "half_yaw", "half_pitch"), msgspec.structs.astuple(found.window), strict=True
     ):
         click.echo(f"screen_{key}_deg = {value:.0f}")
+    plot_angles(found, Window.of(table) if table else None, out)
     click.echo(f"\nThe angles are drawn in {out}. A station that runs takes the lines in by `stationcast reload`.")
 
 

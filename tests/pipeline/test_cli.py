@@ -1,5 +1,6 @@
 """The command line as a user meets it: real processes, their output and exit codes."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -10,12 +11,16 @@ import subprocess
 import sys
 import termios
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgpack
 import pytest
 
 from pipeline import graph as graphs
+from pipeline.control import ControlSocket, Scale, request_scale
+from pipeline.errors import UserError
+from pipeline.log import skipped
 from pipeline.messages import Faces
 from pipeline.operator.drawing import draw
 from pipeline.runtime import runtime_root
@@ -354,3 +359,21 @@ def test_nothing_hostile_on_the_control_socket_ends_the_station(running: Running
                 client.shutdown(socket.SHUT_WR)
                 assert msgpack.unpackb(b"".join(iter(lambda: client.recv(65536), b"")))["ok"] is False
         assert stationcast("scale", "classify", 2).returncode == 0
+        done = stationcast("scale", os.fsdecode(b"\xff"), 2)
+        assert done.returncode == 2 and "no stage" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_request_that_meets_a_mistake_of_ours_ends_no_station() -> None:
+    def fails(_: Scale) -> str:
+        raise ZeroDivisionError("ours")
+
+    runtime_dir = runtime_root() / "toys"
+    runtime_dir.mkdir()
+    with contextlib.closing(ControlSocket({Scale: fails})) as control, ThreadPoolExecutor(1) as pool:
+        control.bind(runtime_dir)
+        asked = pool.submit(request_scale, "toys", "detect", 2)
+        while not asked.done():
+            control.serve(50)
+        with pytest.raises(UserError, match="its log says why"):
+            asked.result()
+    assert skipped["request_failed"]

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import resource
 import signal
 import subprocess
 import sys
@@ -17,9 +18,11 @@ import psutil
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.hangup import Reloader
+from pipeline.log import skipped
 from pipeline.operator.summary import summarise
 from pipeline.process import Child
-from pipeline.settings import Camera, Screen, Station
+from pipeline.settings import Camera, Screen, Station, StationTable
 from pipeline.supervisor import Supervisor
 from tests.conftest import HANG_S, RunningStation, wait_for
 
@@ -200,6 +203,34 @@ def test_what_cannot_change_is_refused_by_name_with_the_remedy(running: RunningS
             assert _pids(supervisor) == before and supervisor.settled
 
 
+def test_a_relative_state_folder_does_not_move_with_the_station_file(tmp_path: Path) -> None:
+    def at(folder: Path, state_dir: str) -> Station:
+        return Station(station=StationTable(mode="off", state_dir=state_dir), folder=folder)
+
+    supervisor = Supervisor(at(tmp_path, "state"))
+    supervisor._want(supervisor.station, supervisor.graph)
+    with pytest.raises(UserError, match=r"station\.state_dir: is '.*/state' while .*, not '.*/next/state'; stop and"):
+        supervisor.reload(at(tmp_path / "next", "state"))
+    assert supervisor.reload(at(tmp_path / "next", "../state")) == "station: replaces player.main"
+
+
+def test_a_hang_up_that_finds_no_room_for_a_process_is_heeded_later(tmp_path: Path) -> None:
+    station = Station(station=StationTable(name="nobody"), folder=tmp_path)
+    supervisor = Supervisor(station, station_file=str(tmp_path / "none.toml"))
+    with Path(os.devnull).open("w") as nothing, contextlib.closing(Reloader(supervisor, nothing.fileno())) as reloader:
+        reloader._had_terminal = False
+        reloader.hang_up(signal.SIGHUP)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            reloader.tick()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert skipped["reload_not_started"] and reloader._command is None
+        reloader.tick()
+        assert reloader._command
+
+
 def test_memory_that_cannot_be_had_changes_nothing(running: RunningStation, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(cameras=1) as supervisor:
         fds = len(_fds())
@@ -286,6 +317,7 @@ def _stationcast(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_the_command_checks_the_file_first(running: RunningStation, tmp_path: Path) -> None:
     file = tmp_path / "station.toml"
+    file.symlink_to("first.toml")
     with running(cameras=1) as supervisor:
         before = _pids(supervisor)
         for text, says in (
@@ -305,9 +337,16 @@ def test_the_command_checks_the_file_first(running: RunningStation, tmp_path: Pa
         done = _stationcast("reload", file)
         assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "toys: adds capture.c1; replaces detect")
         _moves_on(supervisor, "c0", "c1")
-        file.write_text(FILE)
+        (tmp_path / "second.toml").write_text(FILE)
+        _lead(file, "second.toml")
         done = _stationcast("reload")
         assert done.stdout.splitlines()[-1] == "toys: removes capture.c1; replaces detect", done.stderr
+
+
+def _lead(link: Path, to: str) -> None:
+    """Let a link lead elsewhere, as many a deployment does; the station follows the link, not the file of the start."""
+    link.unlink()
+    link.symlink_to(to)
 
 
 ADS_ONLY = '[station]\nname = "ads"\nmode = "off"\nstate_dir = "state"\n[[screens]]\nname = "main"\nheadless = true\n'
@@ -315,6 +354,7 @@ ADS_ONLY = '[station]\nname = "ads"\nmode = "off"\nstate_dir = "state"\n[[screen
 
 def test_a_hang_up_has_a_service_follow_its_station_file(tmp_path: Path) -> None:
     file = tmp_path / "ads.toml"
+    file.symlink_to("first.toml")
     file.write_text(ADS_ONLY)
     command = [sys.executable, "-P", "-m", "pipeline.cli", "run", str(file), "--headless"]
     with subprocess.Popen(
@@ -336,7 +376,8 @@ def test_a_hang_up_has_a_service_follow_its_station_file(tmp_path: Path) -> None
             file.write_text(ADS_ONLY.replace("headless", "headles"))
             run.send_signal(signal.SIGHUP)
             wait_for_line("ads.toml: screens[0].headles: unknown key")
-            file.write_text(ADS_ONLY + '[[screens]]\nname = "side"\n')  # a window: the option --headless is kept
+            (tmp_path / "second.toml").write_text(ADS_ONLY + '[[screens]]\nname = "side"\n')
+            _lead(file, "second.toml")  # a window: the option --headless is kept
             run.send_signal(signal.SIGHUP)
             wait_for_line(" settled ")
             status = _status()

@@ -42,6 +42,14 @@ MISTAKES = {
         "station.toml is no PNG; name a file that ends in .png",
     ),
     "a screenshot that is a folder": (CAMERA + '[[screens]]\nscreenshot = "/"', "screenshot: / is no PNG; name a file"),
+    "a screenshot of too long a name": (
+        f'{CAMERA}[[screens]]\nscreenshot = "{"s" * 300}.png"',
+        f"{'s' * 300}.png: its name is too long; take a shorter one",
+    ),
+    "a card of too long a name": (
+        f'{CAMERA}[classify]\nmodel = "{"c" * 300}.toml"',
+        f"{'c' * 300}.toml: its name is too long; take a shorter one",
+    ),
     "a home of nobody": (
         CAMERA + '[station]\nstate_dir = "~nobody-of-this-name/x"',
         "station.state_dir: ~nobody-of-this-name/x: no home of such a user; write",
@@ -133,12 +141,13 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert load(tmp_path / "station.toml").cameras[0].name == "a"
 
 
-def test_a_folder_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_folder_or_file_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"\xff")
     folder.mkdir()
-    (folder / "station.toml").write_text(CAMERA)
-    with pytest.raises(UserError, match="not UTF-8; rename the folder"):
-        load(folder / "station.toml")
+    for file in (folder / "station.toml", tmp_path / os.fsdecode(b"\xff.toml")):
+        file.write_text(CAMERA)
+        with pytest.raises(UserError, match="not UTF-8; rename the folder or the file"):
+            load(file)
 
 
 def test_the_modes_need_what_they_say(tmp_path: Path) -> None:

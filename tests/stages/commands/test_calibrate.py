@@ -71,11 +71,13 @@ def test_a_film_is_seen_as_the_camera_would_see_it(person: Person, tmp_path: Pat
     path = film(tmp_path / "looks.mp4", [[(person, (yaw // 2 + 12, pitch), 200)] for yaw, pitch in CORNERS])
     station = tmp_path / "station.toml"
     station.write_text('[station]\nmode = "off"\n[[cameras]]\nname = "kerb"\nsource = "sample"\nmirror = true\n')
+    # The picture cannot be written, and the settings are told all the same: nobody has to look at the corners again.
     plain, mirrored = (
-        settings_in(calibrate("--video", path, *more, "--out", tmp_path / "angles.png").output)["screen_yaw_deg"]
+        calibrate("--video", path, *more, "--out", tmp_path / "none" / "angles.png")
         for more in ((), ("--station", station))
     )
-    assert plain > 5 and mirrored < -5
+    assert plain.exit_code == 2 and "none/angles.png: cannot be written" in plain.output
+    assert settings_in(plain.output)["screen_yaw_deg"] > 5 and settings_in(mirrored.output)["screen_yaw_deg"] < -5
 
 
 def test_the_picture_of_angles_shows_nothing_of_the_person(person: Person, tmp_path: Path) -> None:
@@ -140,6 +142,7 @@ def test_mistakes_are_told_in_one_line(station_file: Path, tmp_path: Path) -> No
         assert done.exit_code == 2
         assert words in done.output
         assert len(done.output.strip().splitlines()) == 1
+    assert "nan is no number" in calibrate("kerb", "--station", station_file, "--seconds", "nan").output
 
 
 @contextmanager
