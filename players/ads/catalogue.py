@@ -64,6 +64,8 @@ class Arrays:
         )
         self.price_micro = np.array([micro(line.price) if line.per == "play" else 0 for line in lines], dtype=np.int64)
         self.per_person_micro = np.array([float(line.per_person * MICRO) for line in lines], dtype=np.float64)
+        self.least_micro = self.reserved_micro(np.maximum(1, self.min_watchers)[self.target_row])
+        """Millionths that a play of each line reserves for the fewest people who are billed: int64 [lines]."""
         self.even = np.array([line.pacing == "even" for line in lines], dtype=bool)
         self.ids = np.array([line.id for line in lines], dtype=object)
         self.row = {line.key: row for row, line in enumerate(lines)}

@@ -163,7 +163,7 @@ def _open(
     minute = 60 * local.hour + local.minute
     committed, blocked_until_ns = history.columns(catalogue)
     is_open, paced_micro = arrays.in_minute(local.date(), minute)
-    may = is_open & (committed + price_micro <= arrays.budget_micro)
+    may = is_open & (committed + np.maximum(price_micro, arrays.least_micro) <= arrays.budget_micro)
     may &= blocked_until_ns <= moment.mono_ns
     return may & (committed <= paced_micro)
 

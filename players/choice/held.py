@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.log import log
-from players.ads.catalogue import Arrays, Catalogue
+from players.ads.catalogue import Catalogue
 from players.ads.lines import Line, micro, money
 from players.ads.money import as_text, to_cents
 from players.choice.choose import Moment
@@ -46,7 +45,7 @@ def held_by_money(catalogue: Catalogue, history: History, moment: Moment, most: 
     local = moment.at.astimezone(catalogue.zone)
     committed, _ = history.columns(catalogue)
     is_open, paced = arrays.in_minute(local.date(), 60 * local.hour + local.minute)
-    least = _least_price(arrays)
+    least = arrays.least_micro
     short = (committed + least > arrays.budget_micro) & (local.date().toordinal() - 1 <= arrays.ends)
     rows = np.flatnonzero(short | (is_open & (committed > paced))).tolist()
     named = rows if most is None or len(rows) <= most else rows[:most]
@@ -73,7 +72,8 @@ class HeldLog:
 
     def tell(self, held: dict[str, Held], lines: Iterable[Line]) -> None:
         """Log what is new. Reasons that pass, such as hours and even pacing, are told of once a line."""
-        new = [(name, kind, why) for name, (kind, why) in held.items() if self._said.get(name) != kind]
+        told_before = {name: PASSING if kind in PASSING else (kind,) for name, kind in self._said.items()}
+        new = [(name, kind, why) for name, (kind, why) in held.items() if kind not in told_before.get(name, ())]
         for name, kind, why in new[:_LINES_MAX]:
             log("line_held", severity="warning" if kind in ("overspent", "media") else "notice", line=name, why=why)
         if len(new) > _LINES_MAX:
@@ -85,11 +85,6 @@ class HeldLog:
                 log("line_plays_again", severity="notice", line=name)
         self._said = {name: kind for name, kind in self._said.items() if name not in over}
         self._said |= {name: kind for name, (kind, _) in held.items()}
-
-
-def _least_price(arrays: Arrays) -> NDArray[np.int64]:
-    """Return the millionths that a play of each line reserves for the fewest people: int64 [lines]."""
-    return arrays.reserved_micro(np.maximum(1, arrays.min_watchers)[arrays.target_row])
 
 
 def _because(line: Line, committed: int, least: int, paced: int | None) -> Held:

@@ -1,5 +1,6 @@
 """Reasons, in words, why paid lines cannot play now: their media, dates, hours and people. Money is not looked at."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 
 import numpy as np
@@ -25,8 +26,8 @@ def unmet_terms(
     local = at.astimezone(catalogue.zone)
     day, minute = local.date(), 60 * local.hour + local.minute
     unmet = {line.id: Held("media", catalogue.silent.get(line.id, "it has no medium")) for line in catalogue.unplayable}
-    is_over = over(arrays, day, minute)
     is_open, _ = arrays.in_minute(day, minute)
+    is_over = ~is_open & _over(arrays, day, minute)
     anyone, wanted = arrays.anyone, _wants_somebody(arrays, rules.minors)
     aimed = ~anyone[arrays.target_row] if not rules.targeting else np.zeros(len(lines), dtype=bool)
     alone = (arrays.min_watchers[arrays.target_row] > 0) & (not people_seen)
@@ -65,8 +66,7 @@ def held_now(
     At most LISTED are named; OTHERS says that there are more.
     """
     terms = unmet_terms(catalogue, moment.at, rules, people_seen=people_seen, most=LISTED + 1)
-    lasting = {name: why for name, why in terms.items() if why.kind not in PASSING}
-    all_of_them = {**lasting, **held_by_money(catalogue, history, moment, LISTED), **terms}
+    all_of_them = together(terms, held_by_money(catalogue, history, moment, LISTED))
     rest = all_of_them.pop(OTHERS, None)
     if len(all_of_them) <= LISTED and rest is None:
         return all_of_them
@@ -74,8 +74,17 @@ def held_now(
     return named | {OTHERS: Held("others", "more lines do not play; `stationcast campaigns check` names them")}
 
 
-def over(arrays: Arrays, day: date, minute: int) -> NDArray[np.bool_]:
-    """Tell which lines never play from that minute of that local day on: bool [lines]."""
+def together(terms: Mapping[str, Held], by_money: Mapping[str, Held]) -> dict[str, Held]:
+    """Return what terms and money say of lines, those that need a hand first. Of two reasons the one that lasts holds.
+
+    Even pacing holds open lines only, so that no line has two reasons that pass.
+    """
+    lasting = {name: why for name, why in terms.items() if why.kind not in PASSING}
+    return {**lasting, **by_money, **terms, **by_money, **lasting}
+
+
+def _over(arrays: Arrays, day: date, minute: int) -> NDArray[np.bool_]:
+    """Tell which lines never play after that minute of that local day: bool [lines]."""
     ended = arrays.ends < date.max.toordinal()
     return ended & (arrays.elapsed_share(day, minute) == arrays.elapsed_share(date.max, 0))
 

@@ -27,7 +27,7 @@ from players.ads.unused import unused
 from players.choice.choose import Rules
 from players.choice.held import PASSING, Held
 from players.choice.policies import POLICIES
-from players.choice.terms import unmet_terms
+from players.choice.terms import together, unmet_terms
 from players.commands.orders import known_spend, money_words, unaffordable
 from players.commands.shared import (
     Output,
@@ -74,7 +74,7 @@ def check(folder: Path | None, station_file: Path | None, ledger_files: tuple[Pa
         remarks += words.notes
         problems += words.problems
     everywhere = by_money[0].keys() if by_money else ()
-    held = {name: by_money[0][name] for name in everywhere if all(name in one for one in by_money)} | held
+    held = together(held, {name: by_money[0][name] for name in everywhere if all(name in one for one in by_money)})
     if as_json:
         unused = [{"file": name, "why": why} for name, why in catalogue.unused]
         lines = [_line_facts(line, held) for line in _all_lines(catalogue)]

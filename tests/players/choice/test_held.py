@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from players.ads.lines import MICRO, Line, Target, micro
+from players.audience.present import NOBODY
 from players.choice.choose import Moment
 from players.choice.held import OTHERS, Held, HeldLog, held_by_money
 from players.choice.history import History
@@ -49,6 +50,18 @@ def test_a_price_above_the_budget_and_a_cpm_of_many_watchers_are_said_too() -> N
     assert dear == ("short", "its budget of 10.00 EUR does not pay one play at 11.00 EUR; raise it")
     ad = line("mille", Target(min_watchers=4), budget=Decimal("0.03"), price=Decimal(9), per="1000 ots", currency="EUR")
     assert "does not pay one play at 0.036 EUR" in held(ad)["mille"].why
+
+
+def test_a_spent_line_that_needs_nobody_does_not_go_on_for_nothing() -> None:
+    """In an empty street a play priced by people reserves nothing, and whoever comes in the middle would be free."""
+    ad = order(target=Target(min_watchers=0), price="10", budget="1", per="1000 ots")
+    history = History()
+    history.commit(ad, 990_000)
+    assert pick(NOBODY, ad, history=history).line is ad
+    assert not held_by_money(catalogue(ad), history, Moment(NOON, 0))
+    history.commit(ad, 1)
+    assert pick(NOBODY, ad, history=history).line.house
+    assert held_by_money(catalogue(ad), history, Moment(NOON, 0))["ad"].kind == "short"
 
 
 def test_even_pacing_says_what_is_due_only_while_the_line_is_open() -> None:
@@ -98,6 +111,15 @@ def test_the_log_tells_a_reason_once_and_when_a_line_plays_again(capsys: pytest.
     assert [("line_held" in text, "line=ad" in text, "line=paced" in text) for text in said] == [
         (True, True, False), (True, False, True), (False, True, False), (True, False, False),
     ]  # fmt: skip
+
+
+def test_reasons_that_pass_are_logged_once_a_line_though_they_take_turns(capsys: pytest.CaptureFixture[str]) -> None:
+    told, ad = HeldLog(), order()
+    for _ in range(3):
+        told.tell({"ad": Held("hours", "closed")}, (ad,))
+        told.tell({"ad": Held("pacing", "due")}, (ad,))
+        told.tell({}, (ad,))
+    assert capsys.readouterr().err.count("line_held") == 1
 
 
 def test_a_day_of_another_zone_does_not_end_a_line_early() -> None:

@@ -1,6 +1,7 @@
 """Reasons why a line cannot play, other than its money."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -8,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from players.ads.lines import Line, Target
+from players.ads.lines import Line, Target, micro
 from players.choice.choose import Moment, Rules, choose
 from players.choice.history import History
-from players.choice.terms import unmet_terms
+from players.choice.terms import held_now, unmet_terms
 from tests.ads import F20, NOON, SEOUL, S, catalogue, line, present
 
 
@@ -43,6 +44,21 @@ def test_a_line_that_cannot_play_has_its_reason(
     terms: dict[str, Any], rules: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     assert why(line("a", **terms), **rules) == expected
+
+
+def test_a_line_is_not_over_in_its_last_minute() -> None:
+    ad = line("a", ends=date(2026, 5, 6))
+    assert why(ad, NOON.replace(hour=23, minute=59)) == ("", "")
+    assert why(ad, NOON.replace(day=7, hour=0))[0] == "over"
+
+
+@pytest.mark.parametrize("hour", [12, 3])
+def test_that_its_budget_is_spent_is_said_of_a_line_outside_its_hours_too(hour: int) -> None:
+    ad = line("a", dayparts=((600, 900),), budget=Decimal(1), price=Decimal(1), currency="EUR")
+    history = History()
+    history.commit(ad, micro(Decimal(1)))
+    moment = Moment(NOON.replace(hour=hour), 0)
+    assert held_now(catalogue(ad), history, moment, Rules(), people_seen=True)["a"].kind == "spent"
 
 
 def test_those_that_need_a_hand_come_first_and_only_so_many_are_named() -> None:
