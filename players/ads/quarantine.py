@@ -11,7 +11,7 @@ from math import ceil
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pipeline.log import skip
 from pipeline.private import make_folders, read_file, replacing
@@ -40,7 +40,7 @@ class Failure(Struct, frozen=True, array_like=True):
 
     @property
     def left_s(self) -> float:
-        """Time for which the medium is still kept away, in s; a clock that was set back does not prolong it."""
+        """Time for which the medium is still kept away, in s."""
         return _left_s(self.at_s, self.count)
 
 
@@ -86,7 +86,7 @@ class Quarantine:
 
     def failure(self, sha256: str) -> Failure | None:
         """Return how a medium failed that is kept away now because of that; None where it is not."""
-        failure = self._failed.get(sha256)
+        failure = self._known().get(sha256)
         return failure if failure is not None and failure.left_s else None
 
     def left_s(self, sha256: str) -> float:
@@ -96,12 +96,12 @@ class Quarantine:
 
     def of_size(self, size: int) -> list[str]:
         """Return the media of so many bytes that failed and are kept away now."""
-        return [name for name, failure in self._failed.items() if failure.bytes == size and failure.left_s]
+        return [name for name, failure in self._known().items() if failure.bytes == size and failure.left_s]
 
     def held(self, media: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """Return which of the media, each as (sha256, advertiser), are kept away now, and why in words."""
         held: dict[tuple[str, str], str] = {}
-        failed = {sha256: failure for sha256, failure in self._failed.items() if failure.left_s}
+        failed = {sha256: failure for sha256, failure in self._known().items() if failure.left_s}
         late = self._advertisers_held_s()
         for sha256, advertiser in media if failed or late else ():
             if failure := failed.get(sha256):
@@ -110,10 +110,19 @@ class Quarantine:
                 held[sha256, advertiser] = f"other media of {advertiser} failed; new ones wait for {in_words(left_s)}"
         return held
 
+    def _known(self) -> dict[str, Failure]:
+        """Return what failed, by sha256. What the clock, set back, puts into the future is as if of now."""
+        now_s = time.time()
+        if any(failure.at_s > now_s for failure in self._failed.values()):
+            with self._lock:
+                self._failed = {k: structs.replace(v, at_s=min(v.at_s, now_s)) for k, v in self._failed.items()}
+                self._write()
+        return self._failed
+
     def _advertisers_held_s(self) -> dict[str, float]:
         """Return for how long new media of advertisers are kept away, in s; each failure over a few doubles it."""
         times_s: dict[str, list[float]] = {}
-        for failure in self._failed.values():
+        for failure in self._known().values():
             if failure.advertiser:
                 times_s.setdefault(failure.advertiser, []).append(failure.at_s)
         left_s = {name: _left_s(max(at_s), len(at_s) - FAILED_MAX + 1) for name, at_s in times_s.items()}
@@ -141,7 +150,7 @@ def _left_s(at_s: float, count: int) -> float:
     if count < 1:
         return 0.0
     pause_s = min(FIRST_S * 2.0 ** min(count - 1, 10), MOST_S)
-    return min(max(0.0, at_s + pause_s - time.time()), pause_s)
+    return max(0.0, at_s + pause_s - time.time())
 
 
 def _read(path: Path | None) -> _File:

@@ -26,7 +26,7 @@ class Ballast:
         except NotPrivateError as error:
             return f"{self._path}: {error.strerror}; remove it"
         except OSError as error:
-            self._path.unlink(missing_ok=True)
+            self.give()
             return f"no {BALLAST_BYTES >> 20} MB are free beside the ledger: {error}"
         return ""
 

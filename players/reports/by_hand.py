@@ -77,7 +77,12 @@ def read_form(path: Path, zone: ZoneInfo) -> list[Period]:
         raise UserError(f"{path}: {error}") from None
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
-    lines = list(csv.reader(io.StringIO(text), delimiter=separator))
+    reader = csv.reader(io.StringIO(text), delimiter=separator)
+    try:
+        lines = list(reader)
+    except csv.Error as error:
+        where = f"{path}, line {reader.line_num}"
+        raise UserError(f"{where}: it is no row of a form ({error}); `calibrate count --form` prints one") from None
     names = [name.strip().lower() for name in lines[0]] if lines else []
     if not {*COLUMNS} <= {*names}:
         raise UserError(

@@ -47,12 +47,17 @@ def test_a_restart_forgets_no_failure(tmp_path: Path) -> None:
     assert not Quarantine(tmp_path / "state" / "quarantine.cache").held([("a", EVIL)])
 
 
-def test_a_clock_that_is_set_back_keeps_nothing_away_for_longer(now_s: list[float]) -> None:
-    kept = Quarantine()
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_clock_that_is_set_back_begins_a_pause_anew_and_no_more(
+    now_s: list[float], tmp_path: Path, restarts: bool
+) -> None:
+    kept = Quarantine(tmp_path / "quarantine.cache")
     kept.fail("a", "it broke", 9, EVIL)
     now_s[0] -= 10 * 365 * 86_400
-    failure = kept.failure("a")
-    assert failure is not None and failure.left_s == FIRST_S
+    assert kept.left_s("a") == FIRST_S and kept.of_size(9) == ["a"]
+    now_s[0] += FIRST_S
+    kept = Quarantine(tmp_path / "quarantine.cache") if restarts else kept
+    assert not kept.left_s("a") and not kept.held([("a", EVIL)])
 
 
 def test_a_medium_that_fails_takes_no_other_along(now_s: list[float]) -> None:

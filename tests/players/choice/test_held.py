@@ -53,7 +53,7 @@ def test_a_price_above_the_budget_and_a_cpm_of_many_watchers_are_said_too() -> N
 
 
 def test_a_spent_line_that_needs_nobody_does_not_go_on_for_nothing() -> None:
-    """In an empty street a play priced by people reserves nothing, and whoever comes in the middle would be free."""
+    """A play priced by people reserves nothing in an empty street, and whoever comes in the middle would be free."""
     ad = order(target=Target(min_watchers=0), price="10", budget="1", per="1000 ots")
     history = History()
     history.commit(ad, 990_000)

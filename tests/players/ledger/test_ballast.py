@@ -77,6 +77,16 @@ def test_a_start_on_a_full_disk_neither_crashes_nor_sells(small_disk: Path) -> N
     book.close()
 
 
+def test_a_ballast_that_can_neither_be_taken_nor_removed_stops_paid_ads_only(path: Path) -> None:
+    path.with_suffix(".ballast").mkdir(parents=True)
+    book = Ledger(path, STATION, "main", retry_s=0.0)
+    assert not book.accepts_paid and "ledger-main.ballast" in book.problem
+    assert play(book, HOUSE)
+    path.with_suffix(".ballast").rmdir()
+    assert book.accepts_paid
+    book.close()
+
+
 def test_the_ballast_is_16_mb_and_really_taken(ledger: Ledger, path: Path) -> None:
     info = path.with_suffix(".ballast").stat()
     assert info.st_size == BALLAST_BYTES == 16 << 20

@@ -109,6 +109,7 @@ def test_a_count_by_hand_holds_no_longer_where_the_zone_changed(tmp_path: Path) 
         (6, "2026-05-30 08:21,3,1", "line 6: begins '2026-05-30 08:21' is not on five minutes"),
         (6, "yesterday,3,1", "line 6: begins 'yesterday' is no time; write such as"),
         (6, "2026-05-30 08:15,3,1", "line 6: 2026-05-30 08:15 is there twice"),
+        (6, "x" * 200_000, "line 6: it is no row of a form (field larger than field limit (131072))"),
     ],
 )
 def test_a_bad_row_is_named_in_one_line(tmp_path: Path, line: int, text: str, says: str) -> None:
