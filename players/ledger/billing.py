@@ -1,5 +1,6 @@
 """Decision whether a play is billed, and what it costs: a code for programs, words for people."""
 
+import math
 from typing import Literal, NamedTuple
 
 from players.ads.lines import Line
@@ -62,7 +63,8 @@ def bill(
     if shown.status == "failed":
         return Bill("failed", f"not billed: it failed ({shown.stop_reason or 'no reason given'})")
     if not shown.frames_presented or share < min_presented:
-        return Bill("cut_short", f"not billed: only {100 * share:.0f} % of it was shown")
+        tenths = math.floor(round(1000 * share, 6))  # never as much as would have been enough
+        return Bill("cut_short", f"not billed: only {tenths / 10:g} % of it was shown")
     if not measures.measured_share:
         return Bill("not_measured", "not billed: no camera told who was there")
     matched = met_by(line, measures)

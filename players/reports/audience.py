@@ -60,8 +60,9 @@ def audience(
     clock, groups = Clock(zone), Numbering()
     old, across = read_old(ledgers, groups, clock) if ledgers else (NOTHING, False)
     read = [old, read_counts(counts, groups, clock) if counts else NOTHING]
-    told = _told(read, groups, clock, (time.time() if now_s is None else now_s) - _SETTLED_S)
-    measured = read_measured(counts, clock) if counts else {}
+    now_s = time.time() if now_s is None else now_s
+    told = _told(read, groups, clock, now_s - _SETTLED_S)
+    measured = read_measured(counts, clock, now_s) if counts else {}
     lies_in = _within(span)
     told = told.only(lies_in(told.begins_s, told.length_s))
     merged = (told.length_s == DAY_S) & ("hour" in by)

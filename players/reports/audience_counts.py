@@ -101,15 +101,17 @@ def read_old(db: sqlite3.Connection, place_of: Numbering, clock: Clock) -> tuple
     return rows_of(rows, len(MEASURES)), across
 
 
-def read_measured(db: sqlite3.Connection, clock: Clock) -> Measured:
+def read_measured(db: sqlite3.Connection, clock: Clock, now_s: float) -> Measured:
     """Return time measured and possible of each hour of a place's life, also of hours in which nothing was measured.
 
-    A day whose hours were merged is possible as a whole.
+    A day whose hours were merged is possible as a whole. What begins after `now_s` (UTC epoch) is of a clock that was
+    ahead, and is left out.
     """
     hours: dict[Hour, float] = defaultdict(float)
     lives: dict[tuple[str, str, str], tuple[int, int]] = {}
     for length_s, begins_s, *place, measured_ms in db.execute(
-        "SELECT length_s, begins_s, station, place, screens, measured_ms FROM audience_measured"
+        "SELECT length_s, begins_s, station, place, screens, measured_ms FROM audience_measured WHERE begins_s < ?",
+        (now_s,),
     ):
         first_s, last_s = lives.get((*place,), (begins_s, 0))
         lives[*place,] = min(first_s, begins_s), max(last_s, begins_s + length_s)

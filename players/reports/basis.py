@@ -1,6 +1,7 @@
 """Basis of counts: the place, the model, where the screen is, and the zone, each over its part of a span."""
 
 import sqlite3
+import time
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -47,9 +48,9 @@ def card_of(state: Path, sha256: str) -> dict[str, Any]:
 
 
 def span_s(span: Span) -> tuple[int, int]:
-    """Return a span as UTC epoch, from and up to but without; from or to the end of time where it is open."""
+    """Return a span as UTC epoch, from and up to but without; from the beginning or to now where it is open."""
     first, stop = (None if text is None else int(datetime.fromisoformat(text).timestamp()) for text in span)
-    return 0 if first is None else first, 1 << 40 if stop is None else stop
+    return 0 if first is None else first, int(time.time()) if stop is None else stop
 
 
 def parts_of(db: sqlite3.Connection, span_s: tuple[int, int]) -> dict[Basis, Part]:

@@ -129,6 +129,8 @@ class CountsFile:
             _keep_aside(path, damage.in_words(error))
             self._db = _opened(path)
         self._inode = path.stat().st_ino
+        (self.newest_s,) = self._db.execute("SELECT MAX(begins_s) FROM measured").fetchone()
+        """Beginning of the newest period when the file was opened (UTC epoch); None where there was none."""
 
     @property
     def is_there(self) -> bool:
@@ -144,7 +146,7 @@ class CountsFile:
         return int(row[0]) if row and boot else 0
 
     def write(self, pending: Pending, boot: str, until_ns: int, now_s: int) -> None:
-        """Add the numbers and merge what is old, in one durable transaction."""
+        """Add the numbers and merge what is old at `now_s` (UTC epoch), in one durable transaction."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
             for (minute_s, basis, gender, decade), numbers in pending.counts.items():

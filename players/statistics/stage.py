@@ -10,7 +10,7 @@ from pipeline.log import log, skip
 from pipeline.messages import Audience
 from pipeline.people import told
 from players.audience.basis import angles_of, of_place, zone_hash
-from players.ledger.clock import boot_id
+from players.ledger import clock
 from players.ledger.damage import in_words
 from players.statistics.counts import Basis, CountsFile, Pending, counts_path
 from players.statistics.times import MINUTE_S
@@ -34,13 +34,14 @@ class Statistics:
         """Open the file of counts, or begin one."""
         self._job = job
         self._zone = ZoneInfo(job.station.station.timezone)
-        self._boot = boot_id()
+        self._boot = clock.boot_id()
         self._pending = Pending()
         self._places: dict[str, Place] = {}
         self._models: dict[str, str] = {}
         self._file: CountsFile | None = None
         self._problem = ""
         self._counted_until_ns = 0
+        self._newest: tuple[int, float] | None = None
         self._minute_s = 0
         self.status = {}
         self._open()
@@ -102,6 +103,8 @@ class Statistics:
         try:
             self._file = CountsFile(path, self._zone, station.statistics)
             self._counted_until_ns = self._file.counted_until_ns(self._boot)
+            if self._newest is None and self._file.newest_s is not None:
+                self._newest = self._file.newest_s, time.monotonic()
         except (OSError, sqlite3.Error) as error:
             self._fail(f"cannot open {path}: {in_words(error)}")
 
@@ -118,7 +121,7 @@ class Statistics:
             self._open()
         if self._file is not None:
             try:
-                self._file.write(self._pending, self._boot, now_ns, int(time.time()))
+                self._file.write(self._pending, self._boot, now_ns, self._merging_s())
             except sqlite3.Error as error:
                 self._fail(in_words(error))
             else:
@@ -130,6 +133,18 @@ class Statistics:
             skip("statistics_lost", severity="err", cells=len(self._pending.counts))
             self._pending = Pending()
         self._tell()
+
+    def _merging_s(self) -> int:
+        """Return the time by which counts are old (UTC epoch).
+
+        While the clock is not known to be right, time goes on from the newest count that was found. A clock that
+        jumped ahead for a minute would have all counts forgotten.
+        """
+        now_s = time.time()
+        if self._newest is not None and not clock.is_synchronised():
+            newest_s, found_s = self._newest
+            now_s = min(now_s, newest_s + time.monotonic() - found_s)
+        return int(now_s)
 
     def _fail(self, problem: str) -> None:
         if not self._problem:

@@ -20,7 +20,8 @@ from tests.players.ledger.plays import AD, STATION, play, sound, table
     [
         ({}, "billed", "billed: the target (F 20-29) was met by 1, 100 % shown"),
         ({"shown": 0.75}, "billed", "billed: the target (F 20-29) was met by 1, 75 % shown"),
-        ({"shown": 0.74}, "cut_short", "not billed: only 74 % of it was shown"),
+        ({"shown": 0.74}, "cut_short", "not billed: only 73.9 % of it was shown"),
+        ({"shown": 359 / 480}, "cut_short", "not billed: only 74.7 % of it was shown"),
         ({"who": present(M30)}, "target_not_met", "not billed: the target (F 20-29) was met by 0 while it was shown"),
         ({"who": NOBODY}, "target_not_met", "not billed: the target (F 20-29) was met by 0 while it was shown"),
         ({"status": "failed", "stop_reason": "torn file"}, "failed", "not billed: it failed (torn file)"),

@@ -20,8 +20,9 @@ from pipeline.errors import UserError
 from pipeline.settings import Camera, StationTable, load
 from pipeline.settings import Statistics as Kept
 from players.audience.basis import zone_hash
+from players.ledger import clock
 from players.reports.audience import audience
-from players.reports.basis import parts_of
+from players.reports.basis import parts_of, span_s
 from players.statistics.counts import MEASURES, CountsFile, Pending, counts_path
 from players.statistics.reading import reading_counts
 from players.statistics.stage import Statistics
@@ -199,6 +200,40 @@ def test_what_is_old_is_merged_into_longer_periods_and_forgotten_at_last(tmp_pat
         found.append({key[0]: cell["visits"] for key, cell in kept_in(tmp_path / "audience.sqlite").items()})
     file.close()
     assert found == [{60: 1440}, {300: 1440}, {3600: 1440}, {3600: 1440}, {86400: 1440}, {}]
+
+
+@pytest.mark.parametrize("is_right", [False, True])
+def test_a_clock_that_jumps_ahead_has_nothing_forgotten_unless_it_is_known_to_be_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_right: bool
+) -> None:
+    monkeypatch.setattr(clock, "is_synchronised", lambda: is_right)
+    now_s = int(time.time()) // 60 * 60
+    path = counts_path(StationTable(state_dir="state"), tmp_path)
+    file = CountsFile(path, UTC_ZONE, Kept())
+    file.write(pending_of(now_s - DAY_S, now_s - 120), "", 0, now_s)
+    file.close()
+    stage = Statistics(job_of(tmp_path))
+    with monkeypatch.context() as ahead:
+        ahead.setattr(time, "time", lambda: now_s + 50 * 366.0 * DAY_S)
+        stage.step([])
+        ahead.setattr(time, "time", lambda: now_s + 50 * 366.0 * DAY_S + 1200)
+        stage.step([])
+    stage.close()
+    assert {key[0]: cell["visits"] for key, cell in kept_in(path).items()} == ({} if is_right else {60: 2})
+
+
+def test_what_a_clock_that_was_ahead_counted_lowers_no_share_that_was_measured(tmp_path: Path) -> None:
+    file = CountsFile(tmp_path / "audience.sqlite", UTC_ZONE, Kept())
+    pending = pending_of(*range(NINE_S, NINE_S + HOUR_S, 60))
+    pending.add((NINE_S, KERB, 1, 2), [90, 0, 0, 0, 60_000, 0, 0])
+    pending.add_measured(NINE_S + 50 * 366 * DAY_S, KERB, 60 * S, 1)
+    file.write(pending, "", 0, NINE_S)
+    file.close()
+    with reading_counts(tmp_path / "audience.sqlite") as db:
+        made = audience(None, ("hour",), UTC_ZONE, (None, None), db, NINE_S + 2 * HOUR_S)
+        (part,) = parts_of(db, span_s((None, None))).values()
+    assert made.rows[-1]["measured_pct"] == 100.0
+    assert part.last_s == NINE_S + HOUR_S
 
 
 def test_what_was_told_of_a_month_stays_so_while_its_days_grow_too_old(tmp_path: Path) -> None:
