@@ -95,6 +95,7 @@ class Images:
         files = image_files(self._place) if self._place.is_dir() else [self._place]
         if not files:
             raise SourceError(f"no picture in {self._place}; put some there")
+        self._named.intersection_update(files)
         self._files = iter(files)
         self._readable = False
 
@@ -190,6 +191,11 @@ class VideoFile:
         return shown
 
     def advance(self) -> None:
+        if self._go_on() and self._finish():
+            self._go_on()
+
+    def _go_on(self) -> bool:
+        """Take what is due by now. Return True where the film is over."""
         now_ns = time.monotonic_ns()
         while self._coming is not None and self._due_ns(self._coming) <= now_ns:
             if now_ns - self._due_ns(self._coming) > _BEHIND_MAX_S * 1e9:
@@ -197,14 +203,14 @@ class VideoFile:
                 self._start_ns += now_ns - self._due_ns(self._coming)
             self._fresh, self._coming = self._coming, self._take()
             if time.monotonic_ns() - now_ns > SLICE_S * 1e9:
-                return
-        if self._coming is None and self._start_ns + round(self._length_s * 1e9) <= now_ns:
-            self._finish()
+                return False
+        return self._coming is None and self._start_ns + round(self._length_s * 1e9) <= now_ns
 
     def _due_ns(self, shown: Shown) -> int:
         return self._start_ns + round(shown.at_s * 1e9)
 
-    def _finish(self) -> None:
+    def _finish(self) -> bool:
+        """End, or begin anew. Return True where the film goes on."""
         self._fresh = None
         self.ended = not self._loop
         if self._loop:
@@ -212,7 +218,8 @@ class VideoFile:
             self._frames = iter(())  # before the next film is opened: they hold the decoder and its pictures
             self._start_ns += round(self._length_s * 1e9)
             self._open()
-            self.advance()
+            self._start_ns = max(self._start_ns, time.monotonic_ns() - int(SLICE_S * 1e9))  # to open it may take longer
+        return self._loop
 
     def read(self) -> Shot | None:
         shown, self._fresh = self._fresh, None

@@ -20,7 +20,7 @@ from models.detector import FaceDetector
 from pipeline.profiles import BT709, matrix_profile
 from pipeline.ring import Ring
 from pipeline.settings import Camera
-from stages.capture.sources import open_source
+from stages.capture.sources import Images, open_source
 from tests import films
 from tests.conftest import HANG_S, wait_for
 from tests.pictures import QUARTERS, as_bytes, corners, near, quarters
@@ -64,6 +64,18 @@ def test_a_video_that_takes_long_to_decode_holds_up_no_heartbeat(ring: Ring, tmp
     clock.look_ns = 10**8
     [(_, image)] = run(capture, ring, 3, at_most=1, clock=clock)
     assert number_of(image) < 10, "all that was late was decoded in one step"
+    capture.close()
+
+
+def test_a_video_that_is_over_sooner_than_it_is_opened_holds_up_no_heartbeat(
+    ring: Ring, tmp_path: Path, clock: Clock
+) -> None:
+    write_video(tmp_path / "v.avi", frames=1, fps=30)
+    clock.look_ns = 18 * 10**6  # opening it anew takes a little longer than its picture lasts
+    capture = open_capture(ring, tmp_path, "v.avi", fps=30)
+    taken = run(capture, ring, 60, clock=clock)
+    assert len(taken) > 100
+    assert clock.monotonic_ns() - taken[-1][0].captured_ns < 10**9
     capture.close()
 
 
@@ -168,6 +180,20 @@ def test_a_folder_that_becomes_empty_or_unreadable_is_looked_at_again(ring: Ring
         cv2.imwrite(str(image), np.full((90, 160, 3), 8, np.uint8))
         assert run(capture, ring, 10, at_most=3, clock=clock)
     capture.close()
+
+
+def test_pictures_that_have_left_a_folder_are_remembered_no_longer(tmp_path: Path) -> None:
+    (tmp_path / "good.png").write_bytes(cv2.imencode(".png", np.zeros((9, 16, 3), np.uint8))[1].tobytes())
+    source = open_source(Camera(name="door", source=str(tmp_path)), tmp_path)
+    assert isinstance(source, Images)
+    for number in range(5):  # as where a camera uploads its pictures, and old ones are removed
+        bad = tmp_path / f"bad{number}.png"
+        bad.write_bytes(b"no picture")
+        for _ in range(4):
+            source.read()
+        bad.unlink()
+    assert len(source._named) <= 1
+    source.close()
 
 
 class MjpegCamera(http.server.ThreadingHTTPServer):
