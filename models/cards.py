@@ -67,6 +67,12 @@ class ModelError(click.ClickException):
         click.echo(f"stationcast: error: {' '.join(self.message.split())}", file, err=file is None)
 
 
+class FetchError(ModelError):
+    """Failure to fetch a file that may pass by itself, as where the network is away. Its code is EX_TEMPFAIL."""
+
+    exit_code = 75
+
+
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every table of a card."""
 

@@ -13,6 +13,7 @@ import platformdirs
 
 from pipeline.errors import TemporaryError
 from pipeline.private import NotPrivateError, own_folder
+from pipeline.system import plain
 
 CONTROL = "control"
 """Name of the control socket in a station's folder."""
@@ -76,9 +77,18 @@ def lock_path(folder: Path) -> Path:
 def claim(name: str, stack: contextlib.ExitStack) -> Path:
     """Take the station's folder for this process and empty it of what a killed one left. Return its path.
 
-    The folder is this process's until `stack` closes. TemporaryError: a station of that name runs already.
+    The folder is this process's until `stack` closes. TemporaryError: a station of that name runs already, or the
+    folder cannot be made, as on a full disk.
     """
     folder = runtime_root() / name
+    try:
+        _claim(folder, name, stack)
+    except OSError as error:
+        raise TemporaryError(f"{error.filename or folder}: {plain(error)}") from None
+    return folder
+
+
+def _claim(folder: Path, name: str, stack: contextlib.ExitStack) -> None:
     path = lock_path(folder)
     while True:
         with contextlib.ExitStack() as attempt:
@@ -99,7 +109,6 @@ def claim(name: str, stack: contextlib.ExitStack) -> Path:
     folder.mkdir(mode=0o700)
     stack.callback(path.unlink, missing_ok=True)
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def _taken(name: str) -> TemporaryError:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.errors import TemporaryError, UserError
 from pipeline.settings import Station
 
 
@@ -60,10 +60,17 @@ def _models(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def pull_models(station: Station) -> None:
-    """Fetch what the station's models need, in a process of its own, so that this one stays small."""
+    """Fetch what the station's models need, in a process of its own, so that this one stays small.
+
+    UserError: it cannot be; a TemporaryError where that may pass, as without a network.
+    """
     names = {"count": [station.detect.model], "off": []}.get(
         station.station.mode, [station.detect.model, station.classify.model]
     )
     named = [name for name in names if not name.endswith(".toml")]
-    if named and subprocess.run([sys.executable, "-P", "-m", "pipeline.cli", "models", "pull", *named]).returncode:
-        raise UserError("the models are not there; see the message above")
+    if not named:
+        return
+    code = subprocess.run([sys.executable, "-P", "-m", "pipeline.cli", "models", "pull", *named]).returncode
+    if code:
+        kind = TemporaryError if code == TemporaryError.exit_code else UserError
+        raise kind("the models are not there; see the message above")

@@ -104,6 +104,7 @@ def test_what_does_not_fit_the_card_is_refused(
     with pytest.raises(ModelError, match=says) as error:
         fetch(toy(wheels, **changes), tmp_path / "card.toml")
     assert "\n" not in str(error.value)
+    assert error.value.exit_code == (75 if "network" in says else 2)  # a service tries again once there is a network
     assert not list((tmp_path / "cache").rglob("*.tflite"))
 
 

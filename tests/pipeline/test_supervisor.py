@@ -536,6 +536,12 @@ def test_two_stations_of_one_name_do_not_run(running: RunningStation) -> None:
             _flows(supervisor)
 
 
+def test_a_place_for_sockets_that_cannot_be_had_at_the_start_may_be_had_later(tmp_path: Path) -> None:
+    (runtime_root() / "station.lock").mkdir()  # so that nothing can be made there, as on a full disk
+    with pytest.raises(TemporaryError, match=r"station\.lock: it is a folder"):
+        Supervisor(Station(station=StationTable(mode="off"), folder=tmp_path)).run()
+
+
 def test_a_stage_that_refuses_its_settings_ends_the_start(running: RunningStation, capfd) -> None:
     table = replaced(TOYS, "classify", "tests.toys:Broken")
     with pytest.raises(UserError, match=r"classify\.0: does not start"), running(cameras=1, table=table):

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import TemporaryError
+from pipeline.operator.models import pull_models
+from pipeline.settings import Station, StationTable
 from tests.conftest import HANG_S
 
 
@@ -28,3 +31,14 @@ def test_a_model_for_research_is_named_where_money_is_made(
         assert done.returncode == code, done.stderr
         said = "classify.model 'stationcast-research' may not be used where money is made: "
         assert (said in done.stderr) == warned
+
+
+def test_models_that_cannot_be_fetched_now_may_be_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("NO_INDEX", "1"), ("CONFIG_FILE", "/dev/null"), ("FIND_LINKS", "")):
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.setenv("STATIONCAST_CACHE", str(tmp_path))
+    with pytest.raises(TemporaryError, match="the models are not there; see the message above"):
+        pull_models(Station(station=StationTable(mode="count")))
+    assert "pip cannot download" in capfd.readouterr().err
