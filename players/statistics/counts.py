@@ -122,15 +122,13 @@ class CountsFile:
         if problem and path.exists() and path.stat().st_size:
             _keep_aside(path, problem)
         try:
-            self._db = _opened(path)
+            self._db, self.newest_s = _opened(path)
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            if not is_damage(error):
                 raise
             _keep_aside(path, damage.in_words(error))
-            self._db = _opened(path)
+            self._db, self.newest_s = _opened(path)
         self._inode = path.stat().st_ino
-        (self.newest_s,) = self._db.execute("SELECT MAX(begins_s) FROM measured").fetchone()
-        """Beginning of the newest period when the file was opened (UTC epoch); None where there was none."""
 
     @property
     def is_there(self) -> bool:
@@ -179,6 +177,11 @@ class CountsFile:
         """Close the file."""
         self._db.close()
 
+    def put_aside(self, problem: str) -> None:
+        """Close the file, in which a part is damaged, and keep it aside. Raises OSError."""
+        self._db.close()
+        _keep_aside(self._path, problem)
+
     def _number(self, basis: Basis) -> int:
         if basis not in self._bases:
             values = structs.astuple(basis)
@@ -205,8 +208,16 @@ def merge(db: sqlite3.Connection, now_s: int, zone: ZoneInfo, keep: Statistics) 
             db.execute(f"DELETE {old}")
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """Return the exclusive connection to the file, which is made where it is missing."""
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return whether an error says that the file, or a part of it, is damaged."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+
+
+def _opened(path: Path) -> tuple[sqlite3.Connection, int | None]:
+    """Return the exclusive connection to the file, and when its newest period begins (UTC epoch); None without one.
+
+    The file is made where it is missing.
+    """
     os.close(open_file(path))
     db = sqlite3.connect(path, timeout=2.0, isolation_level=None)
     try:
@@ -214,10 +225,11 @@ def _opened(path: Path) -> sqlite3.Connection:
             db.execute(f"PRAGMA {pragma}")
         db.execute("PRAGMA journal_size_limit = 4194304")
         make_tables(db)
+        (newest_s,) = db.execute("SELECT MAX(begins_s) FROM measured").fetchone()
     except sqlite3.Error:
         db.close()
         raise
-    return db
+    return db, newest_s
 
 
 def _keep_aside(path: Path, problem: str) -> None:

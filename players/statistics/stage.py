@@ -12,7 +12,7 @@ from pipeline.people import told
 from players.audience.basis import angles_of, of_place, zone_hash
 from players.ledger import clock
 from players.ledger.damage import in_words
-from players.statistics.counts import Basis, CountsFile, Pending, counts_path
+from players.statistics.counts import Basis, CountsFile, Pending, counts_path, is_damage
 from players.statistics.times import MINUTE_S
 from players.statistics.visits import Place
 
@@ -117,22 +117,38 @@ class Statistics:
             log("statistics_taken_away", severity="err", effect="a new file is begun")
             self._file.close()
             self._file = None
-        if self._file is None:
-            self._open()
-        if self._file is not None:
-            try:
-                self._file.write(self._pending, self._boot, now_ns, self._merging_s())
-            except sqlite3.Error as error:
-                self._fail(in_words(error))
-            else:
-                self._pending = Pending()
-                if self._problem:
-                    log("statistics_well_again", severity="notice")
-                self._problem = ""
+        if not self._commit(now_ns) and self._file is None:
+            self._commit(now_ns)  # to the file after one that was damaged
         if len(self._pending.counts) > _WAITING_MAX:
             skip("statistics_lost", severity="err", cells=len(self._pending.counts))
             self._pending = Pending()
         self._tell()
+
+    def _commit(self, now_ns: int) -> bool:
+        """Write what waits; return False where that cannot be done. A file of which a part is damaged is kept aside."""
+        if self._file is None:
+            self._open()
+        if self._file is None:
+            return False
+        try:
+            self._file.write(self._pending, self._boot, now_ns, self._merging_s())
+        except sqlite3.Error as error:
+            self._fail(in_words(error))
+            if is_damage(error):
+                self._put_aside(self._file, in_words(error))
+            return False
+        self._pending = Pending()
+        if self._problem:
+            log("statistics_well_again", severity="notice")
+        self._problem = ""
+        return True
+
+    def _put_aside(self, file: CountsFile, problem: str) -> None:
+        self._file = None
+        try:
+            file.put_aside(problem)
+        except OSError as error:
+            self._fail(in_words(error))
 
     def _merging_s(self) -> int:
         """Return the time by which counts are old (UTC epoch).

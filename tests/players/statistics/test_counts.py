@@ -165,6 +165,29 @@ def test_a_damaged_file_is_kept_aside_and_another_begun(tmp_path: Path, data: by
     assert [cell["visits"] for cell in kept_in(path).values()] == [1]
 
 
+@pytest.mark.parametrize("table", ["counts", "measured"])
+def test_a_file_of_which_a_part_is_damaged_is_kept_aside_too(tmp_path: Path, table: str) -> None:
+    path = counts_path(StationTable(state_dir="state"), tmp_path)
+    file = CountsFile(path, UTC_ZONE, Kept())
+    file.write(pending_of(NINE_S), "", 0, NINE_S)
+    file.close()
+    db = sqlite3.connect(path)
+    (page,), (size,) = (
+        db.execute(sql).fetchone()
+        for sql in (f"SELECT rootpage FROM sqlite_master WHERE name = '{table}'", "PRAGMA page_size")
+    )
+    db.close()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * size : page * size] = b"\xff" * size
+    path.write_bytes(data)
+    stage = Statistics(job_of(tmp_path))
+    stage.step([told(1, somebody(ANN, 1, 1))])
+    stage.close()
+    (aside,) = path.parent.glob("audience.sqlite.damaged-*")
+    assert aside.read_bytes() == data
+    assert [cell["visits"] for cell in kept_in(path).values()] == [1]
+
+
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     path = counts_path(StationTable(state_dir="state"), tmp_path)
     CountsFile(path, UTC_ZONE, Kept()).close()
