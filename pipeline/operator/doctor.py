@@ -32,6 +32,7 @@ from pipeline.cameras import webcam_problem
 from pipeline.errors import UserError
 from pipeline.runtime import runtime_root
 from pipeline.streams import Terminal
+from pipeline.system import plain
 
 Status = Literal["ok", "warn", "fail"]
 _TRY_S = 60
@@ -195,8 +196,13 @@ def _storage() -> Iterator[Check]:
         "cache": platformdirs.user_cache_dir("stationcast"),
     }
     for name, place in places.items():
-        folder = next(path for path in (Path(place), *Path(place).parents) if path.is_dir())
-        free = shutil.disk_usage(folder).free
+        try:
+            folder = next(path for path in (Path(place), *Path(place).parents) if path.is_dir())
+            free = shutil.disk_usage(folder).free
+        except OSError as error:  # such as the home of another user, which a service was given
+            found, _, remedy = plain(error).partition("; ")
+            yield Check(name, "fail", f"{place}: {found}", remedy)
+            continue
         found = f"{place}, {_size(free)} free"
         if not os.access(folder, os.W_OK):
             yield Check(name, "fail", f"{found}, cannot be written", f"give this user the folder {folder}")

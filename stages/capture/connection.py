@@ -103,7 +103,7 @@ _ELSEWHERE = "the camera sends to another address, which is not followed; write 
 
 
 def _escaped(target: str) -> str:
-    target = quote(target, safe=_URL_SAFE)
+    target = quote(target, safe=_URL_SAFE, errors="surrogateescape")
     return target if target.startswith("/") else f"/{target}"
 
 

@@ -120,7 +120,10 @@ class Webcam:
 
     def __init__(self, source: str, camera: Camera) -> None:
         self._source = source
-        self._video = cv2.VideoCapture(int(source) if source.isdigit() else source, cv2.CAP_V4L2)
+        try:
+            self._video = cv2.VideoCapture(int(source) if source.isdigit() else source, cv2.CAP_V4L2)
+        except cv2.error:  # no index of a device is so large
+            raise SourceError(webcam_problem(source)) from None
         self._video.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
         self._video.set(cv2.CAP_PROP_FRAME_WIDTH, camera.max_width_px)
         self._video.set(cv2.CAP_PROP_FRAME_HEIGHT, camera.max_height_px)

@@ -84,6 +84,13 @@ def test_a_missing_system_library_is_a_fail(monkeypatch: pytest.MonkeyPatch) -> 
     assert "libnosuchthing9" in check.remedy
 
 
+def test_a_place_that_the_system_refuses_to_look_at_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", f"/tmp/{'s' * 300}")  # refused to anybody, as another's home is to a service
+    state, cache = doctor.EXAMINATIONS["storage"]()
+    assert (state.name, state.status, state.remedy) == ("state folder", "fail", "take a shorter one")
+    assert cache.name == "cache"
+
+
 def test_a_low_limit_of_open_files_is_seen() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))

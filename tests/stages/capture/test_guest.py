@@ -187,6 +187,13 @@ def test_a_redirect_within_the_host_is_followed(status: int, place: str) -> None
         assert grabbed(f"http://127.0.0.1:{port}/old", 1)
 
 
+def test_a_redirect_in_an_older_encoding_is_followed() -> None:
+    asked: list[str] = []
+    with http_camera(film(64, 48, frames=5), pages={"/old": (302, {"Location": "/caf\xe9"}, b"")}, asked=asked) as port:
+        assert grabbed(f"http://127.0.0.1:{port}/old", 1)
+    assert asked[-1].strip() == "/caf%E9"
+
+
 def test_a_password_goes_to_no_other_host_or_port() -> None:
     asked: list[str] = []
     with http_camera(asked=asked) as inner:

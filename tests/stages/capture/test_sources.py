@@ -282,10 +282,12 @@ def test_a_recording_behind_a_url_is_paced(ring: Ring, tmp_path: Path) -> None:
     server.server_close()
 
 
-@pytest.mark.parametrize("source", ["/dev/video63", "/dev/null", 99])
+@pytest.mark.parametrize("source", ["/dev/video63", "/dev/null", 99, 10**10])
 def test_a_webcam_that_is_not_there_is_no_reason_to_stop(ring: Ring, tmp_path: Path, source: str | int) -> None:
     capture = open_capture(ring, tmp_path, source)
     wait_for(lambda: capture.step([]) == [] and capture.status["state"] == "retrying", "the source to be given up")
+    device = f"/dev/video{source}" if isinstance(source, int) else source
+    assert device in capture.status["problem"]
     capture.close()
 
 
