@@ -12,16 +12,16 @@ import click
 import msgspec
 from rich.table import Table
 
-from pipeline.clean import clean
+from pipeline.clean import clean, first_unseen
 from pipeline.errors import UserError
 from pipeline.settings import Policy, Station
 from pipeline.streams import json_text
-from players.ads.campaign_file import parse, to_toml
+from players.ads.campaign_file import CampaignFile, parse, to_toml
 from players.ads.catalogue import Catalogue
 from players.ads.folders import folder_campaign
 from players.ads.lines import WEEKDAYS, Line
 from players.ads.money import as_text
-from players.ads.names import alike, in_words
+from players.ads.names import alike, foreign_letter, in_words
 from players.ads.places import is_text
 from players.ads.unused import unused
 from players.choice.choose import Rules
@@ -281,22 +281,35 @@ def import_command(folder: Path, advertiser: str, force: bool) -> None:
     if target.exists() and not force:
         raise UserError(f"{target}: is there already; remove it, or give --force")
     text = to_toml(campaign)
-    _readable(text, target.name)
+    _readable(text, target.name, campaign)
     write_text(target, text)
     ads = sum(len(line.creatives) for line in campaign.lines)
     click.echo(f"{target}: {len(campaign.lines)} lines, {ads} ads")
 
 
-def _readable(text: str, name: str) -> None:
-    """Raise UserError where a station would refuse the text as a campaign file of that name."""
+def _readable(text: str, name: str, campaign: CampaignFile) -> None:
+    """Raise UserError where a station would refuse the text of a campaign as a file of that name."""
     with tempfile.TemporaryDirectory(prefix="stationcast-") as folder:
         draft = Path(folder) / name
         write_text(draft, text)
         try:
             parse(str(draft), Path(folder))
         except UserError as error:
-            why = str(error).removesuffix("; correct it")
-            raise UserError(f"not written, as it would be refused: {why}; import fewer pictures at once") from None
+            why = str(error).removesuffix("; correct it").removesuffix("; split the campaign")
+            raise UserError(f"not written, as it would be refused: {why}; {_remedy(campaign)}") from None
+
+
+def _remedy(campaign: CampaignFile) -> str:
+    """Return what to do where a campaign of a folder would be refused: for a name in it, else for its size."""
+    if _deceives(campaign.advertiser):
+        return "name another with --advertiser"
+    files = (creative.file for line in campaign.lines for creative in line.creatives)
+    odd = next(filter(_deceives, files), None)
+    return f"rename {odd!a}" if odd else "import fewer pictures at once"
+
+
+def _deceives(name: str) -> bool:
+    return bool(first_unseen(name) or foreign_letter(name))
 
 
 def _target(line: Line) -> str:

@@ -49,6 +49,16 @@ def test_import_writes_no_file_that_would_be_refused(layout: Path, advertiser: s
     assert not list(layout.glob("*.toml"))
 
 
+@pytest.mark.parametrize("name", ["a\u202eb.png", "M\u043eka.png"])
+def test_import_names_the_picture_whose_name_would_be_refused(layout: Path, name: str) -> None:
+    (layout / "default" / name).touch()
+    done = CliRunner().invoke(campaigns_command, ["import", str(layout), "--advertiser", "Shop"])
+    assert done.exit_code == 2
+    assert done.stderr.rstrip().endswith(f"; rename {f'default/{name}'!a}")
+    done = CliRunner().invoke(campaigns_command, ["import", str(layout), "--advertiser", "Sh\u043ep"])
+    assert done.stderr.rstrip().endswith("; name another with --advertiser")
+
+
 def test_import_replaces_no_file_by_one_that_would_be_refused(layout: Path) -> None:
     assert CliRunner().invoke(campaigns_command, ["import", str(layout)]).exit_code == 0
     before = (layout / "imported.toml").read_bytes()
