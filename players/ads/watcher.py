@@ -62,6 +62,7 @@ class CatalogueWatcher:
         self._reader = Reader(folder, zone, default_duration_s, cache, screens, quarantine, holders)
         self._catalogue = Catalogue((), (), zone)
         self._was_read = False
+        self._is_due = True
         self._trouble = ""
         self._slow_since_s: float | None = None
         self._closing = threading.Event()
@@ -128,8 +129,11 @@ class CatalogueWatcher:
             self._reader.upkeep.learn(answers)
             doubted = [self._doubted.pop() for _ in range(len(self._doubted))]
             self._reader.upkeep.forget(doubted)
-            if not self._was_read or self._reader.changed() or answers or doubted or self._reader.due:
+            self._is_due |= bool(answers or doubted)  # and stays so while the folder fails
+            self._is_due = self._is_due or self._reader.changed() or self._reader.due
+            if self._is_due:
                 self._replace()
+                self._is_due = False
             self._tell_trouble(self._reader.trouble)
         except PlaceError as error:
             self._tell_trouble(str(error))

@@ -82,6 +82,21 @@ def test_changes_are_picked_up_live(watched: tuple[CatalogueWatcher, Path]) -> N
     wait_for(lambda: [ad for ad in watcher.poll().creatives if ad.sha256 != before], "a new picture")
 
 
+def test_a_medium_that_is_doubted_while_its_folder_is_away_is_examined_when_it_is_back(
+    watched: tuple[CatalogueWatcher, Path],
+) -> None:
+    watcher, folder = watched
+    watcher.close()  # looks are taken here
+    medium = watcher.poll().creatives[0].path
+    folder.rename(folder.with_name("away"))
+    watcher.doubt(medium)
+    watcher._look()
+    assert watcher.problem
+    folder.with_name("away").rename(folder)
+    watcher._look()
+    assert not watcher.problem and str(medium) in watcher._reader.upkeep.wanted
+
+
 def test_another_number_of_screens_shares_budgets_anew(folder: Path) -> None:
     (folder / "moka.toml").write_text(GOOD)
     watcher = CatalogueWatcher(folder, UTC, 8.0)
