@@ -19,7 +19,7 @@ class Job(Struct, frozen=True, kw_only=True):
     camera: Camera = cast(Camera, UNSET)
     """The camera of this process; UNSET where the row has not one process for each."""
     cameras: dict[str, Camera] = {}
-    """Tables of all cameras by name, without their sources, where the row `sees` them; `update` tells of others."""
+    """Tables of all cameras by name, without sources and masks, where the row `sees` them; `update` tells of others."""
     screen: Screen = cast(Screen, UNSET)
     """The screen of this process; UNSET where the row has not one process for each."""
     screens: int = 1
@@ -35,7 +35,7 @@ def job_of(group: Group, station: Station, rings: dict[str, RingRef], run_starte
     row, name = group.row, group.instance
     cameras = {camera.name: camera for camera in station.cameras} if row.per == "camera" else {}
     screens = {screen.name: screen for screen in station.screens} if row.per == "screen" else {}
-    seen = {camera.name: _without_source(camera) for camera in station.cameras} if row.sees else {}
+    seen = {camera.name: _as_seen(camera) for camera in station.cameras} if row.sees else {}
     shown = {"none": {}, "own": {name: rings[name]} if name in rings else {}, "all": rings}[row.rings]
     return Job(
         station=narrowed(station, row.reads),
@@ -48,9 +48,13 @@ def job_of(group: Group, station: Station, rings: dict[str, RingRef], run_starte
     )
 
 
-def _without_source(camera: Camera) -> Camera:
-    """Return the table without where the frames come from, as URLs hold passwords."""
-    return msgspec.structs.replace(camera, source="", ca_file="", certificate_sha256="")
+def _as_seen(camera: Camera) -> Camera:
+    """Return the table as others than the camera's own process need it.
+
+    Where frames come from is left out, as URLs hold passwords. So are masks: a running process is told all cameras in
+    one write, for which a pipe has 64 KiB.
+    """
+    return msgspec.structs.replace(camera, source="", ca_file="", certificate_sha256="", masks=())
 
 
 def narrowed(station: Station, tables: tuple[str, ...]) -> Station:

@@ -1,6 +1,8 @@
 """The stage table: what follows from it, and that every row of it can be run."""
 
 import importlib
+import math
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -150,6 +152,27 @@ def test_a_spec_goes_to_its_process_and_is_the_same_there(tmp_path) -> None:
             job.screen,
             job.rings,
         )
+
+
+def test_what_a_running_process_is_told_fits_a_pipe(tmp_path: Path) -> None:
+    # One that does not take it in one write is killed, at each reload.
+    corners = tuple((round(0.5 + 0.4 * math.cos(i / 10), 3), round(0.5 + 0.4 * math.sin(i / 10), 3)) for i in range(63))
+    cameras = tuple(
+        Camera(name=f"camera-{i}", source="rtsp://u:p@10.0.0.1/1", zone=corners, masks=(corners,) * 8)
+        for i in range(32)
+    )
+    station = Station(cameras=cameras, screens=tuple(Screen(name=f"s{i}") for i in range(8)), folder=tmp_path)
+    rings = {camera.name: RingRef(fd=99, slots=6, slot_bytes=10**8) for camera in cameras}
+    for group in build(station).groups:
+        spec = Spec(
+            worker=group.name,
+            runtime_dir=tmp_path,
+            cells_fd=3,
+            cell=1,
+            group=group,
+            job=job_of(group, station, rings, 5),
+        )
+        assert len(spec.encode()) < 65536, group.name
 
 
 def test_a_stage_whose_message_comes_only_after_it_is_fed_by_nobody() -> None:
