@@ -24,8 +24,10 @@ from players.ledger.outside import owner, read_plain
 
 Statement = dict[str, Any]
 _FIRST = "0" * 64
-_KEY_BYTES_MAX = 1 << 16
 """Hash before the first statement."""
+_BEGINS = b'{"begins_anew":'
+"""Beginning of every statement, as its keys are sorted."""
+_KEY_BYTES_MAX = 1 << 16
 
 
 def file_of(key: Path) -> Path:
@@ -114,7 +116,7 @@ def read_statements(file: Path, public: str = "") -> list[Statement]:
     All must be signed by one key: `public` if given, else that of the first.
     """
     try:
-        lines = read_plain(file).decode("utf-8").splitlines()
+        lines = _whole(read_plain(file)).decode("utf-8").splitlines()
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
@@ -139,10 +141,12 @@ def append(file: Path, key: Ed25519PrivateKey, before: list[Statement], said: St
     """Sign what is said as the next statement, append it to the file, and return it. Raises OSError."""
     statement = {**said, "number": len(before) + 1, "previous": _digest(before), "public_key": public_text(key)}
     statement["signature"] = base64.b64encode(key.sign(signed_bytes(statement))).decode()
-    descriptor = open_file(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    descriptor = open_file(file, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
-        size = os.fstat(descriptor).st_size
-        line = signed_bytes(statement) + b"\n"
+        kept = _whole(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
+        size = len(kept)
+        os.ftruncate(descriptor, size)
+        line = (b"" if kept.endswith(b"\n") or not kept else b"\n") + signed_bytes(statement) + b"\n"
         try:
             if os.write(descriptor, line) != len(line):
                 raise OSError(28, "No space left on device")
@@ -153,6 +157,18 @@ def append(file: Path, key: Ed25519PrivateKey, before: list[Statement], said: St
     finally:
         os.close(descriptor)
     return statement
+
+
+def _whole(data: bytes) -> bytes:
+    """Return the statements of a file without a last one of which a crash left only a part: nobody was given it."""
+    last = data.rpartition(b"\n")[2]
+    if not (last.startswith(_BEGINS) or _BEGINS.startswith(last) or not last.strip(b"\0")):
+        return data
+    try:
+        json.loads(last)
+    except (ValueError, RecursionError):
+        return data[: len(data) - len(last)]
+    return data
 
 
 def of_screen(statements: list[Statement], db: sqlite3.Connection) -> list[Statement]:

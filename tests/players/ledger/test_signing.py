@@ -83,6 +83,21 @@ def test_screens_that_are_signed_at_one_time_take_turns(tmp_path: Path) -> None:
     assert len(read_statements(file_of(tmp_path / "key.pem"))) == 20
 
 
+@pytest.mark.parametrize("tail", [b'{"begins_anew":false,"bil', b"\0" * 300, None])
+def test_a_statement_that_a_crash_cut_off_does_not_stand_in_the_way(
+    ledger: Ledger, path: Path, tmp_path: Path, tail: bytes | None
+) -> None:
+    play(ledger)
+    ledger.close()
+    key = tmp_path / "key.pem"
+    first = sign(path, key)
+    whole = file_of(key).read_bytes()
+    file_of(key).write_bytes(whole.rstrip() if tail is None else whole + tail)
+    assert read_statements(file_of(key)) == [first]
+    second = sign(path, key)
+    assert read_statements(file_of(key)) == [first, second]
+
+
 def test_a_key_that_was_made_is_told_of_though_nothing_was_signed(ledger: Ledger, path: Path) -> None:
     play(ledger)
     ledger.close()
