@@ -14,10 +14,9 @@ def accept(folder: Path, station: str) -> list[Path]:
     A damaged ledger is kept as `.lost-<time>`, and so is a mark that a ledger contradicts; another is made for the
     ledger as it is. UserError: a ledger is unsound. OSError: a file cannot be renamed or written.
     """
-    kept = damage.accept(folder)
     ledgers = {*folder.glob("ledger-*.sqlite"), *(mark.with_suffix(".sqlite") for mark in folder.glob("ledger-*.mark"))}
+    replaced: list[tuple[Path, outside.Mark | None]] = []
     for path in sorted(ledgers):
-        marks = outside.MarkFile(path)
         now = None
         if path.exists():
             with proving(path) as (db, verdict):
@@ -27,6 +26,10 @@ def accept(folder: Path, station: str) -> list[Path]:
                 if not outside.problem(path, db, station, screen_of(path)):
                     continue
                 now = outside.Mark.of(db)
+        replaced.append((path, now))
+    kept = damage.accept(folder)  # nothing is accepted where a ledger is unsound
+    for path, now in replaced:
+        marks = outside.MarkFile(path)
         old = marks.put_away(f"lost-{damage.stamp()}")
         if now:
             marks.write(now, durable=True)

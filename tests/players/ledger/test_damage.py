@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import UserError
+from players.ledger import acceptance
 from players.ledger.damage import accept, damage, lost
 from players.ledger.ledger import Ledger
 from tests.ads import HOUSE
-from tests.players.ledger.plays import STATION, play, sound, table
+from tests.players.ledger.plays import STATION, alter, play, sound, table
 
 
 @pytest.fixture
@@ -43,6 +45,20 @@ def test_a_ledger_that_is_cut_off_is_kept_aside_and_sells_nothing_until_the_loss
     book.close()
     assert [row["line"] for row in table(spent)] == ["house", "house", "f20"]
     sound(spent)
+
+
+def test_no_loss_is_accepted_while_the_ledger_of_another_screen_is_unsound(spent: Path) -> None:
+    os.truncate(spent, 100)
+    Ledger(spent, STATION, "main").close()
+    other = spent.with_name("ledger-other.sqlite")
+    book = Ledger(other, STATION, "other")
+    play(book)
+    book.close()
+    alter(other, "UPDATE plays SET cost_micro = 1")
+    (kept,) = lost(spent.parent)
+    with pytest.raises(UserError, match=r"ledger-other\.sqlite: the chain is broken"):
+        acceptance.accept(spent.parent, STATION.name)
+    assert lost(spent.parent) == [kept]
 
 
 @pytest.mark.parametrize("is_empty", [True, False])
