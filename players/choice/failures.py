@@ -100,9 +100,9 @@ class Failures:
         return self._rest[2]
 
     def lines_held(self, newest: Catalogue) -> dict[str, Held]:
-        """Return the paid lines whose media are all in quarantine, by id, and why."""
+        """Return the paid lines whose media are all in quarantine, or slow, by id, and why."""
         return {
-            line.id: Held("failed", f"all its media failed: {line.creatives[0].id}: {self.held[line.creatives[0].id]}")
+            line.id: Held("failed", f"none of its media may play: {(ad := line.creatives[0].id)}: {self.held[ad]}")
             for line in (newest.lines if self.held else ())
             if all(creative.id in self.held for creative in line.creatives)
         }

@@ -7,7 +7,7 @@ import msgspec
 from pipeline.medium import CHANGED
 from players.ads.quarantine import Quarantine
 from players.choice.failures import Failures
-from tests.ads import line
+from tests.ads import catalogue, line
 
 
 def test_who_changes_his_copy_of_a_rivals_film_while_it_is_on_puts_no_film_of_the_rival_away(tmp_path: Path) -> None:
@@ -20,3 +20,14 @@ def test_who_changes_his_copy_of_a_rivals_film_while_it_is_on_puts_no_film_of_th
     assert not quarantine.held([(copy.sha256, "Moka"), (copy.sha256, "Evil")])
     Failures(quarantine).fail(copy, shown, "it broke", shown=True)
     assert quarantine.held([(copy.sha256, "Evil")])
+
+
+def test_a_line_whose_media_are_slow_is_not_said_to_have_failed() -> None:
+    slow, other = line("slow"), line("other")
+    failures = Failures(Quarantine())
+    failures.loaded(slow.creatives[0], slow, 4.0)
+    seen = catalogue(slow, other)
+    assert failures.rest(seen).lines == (other,)
+    held = failures.lines_held(seen)
+    assert held["slow"].why == "none of its media may play: slow-0: it is slow to load; it waits for 1 min"
+    assert held.keys() == {"slow"}
