@@ -32,15 +32,26 @@ def make_folders(path: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
+def is_for_all(path: Path) -> bool:
+    """Tell whether a folder is there for all accounts, as `/tmp` and `/` are. False where it is not there."""
+    try:
+        info = path.stat()
+    except OSError:
+        return False
+    return bool(info.st_mode & stat.S_ISVTX) or os.path.samestat(info, Path("/").stat())
+
+
 def own_folder(path: Path) -> None:
     """Make a folder as `make_folders` does; make one that is there private, which takes others' rights away.
 
-    NotPrivateError: it is no folder, or belongs to another account. OSError: it cannot be made.
+    NotPrivateError: it is no folder, or another account's, or there for all. OSError: it cannot be made.
     """
     make_folders(path)
     info = path.stat()
     if not stat.S_ISDIR(info.st_mode):
         raise NotPrivateError("it is no folder", path)
+    if is_for_all(path):
+        raise NotPrivateError("it is there for all accounts", path)
     if info.st_uid == os.geteuid():
         if stat.S_IMODE(info.st_mode) != 0o700:
             path.chmod(0o700)

@@ -17,6 +17,7 @@ from msgspec import Meta, Struct, field
 
 from pipeline.errors import UserError
 from pipeline.polygons import all_masked, validate_polygon
+from pipeline.private import is_for_all
 from pipeline.system import plain
 from pipeline.text import read_text
 from pipeline.toml import explain, parse_toml
@@ -331,11 +332,13 @@ def check(station: Station) -> None:
             f"station.timezone: no zone {station.station.timezone!r}; use an IANA name such as 'Asia/Seoul'"
         ) from None
     try:
-        Path(station.station.state_dir).expanduser()
+        state = station.folder / Path(station.station.state_dir).expanduser()
     except RuntimeError:
         raise UserError(
             f"station.state_dir: {station.station.state_dir}: no home of such a user; write the folder in full"
         ) from None
+    if station.station.state_dir and is_for_all(state):
+        raise UserError(f"station.state_dir: {state} is there for all accounts; name a folder of the station's own")
     for stage, number in station.workers.items():
         if not 1 <= number <= _WORKERS_MAX:
             raise UserError(f"workers.{stage}: {number} processes; write 1 to {_WORKERS_MAX}")

@@ -112,6 +112,16 @@ def test_files_and_folders_of_ours_become_private_whatever_they_were(
     assert {mode_of(path) for path in (file, folder / "new", folder / "draft")} == {0o600}
 
 
+def test_a_folder_that_is_there_for_all_stays_so(tmp_path: Path) -> None:
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    with pytest.raises(NotPrivateError, match="for all accounts"):
+        own_folder(shared)
+    assert mode_of(shared) == 0o1777
+    own_folder(shared / "ours")
+
+
 @as_root
 def test_a_folder_of_another_account_is_refused(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"

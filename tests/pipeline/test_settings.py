@@ -50,6 +50,10 @@ MISTAKES = {
         f'{CAMERA}[classify]\nmodel = "{"c" * 300}.toml"',
         f"{'c' * 300}.toml: its name is too long; take a shorter one",
     ),
+    "the root for a state folder": (
+        CAMERA + '[station]\nstate_dir = "/"',
+        "station.state_dir: / is there for all accounts; name a folder of the station's own",
+    ),
     "a home of nobody": (
         CAMERA + '[station]\nstate_dir = "~nobody-of-this-name/x"',
         "station.state_dir: ~nobody-of-this-name/x: no home of such a user; write",
