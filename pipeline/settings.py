@@ -346,9 +346,14 @@ def check(station: Station) -> None:
         raise UserError("screens: none; add a [[screens]] table")
     if station.station.mode != "off" and not station.cameras:
         raise UserError("cameras: none; add a [[cameras]] table, or set station.mode = 'off'")
+    known = {camera.name: camera.group for camera in station.cameras}
     for i, camera in enumerate(station.cameras):
         _check_polygons(f"cameras[{i}]", camera)
-    known = {camera.name for camera in station.cameras}
+        if known.get(camera.group, camera.group) != camera.group:
+            raise UserError(
+                f"cameras[{i}].group: {camera.group!r} is the name of a camera outside that group; "
+                f'add group = "{camera.group}" to that camera, or give the group another name'
+            )
     for i, screen in enumerate(station.screens):
         for name in screen.cameras:
             if name not in known:

@@ -28,6 +28,10 @@ MISTAKES = {
     ),
     "no card": (CAMERA + '[classify]\nmodel = "mine.toml"', "classify.model: no card"),
     "two cameras of one name": (CAMERA + CAMERA, "cameras[1].name: 'a' is taken"),
+    "a group named like a camera outside it": (
+        CAMERA + '[[cameras]]\nname = "b"\nsource = "x"\ngroup = "a"',
+        "cameras[1].group: 'a' is the name of a camera outside that group; add group = \"a\" to that camera, or",
+    ),
     "two screens of one name": (CAMERA + "[[screens]]\n[[screens]]", "screens[1].name: 'main' is taken"),
     "two screens on one display": (
         CAMERA + '[[screens]]\nfullscreen = true\n[[screens]]\nname = "b"\nfullscreen = true',
