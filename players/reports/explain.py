@@ -111,8 +111,8 @@ def _bill(play: dict[str, Any]) -> Iterator[str]:
     rate = play["rate"] if play["price_per"] else play["price"]
     yield f"The price is {as_text(rate, play['currency'])} per {play['price_per'] or 'play'}."
     if play["bill_on"]:
-        did = "looked" if play["bill_on"] == "watched" else "was there for 1 s"
-        yield f"It is billed only where somebody of the target {did}."
+        did = "looked" if play["bill_on"] == "watched" else "were there for 1 s"
+        yield f"It is billed only where people of the target {did}, as many as it asks for."
     if play["reserved"] is not None:
         yield f"It reserved {as_text(play['reserved'], play['currency'])} when it began."
     yield f"It costs {as_text(play['cost'], play['currency'])}."
@@ -132,7 +132,7 @@ def _unknown(play: dict[str, Any]) -> Iterator[str]:
     elif not play["measured_share"] and not play["frames_presented"]:
         yield "The ad was never on a display that works."
     elif play["measured_share"] < 1:
-        yield f"For {100 * (1 - play['measured_share']):.0f} % of it no camera told who was there."
+        yield f"For {100 * (1 - play['measured_share']):.3g} % of it no camera told who was there."
     if play["ots_unknown"]:
         yield f"Of {play['ots_unknown']} of those who were there, gender or age is unknown."
     if play["p_minor_max"] is not None:
@@ -145,7 +145,7 @@ def _rests_on(play: dict[str, Any], model: str, by_hand: Sequence[HandCount]) ->
     sha256 = play["model_sha256"]
     yield f"Model: {f'{model}, ' if model else ''}{f'sha256 {sha256}' if sha256 else 'none told when it was chosen'}."
     if play["measured_share"] is not None:
-        yield f"Cameras told who was there for {100 * play['measured_share']:.0f} % of the play."
+        yield f"Cameras told who was there for {100 * play['measured_share']:.3g} % of the play."
     if play["exposure_zone"]:
         yield f"People count in: {play['exposure_zone']}."
     if play["calibration"]:

@@ -19,7 +19,7 @@ from players.audience.tally import Tally
 from players.commands.ledger import ledger as ledger_command
 from players.ledger.ledger import Ledger
 from players.ledger.shown import Shown
-from tests.ads import F20, M30, PLACE, UNKNOWN, line, pick, present, tally_of
+from tests.ads import F20, M30, MS, PLACE, UNKNOWN, S, frame, line, person, pick, present, tally_of
 from tests.players.ledger.plays import STATION, table
 
 KERB = Camera(name="kerb", source="sample", zone=((0.1, 0.1), (0.9, 0.1), (0.9, 0.9)), screen_yaw_deg=5.0)
@@ -76,7 +76,7 @@ def test_a_play_is_told_in_plain_words(tmp_path: Path) -> None:
         "- The target fits 1 of them, who looked for 2.5 s.",
         "- Billed: the target (F) was met by 1, 98 % shown; 1 ots at 9.50 EUR per 1000 ots: 0.0095 EUR.",
         "- The price is 9.50 EUR per 1000 ots.",
-        "- It is billed only where somebody of the target was there for 1 s.",
+        "- It is billed only where people of the target were there for 1 s, as many as it asks for.",
         "- It costs 0.0095 EUR.",
         "- Of 1 of those who were there, gender or age is unknown.",
         "- Cameras told who was there for 100 % of the play.",
@@ -98,6 +98,17 @@ def test_what_was_not_measured_is_told_as_not_measured(tmp_path: Path) -> None:
     assert said.count("- It was not measured.") == 2
     assert "- Not billed: no camera told who was there." in said and "- It costs 0.00 EUR." in said
     assert "- For 100 % of it no camera told who was there." in said and "Measure level" not in said
+
+
+def test_a_moment_that_was_not_measured_is_not_told_as_none_of_the_play(tmp_path: Path) -> None:
+    tally = Tally([PLACE])
+    tally.show(0)
+    tally.add(PLACE, frame(20 * MS, person(*F20, track="a" * 16, since_ns=0, seen_ns=8 * S), lasts_ms=9000))
+    tally.show(8 * S)
+    path = tmp_path / "ledger-main.sqlite"
+    said = told(path, played(path, tally, present(F20), women()))
+    assert "- For 0.25 % of it no camera told who was there." in said
+    assert "- Cameras told who was there for 99.8 % of the play." in said
 
 
 def test_a_play_that_was_aborted_costs_nothing_and_is_told_so(tmp_path: Path) -> None:
