@@ -169,8 +169,8 @@ class CountsFile:
     def today(self, now_s: int) -> tuple[int, int]:
         """Return how many people have come today, by the station's clocks, and how many of them watched."""
         since_s = begin_s(now_s, DAY_S, self._zone)
-        query = "SELECT COALESCE(SUM(visits), 0), COALESCE(SUM(watchers), 0) FROM counts WHERE begins_s >= ?"
-        people, watchers = self._db.execute(query, (since_s,)).fetchone()
+        query = "SELECT COALESCE(SUM(visits), 0), COALESCE(SUM(watchers), 0) FROM counts WHERE begins_s BETWEEN ? AND ?"
+        people, watchers = self._db.execute(query, (since_s, now_s)).fetchone()
         return int(people), int(watchers)
 
     def close(self) -> None:

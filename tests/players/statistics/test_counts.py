@@ -245,12 +245,16 @@ def test_a_clock_that_jumps_ahead_has_nothing_forgotten_unless_it_is_known_to_be
     assert {key[0]: cell["visits"] for key, cell in kept_in(path).items()} == ({} if is_right else {60: 2})
 
 
-def test_what_a_clock_that_was_ahead_counted_lowers_no_share_that_was_measured(tmp_path: Path) -> None:
+def test_what_a_clock_that_was_ahead_counted_is_not_of_today_and_lowers_no_share_that_was_measured(
+    tmp_path: Path,
+) -> None:
     file = CountsFile(tmp_path / "audience.sqlite", UTC_ZONE, Kept())
     pending = pending_of(*range(NINE_S, NINE_S + HOUR_S, 60))
     pending.add((NINE_S, KERB, 1, 2), [90, 0, 0, 0, 60_000, 0, 0])
     pending.add_measured(NINE_S + 50 * 366 * DAY_S, KERB, 60 * S, 1)
+    pending.add((NINE_S + 50 * 366 * DAY_S, KERB, 1, 2), ONE)
     file.write(pending, "", 0, NINE_S)
+    assert file.today(NINE_S + HOUR_S) == (150, 0)
     file.close()
     with reading_counts(tmp_path / "audience.sqlite") as db:
         made = audience(None, ("hour",), UTC_ZONE, (None, None), db, NINE_S + 2 * HOUR_S)
