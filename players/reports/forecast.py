@@ -88,10 +88,13 @@ def _histories(db: sqlite3.Connection, changed: datetime, zone: ZoneInfo, now: d
         for name in MEASURES:
             counts[name][at] += row[name] or 0
     measured = np.zeros((count, HOURS))
-    places = db.execute("SELECT COUNT(DISTINCT place) FROM audience_measured").fetchone()[0]
+    lives = db.execute(
+        "SELECT MIN(begins_s), MAX(begins_s + length_s) FROM audience_measured GROUP BY place"
+    ).fetchall()
     for row in db.execute("SELECT begins_s, measured_ms FROM audience_measured WHERE length_s <= 3600"):
         local = datetime.fromtimestamp(row["begins_s"], zone)
         if first <= local.date() < today:
+            places = sum(begun_s <= row["begins_s"] < ended_s for begun_s, ended_s in lives)
             measured[(local.date() - first).days, local.hour] += row["measured_ms"] / 3.6e6 / places
     return {name: History(first, numbers, measured) for name, numbers in counts.items()}
 

@@ -124,6 +124,18 @@ def test_what_was_counted_by_another_model_is_left_out_and_said(tmp_path: Path) 
     assert "another model" in " ".join(made.notes) and "stationcast-open" in " ".join(made.notes)
 
 
+def test_a_camera_that_is_gone_is_not_one_that_was_not_measured(tmp_path: Path) -> None:
+    """A camera got another name after a week. As many people come as before, and not twice as many."""
+    counts = np.zeros((28, 24, 30), np.int64)
+    counts[:, 8:20, 12] = 200
+    write_weeks(tmp_path, counts[:7], basis=basis_of_default(place="kerb", camera="kerb"))
+    path = write_weeks(
+        tmp_path, counts[7:], first=MONDAY + timedelta(days=7), basis=basis_of_default(place="door", camera="door")
+    )
+    (row, *_) = foretell(path, "day")
+    assert 2000 <= row["people"] <= 2800
+
+
 def test_too_little_is_said_in_place_of_rows(tmp_path: Path) -> None:
     with reading_counts(tmp_path / "none.sqlite") as db:
         made = forecast(db, ("day",), UTC_ZONE, 7, tmp_path, NOW)
