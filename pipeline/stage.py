@@ -213,7 +213,7 @@ def run_stage(spec: Spec, group: Group, job: Job, cell: Cell, news: News) -> Non
             began_s = time.monotonic()
             failures = 0 if _feed(stage, batch, outbox, cell) else failures + 1
             step_s = time.monotonic() - began_s
-            if failures > _FAILURES_MAX:
+            if failures == _FAILURES_MAX:
                 raise RuntimeError(f"{_FAILURES_MAX} steps failed in a row")
             batch = []
             _publish(stage, cell)
