@@ -307,7 +307,8 @@ class Ledger:
             except (sqlite3.Error, ValueError, TypeError) as error:
                 skip("ledger_unreadable", severity="err", error=error)
         if self._db is not None and opening.inode(self.path) != self._inode:
-            self._fail(f"{self.path} was taken away; put it back, or restart the player to begin a new one")
+            remedy = "put it back, or stop the station and start it again: it then says how to go on"
+            self._fail(f"{self.path} was taken away or exchanged; {remedy}")
             return
         if not self._problem or time.monotonic() < self._retry_at_s:
             return

@@ -17,6 +17,7 @@ from players.ads.holders import Holders
 from players.audience.basis import calibration_of, zone_of
 from players.audience.present import NOBODY
 from players.ledger import clock, past
+from players.ledger.acceptance import accept
 from players.ledger.ledger import Ledger
 from players.ledger.paths import ledger_path
 from players.ledger.shown import Shown
@@ -231,6 +232,29 @@ def test_a_ledger_that_is_taken_away_sells_nothing_until_it_is_put_back(path: Pa
     assert ledger.accepts_paid and play(ledger)
     ledger.close()
     assert [row["line"] for row in table(path)] == ["f20", "house", "f20"]
+    sound(path)
+
+
+@pytest.mark.parametrize("backup", [False, True])
+def test_the_remedy_for_a_ledger_that_is_gone_or_exchanged_is_one_that_helps(path: Path, backup: bool) -> None:
+    ledger = Ledger(path, STATION, "main")
+    play(ledger)
+    ledger.close()
+    kept = path.read_bytes()
+    ledger = Ledger(path, STATION, "main", retry_s=0.0)
+    play(ledger)
+    path.rename(path.with_name("moved"))
+    if backup:
+        path.write_bytes(kept)
+    assert play(ledger) is None and play(ledger, HOUSE)
+    assert "start it again: it then says how to go on" in ledger.problem
+    ledger.close()
+    ledger = Ledger(path, STATION, "main", retry_s=0.0)
+    if not backup:  # of a backup the log that lies there makes the whole ledger
+        assert not ledger.accepts_paid and "stationcast ledger accept-loss" in ledger.problem
+        assert accept(path.parent, STATION.name)
+    assert ledger.accepts_paid and play(ledger)
+    ledger.close()
     sound(path)
 
 
