@@ -177,9 +177,11 @@ def test_a_bad_file_is_named_and_the_others_are_done(tmp_path: Path) -> None:
 
 
 def test_a_table_for_people() -> None:
-    result = CliRunner().invoke(classify, [str(COLLINS)])
+    result, plain = (CliRunner().invoke(classify, [str(COLLINS), *options]) for options in ([], ["--json"]))
     assert result.exit_code == 0
-    assert "30-39" in result.stdout
+    (face,) = json.loads(plain.stdout)["faces"]
+    row = result.stdout.splitlines()[-2]
+    assert face["decade"] in row and f" {face['gender']} " in row
 
 
 def test_nothing_is_said_on_stderr() -> None:
