@@ -389,11 +389,22 @@ def _main() -> None:
         _end_unread()
     except OSError as error:
         if not error.filename:
+            if error.errno == errno.ENOENT and not _is_anywhere():
+                UserError("the folder that this was started in is gone: change to another one").show()
+                sys.exit(2)
             if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO):
                 raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer would fail once more at exit
         UserError(f"{error.filename or 'the output'}: {plain(error)}").show()
         sys.exit(2)
+
+
+def _is_anywhere() -> bool:
+    """Return False if the working folder has been removed."""
+    try:
+        return Path.cwd().is_absolute()
+    except FileNotFoundError:
+        return False
 
 
 def _end_unread() -> NoReturn:

@@ -176,6 +176,15 @@ def test_a_runtime_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> Non
     )
 
 
+def test_a_folder_that_was_removed_around_the_user_is_named(tmp_path: Path) -> None:
+    words = 'cd "$1" && rmdir "$1" && exec "$2" -P -m pipeline.cli check'
+    command = ["sh", "-c", words, "sh", tmp_path / "gone", sys.executable]
+    (tmp_path / "gone").mkdir()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S)
+    assert done.returncode == 2
+    assert done.stderr == "stationcast: error: the folder that this was started in is gone: change to another one\n"
+
+
 def test_a_mistaken_option_is_exit_code_2() -> None:
     for value in ("-3", "nan"):
         done = stationcast("run", "--duration", value)
