@@ -93,7 +93,8 @@ class Address(NamedTuple):
                 raise SourceError(_ELSEWHERE)
             return self._replace(target=other.target)
         if not path.startswith("/"):
-            path = self.target.partition("?")[0].rpartition("/")[0] + "/" + path
+            base = self.target.partition("?")[0]
+            path = base + path if path.startswith("?") else base.rpartition("/")[0] + "/" + path
         if path.startswith("//") or ":" in location.partition("/")[0]:
             raise SourceError(_ELSEWHERE)
         return self._replace(target=_escaped(path.partition("#")[0]))

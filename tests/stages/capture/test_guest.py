@@ -194,6 +194,13 @@ def test_a_redirect_in_an_older_encoding_is_followed() -> None:
     assert asked[-1].strip() == "/caf%E9"
 
 
+def test_a_redirect_to_another_query_keeps_the_path() -> None:
+    asked: list[str] = []
+    with http_camera(film(64, 48, frames=5), pages={"/a/b?x=1": (302, {"Location": "?y=2"}, b"")}, asked=asked) as port:
+        assert grabbed(f"http://127.0.0.1:{port}/a/b?x=1", 1)
+    assert asked[-1].strip() == "/a/b?y=2"
+
+
 def test_a_password_goes_to_no_other_host_or_port() -> None:
     asked: list[str] = []
     with http_camera(asked=asked) as inner:
