@@ -28,7 +28,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=20m", "none", str(folder)],
+        ["mount", "-t", "tmpfs", "-o", "size=20m,mode=0700", "none", str(folder)],
         capture_output=True,
         check=False,
     )
