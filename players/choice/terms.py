@@ -80,7 +80,8 @@ def together(terms: Mapping[str, Held], by_money: Mapping[str, Held]) -> dict[st
     Even pacing holds open lines only, so that no line has two reasons that pass.
     """
     lasting = {name: why for name, why in terms.items() if why.kind not in PASSING}
-    return {**lasting, **by_money, **terms, **by_money, **lasting}
+    held = {**terms, **by_money, **lasting}
+    return dict(sorted(held.items(), key=lambda line: line[1].kind in PASSING))
 
 
 def _over(arrays: Arrays, day: date, minute: int) -> NDArray[np.bool_]:
