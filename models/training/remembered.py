@@ -25,7 +25,7 @@ def features_of(
         some = rows[start : start + recipe.batch]
         crops = np.stack([view(cache.crops[i], recipe.scale, recipe.features_px) for i in some])
         images = to_tensor(torch.from_numpy(crops).to(device), PREPROCESSING[recipe.arch])
-        with torch.inference_mode(), autocast(device):
+        with torch.inference_mode(), autocast(device, recipe.arch):
             features: Tensor = backbone(images).float()
             return features
 

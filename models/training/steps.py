@@ -76,7 +76,7 @@ class Steps:
     def _gradients(
         self, trained: list[torch.nn.Parameter], deviation: Tensor, images: Tensor, remembered: Tensor, *labels: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        with autocast(self._device):
+        with autocast(self._device, self._recipe.arch):
             features = self._net.backbone(to_tensor(images, PREPROCESSING[self._recipe.arch]))
             outputs = self._net.heads(features)
         loss = loss_of(outputs, Labels(*labels))

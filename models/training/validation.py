@@ -34,7 +34,7 @@ def predict(net: FaceNet, cache: CropCache, rows: NDArray[np.int64], recipe: Rec
         for start in range(0, len(rows), batch):
             views = np.stack([view(cache.crops[i], recipe.scale, recipe.size_px) for i in rows[start : start + batch]])
             images = to_tensor(torch.from_numpy(views).to(device), PREPROCESSING[recipe.arch])
-            with autocast(device):
+            with autocast(device, recipe.arch):
                 said.append(net.answer(images))
     gender, age = (torch.cat(of_head).float().cpu() for of_head in zip(*said, strict=True))
     return Outputs(p_male=gender[:, 0].sigmoid().numpy(), **AgeDecoder(age_head(recipe)).decode(age.numpy()))

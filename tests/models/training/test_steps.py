@@ -21,7 +21,7 @@ from models.training.views import to_tensor
 def test_a_step_is_that_of_plain_adamw(arch: Arch, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads, gradients taken by hand and the fused optimizer change nothing. Weights end where PyTorch's plain way
     leaves them, whatever the layout of a kernel in memory. In bfloat16, rounding would part them."""
-    monkeypatch.setattr("models.training.steps.autocast", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr("models.training.steps.autocast", lambda device, arch: contextlib.nullcontext())
     recipe = Recipe(arch=arch, size_px=33, batch=32, learning_rate=1e-3)
     cpu = torch.device("cpu")
     torch.manual_seed(3)
