@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.conftest import HANG_S
+from tests.conftest import HANG_S, wait_for
 from tests.pipeline.test_private import SOMEBODY, as_root
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +86,7 @@ class Place:
         self.wheels.mkdir(parents=True)
         self.tools = folder / "tools"  # without apt-get: nothing is installed on the machine
         self.tools.mkdir()
-        for tool in ("bash", "cat", "dirname", "grep", "id", "ln", "mkdir", "rm", "sha256sum", "stat", "tail"):
+        for tool in ("bash", "cat", "dirname", "flock", "grep", "id", "ln", "mkdir", "rm", "sha256sum", "stat", "tail"):
             (self.tools / tool).symlink_to(str(shutil.which(tool)))
         shutil.copy(ROOT / ".ci" / "setup", self.project / ".ci")
         (self.project / "backend.py").write_text(BACKEND)
@@ -111,19 +112,32 @@ class Place:
     def lock(self, group: str, name: str, sha256: str) -> None:
         (self.project / ".ci" / "locks" / f"{group}.txt").write_text(f"{name}==1.0 --hash=sha256:{sha256}\n")
 
-    def setup(self, *extras: str, index: str = "") -> subprocess.CompletedProcess[str]:
-        packages = {"PIP_INDEX_URL": index} if index else {"PIP_NO_INDEX": "1"}
-        outside = packages | {"PIP_CONFIG_FILE": os.devnull, "XDG_CACHE_HOME": str(self.cache)}
+    def start(self, *extras: str, **others: str) -> subprocess.Popen[str]:
+        """Start the set-up; `others` are variables of its environment, which lacks those that are empty."""
+        outside = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "XDG_CACHE_HOME": str(self.cache)}
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")} | outside
-        return subprocess.run(
+        environment |= {"PYTHON": sys.executable, "PATH": str(self.tools)} | others
+        return subprocess.Popen(
             [".ci/setup", *extras],
             cwd=self.project,
-            env=environment | {"PYTHON": sys.executable, "PATH": str(self.tools)},
-            capture_output=True,
+            env={key: value for key, value in environment.items() if value},
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=HANG_S,
-            check=False,
+            start_new_session=True,
         )
+
+    def setup(self, *extras: str, **others: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*extras, **others) as process:
+            _, stderr = process.communicate(timeout=HANG_S)
+        return subprocess.CompletedProcess(process.args, process.returncode, "", stderr)
+
+    def build_slowly(self, seconds: float) -> Path:
+        """Have the project take so long to be installed; return a file that is there once that has begun."""
+        text = BACKEND.replace(
+            "\n    name =", f"\n    import time; open('begun', 'w'); time.sleep({seconds})\n    name ="
+        )
+        (self.project / "backend.py").write_text(text)
+        return self.project / "begun"
 
     def who(self, name: str) -> str:
         command = [self.project / ".venv" / "bin" / "python", "-c", f"import {name}; print({name}.WHO)"]
@@ -165,7 +179,7 @@ def test_what_is_fetched_is_told_with_its_size(place: Place, tmp_path: Path) -> 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(served))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        done = place.setup("more", index=f"http://127.0.0.1:{server.server_port}/")
+        done = place.setup("more", PIP_NO_INDEX="", PIP_INDEX_URL=f"http://127.0.0.1:{server.server_port}/")
         server.shutdown()
         thread.join()
     assert done.returncode == 0, done.stderr
@@ -197,3 +211,46 @@ def test_a_cache_is_made_for_this_account_alone(place: Place) -> None:
     shutil.rmtree(place.cache)
     place.setup()
     assert {oct(path.stat().st_mode & 0o777) for path in (place.wheels, place.wheels.parent)} == {"0o700"}
+
+
+@pytest.mark.slow
+def test_a_ctrl_c_ends_the_set_up_and_the_next_one_goes_on(place: Place) -> None:
+    begun = place.build_slowly(60)
+    with place.start() as process:
+        wait_for(begun.exists, "the installation of the project")
+        os.killpg(process.pid, signal.SIGINT)
+        _, stderr = process.communicate(timeout=HANG_S)
+    assert process.returncode == 130 and "fetching" not in stderr, stderr
+    place.build_slowly(0)
+    assert place.setup().returncode == 0 and place.who("toy") == "ours"
+
+
+@pytest.mark.slow
+def test_two_set_ups_of_one_folder_take_turns(place: Place) -> None:
+    begun = place.build_slowly(1)
+    with place.start() as first:
+        wait_for(begun.exists, "the installation of the project")
+        second = place.setup()
+        first.communicate(timeout=HANG_S)
+    assert first.returncode == second.returncode == 0
+    assert second.stderr == "stationcast: waiting for another set-up of this folder\n"
+
+
+@pytest.mark.slow
+def test_a_version_that_is_taken_back_is_installed_again(place: Place) -> None:
+    pinned = place.project / "constraints.txt"
+    before = pinned.read_text()
+    place.setup("more")
+    pinned.write_text(before + "other==1.0\n")
+    assert "installing packages" in place.setup().stderr
+    pinned.write_text(before)
+    assert "installing packages" in place.setup().stderr, "the packages of the other version are taken for its own"
+
+
+def test_an_account_without_a_home_is_told_what_is_wrong_with_the_cache_alone(place: Place) -> None:
+    no_python = place.setup(HOME="", XDG_CACHE_HOME="", PYTHON="none")
+    assert no_python.returncode == 2 and no_python.stderr.startswith("stationcast: needs Python")
+    (place.cache / "file").touch()
+    done = place.setup(XDG_CACHE_HOME=str(place.cache / "file"))
+    assert done.returncode == 2 and not (place.project / ".venv").exists()
+    assert done.stderr.count("\n") == 1 and "set XDG_CACHE_HOME to a folder of your own" in done.stderr
