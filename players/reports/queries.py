@@ -139,7 +139,7 @@ def plays(
     shared = {name: _shared(db, name) for name in by if name in _OWNERS}
     buckets: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     longer: set[tuple[str, int]] = set()
-    bases: dict[str, dict[RestsOn, None]] = defaultdict(dict)
+    bases: dict[tuple[str, str], dict[RestsOn, None]] = defaultdict(dict)
     names = {"ots_1s": "ots", "watchers_looked": "watchers", "watchers_2s": "watchers_2s"}
     people = Sums(db, names, "attention_ms", "ots", zone, span)
 
@@ -152,7 +152,7 @@ def plays(
         )
 
     people.count(key_of)
-    needed = "started_utc, advertiser, campaign, line, creative, trigger, screen, billable, status, shown_ms, "
+    needed = "started_utc, advertiser, campaign, line, creative, trigger, station, screen, billable, status, shown_ms, "
     needed += "frames_expected, frames_presented, schema, measured_share, attention_ms, ots, model_sha256, "
     needed += "exposure_zone, calibration, " + ", ".join(names)
     for row in db.execute(f"SELECT {needed} FROM plays WHERE 1{where}", values):  # noqa: S608
@@ -168,7 +168,8 @@ def plays(
         bucket["presented"] += row["frames_presented"] or 0
         people.add(key, row)
         if row["measured_share"]:
-            bases[row["screen"]][row["model_sha256"], row["exposure_zone"], row["calibration"]] = None
+            rests_on = row["model_sha256"], row["exposure_zone"], row["calibration"]
+            bases[row["station"], row["screen"]][rests_on] = None
     rows = []
     for key in sorted(buckets, key=order_of(by)):
         rows.append(_plays_row(dict(zip(by, key, strict=True)), buckets[key]) | people.row(key))
@@ -182,18 +183,27 @@ def plays(
     return Report(title="Plays", columns=(*by, *counts), brief=brief, rows=rows, totals=min(1, len(rows)), notes=notes)
 
 
-def _measured_by(bases: dict[str, dict[RestsOn, None]], model_in_words: Callable[[str], str]) -> Iterator[str]:
-    """Yield notes on what the people of plays rest on, by screen."""
+def _measured_by(
+    bases: dict[tuple[str, str], dict[RestsOn, None]], model_in_words: Callable[[str], str]
+) -> Iterator[str]:
+    """Yield notes on what the people of plays rest on, by station and screen."""
     every = {one: None for mine in bases.values() for one in mine}
     yield from plays_rest_on(every, model_in_words)
-    for screen, mine in bases.items():
+    of_one = len({station for station, _ in bases}) == 1
+    for (station, screen), mine in bases.items():
         if different := changed(mine):
-            yield f"{screen}: {', '.join(different)} changed between plays; counts before and after are not alike."
+            place = screen if of_one else f"{station}/{screen}"
+            yield f"{place}: {', '.join(different)} changed between plays; counts before and after are not alike."
     if every:
         yield LEVEL
 
 
-_OWNERS = {"campaign": ("advertiser",), "line": ("advertiser", "campaign"), "creative": ("advertiser",)}
+_OWNERS = {
+    "campaign": ("advertiser",),
+    "line": ("advertiser", "campaign"),
+    "creative": ("advertiser",),
+    "screen": ("station",),
+}
 """Owners of each kind of id, within whom it is told apart."""
 
 

@@ -42,8 +42,8 @@ def billed(path: Path, *plays: Plays) -> Report:
         return queries.billing(db)
 
 
-def write(path: Path, *plays: Plays, screen: str = "main") -> None:
-    book = Ledger(path, STATION, screen)
+def write(path: Path, *plays: Plays, screen: str = "main", station: str = STATION.name) -> None:
+    book = Ledger(path, msgspec.structs.replace(STATION, name=station), screen)
     for ad, model, camera, people in plays:
         chosen = msgspec.structs.replace(decision(ad), present=of([frame(0, model_sha256=model)]))
         play_id = book.start(chosen, planned_ms=0)
@@ -112,6 +112,19 @@ def test_screens_with_cameras_of_their_own_are_no_change(tmp_path: Path) -> None
         made = queries.billing(db)
     assert made.rows[0]["billable"] == 2 and not any("changed" in note for note in made.notes)
     assert sum("People count in" in note for note in made.notes) == 2
+
+
+def test_screens_of_one_name_at_two_stations_are_two_in_the_report_of_plays(tmp_path: Path) -> None:
+    turned = msgspec.structs.replace(KERB, name="roof", screen_yaw_deg=9.0)
+    paths = []
+    for name, model, camera in (("north", "ab" * 32, KERB), ("south", "cd" * 32, turned)):
+        (tmp_path / name).mkdir()
+        paths.append(tmp_path / name / "ledger-main.sqlite")
+        write(paths[-1], (FLAT, model, camera, 1), station=name)
+    with reading(paths) as db:
+        made = queries.plays(db, ("screen",), BERLIN)
+    assert [(row["screen"], row["plays"]) for row in made.rows] == [("north/main", 1), ("south/main", 1), ("total", 2)]
+    assert not any("changed" in note for note in made.notes)
 
 
 def test_each_line_says_its_price_and_one_whose_price_changed_says_what_each_came_to(tmp_path: Path) -> None:
