@@ -64,14 +64,16 @@ def audience(
     told = _told(read, groups, clock, now_s - _SETTLED_S)
     measured = read_measured(counts, clock, now_s) if counts else {}
     lies_in = _within(span)
-    told = told.only(lies_in(told.begins_s, told.length_s))
+    told = told.only(lies_in(told.begins_s, clock.ends_s(told.begins_s, told.length_s)))
     merged = (told.length_s == DAY_S) & ("hour" in by)
     told = told.only(~merged)
     keys = _Keys(by, clock)
     sums, total = _sums(told, [*groups], keys)
     shares = _Shares(by)
     for hour, (measured_s, possible_s) in measured.items():
-        if lies_in(hour.begins_s, hour.length_s) and not (hour.length_s == DAY_S and "hour" in by):
+        if lies_in(hour.begins_s, clock.end_s(hour.begins_s, hour.length_s)) and not (
+            hour.length_s == DAY_S and "hour" in by
+        ):
             for key in keys.of(hour.begins_s, hour):
                 shares.add(key, measured_s, possible_s)
     rows = [
@@ -98,10 +100,10 @@ def _told(read: Sequence[Cells], groups: Iterable[Group], clock: Clock, until_s:
 
 
 def _within(span: Span) -> Callable[[Any, Any], Any]:
-    """Return a test whether periods, by beginning and length, lie wholly in a span."""
+    """Return a test whether periods, by beginning and end, lie wholly in a span."""
     since_s, until_s = (bound_s(text) for text in span)
     first_s, stop_s = -math.inf if since_s is None else since_s, math.inf if until_s is None else until_s
-    return lambda begins_s, length_s: (begins_s >= first_s) & (begins_s + length_s <= stop_s)
+    return lambda begins_s, ends_s: (begins_s >= first_s) & (ends_s <= stop_s)
 
 
 class _Keys:

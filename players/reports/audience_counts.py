@@ -135,7 +135,8 @@ def _with_gaps(
     hours: dict[Hour, float], lives: dict[tuple[str, str, str], tuple[int, int]], clock: Clock
 ) -> Iterator[tuple[Hour, tuple[float, float]]]:
     whole = {hour: measured_s for hour, measured_s in hours.items() if hour.length_s == DAY_S}
-    yield from ((hour, (measured_s, DAY_S)) for hour, measured_s in whole.items())
+    for hour, measured_s in whole.items():
+        yield hour, (measured_s, clock.end_s(hour.begins_s, DAY_S) - hour.begins_s)
     days = {(*hour[2:], clock.local(hour.begins_s).date()) for hour in whole}
     for place, (first_s, last_s) in lives.items():
         for at_s in range(clock.hour_s(first_s), last_s, HOUR_S):

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from pipeline.people import FEWEST_PEOPLE, told_in_turn
 from players.statistics.times import DAY_S, HOUR_S, begin_s
 
+_INTO_NEXT_DAY_S = 26 * HOUR_S
+"""Time from the beginning of any day to a moment of the next one: days have 23 to 25 hours."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -80,6 +83,17 @@ class Clock:
     def __init__(self, zone: ZoneInfo) -> None:
         self.local: Callable[[int], datetime] = cache(lambda at_s: datetime.fromtimestamp(at_s, zone))
         self.hour_s: Callable[[int], int] = cache(lambda at_s: begin_s(at_s, HOUR_S, zone))
+        self._next_day_s: Callable[[int], int] = cache(lambda at_s: begin_s(at_s + _INTO_NEXT_DAY_S, DAY_S, zone))
+
+    def end_s(self, begins_s: int, length_s: int) -> int:
+        """Return the end of a period; a day in which the clocks are set has another length than its name says."""
+        return self._next_day_s(begins_s) if length_s == DAY_S else begins_s + length_s
+
+    def ends_s(self, begins_s: Ints, length_s: Ints) -> Ints:
+        """Return the ends of periods."""
+        days, ends_s = length_s == DAY_S, begins_s + length_s
+        ends_s[days] = [self.end_s(at_s, DAY_S) for at_s in begins_s[days].tolist()]
+        return ends_s
 
 
 def summed(rows: Cells, kinds: Sequence[Kind]) -> Cells:

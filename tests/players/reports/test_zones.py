@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.settings import StationTable
+from pipeline.settings import StationTable, Statistics
 from players.ads.lines import WEEKDAYS
 from players.audience.tally import Tally
 from players.commands.report import report as report_command
@@ -33,8 +33,12 @@ from players.ledger.snapshot import reading
 from players.reports import queries
 from players.reports.audience import audience
 from players.reports.report import Report
-from tests.ads import F20, HOUSE, catalogue, decision, line
+from players.statistics.counts import CountsFile, Pending
+from players.statistics.reading import reading_counts
+from players.statistics.times import DAY_S, HOUR_S
+from tests.ads import F20, HOUSE, S, catalogue, decision, line
 from tests.players.recording import count_as_before
+from tests.players.statistics.crowds import KERB
 
 FIRST, LAST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2038, 1, 1, tzinfo=UTC)
 BY = ("day", "weekday", "hour")
@@ -261,3 +265,29 @@ def test_a_line_is_open_when_the_clocks_of_the_zone_show_its_daypart(
         begun_today = first <= minute < first + length and (starts is None or starts == today)
         begun_before = minute < first + length - 1440 and (starts is None or starts < today)
         assert is_open == (begun_today or begun_before)
+
+
+@pytest.mark.parametrize("day", ["2026-03-28", "2026-03-29", "2026-10-25"])
+def test_a_day_whose_hours_were_merged_is_in_its_report_and_measured_as_a_whole_when_the_clocks_are_set(
+    tmp_path: Path, day: str
+) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    first_s, stop_s = (int(datetime.fromisoformat(utc_bound(one, berlin)).timestamp()) for one in (day, next_day(day)))
+    pending = Pending()
+    for hour_s in range(first_s, stop_s, HOUR_S):
+        pending.add((hour_s, KERB, 1, 2), [20, 20, 0, 0, 20_000, 0, 0])
+        pending.add_measured(hour_s, KERB, HOUR_S * S, 1)
+    kept = Statistics(minute_days=1, five_minute_days=2, hour_days=3)
+    file = CountsFile(tmp_path / "audience.sqlite", berlin, kept)
+    for number in range(2):
+        file.write(pending if not number else Pending(), "", 0, stop_s + 90 * DAY_S)
+    file.close()
+    span = (utc_bound(day, berlin), utc_bound(next_day(day), berlin))
+    with reading_counts(tmp_path / "audience.sqlite") as db:
+        lengths_s = {row[0] for row in db.execute("SELECT length_s FROM counts")}
+        rows = audience(None, ("day",), berlin, span, db, stop_s + 91 * DAY_S).rows
+    assert lengths_s == {DAY_S}
+    assert [(row["day"], row["people"], row["measured_pct"]) for row in rows] == [
+        (day, 20 * (stop_s - first_s) // HOUR_S, 100.0),
+        ("total", 20 * (stop_s - first_s) // HOUR_S, 100.0),
+    ]
