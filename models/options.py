@@ -7,9 +7,9 @@ import click
 
 
 class Number(click.FloatRange):
-    """Number within bounds. It refuses nan, which click accepts."""
+    """Number within bounds. It refuses nan and inf, which click accepts."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if math.isnan(number := super().convert(value, param, ctx)):
-            self.fail("nan is no number.", param, ctx)
+        if not math.isfinite(number := super().convert(value, param, ctx)):
+            self.fail(f"{number} is no number.", param, ctx)
         return number

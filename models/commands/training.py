@@ -31,8 +31,8 @@ _RECIPE = Recipe()
 )
 @click.option("--epochs", type=click.IntRange(1), default=_RECIPE.epochs, show_default=True)
 @click.option("--minutes", type=Number(0), default=_RECIPE.minutes, show_default=True, help="0: no limit.")
-@click.option("--batch", type=click.IntRange(1), default=_RECIPE.batch, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--batch", type=click.IntRange(1, 10_000), default=_RECIPE.batch, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--detector", default="mediapipe-full-range", show_default=True, help="A model, or none.")
 @click.option("--set", "changed", multiple=True, metavar="NAME=VALUE", help="One part of the recipe; may be repeated.")
@@ -50,6 +50,7 @@ def train(
     """Train gender and age on labelled photos: cut the crops once, then train, resuming where the last run stopped."""
     _need_torch()
     from models.datasets.prepare import prepare
+    from models.training.checkpoints import alone_in
     from models.training.networks import build, device_of
     from models.training.train import train as run_training
 
@@ -58,13 +59,14 @@ def train(
     where = device_of(device)
     if recipe.knows:
         build(recipe)  # which refuses wrong weights before photos are cut
-    with progress_bar("cutting crops") as progress:
-        cache, leaking, left_out = prepare(
-            sources, label_files, out / "crops", detector_name(detector), recipe.seed, force, progress
-        )
-    warn_of_leaks(leaking)
-    echo_left_out(left_out)
-    record = run_training(cache, recipe, out, where, leaking)
+    with alone_in(out):
+        with progress_bar("cutting crops") as progress:
+            cache, leaking, left_out = prepare(
+                sources, label_files, out / "crops", detector_name(detector), recipe.seed, force, progress
+            )
+        warn_of_leaks(leaking)
+        echo_left_out(left_out)
+        record = run_training(cache, recipe, out, where, leaking)
     last = max(record["history"], key=lambda entry: entry["score"])
     click.echo(
         f"{out / 'best.pt'}: validation gender {last['gender']:.4f}, age error {last['age_mae']:.2f} years, "

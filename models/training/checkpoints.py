@@ -1,8 +1,10 @@
 """Files of a run: best.pt has weights to serve, last.pt is a run to go on with."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +29,18 @@ class Trained(NamedTuple):
     """True if the weights that the run started from may be used in no business."""
     index_sha256: str
     """Hash of the cache of crops that taught it."""
+
+
+@contextlib.contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Make the folder of a run, and hold it meanwhile. Raises ModelError if another process trains there."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ModelError(f"--out {out}: another training is at work there; wait, or give another --out") from None
+        yield
 
 
 def load(path: Path) -> Trained:

@@ -29,6 +29,7 @@ from models.training.remembered import deviation_of, features_of
 from models.training.steps import Steps, cores
 from models.training.validation import validate
 from models.training.views import Views, balance_weights
+from pipeline.streams import new_file
 
 
 def train(
@@ -51,7 +52,6 @@ def train(
     Rows of the split `train` train; rows of the split `val` are for validation. `workers` processes cut and augment
     photos. Default: one a core beside a graphics card, else one for four cores. Raises ModelError.
     """
-    out.mkdir(parents=True, exist_ok=True)
     torch.backends.cudnn.benchmark = True
     cv2.setNumThreads(1)
     if workers is None:
@@ -74,7 +74,8 @@ def train(
         "seconds": round(run.spent_s(), 1),
         "history": run.history,
     }
-    (out / "record.json").write_text(json.dumps(record, indent=1))
+    with new_file(out / "record.json") as stream:
+        stream.write(json.dumps(record, indent=1))
     return record
 
 
@@ -90,7 +91,7 @@ class _Run:
         self._labels = labels_of(learnt)
         self._weights = balance_weights(learnt, recipe.balance_power)
         self._steps_an_epoch = max(1, len(learnt) // recipe.batch)
-        self._files = weights_of(recipe)
+        self._files, self._for_research = weights_of(recipe), is_for_research(recipe)
         self._saved = resume(out, recipe, cache.sha256, device)
         self._net = placed(build(recipe), device)
         if self._saved and self._saved["weights"]["heads.hidden.weight"].shape != self._net.heads.hidden.weight.shape:
@@ -210,7 +211,7 @@ class _Run:
             state = {
                 "weights": self._ema.state_dict(),
                 "recipe": msgspec.to_builtins(self._recipe),
-                "research_only": is_for_research(self._recipe),
+                "research_only": self._for_research,
                 "index_sha256": self._cache.sha256,
             }
             save(self._out / "best.pt", state)

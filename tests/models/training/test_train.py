@@ -11,13 +11,17 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from click.testing import CliRunner
 
 from models.cards import ModelError, read_card
+from models.commands import models
 from models.datasets.crops import CropCache
-from models.training.checkpoints import is_for_research, load
+from models.datasets.prepare import prepare
+from models.training.checkpoints import alone_in, is_for_research, load
 from models.training.networks import build
 from models.training.recipe import Recipe
 from models.training.remembered import features_of
+from models.training.train import _Run
 from tests.models.helpers import invoke
 
 WEIGHTS = Path(__file__).parents[3] / "models" / "weights"
@@ -129,6 +133,35 @@ def test_a_run_whose_start_has_changed_does_not_go_on(faces: Path, tmp_path: Pat
     onnx.save(model, start)
     with pytest.raises(ModelError, match=r"run/last\.pt: .*start\.onnx was another file then; give another --out"):
         invoke(*arguments, "--epochs", "3")
+
+
+def test_what_a_start_may_be_used_for_is_known_when_its_file_is_gone(faces: Path, tmp_path: Path) -> None:
+    start = tmp_path / "start.onnx"
+    shutil.copy(RESEARCH, start)
+    cache = prepare([faces], [], tmp_path / "crops", None, 0, force=False).cache
+    recipe = Recipe(init=str(start), size_px=33, batch=32, epochs=1, remember_px=0)
+    run = _Run(cache, recipe, tmp_path, torch.device("cpu"))
+    start.unlink()
+    run.go(0)
+    run.steps.close()
+    assert load(tmp_path / "best.pt").research_only
+
+
+def test_a_second_training_in_one_folder_is_refused_before_it_touches_anything(faces: Path, tmp_path: Path) -> None:
+    words = ["train", "--data", str(faces), "--detector", "none", "--size", "33", "--out", str(tmp_path)]
+    with (
+        alone_in(tmp_path),
+        pytest.raises(ModelError, match=r"^--out .*: another training is at work there; wait, or give another --out$"),
+    ):
+        invoke(*words)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize("option", ["--seed 18446744073709551616", "--batch 1000000000000", "--minutes inf"])
+def test_numbers_with_which_nothing_can_be_trained_are_refused(option: str, faces: Path, tmp_path: Path) -> None:
+    words = f"train --data {faces} --detector none --size 33 --out {tmp_path} {option}".split()
+    assert CliRunner().invoke(models, words).exit_code == 2
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_leaking_split_is_named_first_and_a_card_says_by_what_and_for_what_its_model_is(
