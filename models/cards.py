@@ -125,6 +125,11 @@ class GenderHead(Table, frozen=True, kw_only=True):
     values: Literal["logits", "probabilities"]
     temperature: Positive = 1.0
 
+    @property
+    def classes(self) -> int:
+        """Number of classes of the output."""
+        return len(self.order)
+
 
 class AgeHead(Table, frozen=True, kw_only=True):
     """Age output [n, classes]: a distribution over single years, or over ranges of years.
@@ -152,6 +157,11 @@ class AgeHead(Table, frozen=True, kw_only=True):
         if self.years:
             return [(year, year + 1) for year in range(self.years[0], self.years[1] + 1)]
         return list(itertools.pairwise(self.edges))
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the output."""
+        return len(self.ranges)
 
 
 class Network(Table, frozen=True, kw_only=True):
@@ -196,7 +206,7 @@ class Metric(Table, frozen=True, kw_only=True):
 
     data: Text
     measure: Text
-    value: float
+    value: Annotated[float, Meta(ge=-1e9, le=1e9)]
     faces: Annotated[int, Meta(ge=1)]
     note: str = ""
 

@@ -188,6 +188,8 @@ class _Network:
         decoded: dict[str, NDArray[np.float32]] = {}
         for head, *values in zip(self._heads, *parts, strict=True):
             raw = np.concatenate(values).astype(np.float32)
+            if raw.shape[1:] != (head.classes,):
+                raise ValueError(f"output {head.output!r} is {list(raw.shape)}, not [n, {head.classes}]")
             if isinstance(head, GenderHead):
                 decoded["p_male"] = _p_male(raw, head)
             elif self._ages:
@@ -213,13 +215,12 @@ class _Network:
             raise ModelError(f"{where}: the file takes batches of {batch} only; export it with a free batch axis")
         outputs = {tensor.name: tensor.shape for tensor in self._session.get_outputs()}
         for head in self._heads:
-            classes = len(head.order) if isinstance(head, GenderHead) else len(head.ranges)
             if head.output not in outputs:
                 raise ModelError(f"{where}: there is no output {head.output!r}; the file gives {', '.join(outputs)}")
             given = outputs[head.output][-1] if outputs[head.output] else None
-            if isinstance(given, int) and given != classes:
+            if isinstance(given, int) and given != head.classes:
                 key = "gender.order" if isinstance(head, GenderHead) else "age.years" if head.years else "age.edges"
-                raise ModelError(f"{where}: output {head.output!r} has {given} classes, {key} names {classes}")
+                raise ModelError(f"{where}: output {head.output!r} has {given} classes, {key} names {head.classes}")
         return batch if isinstance(batch, int) else None
 
 

@@ -48,13 +48,13 @@ def evaluate(
         [report] = run_evaluation(
             [model], data, chosen, labels, split, progress=progress, condition=condition, per_group=per_group
         )
-    if into_card:
-        write_confusion(find_card(model, Path.cwd()), msgspec.convert(report["confusion"], Confusion))
     if as_json:
         click.echo(json.dumps(plain(report)))
     else:
         warn_of_leaks(report.get("leaking_split", ()))
         Terminal().print(table(report))
+    if into_card:
+        write_confusion(find_card(model, Path.cwd()), msgspec.convert(report["confusion"], Confusion))
 
 
 @click.command()
@@ -85,13 +85,13 @@ def compare(
         raise ModelError(f"--plot {plot}: there is no folder {plot.parent}")
     with progress_bar("comparing") as progress:
         rows = run_comparison(models, data, detector_name(detector), labels, split, progress)
-    if plot:
-        draw(rows, plot)
     if as_json:
         click.echo(json.dumps([plain(row.report) | {"size_mb": row.size_mb} for row in rows]))
-        return
-    warn_of_leaks(rows[0].report.get("leaking_split", ()))
-    if markdown:
-        click.echo(to_markdown(rows))
     else:
-        Terminal(width=None if Terminal().is_terminal else 160).print(rich_table(rows))
+        warn_of_leaks(rows[0].report.get("leaking_split", ()))
+        if markdown:
+            click.echo(to_markdown(rows))
+        else:
+            Terminal(width=None if Terminal().is_terminal else 160).print(rich_table(rows))
+    if plot:
+        draw(rows, plot)

@@ -95,7 +95,9 @@ def portraits(
         centred = len(places[data]) >= _CENTRED * max(1, elsewhere)
         for row, face in left:
             image = photos.read(row.file)
-            assert image is not None
+            if image is None:  # it was there a moment ago
+                counts["unreadable"] += 1
+                continue
             chosen = _at_median(places[data], image) if centred else face
             counts["found" if chosen.found else "not found"] += 1
             yield row, image, chosen

@@ -3,6 +3,7 @@
 It is one file: the rows, and the encodings, names and archives of strangers that they are read from.
 """
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -25,8 +26,10 @@ from msgspec.structs import asdict, replace
 
 from models.cards import ModelError
 from models.images import ImageError, read_image
+from pipeline.errors import UserError
 from pipeline.medium import MediumError, content_of, opened
 from pipeline.streams import new_file
+from pipeline.text import decode as unicode_text
 
 Gender = Literal["M", "F"]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
@@ -126,14 +129,19 @@ def parse_table(text: str, data: str = "") -> tuple[list[Row], Counter[str]]:
     others are gender (sex), age, or age_lo and age_hi (open if one is empty), person (identity, person_id), family,
     race (ethnicity, group), data and split. Raises ModelError without a column of files.
     """
-    text = re.sub(r"^[ \r\n]*(sep=.[ \r\n]+)?", "", text.lstrip("\ufeff"), flags=re.IGNORECASE)
+    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = re.sub(r"^[ \n]*(sep=.[ \n]+)?", "", text, flags=re.IGNORECASE)
     heading = text.partition("\n")[0]
     delimiter = max(",;\t|", key=heading.count)
     reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True)
-    names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
+    heads = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+    names = dict(zip(heads, reader.fieldnames or (), strict=True))
 
     def column(*aliases: str) -> str | None:
-        return next((names[alias] for alias in aliases if alias in names), None)
+        found = next((alias for alias in aliases if alias in names), None)
+        if found and heads.count(found) > 1:
+            raise ModelError(f"labels: has the column `{found}` {heads.count(found)} times; leave one there")
+        return names[found] if found else None
 
     file = column("file", "filename", "file_name", "filepath", "file_path", "image", "img", "img_path", "path")
     if file is None:
@@ -397,12 +405,12 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def decode(data: bytes) -> str:
-    """Decode the bytes of a table: UTF-16 with its mark, UTF-8, Korean (CP 949), or else Latin-1."""
+    """Decode the bytes of a table: UTF-8 or UTF-16, with a mark or without, Korean (CP 949), or else Latin-1."""
+    with contextlib.suppress(UserError):
+        return unicode_text(data)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace")
     for encoding in ("utf-8-sig", "cp949"):
-        try:
+        with contextlib.suppress(UnicodeDecodeError):
             return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
     return data.decode("latin-1")

@@ -46,14 +46,20 @@ def evenly(rows: Sequence[Row], most: int, seed: int = 0) -> list[Row]:
 def write_confusion(card: Path, confusion: Confusion) -> None:
     """Put a confusion table into the file of a card, in place of the one that is there.
 
-    Everything else in the file stays as it is. Raises ModelError where the file cannot be written, is no card, or would
-    say something else afterwards.
+    Everything else in the file stays as it is. Raises ModelError or UserError for a table without faces, and where the
+    file cannot be written, is no card, or would say something else afterwards.
     """
+    if not confusion.faces:
+        raise ModelError(
+            f"{card}: its table of whom it takes for whom stays as it is: {confusion.data} has no photo "
+            "labelled by gender and by one decade"
+        )
+    card = card.resolve()  # a link stays one
     before = read_card(card)[0]
     kept, inside = [], False
     for line in read_text(card).split("\n"):
-        if line.startswith("["):
-            inside = line.startswith("[confusion")
+        if (heading := line.replace(" ", "")).startswith("["):
+            inside = heading.startswith("[confusion")
         if not inside:
             kept.append(line)
     lines = ["", "[confusion]", f"data = {json.dumps(confusion.data, ensure_ascii=False)}", "", "[confusion.said]"]
@@ -64,7 +70,9 @@ def write_confusion(card: Path, confusion: Confusion) -> None:
     try:
         part.write_text("\n".join([*"\n".join(kept).rstrip().split("\n"), *lines, ""]), "utf-8")
         if not _says(part, replace(before, confusion=confusion)):
-            raise ModelError(f"{card}: [confusion begins a line of a text, too; begin that line with another word")
+            raise ModelError(
+                f"{card}: [confusion begins a line of a text, too, or is not how the old table begins; mend that line"
+            )
         part.replace(card)
     except OSError as error:
         raise ModelError(f"{card}: the card cannot be written: {error.strerror}") from error

@@ -80,8 +80,8 @@ def figures(outputs: Outputs, truth: Truth) -> Figures:
         "gender_accuracy": _share(gender_right[g]),
         "adult_gender_accuracy": _share(gender_right[both & (truth.age_lo >= ADULT)]),
         "per_gender_recall": {"M": _share(gender_right[g & truth.male]), "F": _share(gender_right[g & ~truth.male])},
-        "age_mae": _mean(error[a]),
-        "age_bias": _mean((outputs.age_years - truth.age_lo)[exact]),
+        "age_mae": _mean(error[a], 0),
+        "age_bias": _mean((outputs.age_years - truth.age_lo)[exact], -MAX_AGE),
         "decade_accuracy": _share(decade_right[a]),
         "decade_within_one": _share(overlapping(decade, DECADE_EDGES, truth, slack=1)[a]),
         "seven_decade_accuracy": _share(overlapping(_seven(outputs.p_decade).argmax(1), SEVEN_EDGES, truth)[a]),
@@ -321,13 +321,14 @@ def _share(right: NDArray[Any]) -> Figures | None:
     return {"value": round(p, 4), "low": round(low, 4), "high": round(high, 4), "n": n}
 
 
-def _mean(values: NDArray[Any]) -> Figures | None:
-    """Return a mean of years with its normal 95 % interval. For a single face that is as wide as ages may be."""
+def _mean(values: NDArray[Any], least: float) -> Figures | None:
+    """Return a mean of years with its normal 95 % interval, within `least` and MAX_AGE; of one face, all between."""
     n = len(values)
     if n == 0:
         return None
-    mean, half = float(values.mean()), 1.96 * float(values.std(ddof=1)) / n**0.5 if n > 1 else float(MAX_AGE)
-    return {"value": round(mean, 3), "low": round(mean - half, 3), "high": round(mean + half, 3), "n": n}
+    mean, half = float(values.mean()), 1.96 * float(values.std(ddof=1)) / n**0.5 if n > 1 else 2.0 * MAX_AGE
+    low, high = max(float(least), mean - half), min(float(MAX_AGE), mean + half)
+    return {"value": round(mean, 3), "low": round(low, 3), "high": round(high, 3), "n": n}
 
 
 def _bin(ages: NDArray[Any], edges: tuple[int, ...]) -> NDArray[np.intp]:
@@ -375,7 +376,7 @@ def _by_group(
             "n": int(mine.sum()),
             "gender_accuracy": _share(gender_right[mine & truth.has_gender]),
             "adult_gender_accuracy": _share(gender_right[mine & truth.has_gender & adult]),
-            "age_mae": _mean(error[mine & truth.has_age]),
+            "age_mae": _mean(error[mine & truth.has_age], 0),
             "decade_accuracy": _share(decade_right[mine & truth.has_age]),
         }
     gaps = {}

@@ -115,7 +115,8 @@ def package(cache: CropCache, trained: Trained, out: Path, words: Words) -> dict
         report = figures(outputs, truth_of(rows))
         reports[precision] = report | {"parity": parity, "size_bytes": path.stat().st_size}
         _write(out, msgspec.structs.replace(card, metrics=metrics_of(report, measured_on)))
-        write_confusion(out / f"{name}.toml", confusion_of(served.decide(outputs), rows, measured_on))
+        if (said := confusion_of(served.decide(outputs), rows, measured_on)).faces:
+            write_confusion(out / f"{name}.toml", said)
     return reports
 
 

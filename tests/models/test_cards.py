@@ -53,6 +53,7 @@ def test_decades_are_those_of_the_messages() -> None:
         ("years = [0, 80]", "", "give `years` or `edges`"),
         ('file = "gender-v1.onnx"', 'file = "sex.onnx"', "every file needs one network"),
         ('task = "classify"', 'task = "detect"', "a detector has no `crop`"),
+        ("[golden]", '[[metrics]]\ndata = "x"\nmeasure = "x"\nvalue = nan\nfaces = 1\n[golden]', "metrics[8].value"),
         ("[golden]", "[golden", "mine.toml: "),
         ("[golden]", f"[younger]\nslope = {[1] * 6}\noffset = {[0] * 5 + [math.nan]}\n[golden]", "younger.offset"),
         ("[golden]", f"[younger]\nslope = {[1] * 5 + [math.inf]}\noffset = {[0] * 6}\n[golden]", "younger.slope"),

@@ -1,6 +1,7 @@
 """Classifiers: what they refuse, and that what they say does not depend on how they are asked."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -243,3 +244,17 @@ age = {{ output = "age", values = "logits", years = [0, 100] }}
 """)
     toy = Classifier(resolve("toy.toml", tmp_path), "cpu")
     assert len(toy.classify(np.concatenate([crops] * 3))) == 6
+
+    graph.node[-1].output[0] = "flat"
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "axis"))
+    graph.node.append(make.make_node("Unsqueeze", ["flat", "axis"], ["age"]))
+    graph.output[1].type.tensor_type.ClearField("shape")
+    data = make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    (tmp_path / "toy.onnx").write_bytes(data)
+    text = re.sub(
+        'sha256 = ".*"', f'sha256 = "{hashlib.sha256(data).hexdigest()}"', (tmp_path / "toy.toml").read_text()
+    )
+    (tmp_path / "toy.toml").write_text(re.sub("size_bytes = .*", f"size_bytes = {len(data)}", text))
+    wrong = r"toy\.toml: its model fails on the golden input: output 'age' is \[[12], 1, 101\], not \[n, 101\]"
+    with pytest.raises(ModelError, match=wrong):
+        Classifier(resolve("toy.toml", tmp_path), "cpu", tried=True)

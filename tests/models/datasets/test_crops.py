@@ -96,4 +96,10 @@ def test_a_face_that_is_not_found_is_where_the_others_of_its_set_are(tmp_path: P
     for name in ("a-missed", "a-bystander"):
         assert np.allclose(faces[f"{name}.png"].box_px, (40, 45, 30, 30), atol=1)
     assert faces["b-missed.png"].box_px == (0, 0, 100, 100)
+    with Photos(tmp_path) as photos:
+        told = portraits(photos, rows, Finds(), counts := Counter())  # type: ignore[arg-type]
+        next(told)
+        (tmp_path / "a-missed.png").unlink()  # those without a face are read once more at the end
+        assert "a-missed.png" not in {r.file for r, _, _ in told}
+    assert counts == {"found": 22, "not found": 2, "unreadable": 2}
     assert np.allclose(faces["b-aside.png"].box_px, (2, 2, 20, 20), atol=1)

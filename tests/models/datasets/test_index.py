@@ -14,7 +14,7 @@ from PIL import Image
 from models.cards import ModelError
 from models.commands import models
 from models.datasets.formats import index_folder
-from models.datasets.index import Photos, parse_age, parse_table, write_index, write_indexes
+from models.datasets.index import Photos, decode, parse_age, parse_table, write_index, write_indexes
 from models.images import read_image
 from tests.ads import BROKEN_EXIF
 from tests.models.helpers import portrait, row
@@ -51,8 +51,23 @@ def test_tables_of_all_kinds_are_read() -> None:
     for numbered in ("\tfile\tage\n0\ta.jpg\t7\n", "\n sep=\t\n\tfile\tage\n0\ta.jpg\t7\n", ",file,age\n0,a.jpg,7\n"):
         rows, _ = parse_table(numbered)  # the column without a name that pandas writes first
         assert [(r.file, r.age_lo) for r in rows] == [("a.jpg", 7)]
+    rows, _ = parse_table("file,age\ra.jpg,7\r")
+    assert [(r.file, r.age_lo) for r in rows] == [("a.jpg", 7)]
     with pytest.raises(ModelError, match="no column `file`"):
         parse_table("a,b\n1,2\n")
+    with pytest.raises(ModelError, match=r"^labels: has the column `age` 2 times; leave one there$"):
+        parse_table("file,Age,age\na.jpg,7,70\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp949"])
+def test_a_table_is_read_in_the_encodings_in_which_programs_save_it(encoding: str) -> None:
+    text = "file,gender,age,person\r\na.jpg,여,7,안나\r\nb.jpg,남,8,벤\r\n"
+    rows, left_out = parse_table(decode(text.encode(encoding)))
+    assert [(r.file, r.gender, r.age_lo, r.person) for r in rows] == [
+        ("a.jpg", "F", 7, "안나"),
+        ("b.jpg", "M", 8, "벤"),
+    ]
+    assert not left_out
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])

