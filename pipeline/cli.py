@@ -387,6 +387,11 @@ def _main() -> None:
         raise
     except BrokenPipeError:
         _end_unread()
+    except RuntimeError:
+        if Path(os.path.expanduser("~")).is_absolute():  # noqa: PTH111 (which raises where there is none)
+            raise
+        UserError("HOME: this account has no home folder; set HOME to the path of a folder of its own").show()
+        sys.exit(2)
     except OSError as error:
         if not error.filename:
             if error.errno == errno.ENOENT and not _is_anywhere():
