@@ -23,7 +23,7 @@ DEFAULT = tuple(what for what in QUESTIONS if what not in LONG)
 
 @click.command()
 @click.argument("what", nargs=-1, type=click.Choice(tuple(QUESTIONS)))
-@click.option("--quick", is_flag=True, help="Three minutes in all instead of thirty; wider spreads.")
+@click.option("--quick", is_flag=True, help="Two minutes in all instead of most of an hour; wider spreads.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write JSON, Markdown and plots there.")
 @click.option(
     "--compare",
