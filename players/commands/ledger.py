@@ -24,6 +24,7 @@ from players.commands.shared import (
     station_option,
     tell_problems,
     write_text,
+    zone_for,
     zone_of,
 )
 from players.ledger import outside, statements
@@ -122,10 +123,10 @@ def export_command(
     if output.shape == "parquet" and output.out is None:
         raise UserError("parquet is not text; name a file with --out")
     station = load_station(station_file)
-    span = span_of(station, since, until)
+    span_of(zone_of(station), since, until)  # a mistake is told before anything is read
     with reading(ledger_paths(station, ledger_files), station=own_name(station, ledger_files)) as db:
         tell_problems(db)
-        plays = read_plays(db, *span, campaign)
+        plays = read_plays(db, *span_of(zone_for(station, station_file, db), since, until), campaign)
         if without_people:
             plays = map(clear_people, plays)
         if output.shape == "parquet" and output.out:
@@ -149,13 +150,13 @@ def explain_command(play_id: str, station_file: Path | None, ledger_files: tuple
     station = load_station(station_file)
     with reading(ledger_paths(station, ledger_files), station=own_name(station, ledger_files)) as db:
         tell_problems(db)
-        play = find_play(db, play_id.lower())
+        play, zone = find_play(db, play_id.lower()), zone_for(station, station_file, db)
     state = state_dir(station.station, station.folder)
     model = card_of(state, play["model_sha256"]).get("name", "")
     groups = {camera.name: camera.group for camera in station.cameras}
     counts = () if ledger_files else kept_counts(state)
     by_hand = counts_of_play(counts, groups, play["model_sha256"], play["exposure_zone"], play["calibration"])
-    click.echo("\n".join(clean(line) for line in explain(play, zone_of(station), model, by_hand)))
+    click.echo("\n".join(clean(line) for line in explain(play, zone, model, by_hand)))
 
 
 @ledger.command("sign")

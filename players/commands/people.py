@@ -35,7 +35,7 @@ def corrected_command(
     station = load_station(station_file)
     state = state_dir(station.station, station.folder)
     with counts_of(station) as db:
-        made = corrected.corrected(db, by, zone_of(station), span_of(station, since, until), state)
+        made = corrected.corrected(db, by, zone_of(station), span_of(zone_of(station), since, until), state)
     show(made, output)
 
 

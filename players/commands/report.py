@@ -35,6 +35,7 @@ from players.commands.shared import (
     span_of,
     station_option,
     tell_problems,
+    zone_for,
     zone_of,
 )
 from players.ledger.snapshot import reading
@@ -79,11 +80,12 @@ def _reported(picture: str, *, needs_ledger: bool = True) -> Callable[[Callable[
             **own: Any,
         ) -> None:
             station = load_station(station_file)
-            span = span_of(station, since, until)
-            request = ReportRequest(station, zone_of(station), bool(ledger_files), span)
+            span_of(zone_of(station), since, until)  # a mistake is told before anything is read
             paths = ledger_paths(station, ledger_files, needed=needs_ledger)
             with reading(paths, station=own_name(station, ledger_files)) if paths else nullcontext() as db:
                 problems = tell_problems(db) if db else ()
+                zone = zone_for(station, station_file, db)
+                request = ReportRequest(station, zone, bool(ledger_files), span_of(zone, since, until))
                 made = make(db, request, **own)
             made = structs.replace(made, notes=(*made.notes, *problems))
             show(made, output)

@@ -3,11 +3,11 @@
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, TextIO
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 from msgspec import Struct
@@ -24,6 +24,7 @@ from players.ads.known import read_known
 from players.ledger.clock import next_day, utc_bound
 from players.ledger.damage import lost
 from players.ledger.spreadsheet import Csv, Separator
+from players.reports.queries import written_in
 from players.reports.report import Report, as_csv, as_json, as_table, cleaned
 from players.statistics.counts import counts_path
 from players.statistics.reading import reading_counts
@@ -69,6 +70,15 @@ def load_station(station_file: Path | None) -> Station:
 def zone_of(station: Station) -> ZoneInfo:
     """Return the time zone of a station."""
     return ZoneInfo(station.station.timezone)
+
+
+def zone_for(station: Station, station_file: Path | None, db: sqlite3.Connection | None) -> ZoneInfo:
+    """Return the time zone of what is told of ledgers: the station's, or where no file names it that of all plays."""
+    zones = written_in(db) if db and station_file is None else []
+    if len(zones) == 1:
+        with suppress(ZoneInfoNotFoundError, ValueError):
+            return ZoneInfo(zones[0])
+    return zone_of(station)
 
 
 def load_catalogue_of(station: Station, folder: Path | None, screens: int = 1) -> Catalogue:
@@ -125,9 +135,8 @@ def tell_problems(db: sqlite3.Connection) -> tuple[str, ...]:
     return problems
 
 
-def span_of(station: Station, since: str | None, until: str | None) -> tuple[str | None, str | None]:
+def span_of(zone: ZoneInfo, since: str | None, until: str | None) -> tuple[str | None, str | None]:
     """Return a span of time as the ledger writes times: from, and up to but without; None where it is open."""
-    zone = zone_of(station)
     first = None if since is None else utc_bound(since, zone)
     stop = None if until is None else utc_bound(next_day(until), zone)
     if first is not None and stop is not None and stop <= first:

@@ -80,6 +80,7 @@ def billing(
     by_people = any(row["billable"] and row["per"] not in ("", "play") for row in rows)
     notes += [*basis.notes(), *([_TOLD_BY_MONEY] if by_people else [])]
     title, rows = f"Billing{span_in_words(span, zone)}", rows + totals
+    notes += _other_clocks(db, span, zone)
     return Report(title=title, columns=columns, brief=_BRIEF, rows=rows, totals=len(totals), notes=tuple(notes))
 
 
@@ -109,6 +110,19 @@ def _counted(
         else:
             bucket["why"]["not ended" if row["bill_code"] is None else IN_SHORT[row["bill_code"]]] += row["plays"]
     return buckets
+
+
+def written_in(db: sqlite3.Connection, span: Span = (None, None)) -> list[str]:
+    """Return the time zones of the stations that wrote the plays of a span."""
+    where, values = _span(span)
+    return sorted(row[0] for row in db.execute(f"SELECT DISTINCT time_zone FROM plays WHERE 1{where}", values))  # noqa: S608
+
+
+def _other_clocks(db: sqlite3.Connection, span: Span, zone: ZoneInfo) -> list[str]:
+    """Return a note where plays of a span were written by the clocks of another zone than that of the report."""
+    others = [name for name in written_in(db, span) if name != zone.key]
+    told = f"{', '.join(others)}; days and hours are told by the clocks of {zone.key}."
+    return [f"Plays were written by the clocks of {told}"] if others else []
 
 
 def billed_by_model(db: sqlite3.Connection, span: Span = (None, None)) -> dict[str, int]:
@@ -178,7 +192,7 @@ def plays(
         rows.append(_plays_row(dict.fromkeys(by, "") | {by[0]: "total"}, total) | people.row(None))
     counts = ("plays", "billable", "partial", "failed", "aborted", "shown_s", "frames_pct", *people.columns)
     notes = (*longer_note(longer, by), _ROUNDED, *([_WHOLE_HOURS] if people.cuts_hours else []), *people.not_yet)
-    notes += tuple(_measured_by(bases, model_in_words))
+    notes += (*_measured_by(bases, model_in_words), *_other_clocks(db, span, zone))
     brief = (*by, "plays", "billable", "shown_s", "ots", "watchers", "attention_s")
     return Report(title="Plays", columns=(*by, *counts), brief=brief, rows=rows, totals=min(1, len(rows)), notes=notes)
 

@@ -105,12 +105,12 @@ def table_of(plays: list[tuple[str, int, bool]]) -> Any:
         "CREATE TABLE plays (station, screen, advertiser, campaign, line, currency, billable, bill_code, cost_micro, "
         "price_micro, matched_ots, matched_looked, matched_attention_ms, matched_watchers, schema, measured_share, "
         "shown_ms, trigger, started_utc, price_per, rate_micro, bill_on, measure_level, model_sha256, exposure_zone, "
-        "calibration, clock_synced)"
+        "calibration, clock_synced, time_zone)"
     )
     for name, price, billed in plays:
         code = "billed" if billed else "failed"
         row = ("s", "main", "x", "x", name, "EUR", billed, code, price, 0, 1, 0, 0, None, 5, 1.0, 8000, "target", "")
-        row += ("play", price, "present", "viewable/OTS", "", None, None, 1)
+        row += ("play", price, "present", "viewable/OTS", "", None, None, 1, "UTC")
         db.execute(f"INSERT INTO plays VALUES ({', '.join('?' * len(row))})", row)
     return db
 

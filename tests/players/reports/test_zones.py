@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from pipeline.settings import StationTable, Statistics
 from players.ads.lines import WEEKDAYS
 from players.audience.tally import Tally
+from players.commands.ledger import ledger as ledger_command
 from players.commands.report import report as report_command
 from players.ledger import clock as ledger_clock
 from players.ledger.clock import next_day, utc_bound
@@ -176,6 +177,33 @@ def test_the_reports_of_a_station_in_kolkata_are_of_its_own_sixth_of_april(tmp_p
             assert done.exit_code == 0, done.output
             rows = [(row["day"], row["hour"], row[number]) for row in json.loads(done.stdout)["rows"]]
             assert rows == [("2026-04-06", 0, value), ("total", "", value)]
+
+
+def test_ledgers_alone_are_told_by_the_clocks_of_the_stations_that_wrote_them() -> None:
+    """The first second of May in Seoul is still April in UTC, and the last one is no longer June."""
+    first = datetime(2026, 4, 30, 15, 0, 0, tzinfo=UTC)
+    moments = [first - timedelta(seconds=1), first, datetime(2026, 5, 31, 14, 59, 59, tzinfo=UTC)]
+    may = ["--since", "2026-05-01", "--until", "2026-05-31", "--format", "json"]
+    with ledger_of("Asia/Seoul", moments) as seoul, ledger_of("Europe/Berlin", moments[:1]) as berlin:
+        alone = ["--ledger", str(seoul[0])]
+        made = [CliRunner().invoke(report_command, ["plays", "--by", "day", *may, *alone, *more]).stdout for more in (
+            [], ["--ledger", str(berlin[0])]
+        )]  # fmt: skip
+        lines = (
+            CliRunner().invoke(ledger_command, ["export", *may[:4], "--format", "jsonl", *alone]).stdout.splitlines()
+        )
+    by_seoul, by_utc = map(json.loads, made)
+    assert [row["day"] for row in by_seoul["rows"]] == ["2026-05-01", "2026-05-31", "total"]
+    assert [json.loads(line)["started_utc"] for line in lines] == [
+        "2026-04-30T15:00:00.000Z",
+        "2026-05-31T14:59:59.000Z",
+    ]
+    assert not any("clocks" in note for note in by_seoul["notes"])
+    assert [row["day"] for row in by_utc["rows"]] == ["2026-05-31", "total"]
+    assert (
+        "Plays were written by the clocks of Asia/Seoul; days and hours are told by the clocks of UTC."
+        in by_utc["notes"]
+    )
 
 
 def test_an_hour_that_comes_twice_is_one_row_and_said() -> None:
