@@ -1,6 +1,7 @@
 """Growth of memory, open files and shared memory while a station runs."""
 
 import contextlib
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -49,12 +50,12 @@ def run(plan: Plan, say: Say) -> Findings:
 
 
 def _state(supervisor: Supervisor) -> tuple[float, float, float]:
-    """Return the private memory (MB), open files and shared memory (MB) of all processes of a station."""
+    """Return private memory (MB), open files and shared memory (MB) of a station and its supervisor, this process."""
     own_mb = files = 0.0
     shared: set[tuple[int, int]] = set()
-    for child in supervisor.children:
-        with contextlib.suppress(psutil.Error, OSError, AttributeError):
-            process = psutil.Process(child.process.pid)  # type: ignore[union-attr]
+    for pid in (os.getpid(), *(child.process.pid for child in supervisor.children if child.process)):
+        with contextlib.suppress(psutil.Error, OSError):
+            process = psutil.Process(pid)
             own_mb += process.memory_full_info().uss / 1e6
             files += process.num_fds()
             shared |= _memfds(Path(f"/proc/{process.pid}/fd"))
