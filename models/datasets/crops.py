@@ -20,6 +20,7 @@ from models.datasets.augment import CACHE_SPEC
 from models.datasets.index import Photos, Row
 from models.detector import FaceDetector
 from models.face import DetectedFace
+from pipeline.streams import new_file
 
 PADS = (0.3, 0.6, -0.2)
 """Shares of a photo added on every side as repeated border, or cut away, before detection.
@@ -119,8 +120,8 @@ def build_cache(
 ) -> Counter[str]:
     """Cut the crops of all rows into `folder` for CropCache, without photos that cannot be read.
 
-    Return counts of `found`, `not found` and `unreadable`. Raises ModelError if no photo can be read, or if the disk
-    has no room.
+    Return counts of `found`, `not found` and `unreadable`. Raises ModelError if no photo can be read, and that or
+    UserError if the disk has no room.
     """
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / "crops.part.npy"
@@ -136,9 +137,7 @@ def build_cache(
     if not kept:
         raise ModelError(f"{photos.where}: none of its {len(rows)} photos can be read: {photos.why_not(rows[0].file)}")
     crops.flush()
-    np.save(folder / "corners.npy", np.stack(corners))
-    (folder / "rows.json").write_bytes(msgspec.json.encode(kept))
-    part.replace(folder / "crops.npy")
+    complete(folder, part, kept, np.stack(corners))
     return counts
 
 
@@ -157,6 +156,15 @@ def new_crops(path: Path, count: int, side_px: int) -> "np.memmap[Any, np.dtype[
         needed = f"{math.prod(shape) / 1e6:.0f} MB for {count} crops: {error.strerror}"
         raise ModelError(f"{path.parent}: no room for {needed}; make room or give another --out") from error
     return crops
+
+
+def complete(folder: Path, crops: Path, rows: Sequence[Row], corners: NDArray[np.float32]) -> None:
+    """Make a cache of a file of crops, which moves into `folder`, and of what belongs to them. Raises UserError."""
+    with new_file(folder / "corners.npy", binary=True) as stream:
+        np.save(stream, corners)
+    with new_file(folder / "rows.json", binary=True) as stream:
+        stream.write(msgspec.json.encode(rows))
+    crops.replace(folder / "crops.npy")
 
 
 class CropCache:

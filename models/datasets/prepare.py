@@ -12,7 +12,7 @@ import numpy as np
 
 from models.assets import resolve
 from models.cards import ModelError
-from models.datasets.crops import CropCache, Progress, build_cache, new_crops
+from models.datasets.crops import CropCache, Progress, build_cache, complete, new_crops
 from models.datasets.index import Photos, Row, text_of
 from models.datasets.splits import (
     assign,
@@ -25,6 +25,7 @@ from models.datasets.splits import (
     spread,
 )
 from models.detector import FaceDetector
+from pipeline.streams import new_file
 
 VAL_SHARE = TEST_SHARE = 0.06
 
@@ -60,7 +61,8 @@ def prepare(
         known = msgspec.json.decode(note.read_bytes())
     except (OSError, msgspec.DecodeError):  # none yet, or the disk was full
         left_out = _cut(sources, label_files, folder, detector, seed, progress)
-        note.write_bytes(msgspec.json.encode(made_of))
+        with new_file(note, binary=True) as stream:
+            stream.write(msgspec.json.encode(made_of))
     else:
         if known != made_of:
             raise ModelError(
@@ -151,9 +153,7 @@ def _join(parts: Sequence[Path], folder: Path, seed: int) -> int:
             joined[start : start + len(cache.rows)] = cache.crops[: len(cache.rows)]
             start += len(cache.rows)
         joined.flush()
-    np.save(folder / "corners.npy", np.concatenate([cache.corners for cache in caches]))
-    (folder / "rows.json").write_bytes(msgspec.json.encode(rows))
-    whole.replace(folder / "crops.npy")
+    complete(folder, whole, rows, np.concatenate([cache.corners for cache in caches]))
     for part in parts:
         shutil.rmtree(part)
     return moved

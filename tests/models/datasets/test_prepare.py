@@ -17,6 +17,7 @@ from models.datasets.prepare import prepare
 from models.datasets.splits import (
     hold_out_copies,
 )
+from pipeline.errors import UserError
 from tests.models.helpers import portrait, row
 
 
@@ -53,6 +54,17 @@ def test_crops_of_one_set_are_not_copied_and_take_no_room_twice(
     assert {path.name for path in (tmp_path / "crops").iterdir()} == {
         "crops.npy", "corners.npy", "rows.json", "made_of.json",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["part0/corners.npy", "part0/rows.json", "corners.npy", "rows.json"])
+def test_a_disk_that_is_full_is_told_with_the_file_that_has_no_room(tmp_path: Path, name: str) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), portrait(0))
+    (tmp_path / "labels.csv").write_text("file,gender,age\n0.png,M,3\n")
+    full = tmp_path / "crops" / name
+    full.parent.mkdir(parents=True)
+    full.symlink_to("/dev/full")
+    with pytest.raises(UserError, match=rf"crops/{name}: cannot be written: there is no room left on the disk"):
+        prepare([tmp_path], [], tmp_path / "crops", None, 0, force=False)
 
 
 def test_a_leaking_split_is_refused_unless_forced(tmp_path: Path) -> None:
