@@ -1,6 +1,7 @@
 """Models for a station from a training run: FP32, INT8 and FP16 files, each calibrated and with a card."""
 
 import hashlib
+import tempfile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -69,6 +70,9 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 
 def words_of(said: dict[str, Any]) -> Words:
     """Check what people said. Raises ModelError for texts that no card may have."""
+    for key, text in said.items():
+        if isinstance(text, str) and text != text.encode(errors="replace").decode():
+            raise ModelError(f"--{key.replace('_', '-')}: is no text in UTF-8; write it in letters that are")
     try:
         msgspec.convert(said | {"name": f"{said['name']}-fp32"}, Words)  # the longest name of its files
     except msgspec.ValidationError as error:
@@ -81,13 +85,23 @@ def package(cache: CropCache, trained: Trained, out: Path, words: Words) -> dict
     """Write NAME.onnx (INT8), NAME-fp32.onnx, NAME-fp16.onnx and their cards into `out`. Return their figures.
 
     INT8 ranges come from the split `train`, temperatures from `val`, and figures from `test`, or from `val` if there
-    is no `test`. Raises ModelError, also for crops whose split is not the one by which the network was taught.
+    is no `test`. Files of an earlier export stay until all are made. Raises ModelError, also for crops whose split is
+    not the one by which the network was taught.
     """
     if trained.index_sha256 not in ("", cache.sha256):
         raise ModelError(
             f"{cache.folder}: has other photos, labels or splits than those that taught best.pt: train again"
         )
     out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=out) as folder:
+        reports = _made(cache, trained, Path(folder), words)
+        for made in sorted(Path(folder).iterdir()):
+            made.replace(out / made.name)
+    return reports
+
+
+def _made(cache: CropCache, trained: Trained, out: Path, words: Words) -> dict[str, Figures]:
+    """Make the files and cards in an empty folder."""
     recipe = trained.recipe
     splits = np.array([row.split for row in cache.rows])
     held_out = "test" if (splits == "test").any() else "val"

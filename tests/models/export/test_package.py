@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from models.assets import resolve
 from models.cards import ModelError
@@ -60,6 +61,13 @@ def test_train_export_quantize_evaluate_and_serve(faces: Path, tmp_path: Path) -
     assert peak_bytes < 60e6  # all photos at once are 152 MB
     assert (gender.shape, age.shape, said.p_male.shape) == ((3000, 1), (3000, YEARS), (3000,))
     assert np.allclose(gender[:48], gender[-72:-24], atol=1e-4)
+    before = {path.name: path.read_bytes() for path in served.iterdir()}
+    best = torch.load(run / "best.pt", weights_only=True)
+    best["weights"]["heads.out.bias"] *= np.nan
+    torch.save(best, run / "best.pt")
+    with pytest.raises(ModelError, match=r"tiny-fp32\.onnx: differs from the network by nan"):
+        invoke("export", str(run), "--out", str(served), "--name", "tiny")
+    assert {path.name: path.read_bytes() for path in served.iterdir()} == before
     _break_for_dark_pictures(served / "tiny-fp32.onnx", served / "tiny-fp32.toml")
     with pytest.raises(ModelError, match=r"tiny-fp32: gives no number for \d+ of 48 faces"):
         invoke("evaluate", str(served / "tiny-fp32.toml"), "--data", str(faces), "--detector", "none", "--json")
@@ -87,6 +95,11 @@ def _break_for_dark_pictures(path: Path, card: Path) -> None:
     data = path.read_bytes()
     text = re.sub('sha256 = ".*"', f'sha256 = "{hashlib.sha256(data).hexdigest()}"', card.read_text())
     card.write_text(re.sub("size_bytes = .*", f"size_bytes = {len(data)}", text))
+
+
+def test_words_that_no_card_can_hold_are_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"^--licence: is no text in UTF-8"):
+        invoke("export", str(tmp_path), "--out", str(tmp_path / "served"), "--licence", "caf\udce9")
 
 
 @pytest.mark.parametrize(
