@@ -75,7 +75,7 @@ def verify_command(
                 f"head {verdict.head}"
             )
             click.echo(f"{path}: {_identity_words(db)}; no hash covers its counts of the audience")
-            strange = outside.problem(path, db, "" if ledger_files else station.station.name, screen_of(path))
+            strange = outside.problem(db, "" if ledger_files else station.station.name, screen_of(path))
             strange = strange or statements.problem(path, db, kept, known)
             if strange:
                 raise UserError(f"{path}: {strange}")

@@ -23,7 +23,7 @@ def accept(folder: Path, station: str) -> list[Path]:
                 if verdict.problem:
                     why = f"the chain is broken: {verdict.problem}"
                     raise UserError(f"{path}: {why}; put back a backup, or move it away")
-                if not outside.problem(path, db, station, screen_of(path)):
+                if not outside.problem(db, station, screen_of(path)):
                     continue
                 now = outside.Mark.of(db)
         replaced.append((path, now))

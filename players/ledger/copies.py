@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.system import plain
+from players.ledger import outside
 from players.ledger.damage import in_words
 from players.ledger.schema import migrate
 
@@ -19,16 +20,21 @@ _TRIES = 20
 def copied(paths: list[Path]) -> Iterator[list[Path]]:
     """Give copies of ledgers, brought to the newest schema; errors of SQLite while they are in use are UserError.
 
+    Beside each lies its mark as it was before: the player writes on, and a later one would be ahead of the copy.
     Raises UserError where there is no ledger, or one cannot be read or has not the parts of a ledger. The process
     that holds a ledger open must not call this: reading the file there gives its lock away.
     """
     if not paths:
         raise UserError("there is no ledger yet; let the station play first, or name a file with --ledger")
     with tempfile.TemporaryDirectory(prefix="stationcast-") as folder:
-        copies = [copy_of(path, Path(folder) / str(number)) for number, path in enumerate(paths)]
-        for path, copy in zip(paths, copies, strict=True):
+        copies = []
+        for number, path in enumerate(paths):
             with unsound([path]):
-                _update(copy, path)
+                mark = outside.MarkFile(path).data()
+                copies.append(copy_of(path, Path(folder) / str(number)))
+                if mark:
+                    outside.MarkFile(copies[-1]).path.write_bytes(mark)
+                _update(copies[-1], path)
         with unsound(paths):
             yield copies
 

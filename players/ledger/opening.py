@@ -46,7 +46,7 @@ def prepare(db: sqlite3.Connection, path: Path, station: str, screen: str) -> st
     db.execute("PRAGMA journal_size_limit = 4194304")
     migrate(db)
     now, before = outside.Mark.of(db), outside.MarkFile(path).read()
-    strange = outside.problem(path, db, station, screen)
+    strange = outside.problem(db, station, screen)
     if strange:
         raise sqlite3.DatabaseError(f"{strange}; {_REMEDY}")
     broken = follow_newest(db, now.entries, FOLLOWED_AT_START) or missing_part(db)

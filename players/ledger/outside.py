@@ -43,14 +43,18 @@ class MarkFile:
         self.path = ledger.with_suffix(".mark")
         self._written = 0
 
-    def read(self) -> Mark | None:
-        """Return the mark; None where there is none. sqlite3.DatabaseError: it cannot be read."""
+    def data(self) -> bytes:
+        """Return what the file holds, empty where there is none. sqlite3.DatabaseError: it cannot be read."""
         try:
-            data = read_plain(self.path)
+            return read_plain(self.path)
         except FileNotFoundError:
-            return None
+            return b""
         except OSError as error:
             raise sqlite3.DatabaseError(f"its mark {self.path.name} cannot be read: {plain(error)}") from None
+
+    def read(self) -> Mark | None:
+        """Return the mark; None where there is none. sqlite3.DatabaseError: it cannot be read."""
+        data = self.data()
         records = [_record(data[:_RECORD_BYTES]), _record(data[_RECORD_BYTES:])]
         return max((mark for mark in records if mark), key=lambda mark: mark.entries, default=None)
 
@@ -98,13 +102,14 @@ def contradiction(db: sqlite3.Connection, mark: Mark) -> str:
     return ""
 
 
-def problem(path: Path, db: sqlite3.Connection, station: str = "", screen: str = "") -> str:
-    """Return why the file `db` cannot be the ledger that the player left at `path`; empty if it can.
+def problem(db: sqlite3.Connection, station: str = "", screen: str = "") -> str:
+    """Return why a ledger's own file cannot be the one that the player left; empty if it can.
 
     It must go on from the mark beside it. Without a mark it must be the ledger of `station` and `screen`, if given. A
     station that changed its name goes on with its ledger, as the mark shows.
     """
-    mark = MarkFile(path).read()
+    (_, _, file), *_ = db.execute("PRAGMA database_list")
+    mark = MarkFile(Path(file)).read()
     if mark:
         return contradiction(db, mark)
     whose = owner(db)

@@ -52,7 +52,7 @@ def _proven(path: Path, copy: Path, station: str) -> str:
         if verdict.problem:
             raise UserError(f"{path}: not a sound ledger: {verdict.problem}; put back a backup")
         screen = screen_of(path)
-        problem = outside.problem(path, db, station, screen) or statements.problem(path, db)
+        problem = outside.problem(db, station, screen) or statements.problem(path, db)
     return f"{path.name}: {problem}" if problem else ""
 
 

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from pipeline.errors import UserError
 from players.commands.ledger import ledger as ledger_command
 from players.commands.report import report as report_command
-from players.ledger import statements
+from players.ledger import outside, statements
 from players.ledger.acceptance import accept
-from players.ledger.chain import verify
+from players.ledger.chain import proving, verify
 from players.ledger.entries import Identity, entry_hash
 from players.ledger.ledger import Ledger
 from players.ledger.outside import Mark, MarkFile
@@ -328,6 +328,16 @@ def test_a_signature_by_another_key_is_said(spent: Path, tmp_path: Path) -> None
     assert "not a public key" in run(*words, good, "--public-key", wrong).output
     pem = Ed25519PrivateKey.generate().public_key()
     assert len(base64.b64decode(own["public_key"])) == len(pem.public_bytes_raw())
+
+
+def test_a_ledger_that_is_written_on_while_its_chain_is_followed_was_not_cut_off(spent: Path) -> None:
+    """To follow the chain of months takes longer than a play."""
+    book = Ledger(spent, STATION, "main")
+    with proving(spent) as (db, verdict):
+        assert play(book)
+        assert MarkFile(spent).read().entries > verdict.entries  # type: ignore[union-attr]
+        assert outside.problem(db, STATION.name, "main") == ""
+    book.close()
 
 
 def test_the_mark_only_grows_and_a_torn_record_leaves_the_one_before(spent: Path) -> None:
