@@ -312,7 +312,7 @@ def autocast(device: torch.device, arch: Arch) -> Any:
     """Compute in bfloat16 where the hardware has it and is quicker with it.
 
     Emulated bfloat16 makes a step twenty times as long. Steps of an EfficientNetB0 take a CPU .7 of the time without it
-    (66 faces/s instead of 49), as its gradients of depthwise convolutions are slow.
+    (66 faces/s instead of 49). Its gradients of depthwise convolutions are slow.
     """
     quicker = device.type != "cpu" or (arch != "efficientnet_b0" and torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return torch.autocast(device.type, torch.bfloat16, enabled=bool(quicker))
