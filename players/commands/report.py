@@ -23,6 +23,7 @@ from players.commands.shared import (
     by_option,
     counts_of,
     draw,
+    lacking,
     ledger_paths,
     ledgers_option,
     load_catalogue_of,
@@ -87,7 +88,8 @@ def _reported(picture: str, *, needs_ledger: bool = True) -> Callable[[Callable[
                 zone = zone_for(station, station_file, db)
                 request = ReportRequest(station, zone, bool(ledger_files), span_of(zone, since, until))
                 made = make(db, request, **own)
-            made = structs.replace(made, notes=(*made.notes, *problems))
+            absent = [f"{file.name}: {why}" for file, why in ([] if ledger_files else lacking(station))]
+            made = structs.replace(made, notes=(*made.notes, *problems, *absent))
             show(made, output)
             draw(picture, made, plot, language, station)
 

@@ -97,19 +97,26 @@ def ledger_paths(station: Station, ledger_files: tuple[Path, ...], *, needed: bo
     """Return the ledgers named, or all those of the station. UserError where there is none and one is needed."""
     if ledger_files:
         return list(ledger_files)
-    for file in lost(state_dir(station.station, station.folder)):
-        click.echo(f"problem: {file}: a damaged ledger; what it held is in no report and no budget", err=True)
     place = state_dir(station.station, station.folder)
     found = sorted(place.glob("ledger-*.sqlite"))
-    for mark in sorted(place.glob("ledger-*.mark")):
-        if (ledger := mark.with_suffix(".sqlite")) not in found:
-            gone = f"{ledger}: it is gone; put it back, or say `stationcast ledger accept-loss`"
-            if needed and not found:
-                raise UserError(gone)
-            click.echo(f"problem: {gone}", err=True)
+    for file, why in lacking(station):
+        if needed and not found and file.suffix == ".sqlite":
+            raise UserError(f"{file}: {why}")
+        click.echo(f"problem: {file}: {why}", err=True)
     if needed and not found:
         raise UserError(f"{place}: there is no ledger yet; let the station play first, or name one with --ledger")
     return found
+
+
+def lacking(station: Station) -> list[tuple[Path, str]]:
+    """Return the ledgers of a station that no report can read, damaged ones first, and what is the matter with each."""
+    place = state_dir(station.station, station.folder)
+    found = {*place.glob("ledger-*.sqlite")}
+    gone = [path for mark in sorted(place.glob("ledger-*.mark")) if (path := mark.with_suffix(".sqlite")) not in found]
+    return [
+        *((file, "a damaged ledger; what it held is in no report and no budget") for file in lost(place)),
+        *((file, "it is gone; put it back, or say `stationcast ledger accept-loss`") for file in gone),
+    ]
 
 
 @contextmanager

@@ -88,6 +88,20 @@ def test_the_commands_from_ledger_to_invoice(record: Record, tmp_path: Path) -> 
     assert "holds what was signed" in held.stdout
 
 
+def test_a_report_names_the_ledgers_that_are_not_in_it(record: Record, tmp_path: Path) -> None:
+    record(some_plays())
+    (tmp_path / "ledger-right.sqlite.damaged-20260501T080000Z").touch()
+    (tmp_path / "ledger-left.mark").touch()
+    station = tmp_path / "station.toml"
+    station.write_text('[station]\nname = "stop-7"\nmode = "off"\nstate_dir = "."\n')
+    done = stationcast("report", "billing", "--station", str(station), "--format", "json")
+    notes = [note for note in json.loads(done.stdout)["notes"] if note.startswith("ledger-")]
+    assert notes == [
+        "ledger-right.sqlite.damaged-20260501T080000Z: a damaged ledger; what it held is in no report and no budget",
+        "ledger-left.sqlite: it is gone; put it back, or say `stationcast ledger accept-loss`",
+    ]
+
+
 def test_a_ledger_that_is_gone_is_not_one_that_never_was(tmp_path: Path) -> None:
     station = tmp_path / "station.toml"
     station.write_text('[station]\nname = "x"\nmode = "off"\nstate_dir = "state"\n')
