@@ -30,7 +30,7 @@ def copied(paths: list[Path]) -> Iterator[list[Path]]:
         copies = []
         for number, path in enumerate(paths):
             with unsound([path]):
-                mark = outside.MarkFile(path).data()
+                mark = outside.MarkFile(path).data() if path.is_file() else b""
                 copies.append(copy_of(path, Path(folder) / str(number)))
                 if mark:
                     outside.MarkFile(copies[-1]).path.write_bytes(mark)
