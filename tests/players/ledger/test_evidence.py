@@ -331,7 +331,7 @@ def test_a_signature_by_another_key_is_said(spent: Path, tmp_path: Path) -> None
 
 
 def test_a_ledger_that_is_written_on_while_its_chain_is_followed_was_not_cut_off(spent: Path) -> None:
-    """To follow the chain of months takes longer than a play."""
+    """A chain of months takes longer to follow than a play."""
     book = Ledger(spent, STATION, "main")
     with proving(spent) as (db, verdict):
         assert play(book)
