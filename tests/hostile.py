@@ -36,8 +36,11 @@ def two_films(path: Path, box: bytes = b"skip") -> Path:
     return path
 
 
-def slow_jpeg(path: Path, scans: int, width_px: int = 5888, height_px: int = 8192) -> Path:
-    """Write a small grey JPEG that goes over all its pixels so many times; each scan says that nothing changes."""
+def slow_jpeg(path: Path, scans: int, width_px: int = 5888, height_px: int = 8192, skips: bool = True) -> Path:
+    """Write a small grey JPEG that goes over all its pixels so many times; each scan says that nothing changes.
+
+    It says so of each block, if it does not skip: that takes longer.
+    """
 
     def segment(mark: int, content: bytes) -> bytes:
         return struct.pack(">BBH", 0xFF, mark, len(content) + 2) + content
@@ -47,7 +50,7 @@ def slow_jpeg(path: Path, scans: int, width_px: int = 5888, height_px: int = 819
     left = blocks
     while left:
         run = min(left, 32767)
-        if run < 16384:
+        if run < 16384 or not skips:
             bits, left = bits + "10" * left, 0
         else:
             bits, left = bits + "0" + format(run - 16384, "014b"), left - run

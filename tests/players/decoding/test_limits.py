@@ -137,7 +137,7 @@ def test_a_picture_that_takes_too_much_time_fails_alone(
 ) -> None:
     monkeypatch.setattr(decoders_module, "CPU_S", 1)
     monkeypatch.setattr(decoders_module, "STILL_TIMEOUT_S", HANG_S)
-    slow = hostile.slow_jpeg(tmp_path / "slow.jpg", 199, 7000, 7000)
+    slow = hostile.slow_jpeg(tmp_path / "slow.jpg", 199, 7000, 7000, skips=False)
     with pytest.raises(PictureError, match="time of a processor"):
         still(decoders, slow, LAYOUT)
     monkeypatch.setattr(decoders_module, "CPU_S", 20)
