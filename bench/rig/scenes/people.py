@@ -92,7 +92,7 @@ def _packaged(random: np.random.Generator) -> Iterator[Head]:
     ages = {sample.HOPPER: (70.0, 79.0), sample.COLLINS: (30.0, 39.0)}
     number = 0
     while True:
-        person = (sample.COLLINS, sample.HOPPER)[number % 2]
+        person = (sample.HOPPER, sample.COLLINS)[number % 2]
         cutout = sample.cutout(person)
         opaque = cutout[..., 3:] > 127
         photo = np.where(opaque, cutout[..., :3], np.uint8(60))
