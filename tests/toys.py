@@ -99,16 +99,17 @@ class Finder:
 
 
 class Noting(Finder):
-    """Detector that tells which cameras' frames it got in this life."""
+    """Detector that tells which cameras' frames it got in the last 3 s: the first worker to be up gets all at first."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self.status: dict[str, object] = {}
-        self._got: set[str] = set()
+        self._got: dict[str, float] = {}
 
     def step(self, batch: list[Frame]) -> Iterable[Message]:
-        self._got |= {frame.camera for frame in batch}
-        self.status = {"got": sorted(self._got), "pid": os.getpid()}
+        now_s = time.monotonic()
+        self._got |= dict.fromkeys((frame.camera for frame in batch), now_s)
+        self.status = {"got": sorted(name for name, at_s in self._got.items() if now_s - at_s < 3), "pid": os.getpid()}
         return super().step(batch)
 
 
