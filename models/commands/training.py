@@ -59,6 +59,8 @@ def train(
     where = device_of(device)
     if recipe.knows:
         build(recipe)  # which refuses wrong weights before photos are cut
+    else:
+        click.echo("--init random: the network knows nothing yet, and needs hours more than weights would", err=True)
     with alone_in(out):
         with progress_bar("cutting crops") as progress:
             cache, leaking, left_out = prepare(

@@ -41,7 +41,7 @@ def _sign(path: Path, key_path: Path, station: str, screen: str, anew: bool) -> 
         key = load_key(key_path)
         file = statements.file_of(key_path)
         before = statements.read_statements(file, statements.public_text(key))
-        why = outside.problem(db, station, screen) or statements.problem(path, db, file, statements.public_text(key))
+        why = outside.problem(db, station, screen) or statements.problem(db, before)
         if why and not anew:
             raise UserError(
                 f"{path}: not signed: {why}; put back the ledger that was signed, or add --anew to begin with this one"

@@ -14,6 +14,7 @@ from players.ledger.chain import follow
 from players.ledger.copies import copied
 from players.ledger.paths import screen_of
 from players.ledger.schema import AUDIENCE, FIRST_HASH, SCHEMAS, column_types
+from players.ledger.statements import Statement
 from players.ledger.values import read_texts, text_of, unpack_eligible
 
 
@@ -27,8 +28,9 @@ def reading(paths: list[Path], *, station: str = "", proven: bool = True) -> Ite
     the ledgers of its screens, after which their files are named. Raises UserError where there is no ledger, one
     cannot be read, its chain is broken, or two hold the same play.
     """
+    signed = [statements.kept(path) for path in paths] if proven else []
     with copied(paths) as copies:
-        problems = [_proven(path, copy, station) for path, copy in zip(paths, copies, strict=True)] if proven else []
+        problems = [_proven(*each, station) for each in zip(paths, copies, signed, strict=True)] if proven else []
         place = copies[0] if len(copies) == 1 else copies[0].parent.parent / "all"
         db = sqlite3.connect(place, isolation_level=None)
         try:
@@ -45,14 +47,14 @@ def reading(paths: list[Path], *, station: str = "", proven: bool = True) -> Ite
             db.close()
 
 
-def _proven(path: Path, copy: Path, station: str) -> str:
+def _proven(path: Path, copy: Path, signed: list[Statement] | UserError, station: str) -> str:
     """Return what the files beside a ledger say against it, empty if nothing. UserError: its chain is broken."""
     with closing(sqlite3.connect(copy, isolation_level=None)) as db:
         verdict = follow(db)
         if verdict.problem:
             raise UserError(f"{path}: not a sound ledger: {verdict.problem}; put back a backup")
         screen = screen_of(path)
-        problem = outside.problem(db, station, screen) or statements.problem(path, db)
+        problem = outside.problem(db, station, screen) or statements.problem(db, signed)
     return f"{path.name}: {problem}" if problem else ""
 
 

@@ -178,15 +178,22 @@ def of_screen(statements: list[Statement], db: sqlite3.Connection) -> list[State
     return mine[begins[-1] if begins else 0 :]
 
 
-def problem(ledger: Path, db: sqlite3.Connection, file: Path | None = None, public: str = "") -> str:
-    """Return how a ledger contradicts the statements of `file`, or those beside it; empty if it goes on from all.
+def kept(ledger: Path, file: Path | None = None, public: str = "") -> list[Statement] | UserError:
+    """Return the statements of `file`, or those beside a ledger; the error where they are not all sound.
 
-    Without `public` they must be signed by the key that lies beside the ledger, if one does.
+    Without `public` they must be signed by the key that lies beside the ledger, if one does. Read them before the
+    ledger is copied: one that is signed meanwhile would be ahead of the copy.
     """
     try:
-        statements = read_statements(file or file_of(key_beside(ledger)), public or public_beside(ledger))
+        return read_statements(file or file_of(key_beside(ledger)), public or public_beside(ledger))
     except UserError as error:
-        return str(error)
+        return error
+
+
+def problem(db: sqlite3.Connection, statements: list[Statement] | UserError) -> str:
+    """Return how a ledger contradicts the statements that are `kept`; empty if it goes on from all."""
+    if isinstance(statements, UserError):
+        return str(statements)
     for statement in of_screen(statements, db):
         why = holds(db, statement)
         if why:

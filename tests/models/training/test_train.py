@@ -70,7 +70,7 @@ def test_labels_that_were_corrected_are_not_overlooked(faces: Path, tmp_path: Pa
     labels.write_text((faces / "labels.csv").read_text())
     arguments = ["train", "--data", str(faces), "--labels", str(labels), "--detector", "none", "--size", "33"]
     arguments += ["--batch", "8", "--device", "cpu", "--out", str(tmp_path / "run")]
-    invoke(*arguments, "--epochs", "1")
+    assert "--init random: the network knows nothing yet" in invoke(*arguments, "--epochs", "1")
     invoke(*arguments, "--epochs", "2")
     index = (tmp_path / "run" / "index" / f"{faces.name}.csv").read_text().splitlines()
     assert len(index) == 1 + 48

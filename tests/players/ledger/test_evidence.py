@@ -231,6 +231,17 @@ def test_without_the_mark_the_statements_beside_the_key_tell(
     assert sign(spent, key)["begins_anew"] is False
 
 
+def test_what_is_signed_while_a_ledger_is_proven_is_no_alarm(spent: Path) -> None:
+    key = spent.with_name("signing-key.pem")
+    sign(spent, key)
+    before = statements.kept(spent)
+    with proving(spent) as (db, _):
+        filled(spent, 1)
+        sign(spent, key)
+        assert "is not the signed one" in statements.problem(db, statements.kept(spent))
+        assert statements.problem(db, before) == ""
+
+
 def test_the_first_entry_names_station_screen_and_a_random_ledger(spent: Path, tmp_path: Path) -> None:
     other = filled(tmp_path / "ledger-main.sqlite", 1)
     said = []
