@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from players.audience.groups import MAX_AGE_YEARS
+from players.audience.groups import MAX_AGE_YEARS, UNKNOWN_AGE
 
 MICRO = 1_000_000
 """Millionths in a unit of currency: money is compared as whole millionths."""
@@ -73,8 +73,12 @@ class Target(Struct, frozen=True, kw_only=True):
 
     @property
     def by_decade(self) -> bool:
-        """Return True where every age range begins and ends with a decade."""
-        return all(low % 10 == 0 and (high % 10 == 9 or high == MAX_AGE_YEARS) for low, high in self.ages)
+        """Return True where every age range begins and ends with a decade, of which the last is 80 years and more."""
+        last = 10 * (UNKNOWN_AGE - 1)
+        return all(
+            low % 10 == 0 and low <= last and (high == MAX_AGE_YEARS or (high % 10 == 9 and high < last))
+            for low, high in self.ages
+        )
 
     def text(self) -> str:
         """Return the target in words, such as `F 20-29, at least 2 people`."""

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from players.ads.lines import Target
-from players.choice.matching import matched
+from players.choice.matching import fitting, matched
 from tests.ads import (
     BOY,
     F20,
@@ -41,6 +41,17 @@ def test_someone_of_unsure_age_who_is_rather_a_minor_matches_nothing_but_presenc
 )
 def test_whom_a_target_matches(target: Target, people: list[tuple[str, float | None]], hits: int) -> None:
     assert matched(present(*people), target) == hits
+
+
+@pytest.mark.parametrize(
+    ("ages", "hits"), [((20, 99), [72, 82, 95]), ((60, 89), [72, 82]), ((80, 89), [82]), ((90, 120), [95])]
+)
+def test_a_range_that_ends_within_80_and_more_matches_by_years(ages: tuple[int, int], hits: list[int]) -> None:
+    """Such people were never aimed at, and were billed where they saw it by chance: 20-99 is half of 80-120."""
+    of_years = {years: person("F", float(years)) for years in (72, 82, 95)}
+    target = Target(ages=(ages,))
+    assert [years for years, who in of_years.items() if matched(present(who), target)] == hits
+    assert [years for years, who in of_years.items() if fitting([who], target) == [True]] == hits
 
 
 def test_minors_are_matched_only_where_the_station_says_so() -> None:
