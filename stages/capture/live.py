@@ -64,7 +64,7 @@ class LiveStream:
         self._thread.start()
 
     def advance(self) -> None:
-        if self._problem:
+        if self._problem and self._shot is None:  # a picture that still came is shown first
             raise SourceError(self._problem)
 
     def read(self) -> Shot | None:
@@ -76,8 +76,8 @@ class LiveStream:
             return None
         self._arrived.clear()
         self._asked_s = None
-        shot, self._shot = self._shot, None
         self.advance()
+        shot, self._shot = self._shot, None
         return shot
 
     def close(self) -> None:

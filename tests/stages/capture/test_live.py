@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from urllib.parse import quote
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.ring import Ring
 from pipeline.settings import Camera
+from stages.capture.live import LiveStream
 from stages.capture.network import NetworkVideo
 from stages.capture.trouble import SourceError, local_trouble
 from tests.conftest import HANG_S, as_nobody, wait_for
@@ -270,6 +272,19 @@ def test_damage_on_the_way_is_passed_over() -> None:
     with http_camera(bytes(body)) as port:
         images = grabbed(f"http://127.0.0.1:{port}/live", 30)
     assert corners(images[-1]) == "rgbw"
+
+
+def test_the_last_picture_is_shown_however_soon_the_stream_ends() -> None:
+    _, jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 128, np.uint8))
+    with http_camera(jpeg.tobytes(), headers=(("Content-Type", "image/jpeg"),)) as port:
+        stream = LiveStream(Camera(name="door", source=f"http://127.0.0.1:{port}/picture.jpg"), Path("/"))
+        stream._wanted.set()
+        stream._thread.join(HANG_S)
+        stream.advance()
+        assert stream.read()
+        with pytest.raises(SourceError, match="the camera ended the stream"):
+            stream.advance()
+        stream.close()
 
 
 def test_a_playlist_from_the_network_opens_no_file_of_this_machine(tmp_path: Path) -> None:
