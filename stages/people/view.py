@@ -44,8 +44,8 @@ class Someone(Struct):
     face: Face
     found_ns: int
     stay: Stay | None = None
-    stayed: bool = False
-    """True once there was a stay."""
+    told: bool = False
+    """True once a frame has told of the person, in the zone or not."""
     fused: Fused = field(default_factory=Fused)
 
     def person(self, stay: Stay, unknown: Unknown | None) -> Person:
@@ -158,6 +158,7 @@ class View:
         if at_ns >= someone.found_ns:
             someone.face, someone.found_ns = face, at_ns
         if not is_inside:
+            someone.told = True
             if someone.stay and not self._is_bridged(someone.stay.seen_ns, at_ns):
                 self._end(someone)
             return
@@ -175,8 +176,8 @@ class View:
         """
         in_view_ns = someone.face.since_ns
         known = in_view_ns and (not self.camera.zone or self._is_bridged(in_view_ns, at_ns))
-        since_ns = min(in_view_ns, at_ns) if known and not someone.stayed else at_ns
-        someone.stayed = True
+        since_ns = min(in_view_ns, at_ns) if known and not someone.told else at_ns
+        someone.told = True
         return Stay(since_ns=since_ns, seen_ns=at_ns, attention=Attention(Window.of(self.camera)))
 
     def _is_inside(self, face: Face, message: Answered) -> bool:

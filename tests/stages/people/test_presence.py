@@ -188,6 +188,14 @@ def test_somebody_who_appears_in_the_zone_is_there_since_he_was_first_found() ->
     assert ben.since_ns == 10_100 * MS
 
 
+def test_somebody_who_was_found_outside_a_moment_ago_is_there_since_he_came_into_the_zone() -> None:
+    who = presence(camera_of(zone=((0.4, 0.0), (0.6, 0.0), (0.6, 1.0), (0.4, 1.0))))
+    for n in range(12):
+        assert told(who, 10 * S + n * 100 * MS, face(ANN, x=0.2, since_ns=10 * S)) == []
+    (ann,) = told(who, 11_200 * MS, face(ANN, x=0.5, since_ns=10 * S))
+    assert ann.since_ns == 11_200 * MS
+
+
 def test_who_looks_since_when_and_for_how_long_is_told() -> None:
     who = presence()
     for n in range(31):
