@@ -15,6 +15,8 @@ _FULL_PX = 64.0
 """Width of a face from which a larger one tells no more: it fills the classifier's crop."""
 _TEXTURE_PX, _SHARP = 32, 16.0
 """Side of the square to which a face is scaled, and its mean Laplacian, in grey levels, from which it is sharp."""
+_LEAST = 1e-3
+"""Quality of a crop that is worth nothing: 0 says that none was judged, and an answer then counts in full."""
 _FIRST_QUALITY, _PATIENCE_S = 0.4, 0.4
 """A first crop of this quality is asked about at once; a poorer one once the person has been there for so long."""
 _BETTER, _BETTER_S = 1.5, 1.0
@@ -50,7 +52,7 @@ class Asked(Struct):
 
 
 def quality(image: NDArray[np.uint8], face: DetectedFace, width_px: float, others_px: Sequence[Box]) -> float:
-    """Return what the crop of a face in an image, uint8 BGR [height, width, 3], is worth for an answer, 0 to 1.
+    """Return what the crop of a face in an image, uint8 BGR [height, width, 3], is worth for an answer: .001 to 1.
 
     It is the product of width, the detector's score, sharpness, and the part that is seen: inside the image,
     covered by no larger face.
@@ -63,7 +65,7 @@ def quality(image: NDArray[np.uint8], face: DetectedFace, width_px: float, other
     box_px = face.box_px
     covered = (_share(box_px, other) for other in others_px if other[2] > box_px[2])
     seen = _share(box_px, (0, 0, width_image_px, height_px)) * (1 - max(covered, default=0.0))
-    return min(1.0, width_px / _FULL_PX) * face.score * _sharpness(image, box_px) * seen**2
+    return max(_LEAST, min(1.0, width_px / _FULL_PX) * face.score * _sharpness(image, box_px) * seen**2)
 
 
 def _sharpness(image: NDArray[np.uint8], box_px: Box) -> float:

@@ -76,7 +76,8 @@ def test_a_sharp_large_whole_face_is_worth_more(hopper: tuple[NDArray[np.uint8],
     assert quality(image, face, 24, []) < 0.4 * best
     assert quality(cut, face, w, []) < 0.4 * best
     assert quality(image, face, w, [covering]) < 0.4 * best
-    assert quality(image[:0, :0], face, w, []) == 0
+    assert 0 < quality(image[:0, :0], face, w, []) < 0.01, "0 stands for a crop that was not judged"
+    assert 0 < quality(image, face, w, [(x - w, y - w, 3 * w, 3 * w)]) < 0.01 * best
 
 
 def test_walkers_cost_a_twentieth_of_the_questions_and_nobody_is_left_out() -> None:
