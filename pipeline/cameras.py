@@ -18,6 +18,7 @@ from pipeline.settings import Camera
 
 Kind = Literal["sample", "webcam", "url", "folder", "file"]
 URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
+TLS_SCHEMES = ("rtsps", "https")
 _GIVE = "`sample`, a webcam index, a /dev path, an rtsp:// or http(s):// URL, a video file or a folder of images"
 
 _RESERVED = frozenset("#/?[]@")
@@ -88,9 +89,9 @@ def validate_source(camera: Camera, folder: Path) -> None:
         raise UserError(f"{where}: is empty; give {_GIVE}")
     try:
         kind = source_kind(camera, folder)
+        _validate_trust(camera, folder)
         if kind == "url":
             _validate_url(where, str(camera.source))
-            _validate_trust(camera, folder)
         elif kind == "folder":
             _validate_folder(where, source_path(camera, folder))
         elif kind == "file" and not source_path(camera, folder).is_file():
@@ -112,6 +113,13 @@ def _validate_trust(camera: Camera, folder: Path) -> None:
     where = f"cameras.{camera.name}"
     if camera.ca_file and camera.certificate_sha256:
         raise UserError(f"{where}: has both ca_file and certificate_sha256; keep the one that holds")
+    key = "ca_file" if camera.ca_file else "certificate_sha256" if camera.certificate_sha256 else ""
+    scheme = str(camera.source).partition("://")[0].lower()
+    if key and scheme not in TLS_SCHEMES:
+        raise UserError(
+            f"{where}.{key}: nothing shows a certificate there, so none would be looked at; "
+            f"let the source begin with {' or '.join(f'{one}://' for one in TLS_SCHEMES)}, or take the key out"
+        )
     if camera.ca_file and not (folder / Path(camera.ca_file).expanduser()).is_file():
         raise UserError(f"{where}.ca_file: no such file: {camera.ca_file}; export the authority's certificate as PEM")
     if camera.certificate_sha256 and not re.fullmatch("[0-9a-f]{64}", fingerprint(camera)):

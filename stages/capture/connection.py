@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
-from pipeline.cameras import fingerprint
+from pipeline.cameras import TLS_SCHEMES, fingerprint
 from pipeline.settings import Camera
 from stages.capture.trouble import (
     NO_VIDEO,
@@ -28,7 +28,6 @@ from stages.capture.trouble import (
 )
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-_TLS_SCHEMES = ("https", "rtsps")
 _PICTURE_S = 15.0
 """Longest time in which all that belongs to one picture must have come. Opening counts as one."""
 _PICTURE_BYTES = 64 << 20
@@ -136,7 +135,7 @@ class Connection:
         self._ahead = bytearray()
         try:
             self._socket = socket.create_connection((address.host, address.port), TIMEOUT_S)
-            if address.scheme in _TLS_SCHEMES:
+            if address.scheme in TLS_SCHEMES:
                 self._socket = _secured(self._socket, address.host, camera, folder)
         except (OSError, UnicodeError) as error:
             raise SourceError(network_trouble(address.scheme, error)) from None

@@ -278,6 +278,16 @@ def test_mistakes_in_the_settings_of_trust_are_told(settings: dict[str, str], wo
         validate_source(Camera(name="door", source="https://camera/", **settings), Path("/nowhere"))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("source", ["rtsp://admin:s3cr%23t@camera/live", "HTTP://camera/", "sample", 0])
+@pytest.mark.parametrize("key", ["ca_file", "certificate_sha256"])
+def test_a_certificate_that_would_not_be_looked_at_is_a_mistake(tmp_path: Path, source: str | int, key: str) -> None:
+    (tmp_path / "ca.pem").touch()
+    trust = {"ca_file": "ca.pem", "certificate_sha256": "ab" * 32}[key]
+    with pytest.raises(UserError, match=rf"cameras\.door\.{key}: .*rtsps:// or https://") as error:
+        validate_source(Camera(name="door", source=source, **{key: trust}), tmp_path)
+    assert "s3cr" not in str(error.value)
+
+
 def grey_jpeg(width: int, height: int) -> bytes:
     """Return a JPEG of one grey, of any size: 1 bit a coefficient."""
 
