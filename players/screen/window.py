@@ -64,8 +64,8 @@ class Window:
             if settings.display >= len(sizes) and not alone:
                 raise pygame.error(f"there is no display {settings.display}, and display 0 may be another screen's")
             self._display = settings.display if settings.display < len(sizes) else 0
-            self._fullscreen = settings.fullscreen
-            size = sizes[self._display] if self._fullscreen else (settings.width_px, settings.height_px)
+            self._covered = sizes[self._display] if settings.fullscreen else None
+            size = self._covered or (settings.width_px, settings.height_px)
             flags = pygame.FULLSCREEN if settings.fullscreen else 0
             self.canvas: pygame.Surface = pygame.display.set_mode(size, flags, 32, display=self._display)
             pygame.display.set_caption(f"stationcast {settings.name}")
@@ -83,7 +83,10 @@ class Window:
             raise ScreenError(str(error)) from error
 
     def pump(self) -> bool:
-        """Take the window's events. Return True if it must be painted again: it was uncovered, moved or resized."""
+        """Take the window's events. Return True if it must be painted again: it was uncovered, moved or resized.
+
+        Raises ScreenError also where the display that a full screen covers has another size than when it was opened.
+        """
         try:
             events = pygame.event.get()
             current = pygame.display.get_surface()
@@ -92,7 +95,8 @@ class Window:
             raise ScreenError(str(error)) from error
         if current is None:
             raise ScreenError("the window is gone")
-        if self._fullscreen and (self._display >= len(sizes) or sizes[self._display] != current.get_size()):
+        # Not the window's own size: a window manager may insist on another, and a new window would get it too.
+        if self._covered and sizes[self._display : self._display + 1] != [self._covered]:
             raise ScreenError(f"the displays have changed: {sizes}")
         self.canvas = current
         return any(event.type in REPAINT for event in events)

@@ -1,5 +1,6 @@
 """Windows on a real X server."""
 
+import ctypes
 import os
 from functools import partial
 
@@ -54,6 +55,38 @@ def test_a_window_cannot_be_closed_or_quit_from_the_street(monkeypatch: pytest.M
             assert pygame.display.get_active()
         finally:
             window.close()
+
+
+@needs_x
+def test_a_full_screen_whose_size_the_window_manager_decides_is_not_opened_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where `xrandr --scale` makes the desktop another size than the display's mode, it flickered at every tick."""
+    with xvfb.monitor(800, 600) as monitor:
+        monkeypatch.setenv("DISPLAY", monitor.name)
+        window = Window(Screen(fullscreen=True))
+        try:
+            resize_windows(monitor.name, 400, 300)
+            wait_for(lambda: window.pump() and window.canvas.get_size() == (400, 300), "the size that it was given")
+            window.canvas.fill(GREEN)
+            window.flip()
+            wait_for(partial(covers, monitor, GREEN, 0.2), "green on the monitor")
+        finally:
+            window.close()
+
+
+def resize_windows(display: str, width_px: int, height_px: int) -> None:
+    """Give all windows of a display a size, as another program does that manages them."""
+    x = ctypes.CDLL("libX11.so.6")
+    x.XOpenDisplay.restype = ctypes.c_void_p
+    connection = ctypes.c_void_p(x.XOpenDisplay(display.encode()))
+    root, above, count = ctypes.c_ulong(x.XDefaultRootWindow(connection)), ctypes.c_ulong(), ctypes.c_uint()
+    windows = ctypes.POINTER(ctypes.c_ulong)()
+    asked = ctypes.byref(above), ctypes.byref(above), ctypes.byref(windows), ctypes.byref(count)
+    x.XQueryTree(connection, root, *asked)
+    for number in range(count.value):
+        x.XResizeWindow(connection, ctypes.c_ulong(windows[number]), width_px, height_px)
+    x.XCloseDisplay(connection)
 
 
 def test_without_a_display_there_is_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
