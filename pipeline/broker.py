@@ -20,7 +20,7 @@ from pipeline.cells import Cell
 from pipeline.errors import UserError
 from pipeline.graph import BROKER, TAP, Link
 from pipeline.log import log, skip, skipped_status
-from pipeline.messages import Credit, Message, message_types
+from pipeline.messages import Credit, Frame, Message, message_types
 
 _DRAIN = 64
 _ALL_MAX = 1000
@@ -35,12 +35,12 @@ _QUIET_NS = 2_000_000_000
 
 
 class Waiting(Struct, frozen=True):
-    """A message on its way: its camera, its parts, and two times (monotonic, ns): its frame was captured, its turn
-    began. A turn begins when the message comes here, or the older one whose place it takes."""
+    """A message on its way: its camera, its parts, and two times (monotonic, ns): its age counts from the one, its
+    turn began at the other. A turn begins when the message comes here, or the older one whose place it takes."""
 
     camera: str
     parts: Sequence[bytes]
-    captured_ns: int
+    since_ns: int
     came_ns: int
 
 
@@ -85,7 +85,7 @@ class LinkQueue:
     def drop_old(self, now_ns: int) -> None:
         """Drop and count what is older than the link allows."""
         limit_ns = now_ns - self.link.max_age_ms * 1_000_000
-        for key in [key for key, message in self._waiting.items() if message.captured_ns < limit_ns]:
+        for key in [key for key, message in self._waiting.items() if message.since_ns < limit_ns]:
             del self._waiting[key]
             self.dropped += 1
 
@@ -296,12 +296,14 @@ class Broker:
             return
         self._cell.add("in")
         self._cell.arrived(max(0, now_ns - message.captured_ns))
-        waiting = Waiting(message.camera, parts, message.captured_ns, now_ns)
+        # A frame is blanked soon after its capture. What was found in it is worth as much after a long search.
+        since_ns = message.captured_ns if isinstance(message, Frame) else now_ns
+        waiting = Waiting(message.camera, parts, since_ns, now_ns)
         for queue in self._routes.get((sender, type(message)), ()):
             if not queue.link.cameras or message.camera in queue.link.cameras:
                 queue.put(waiting)
         if self._workers[TAP]:  # whoever looks on gets no crops
-            self._taps[type(message)].put(Waiting(message.camera, parts[:1], message.captured_ns, now_ns))
+            self._taps[type(message)].put(Waiting(message.camera, parts[:1], since_ns, now_ns))
 
     def _credit(self, credit: Credit, now_ns: int) -> None:
         workers = self._workers.get(credit.group)

@@ -136,7 +136,8 @@ class Group(Struct, frozen=True, kw_only=True):
 class Link(Struct, frozen=True, kw_only=True):
     """Messages of one stage on their way to one group. Keep rule `latest`: the newest of each camera waits, older ones
     are dropped and counted; `all`: up to 1,000 wait. A free worker gets up to `batch` at once, sooner than they are
-    `batch` if the oldest has waited `wait_ms`; what is older than `max_age_ms` is dropped and counted."""
+    `batch` if the oldest has waited `wait_ms`; what is older than `max_age_ms` is dropped and counted. The age of a
+    frame counts from its capture, that of any other message from its arrival at the broker."""
 
     message: type[Message]
     source: str

@@ -86,19 +86,22 @@ class View:
         self._loose: list[Someone] = []
         self._pauses_ns: tuple[int, int] = (0, 0)
         self._light_ns = -1
+        self._late_ns = 0
+        """Time from the capture of the newest frame to its answers."""
         self._left: list[Visit] = []
 
     @property
     def until_ns(self) -> int:
         """Time until which the newest frame holds. Where frames come further apart, until the next is overdue by half.
 
-        Of the last two pauses the shorter one tells how far: a single long one is an outage. A camera that has been
-        dark for longer than people are bridged tells nothing.
+        Of the last two pauses the shorter one tells how far: a single long one is an outage. Where a search takes long,
+        the next frame is told as late as this one. A camera that has been dark for longer than people are bridged tells
+        nothing.
         """
         if self.at_ns - self._light_ns > BRIDGE_NS:
             return self.at_ns - 1
         pause_ns = max(round(1e9 / self.camera.fps), min(self._pauses_ns))
-        return self.at_ns + min(max(_LASTS_MIN_NS, 3 * pause_ns // 2), _LASTS_MAX_NS)
+        return self.at_ns + min(max(_LASTS_MIN_NS, 3 * pause_ns // 2 + self._late_ns), _LASTS_MAX_NS)
 
     def take(self, message: Answered) -> bool:
         """Take in a frame. Return whether it is newer than all before it.
@@ -114,6 +117,7 @@ class View:
             if not message.dark:
                 self._light_ns = at_ns
             self.at_ns, self._loose = at_ns, []
+            self._late_ns = max(0, message.classified_ns - at_ns)
         elif at_ns < self.at_ns - BRIDGE_NS:
             return False
         answers = {answer.face: answer for answer in message.answers}

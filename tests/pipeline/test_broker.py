@@ -194,6 +194,11 @@ class _Worker:
         )
         wait_for(lambda: wire.try_send(self.outbox, [b"capture", *wire.encode(frame)]), "the broker's socket")
 
+    def faces(self, camera: str, seq: int, age_ms: int) -> None:
+        at_ns = time.monotonic_ns() - age_ms * MS
+        faces = Faces(camera=camera, seq=seq, captured_ns=at_ns, width_px=8, height_px=8, detected_ns=at_ns, faces=())
+        wait_for(lambda: wire.try_send(self.outbox, [b"detect", *wire.encode(faces)]), "the broker's socket")
+
     def got(self, timeout_ms: float = 1000 * HANG_S) -> list[tuple[str, int]]:
         if not self.inbox.poll(timeout_ms):
             return []
@@ -265,6 +270,18 @@ def test_nothing_is_sent_without_a_credit_and_one_batch_for_each(broker: _Runnin
     assert worker.got(200) == []
     worker.say(1)
     assert worker.got() == [("a", 29)]
+
+
+def test_what_was_found_by_a_long_search_is_not_too_old(folder: Path, worker_of: MakeWorker) -> None:
+    cells = Cells.create()
+    link = msgspec.structs.replace(LINK, message=Faces, source="detect", target="classify")
+    broker = _RunningBroker(folder, cells, link)
+    worker = worker_of(name="classify.0", group="classify")
+    worker.say(0)
+    worker.faces("a", 1, age_ms=20_000)
+    assert worker.got() == [("a", 1)]
+    broker.close()
+    os.close(cells.fd)
 
 
 def test_a_new_life_of_a_worker_starts_afresh(broker: _RunningBroker, worker_of: MakeWorker) -> None:

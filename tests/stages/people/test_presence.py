@@ -104,6 +104,14 @@ def test_a_camera_whose_frames_come_more_rarely_than_wanted_holds_longer_and_aft
     assert lasts == [2000, 2000, 6000, 2000, 2000, 2000, 2000]
 
 
+def test_where_a_search_takes_long_a_frame_holds_until_the_next_is_told() -> None:
+    who = presence(camera_of(fps=10))
+    for at_s in (10, 13, 16):
+        frame = answered(at_s * S, face(ANN))
+        audience = who.take(msgspec.structs.replace(frame, classified_ns=(at_s + 3) * S))
+    assert audience is not None and audience.lasts_ms == 7500
+
+
 def test_no_camera_holds_for_longer_than_a_minute() -> None:
     audience = presence(camera_of(fps=0.001)).take(answered(10 * S))
     assert audience is not None and audience.lasts_ms == 60_000
