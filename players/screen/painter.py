@@ -46,7 +46,7 @@ class Painter:
         self.alone = alone
         """True if the station has no other screen now; it may be set."""
         self._settings, self._mode = settings, mode
-        self._retry_s, self._retry_pause_s = 0.0, RETRY_S[0]
+        self._retry_s, self._retry_pause_s, self._opened_s = 0.0, RETRY_S[0], 0.0
         self._screen: Window | Headless = self._new_window() or Headless(settings)
         self._paint_due_s = 0.0
         self._lay_out()
@@ -67,8 +67,8 @@ class Painter:
 
     @property
     def visible(self) -> bool:
-        """True if somebody could see the canvas; False while a display is wanted and missing."""
-        return not self.wants_window or isinstance(self._screen, Window)
+        """True if somebody could see the canvas; False while a display is wanted and missing, or the window hidden."""
+        return not self.wants_window or (isinstance(self._screen, Window) and self._screen.is_shown)
 
     @property
     def fading(self) -> bool:
@@ -99,7 +99,7 @@ class Painter:
                 self._paint_due_s = now_s + REPAINT_S
         except ScreenError as error:
             self._lose_window(error, now_s)
-        if not self.visible and now_s >= self._retry_s:
+        if self.wants_window and isinstance(self._screen, Headless) and now_s >= self._retry_s:
             window = self._new_window()
             if window:
                 self._move_to(window, now_s)
@@ -158,7 +158,7 @@ class Painter:
             self._retry_s = time.monotonic() + self._retry_pause_s
             self._retry_pause_s = min(2 * self._retry_pause_s, RETRY_S[1])
             return None
-        self._retry_pause_s = RETRY_S[0]
+        self._retry_pause_s, self._opened_s = RETRY_S[0], time.monotonic()
         return window
 
     def _move_to(self, screen: Window | Headless, now_s: float) -> None:
@@ -171,8 +171,8 @@ class Painter:
         self._paint_due_s = 0.0
 
     def _lose_window(self, error: ScreenError, now_s: float) -> None:
-        """Paint on in memory; the display is tried again at once, then after growing pauses."""
+        """Paint on in memory; the display is tried again, at once where the window had lasted, else after a pause."""
         log("display_lost", severity="err", error=error)
         self._screen.close()
-        self._retry_s = 0.0
+        self._retry_s = max(now_s, self._opened_s + RETRY_S[0])
         self._move_to(Headless(self._settings, (self.layout.width_px, self.layout.height_px)), now_s)

@@ -71,6 +71,8 @@ class Window:
             pygame.display.set_caption(f"stationcast {settings.name}")
             pygame.display.set_allow_screensaver(False)
             pygame.mouse.set_visible(False)
+            self.is_shown = True
+            """False while the window is hidden or minimised, as of the last `pump`."""
         except pygame.error as error:
             pygame.display.quit()
             raise ScreenError(str(error)) from error
@@ -85,16 +87,19 @@ class Window:
     def pump(self) -> bool:
         """Take the window's events. Return True if it must be painted again: it was uncovered, moved or resized.
 
-        Raises ScreenError also where the display that a full screen covers has another size than when it was opened.
+        Raises ScreenError also where a full screen is hidden, or its display has another size than when it was opened.
         """
         try:
             events = pygame.event.get()
             current = pygame.display.get_surface()
             sizes = pygame.display.get_desktop_sizes()
+            self.is_shown = pygame.display.get_active()
         except pygame.error as error:
             raise ScreenError(str(error)) from error
         if current is None:
             raise ScreenError("the window is gone")
+        if self._covered and not self.is_shown:
+            raise ScreenError("the window was hidden or minimised")
         # Not the window's own size: a window manager may insist on another, and a new window would get it too.
         if self._covered and sizes[self._display : self._display + 1] != [self._covered]:
             raise ScreenError(f"the displays have changed: {sizes}")

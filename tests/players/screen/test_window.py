@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import time
 from functools import partial
 
 import pygame
@@ -9,6 +10,7 @@ import pytest
 
 from bench.rig import xvfb
 from pipeline.settings import Screen
+from players.screen.painter import Painter
 from players.screen.window import ScreenError, Window
 from tests.conftest import wait_for
 from tests.players.screen.surfaces import BLUE, GREEN, RED
@@ -66,7 +68,7 @@ def test_a_full_screen_whose_size_the_window_manager_decides_is_not_opened_anew(
         monkeypatch.setenv("DISPLAY", monitor.name)
         window = Window(Screen(fullscreen=True))
         try:
-            resize_windows(monitor.name, 400, 300)
+            manage(monitor.name, "XResizeWindow", 400, 300)
             wait_for(lambda: window.pump() and window.canvas.get_size() == (400, 300), "the size that it was given")
             window.canvas.fill(GREEN)
             window.flip()
@@ -75,8 +77,50 @@ def test_a_full_screen_whose_size_the_window_manager_decides_is_not_opened_anew(
             window.close()
 
 
-def resize_windows(display: str, width_px: int, height_px: int) -> None:
-    """Give all windows of a display a size, as another program does that manages them."""
+@needs_x
+def test_a_window_that_is_hidden_is_not_seen_and_a_full_screen_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a shortcut that shows the desktop: plays went on to be billed, for weeks."""
+    with xvfb.monitor(800, 600) as monitor:
+        monkeypatch.setenv("DISPLAY", monitor.name)
+        for fullscreen in (False, True):
+            painter = Painter(Screen(fullscreen=fullscreen, width_px=400, height_px=300), "off", alone=True)
+            try:
+                assert ticks_until(painter, seen=True)
+                manage(monitor.name, "XUnmapWindow")
+                assert ticks_until(painter, seen=False)
+                assert ticks_until(painter, seen=True) == fullscreen
+            finally:
+                painter.close()
+
+
+@needs_x
+def test_a_full_screen_that_is_hidden_all_the_time_is_opened_once_a_second(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with xvfb.monitor(800, 600) as monitor:
+        monkeypatch.setenv("DISPLAY", monitor.name)
+        painter = Painter(Screen(fullscreen=True), "off", alone=True)
+        began_s = time.monotonic()
+        try:
+            while (lasted_s := time.monotonic() - began_s) < 2.5:
+                manage(monitor.name, "XUnmapWindow")
+                painter.paint(time.monotonic())
+        finally:
+            painter.close()
+    assert 1 <= capsys.readouterr().err.count("display_lost") <= lasted_s + 1
+
+
+def ticks_until(painter: Painter, *, seen: bool) -> bool:
+    """Paint until the canvas can be seen, or cannot; return False where that does not happen in 3 s."""
+    until_s = time.monotonic() + 3.0
+    while painter.visible != seen and time.monotonic() < until_s:
+        painter.paint(time.monotonic())
+        time.sleep(0.01)
+    return painter.visible == seen
+
+
+def manage(display: str, call: str, *numbers: int) -> None:
+    """Call a function of Xlib for each window of a display, as another program does that manages them."""
     x = ctypes.CDLL("libX11.so.6")
     x.XOpenDisplay.restype = ctypes.c_void_p
     connection = ctypes.c_void_p(x.XOpenDisplay(display.encode()))
@@ -85,7 +129,7 @@ def resize_windows(display: str, width_px: int, height_px: int) -> None:
     asked = ctypes.byref(above), ctypes.byref(above), ctypes.byref(windows), ctypes.byref(count)
     x.XQueryTree(connection, root, *asked)
     for number in range(count.value):
-        x.XResizeWindow(connection, ctypes.c_ulong(windows[number]), width_px, height_px)
+        getattr(x, call)(connection, ctypes.c_ulong(windows[number]), *numbers)
     x.XCloseDisplay(connection)
 
 
