@@ -59,6 +59,8 @@ class LinkQueue:
         self.owners: dict[str, str] = {}
         """Worker of each camera of a sticky link; empty while there is no worker."""
         self._waiting: OrderedDict[object, Waiting] = OrderedDict()
+        self._overdue_ns: dict[str, int] = {}
+        """Begin of the turn of each camera whose message grew too old before it was sent."""
         self._seen_ns: dict[str, int] = {}
         self._workers: list[str] = []
         self._number = 0
@@ -80,13 +82,21 @@ class LinkQueue:
         elif len(self._waiting) >= _ALL_MAX:
             self._waiting.popitem(last=False)
             self.dropped += 1
-        self._waiting[key] = message
+        overdue_ns = self._overdue_ns.get(camera)
+        if overdue_ns is None:
+            self._waiting[key] = message
+            return
+        # Cameras that began together bring their frames together: without this the last ones would never be served.
+        self._waiting[key] = msgspec.structs.replace(message, came_ns=overdue_ns)
+        self._waiting = OrderedDict(sorted(self._waiting.items(), key=lambda item: item[1].came_ns))
 
     def drop_old(self, now_ns: int) -> None:
-        """Drop and count what is older than the link allows."""
+        """Drop and count what is older than the link allows. A camera whose newest message it was keeps its turn."""
         limit_ns = now_ns - self.link.max_age_ms * 1_000_000
         for key in [key for key, message in self._waiting.items() if message.since_ns < limit_ns]:
-            del self._waiting[key]
+            message = self._waiting.pop(key)
+            if self.link.keep == "latest":
+                self._overdue_ns[message.camera] = message.came_ns
             self.dropped += 1
 
     def forget_quiet(self, now_ns: int) -> None:
@@ -120,11 +130,12 @@ class LinkQueue:
     def remove_head(self, n: int, worker: str = "") -> None:
         """Remove the first `n` messages of the worker: they have gone."""
         for key in list(islice(self._keys(worker), n)):
-            del self._waiting[key]
+            self._overdue_ns.pop(self._waiting.pop(key).camera, None)
 
     def keep_owners_of(self, cameras: Collection[str]) -> None:
-        """Forget the owners of all other cameras: they are no longer there."""
+        """Forget the owners and turns of all other cameras: they are no longer there."""
         self.owners = {camera: owner for camera, owner in self.owners.items() if camera in cameras}
+        self._overdue_ns = {camera: ns for camera, ns in self._overdue_ns.items() if camera in cameras}
 
     def share(self, workers: Collection[str]) -> None:
         """Spread the cameras of a sticky link over these workers and move as few as can be. Those of a worker that left

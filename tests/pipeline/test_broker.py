@@ -72,6 +72,21 @@ def test_what_is_too_old_is_dropped_and_counted() -> None:
     assert queue.dropped == 1 and _take(queue) == ["b0"]
 
 
+def test_cameras_that_bring_their_frames_together_are_all_served_though_some_frames_grow_too_old() -> None:
+    queue = _queue(max_age_ms=500)
+    served, free_ms = [], 0
+    for begin_ms in range(0, 120_000, 10_000):
+        for at_ms in range(begin_ms, begin_ms + 1000):
+            if at_ms < begin_ms + 4:
+                _put(queue, "abcd"[at_ms - begin_ms], 0, at_ms=at_ms)
+            queue.drop_old(at_ms * MS)
+            if at_ms >= free_ms and len(queue):
+                served += _take(queue)
+                free_ms = at_ms + 300
+    assert len(served) == 24, "two of four in each round, for a search takes 300 ms"
+    assert min(served.count(f"{camera}0") for camera in "abcd") >= 4
+
+
 def test_a_micro_batch_goes_when_it_is_full_or_has_waited() -> None:
     queue = _queue(batch=3, wait_ms=5)
     assert queue.due_in_ns(0) is None
