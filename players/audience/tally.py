@@ -23,6 +23,8 @@ class Seen(Struct, frozen=True):
     attention_ns: int = 0
     """Sum of his looks; 0 where none was as long as LOOK_NS."""
     longest_look_ns: int = 0
+    times: tuple[Span, ...] = ()
+    """Spans in which he was there."""
 
 
 class Count(Struct, frozen=True):
@@ -191,7 +193,7 @@ class _Scene:
 def _seen(person: Person, times: list[Span], looks: list[Span]) -> Seen:
     longest_ns = max((end - begin for begin, end in looks), default=0)
     attention_ns = length_ns(looks) if longest_ns >= LOOK_NS else 0
-    return Seen(person, length_ns(times), attention_ns, longest_ns)
+    return Seen(person, length_ns(times), attention_ns, longest_ns, tuple(times))
 
 
 def _until_ns(word: Audience) -> int:

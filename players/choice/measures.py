@@ -8,8 +8,9 @@ from msgspec import Struct
 from pipeline.messages import OTS_NS, WATCHED_NS
 from players.ads.lines import Line, micro, money
 from players.ads.money import as_text
-from players.audience.groups import UNKNOWN_AGE, UNKNOWN_GENDER
+from players.audience.groups import MINOR_DECADES, UNKNOWN_AGE, UNKNOWN_GENDER
 from players.audience.present import group_of
+from players.audience.spans import common, length_ns, union
 from players.audience.tally import Seen, Tally
 from players.choice.matching import fitting
 
@@ -116,7 +117,14 @@ def _matched(people: list[Seen], line: Line, minors: bool) -> list[Seen]:
     if line.house:
         return []
     fits = fitting([seen.person for seen in people], line.target, minors)
-    return [seen for seen, fit in zip(people, fits, strict=True) if fit]
+    matched = [seen for seen, fit in zip(people, fits, strict=True) if fit]
+    return _with_a_minor(matched, people) if line.target.family else matched
+
+
+def _with_a_minor(adults: list[Seen], people: list[Seen]) -> list[Seen]:
+    """Return the adults who were there together with a minor: one now and the other later are no family."""
+    minors = union(span for seen in people if group_of(seen.person)[1] in MINOR_DECADES for span in seen.times)
+    return [adult for adult in adults if length_ns(common(adult.times, minors)) >= OTS_NS]
 
 
 def _is_unknown(seen: Seen) -> bool:

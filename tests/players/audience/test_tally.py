@@ -235,6 +235,10 @@ def test_a_family_is_an_adult_and_a_minor_who_were_both_there() -> None:
     assert (made.matched_ots, made.matched_looked) == (1, 1)
     assert measured(words(mother), ad=ad).matched_ots == 0
     assert measured(words(mother, someone(2, 9_000, 10_500, who=("M", 8.0))), ad=ad).matched_ots == 0
+    alone, later = someone(1, 9_000, 13_000), someone(2, 14_900, 30_000, who=("M", 8.0))
+    made = measured(words(alone, later), ad=ad)
+    assert (made.ots_1s, made.matched_ots) == (2, 0)
+    assert measured(words(alone, someone(2, 11_500, 30_000, who=("M", 8.0))), ad=ad).matched_ots == 1
 
 
 def test_time_in_which_nobody_can_see_the_display_does_not_count() -> None:

@@ -47,7 +47,7 @@ def test_whom_a_target_matches(target: Target, people: list[tuple[str, float | N
     ("ages", "hits"), [((20, 99), [72, 82, 95]), ((60, 89), [72, 82]), ((80, 89), [82]), ((90, 120), [95])]
 )
 def test_a_range_that_ends_within_80_and_more_matches_by_years(ages: tuple[int, int], hits: list[int]) -> None:
-    """Such people were never aimed at, and were billed where they saw it by chance: 20-99 is half of 80-120."""
+    """People of 80 were never aimed at, and were billed where they saw it by chance: 20-99 is half of 80-120."""
     of_years = {years: person("F", float(years)) for years in (72, 82, 95)}
     target = Target(ages=(ages,))
     assert [years for years, who in of_years.items() if matched(present(who), target)] == hits

@@ -63,7 +63,7 @@ def test_a_window_cannot_be_closed_or_quit_from_the_street(monkeypatch: pytest.M
 def test_a_full_screen_whose_size_the_window_manager_decides_is_not_opened_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As where `xrandr --scale` makes the desktop another size than the display's mode, it flickered at every tick."""
+    """A window flickered at every tick where `xrandr --scale` gives the desktop another size than the mode has."""
     with xvfb.monitor(800, 600) as monitor:
         monkeypatch.setenv("DISPLAY", monitor.name)
         window = Window(Screen(fullscreen=True))
@@ -79,7 +79,7 @@ def test_a_full_screen_whose_size_the_window_manager_decides_is_not_opened_anew(
 
 @needs_x
 def test_a_window_that_is_hidden_is_not_seen_and_a_full_screen_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As by a shortcut that shows the desktop: plays went on to be billed, for weeks."""
+    """A shortcut that shows the desktop is enough for that; plays went on to be billed."""
     with xvfb.monitor(800, 600) as monitor:
         monkeypatch.setenv("DISPLAY", monitor.name)
         for fullscreen in (False, True):
