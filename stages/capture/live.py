@@ -12,7 +12,7 @@ from pipeline.cameras import webcam_problem
 from pipeline.log import log
 from pipeline.settings import Camera
 from stages.capture.network import Image, NetworkVideo
-from stages.capture.trouble import SourceError
+from stages.capture.trouble import OnePictureError, SourceError
 
 SLICE_S = 0.4
 """Longest time that a call may take: heartbeats, SIGTERM and the blanking of old frames wait for it."""
@@ -44,7 +44,10 @@ class _Video(Protocol):
 
 
 class LiveStream:
-    """Webcam or network stream. A thread grabs every frame, so that none waits, and shows only those asked for."""
+    """Webcam or network stream. A thread grabs every frame, so that none waits, and shows only those asked for.
+
+    A URL that gives one picture is opened again for each that is asked for.
+    """
 
     def __init__(self, camera: Camera, folder: Path) -> None:
         self.ended = False
@@ -87,15 +90,25 @@ class LiveStream:
             video.hang_up()
         self._thread.join(_JOIN_S)
 
+    def _opened(self) -> _Video:
+        source = str(self._camera.source)
+        return NetworkVideo(self._camera, self._folder) if "://" in source else Webcam(source, self._camera)
+
     def _drain(self) -> None:
         video: _Video | None = None
         try:
-            source = str(self._camera.source)
-            is_url = "://" in source
-            video = NetworkVideo(self._camera, self._folder) if is_url else Webcam(source, self._camera)
-            self._video = video
             while not self._closing.is_set():
-                video.grab()
+                if video is None:
+                    video = self._video = self._opened()
+                try:
+                    video.grab()
+                except OnePictureError:
+                    self._video = None
+                    video.release()
+                    video = None
+                    while not self._wanted.wait(SLICE_S) and not self._closing.is_set():
+                        pass
+                    continue
                 captured_ns = time.monotonic_ns()
                 if self._wanted.is_set():
                     image = video.retrieve()

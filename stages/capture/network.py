@@ -18,7 +18,7 @@ from pipeline.settings import Camera
 from stages.capture.connection import Address
 from stages.capture.http import HttpBody
 from stages.capture.rtsp import RtspSession
-from stages.capture.trouble import NO_CODEC, NO_VIDEO, SourceError
+from stages.capture.trouble import NO_CODEC, NO_VIDEO, OnePictureError, SourceError
 
 _BROKEN_MAX = 200
 """Packets in a row that cannot be decoded, after which a stream is lost."""
@@ -53,10 +53,12 @@ class NetworkVideo:
         self._frames: Iterator[av.VideoFrame] = self._whole()
         self._frame_filters = FrameFilters(as_seen, "bgr24")
         self._frame: av.VideoFrame | None = None
+        self._grabbed = 0
         self._first_ratio: Fraction | None = None
         self._start_s: float | None = None
 
     def grab(self) -> None:
+        """Wait for the next frame. OnePictureError: there was but one; open the URL again for the next."""
         self._guest.renew()
         try:
             frame = next(self._frames, None)
@@ -64,10 +66,12 @@ class NetworkVideo:
             raise SourceError(self._guest.trouble() or self._cannot_decode()) from None
         if frame is None:
             ended = "the camera ended the stream; it is opened again" if self._frame else self._cannot_decode()
-            raise SourceError(self._guest.trouble() or ended)
+            is_one = self._grabbed == 1 and self._guest.may_be_one_picture and not self._guest.trouble()
+            raise OnePictureError(ended) if is_one else SourceError(self._guest.trouble() or ended)
         if self._frame is None:
             self._first_ratio = self._decoder.sample_aspect_ratio
         self._frame = frame
+        self._grabbed += 1
 
     def _cannot_decode(self) -> str:
         width, height = self._decoder.width, self._decoder.height
@@ -151,7 +155,7 @@ def too_large(width_px: int, height_px: int) -> str:
 class _Rtsp:
     """Video of an RTSP camera."""
 
-    is_recording = False
+    is_recording = may_be_one_picture = False
 
     def __init__(self, address: Address, camera: Camera, folder: Path) -> None:
         self._session = RtspSession(address, camera, folder)
@@ -177,6 +181,7 @@ class _Web:
 
     def __init__(self, address: Address, camera: Camera, folder: Path) -> None:
         self._body = HttpBody(address, camera, folder)
+        self.may_be_one_picture = not self._body.is_multipart
         self.renew, self.hang_up = self._body.renew, self._body.hang_up
         options = {"format_whitelist": _FORMATS, "codec_whitelist": _CODECS, "protocol_whitelist": "none"}
         options |= {"max_pixels": str(PIXELS_MAX)}

@@ -23,6 +23,10 @@ class SourceError(OSError):
     """Source that gives no picture. The text says why, and what to do; it holds no password."""
 
 
+class OnePictureError(SourceError):
+    """End of what the network sends after one picture: for the next one it is asked again."""
+
+
 def network_trouble(scheme: str, error: Exception) -> str:
     """Return why a host could not be reached or read over a scheme, given what the socket raised, and the remedy."""
     if isinstance(error, SourceError):

@@ -276,8 +276,10 @@ def test_damage_on_the_way_is_passed_over() -> None:
 
 def test_the_last_picture_is_shown_however_soon_the_stream_ends() -> None:
     _, jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 128, np.uint8))
-    with http_camera(jpeg.tobytes(), headers=(("Content-Type", "image/jpeg"),)) as port:
-        stream = LiveStream(Camera(name="door", source=f"http://127.0.0.1:{port}/picture.jpg"), Path("/"))
+    part = b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(jpeg), jpeg.tobytes())
+    headers = (("Content-Type", "multipart/x-mixed-replace; boundary=b"),)
+    with http_camera(part, headers=headers) as port:
+        stream = LiveStream(Camera(name="door", source=f"http://127.0.0.1:{port}/video"), Path("/"))
         stream._wanted.set()
         stream._thread.join(HANG_S)
         stream.advance()
@@ -285,6 +287,20 @@ def test_the_last_picture_is_shown_however_soon_the_stream_ends() -> None:
         with pytest.raises(SourceError, match="the camera ended the stream"):
             stream.advance()
         stream.close()
+
+
+def test_a_url_of_one_picture_is_asked_again_for_each_and_is_no_lost_camera(
+    ring: Ring, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 128, np.uint8))
+    asked: list[str] = []
+    with http_camera(jpeg.tobytes(), headers=(("Content-Type", "image/jpeg"),), asked=asked) as port:
+        capture = open_capture(ring, tmp_path, f"http://127.0.0.1:{port}/picture.jpg", fps=5)
+        taken = run(capture, ring, HANG_S, at_most=8)
+        assert len(taken) == 8 and capture.status["state"] == "live" and len(asked) <= 10
+    wait_for(lambda: not capture.step([]) and capture.status["state"] == "retrying", "the loss")
+    capture.close()
+    assert capsys.readouterr().err.count("source_lost") == 1
 
 
 def test_a_playlist_from_the_network_opens_no_file_of_this_machine(tmp_path: Path) -> None:
