@@ -16,7 +16,7 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 Kind = Literal["image", "video"]
 Stamp = tuple[int, int, int]
-"""Size in bytes, mtime in ns and inode of a file; zeros where there is none."""
+"""Size in bytes, mtime and ctime in ns of a file; zeros where there is none."""
 
 
 Per = Literal["play", "1000 ots", "1000 watchers", "1000 attentive seconds"]
