@@ -35,7 +35,7 @@ _QUIET_NS = 2_000_000_000
 
 
 class Waiting(Struct, frozen=True):
-    """A message on its way: its camera, its parts, and two times (monotonic, ns): its age counts from the one, its
+    """A message on its way: its camera, its parts, and two times (monotonic, ns). Its age counts from the one, and its
     turn began at the other. A turn begins when the message comes here, or the older one whose place it takes."""
 
     camera: str
