@@ -182,8 +182,10 @@ def kept(ledger: Path, file: Path | None = None, public: str = "") -> list[State
     """Return the statements of `file`, or those beside a ledger; the error where they are not all sound.
 
     Without `public` they must be signed by the key that lies beside the ledger, if one does. Read them before the
-    ledger is copied: one that is signed meanwhile would be ahead of the copy.
+    ledger is copied: one that is signed meanwhile would be ahead of the copy. Where there is no ledger there are none.
     """
+    if not ledger.is_file():
+        return []
     try:
         return read_statements(file or file_of(key_beside(ledger)), public or public_beside(ledger))
     except UserError as error:
