@@ -3,6 +3,8 @@
 High-water marks do not bound staleness, so nothing waits in a socket. Each link keeps the newest message of each
 camera, or all up to a limit. A worker gets a batch only against the credit it pushed. Cameras take turns. On a sticky
 link, a camera keeps its worker.
+
+It is one file: the queue of a link, and the loop that fills and empties all of them.
 """
 
 import time
@@ -35,13 +37,14 @@ _QUIET_NS = 2_000_000_000
 
 
 class Waiting(Struct, frozen=True):
-    """A message on its way: its camera, its parts, and two times (monotonic, ns). Its age counts from the one, and its
-    turn began at the other. A turn begins when the message comes here, or the older one whose place it takes."""
+    """A message on its way, with monotonic times."""
 
     camera: str
     parts: Sequence[bytes]
     since_ns: int
+    """Time from which its age counts: the capture of a frame, else its coming here."""
     came_ns: int
+    """Begin of its turn: when it came here, or the older one did whose place it takes."""
 
 
 class LinkQueue:

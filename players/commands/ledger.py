@@ -67,7 +67,7 @@ def verify_command(
         raise UserError(f"{kept}: there are no statements; name the file that lies beside the key")
     known = statements.read_public(public) if public else ""
     for path in paths:
-        statements_before = statements.kept(path, kept, known)
+        signed_before = statements.kept(path, kept, known)
         with proving(path) as (db, verdict):
             if verdict.problem:
                 raise UserError(f"{path}: the chain is broken: {verdict.problem}")
@@ -77,7 +77,7 @@ def verify_command(
             )
             click.echo(f"{path}: {_identity_words(db)}; no hash covers its counts of the audience")
             strange = outside.problem(db, "" if ledger_files else station.station.name, screen_of(path))
-            strange = strange or statements.problem(db, statements_before)
+            strange = strange or statements.problem(db, signed_before)
             if strange:
                 raise UserError(f"{path}: {strange}")
             if outside.MarkFile(path).read():
